@@ -1,0 +1,305 @@
+//! What Braid was told to do: resolved, valid, nothing left to interpret.
+//!
+//! Owns the settings of one run and their defaults. It never reads a file, the environment or a
+//! clock: `config::file` does that, and everything here is plain data that any floor may read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of one run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it came from, in words for people: a path, or `command line`.
+    pub origin: String,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    pub identity: Identity,
+    pub names: Names,
+    /// How long the first list waits for slow servers.
+    pub first_list: Duration,
+    pub limits: Limits,
+    pub log: Log,
+    /// In the order of the file, which is the order of every list. Disabled servers are not here.
+    pub servers: Vec<ServerConfig>,
+}
+
+/// Who we say we are.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub name: String,
+    pub title: Option<String>,
+    pub instructions: Instructions,
+    /// Longest merged `instructions`, in bytes.
+    pub instructions_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Instructions {
+    Merge,
+    None,
+    Text(String),
+}
+
+/// How names are made (see `routing::names`).
+#[derive(Debug, Clone)]
+pub struct Names {
+    pub prefix: PrefixMode,
+    pub separator: String,
+    /// Longest exposed name, in characters.
+    pub length_max: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixMode {
+    Always,
+    OnCollision,
+    Never,
+}
+
+/// Every bound that is not a server's own. Sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub client_message_bytes_max: usize,
+    pub server_message_bytes_max: usize,
+    /// Nesting of a client's message, and of whatever is read into a tree.
+    pub depth_max: usize,
+    /// Values in one client message, and in whatever is read into a tree.
+    pub elements_max: usize,
+    pub id_bytes_max: usize,
+    pub session_in_flight_max: usize,
+    /// Requests of one session that wait for a place before the answer is `busy`.
+    pub session_waiting_max: usize,
+    pub total_in_flight_max: usize,
+    /// Bytes that wait to be written to one server.
+    pub link_bytes_max: usize,
+    /// Servers between fork and their first byte on stdout, at once.
+    pub starting_max: usize,
+    pub list_pages_max: usize,
+    pub list_items_max: usize,
+    pub list_item_bytes_max: usize,
+    pub list_bytes_max: usize,
+    /// Items on one page that we hand to a client.
+    pub page_items_max: usize,
+    /// Links that one server may have at once.
+    pub links_max: usize,
+    /// Elements of one batch (2025-03-26 only).
+    pub batch_max: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A `tracing` filter directive, such as `info` or `info,mcp_braid::upstream=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+/// One server, with the defaults already laid under it.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// As the file writes it; may hold any character.
+    pub key: String,
+    pub title: Option<String>,
+    pub reach: Reach,
+    pub prefix: Prefix,
+    pub uris: Uris,
+    pub sharing: Sharing,
+    /// The commands that wait for servers fail when this one cannot start.
+    pub required: bool,
+    pub timeouts: Timeouts,
+    /// Per tool, by the server's own name for it.
+    pub tools: BTreeMap<String, ToolConfig>,
+    pub restart: Restart,
+    pub backoff: Backoff,
+    /// Requests in flight at this server.
+    pub in_flight_max: usize,
+    /// Requests that wait for a place before the answer is `busy`.
+    pub waiting_max: usize,
+    pub stderr: Stderr,
+}
+
+/// How a server is reached. Closed; a remote server will be the second kind.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    Stdio(Command),
+}
+
+/// A program and its arguments, run without a shell.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub program: String,
+    pub args: Vec<String>,
+    /// Declared variables only; what every child gets is added at spawn.
+    pub env: Vec<(String, Secret)>,
+    pub folder: PathBuf,
+    /// Names of our own variables that this child gets as well, beyond the short list.
+    pub inherit_env: Vec<String>,
+}
+
+/// What stands before a server's names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prefix {
+    /// As `names.prefix` says, made of the key.
+    Key,
+    /// Written out for this server.
+    Text(String),
+    /// None: `prefix = ""`, or the only server of a run without a file.
+    Bare,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uris {
+    /// They follow the prefix.
+    Prefixed,
+    /// As the server writes them.
+    Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    Auto,
+    Shared,
+    Session,
+}
+
+/// How long we wait for one server.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// From spawn to the end of the handshake.
+    pub start: Duration,
+    /// One page of a list.
+    pub list: Duration,
+    /// Silence during a tool call; progress starts it anew.
+    pub call: Duration,
+    /// A tool call in all, progress or not. `None`: no maximum.
+    pub call_max: Option<Duration>,
+    /// Silence during resources/read, prompts/get and completion/complete.
+    pub read: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ToolConfig {
+    pub call: Option<Duration>,
+    pub call_max: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// After a crash or a lost pipe, not after an exit with status 0.
+    OnFailure,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    pub min: Duration,
+    pub max: Duration,
+    /// Healthy for this long: the count of failures starts anew.
+    pub reset_after: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    Log,
+    Inherit,
+    Drop,
+}
+
+/// A value that no log, error or `Debug` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            name: "braid".to_owned(),
+            title: None,
+            instructions: Instructions::Merge,
+            instructions_bytes_max: 2 * 1024,
+        }
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { prefix: PrefixMode::Always, separator: "__".to_owned(), length_max: 52 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            client_message_bytes_max: 16 * MIB,
+            server_message_bytes_max: 64 * MIB,
+            depth_max: 127,
+            elements_max: 100_000,
+            id_bytes_max: 1024,
+            session_in_flight_max: 64,
+            session_waiting_max: 1024,
+            total_in_flight_max: 4096,
+            link_bytes_max: 64 * MIB,
+            starting_max: 8,
+            list_pages_max: 100,
+            list_items_max: 1000,
+            list_item_bytes_max: 64 * 1024,
+            list_bytes_max: 8 * MIB,
+            page_items_max: 1000,
+            links_max: 1024,
+            batch_max: 32,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(30),
+            list: Duration::from_secs(10),
+            call: Duration::from_secs(120),
+            call_max: Some(Duration::from_secs(30 * 60)),
+            read: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            reset_after: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The demo servers that `config.example.toml` names: small, real, in the same binary.

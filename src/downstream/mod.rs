@@ -1,0 +1,1 @@
+//! FLOOR 5. Doors: the only place that knows how a client arrived.

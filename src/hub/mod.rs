@@ -1,0 +1,1 @@
+//! FLOOR 4. The corridor between doors and windows.

@@ -1,0 +1,5 @@
+//! The program: arguments in, exit code out. Everything else is the library's.
+
+fn main() -> std::process::ExitCode {
+    mcp_braid::cli::main()
+}

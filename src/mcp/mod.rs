@@ -1,0 +1,1 @@
+//! FLOOR 1. What MCP words mean. Pure: it neither waits nor reads a clock.

@@ -1,0 +1,1 @@
+//! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.

@@ -1,0 +1,1 @@
+//! What an operating system does its own way, behind one trait.

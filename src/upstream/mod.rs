@@ -1,0 +1,1 @@
+//! FLOOR 3. Windows: the only place that knows how a server is reached.

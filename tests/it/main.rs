@@ -1,0 +1,1 @@
+//! Integration tests: transcripts over in-memory pipes, and the real binary with real children.
