@@ -1,4 +1,22 @@
 //! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.
+//!
+//! Reading order: names and URIs, an item, the catalog of all items, where a request goes; then the
+//! tables that outlive a request: ledger, deadline, backoff.
 
 pub mod names;
+
 pub mod uris;
+
+pub mod item;
+
+pub mod cursor;
+
+pub mod catalog;
+
+pub mod route;
+
+pub mod ledger;
+
+pub mod deadline;
+
+pub mod backoff;

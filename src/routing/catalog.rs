@@ -1,0 +1,269 @@
+//! All servers' lists, merged: what clients see, and where each exposed name leads.
+//!
+//! Owns the exposed names and the rendered items of one moment; a change is a new `Catalog`. Merging is a
+//! pure function of the servers' lists in the order of the configuration, so neither arrival nor a restart
+//! shows in it. It renders lazily: one text per page and revision in use.
+
+use super::cursor::{self, ListDigest};
+use super::item::Item;
+use super::names::{Change, NamePlan};
+use super::uris::UriMap;
+use crate::mcp::capabilities::Capabilities;
+use crate::mcp::fit;
+use crate::mcp::method::Kind;
+use crate::mcp::revision::Revision;
+use bytes::{BufMut, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// What one server offers, as last heard. Empty until it was heard for the first time.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    pub capabilities: Capabilities,
+    /// Whether refs to this server are worth completing.
+    pub completes: bool,
+    /// Its lists, by `Kind::index`.
+    pub lists: [Arc<Vec<Item>>; 4],
+}
+
+/// An item as clients see it, and whose it is.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its server's place in the configuration.
+    pub server: usize,
+    pub own: Box<str>,
+    pub exposed: Box<str>,
+    pub change: Change,
+    text: Bytes,
+}
+
+impl Entry {
+    /// The item as rendered for clients of the latest revision.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+/// All servers' lists, merged. Immutable; within it, exposed name to (server, own name) is one to one.
+#[derive(Debug)]
+pub struct Catalog {
+    shelves: [Shelf; 4],
+    servers: Vec<Claim>,
+    page_items_max: usize,
+}
+
+/// What one server can be asked about beyond what it lists.
+#[derive(Debug)]
+struct Claim {
+    uris: UriMap,
+    offers_resources: bool,
+    completes: bool,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    entries: Vec<Entry>,
+    by_exposed: HashMap<Box<str>, usize>,
+    by_own: HashMap<Box<str>, Vec<usize>>,
+    /// Entries that could not be listed: an earlier server has the same URI and neither may be rewritten.
+    hidden: Vec<Entry>,
+    digest: ListDigest,
+    rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
+}
+
+/// The cursor is none of ours, or of a list that has changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaleCursor;
+
+impl Catalog {
+    /// `offers` in the order of the plan's servers.
+    pub fn merge(plan: &NamePlan, offers: &[Offer], page_items_max: usize) -> Self {
+        let servers = plan.servers().iter().zip(offers).map(|(name, offer)| Claim {
+            uris: UriMap::of(name),
+            offers_resources: offer.capabilities.resources,
+            completes: offer.completes,
+        });
+        let servers: Vec<Claim> = servers.collect();
+        let shelves = Kind::ALL.map(|kind| match kind {
+            Kind::Tools | Kind::Prompts => named(kind, plan, offers, &servers),
+            Kind::Resources | Kind::Templates => addressed(kind, offers, &servers),
+        });
+        Self { shelves, servers, page_items_max: page_items_max.max(1) }
+    }
+
+    /// Every listed item of a kind, in list order.
+    pub fn entries(&self, kind: Kind) -> &[Entry] {
+        &self.shelf(kind).entries
+    }
+
+    /// Items that an earlier server's item of the same URI keeps out of the list.
+    pub fn hidden(&self, kind: Kind) -> &[Entry] {
+        &self.shelf(kind).hidden
+    }
+
+    /// The item with this exposed name.
+    pub fn exposed(&self, kind: Kind, name: &str) -> Option<&Entry> {
+        let shelf = self.shelf(kind);
+        shelf.by_exposed.get(name).and_then(|at| shelf.entries.get(*at))
+    }
+
+    /// Every item whose own name this is, in list order.
+    pub fn owned(&self, kind: Kind, own: &str) -> impl Iterator<Item = &Entry> {
+        let shelf = self.shelf(kind);
+        let at = shelf.by_own.get(own).map_or(&[][..], Vec::as_slice);
+        at.iter().filter_map(|at| shelf.entries.get(*at))
+    }
+
+    pub fn uris(&self, server: usize) -> Option<&UriMap> {
+        self.servers.get(server).map(|claim| &claim.uris)
+    }
+
+    /// Every server's map, by place.
+    pub fn maps(&self) -> impl Iterator<Item = (usize, &UriMap)> {
+        self.servers.iter().map(|claim| &claim.uris).enumerate()
+    }
+
+    /// Servers, by place, that declared resources.
+    pub fn resource_servers(&self) -> impl Iterator<Item = usize> {
+        self.servers.iter().enumerate().filter(|(_, claim)| claim.offers_resources).map(|(at, _)| at)
+    }
+
+    /// Whether `completion/complete` is worth asking of this server.
+    pub fn completes(&self, server: usize) -> bool {
+        self.servers.get(server).is_some_and(|claim| claim.completes)
+    }
+
+    /// The content of a list; equal digests are equal bytes.
+    pub fn digest(&self, kind: Kind) -> &ListDigest {
+        &self.shelf(kind).digest
+    }
+
+    /// One page of a list, as the `result` of its method for a client of `revision`.
+    pub fn page(&self, kind: Kind, cursor: Option<&str>, revision: Revision) -> Result<Bytes, StaleCursor> {
+        let shelf = self.shelf(kind);
+        let offset = match cursor {
+            None => 0,
+            Some(cursor) => cursor::read(kind, &shelf.digest, cursor).ok_or(StaleCursor)?,
+        };
+        let pages = shelf
+            .rendered
+            .get(revision.index())
+            .ok_or(StaleCursor)?
+            .get_or_init(|| shelf.render(kind, revision, self.page_items_max));
+        if !offset.is_multiple_of(self.page_items_max) {
+            return Err(StaleCursor);
+        }
+        pages.get(offset / self.page_items_max).cloned().ok_or(StaleCursor)
+    }
+
+    fn shelf(&self, kind: Kind) -> &Shelf {
+        let [tools, prompts, resources, templates] = &self.shelves;
+        match kind {
+            Kind::Tools => tools,
+            Kind::Prompts => prompts,
+            Kind::Resources => resources,
+            Kind::Templates => templates,
+        }
+    }
+}
+
+impl Shelf {
+    fn new(kind: Kind, all: impl Iterator<Item = Entry>) -> Self {
+        let (mut entries, mut hidden) = (Vec::new(), Vec::new());
+        let mut by_exposed = HashMap::new();
+        let mut by_own: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut hash = Sha256::new();
+        hash.update(kind.list_method());
+        for entry in all {
+            if by_exposed.contains_key(&entry.exposed) {
+                hidden.push(entry);
+                continue;
+            }
+            hash.update((entry.text.len() as u64).to_be_bytes());
+            hash.update(&entry.text);
+            by_exposed.insert(entry.exposed.clone(), entries.len());
+            by_own.entry(entry.own.clone()).or_default().push(entries.len());
+            entries.push(entry);
+        }
+        let digest = hash.finalize().into();
+        Self { entries, by_exposed, by_own, hidden, digest, rendered: Default::default() }
+    }
+
+    /// Every page as a result object. An empty list has one page.
+    fn render(&self, kind: Kind, revision: Revision, page_items_max: usize) -> Vec<Bytes> {
+        let mut pages = Vec::new();
+        let mut offset = 0;
+        loop {
+            let rest = self.entries.get(offset..).unwrap_or_default();
+            let page = rest.get(..page_items_max).unwrap_or(rest);
+            let mut text = BytesMut::with_capacity(64 + page.iter().map(|e| e.text.len() + 1).sum::<usize>());
+            text.put_slice(format!(r#"{{"{}":["#, kind.member()).as_bytes());
+            for (n, entry) in page.iter().enumerate() {
+                if n > 0 {
+                    text.put_u8(b',');
+                }
+                let item = std::str::from_utf8(&entry.text).unwrap_or_default();
+                match fit::fit_item(kind, item, revision) {
+                    Some(fitted) => text.put_slice(fitted.as_bytes()),
+                    None => text.put_slice(&entry.text),
+                }
+            }
+            text.put_u8(b']');
+            offset += page.len();
+            let more = offset < self.entries.len();
+            if more {
+                let cursor = cursor::write(kind, &self.digest, offset);
+                text.put_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
+            }
+            text.put_u8(b'}');
+            pages.push(text.freeze());
+            if !more {
+                return pages;
+            }
+        }
+    }
+}
+
+/// Tools and prompts: exposed names come from the plan, and none is ever lost.
+fn named(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Shelf {
+    let own: Vec<Vec<&str>> = offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
+    let exposed = plan.expose(&own);
+    let entries = offers.iter().zip(exposed).zip(servers).enumerate().flat_map(|(server, ((offer, names), claim))| {
+        list(offer, kind).iter().zip(names).map(move |(item, name)| Entry {
+            server,
+            own: item.own().into(),
+            text: item.render(&name.name, &claim.uris),
+            exposed: name.name,
+            change: name.change,
+        })
+    });
+    Shelf::new(kind, entries)
+}
+
+/// Resources and templates: their URIs follow their server's map.
+fn addressed(kind: Kind, offers: &[Offer], servers: &[Claim]) -> Shelf {
+    let entries = offers.iter().zip(servers).enumerate().flat_map(|(server, (offer, claim))| {
+        list(offer, kind).iter().map(move |item| {
+            let exposed = claim.uris.expose(item.own());
+            Entry {
+                server,
+                own: item.own().into(),
+                text: item.render(&exposed, &claim.uris),
+                exposed: exposed.into_owned().into_boxed_str(),
+                change: Change::None,
+            }
+        })
+    });
+    Shelf::new(kind, entries)
+}
+
+fn list(offer: &Offer, kind: Kind) -> &[Item] {
+    let [tools, prompts, resources, templates] = &offer.lists;
+    match kind {
+        Kind::Tools => tools,
+        Kind::Prompts => prompts,
+        Kind::Resources => resources,
+        Kind::Templates => templates,
+    }
+}

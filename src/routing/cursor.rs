@@ -1,0 +1,51 @@
+//! Where a page of one of our own lists begins, as an opaque text for the client.
+//!
+//! Made of nothing but the kind, the content of the list and the offset, so that the same list gives the
+//! same cursors after a restart. A cursor of another kind, or of a list that has changed since, is none.
+
+use crate::mcp::method::Kind;
+use sha2::{Digest, Sha256};
+
+/// The content of a whole list, in 32 bytes: its edition.
+pub type ListDigest = [u8; 32];
+
+/// The cursor for the page of `kind` that begins at `offset`.
+pub fn write(kind: Kind, digest: &ListDigest, offset: usize) -> String {
+    format!("{offset}-{}", seal(kind, digest, offset))
+}
+
+/// The offset that a cursor stands for; `None` for anything that `write` did not make of this very list.
+pub fn read(kind: Kind, digest: &ListDigest, cursor: &str) -> Option<usize> {
+    let (offset, found) = cursor.split_once('-')?;
+    let offset = offset.parse().ok()?;
+    (found == seal(kind, digest, offset)).then_some(offset)
+}
+
+fn seal(kind: Kind, digest: &ListDigest, offset: usize) -> String {
+    let mut hash = Sha256::new();
+    hash.update(kind.list_method());
+    hash.update(digest);
+    hash.update((offset as u64).to_be_bytes());
+    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_offset() {
+        let cursor = write(Kind::Tools, &[7; 32], 2000);
+        assert_eq!(read(Kind::Tools, &[7; 32], &cursor), Some(2000));
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_none() {
+        let cursor = write(Kind::Tools, &[7; 32], 2000);
+        assert_eq!(read(Kind::Prompts, &[7; 32], &cursor), None);
+        assert_eq!(read(Kind::Tools, &[8; 32], &cursor), None);
+        for forged in ["", "2000", "-", "2001-", &cursor.replace("2000", "1000"), &format!("+{cursor}")] {
+            assert_eq!(read(Kind::Tools, &[7; 32], forged), None, "{forged}");
+        }
+    }
+}

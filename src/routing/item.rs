@@ -1,0 +1,116 @@
+//! One tool, prompt, resource or template as its server wrote it.
+//!
+//! Keeps the text and the few places in it that may need another name. Rendering replaces those
+//! places and copies the rest, so unknown members, key order and digits survive.
+
+use crate::mcp::method::Kind;
+use crate::routing::uris::UriMap;
+use crate::wire::members::{member, quote, string};
+use crate::wire::message::Span;
+use crate::wire::splice::splice;
+use bytes::Bytes;
+
+/// An item of a list. Its text is one JSON object with a string under the kind's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    text: Bytes,
+    own: Box<str>,
+    key: Span,
+    /// Links to resources in `_meta` (MCP Apps): `ui.resourceUri`, and `ui/resourceUri` of old.
+    links: Vec<Span>,
+}
+
+impl Item {
+    /// `None` when the text is no object, or has no string under the kind's key.
+    pub fn parse(kind: Kind, text: Bytes) -> Option<Self> {
+        let whole = std::str::from_utf8(&text).ok()?;
+        let key = member(whole, kind.key())?;
+        let own = string(key)?.into_owned().into_boxed_str();
+        let links = match kind {
+            Kind::Tools => links(whole),
+            Kind::Prompts | Kind::Resources | Kind::Templates => Vec::new(),
+        };
+        let links = links.into_iter().filter_map(|part| span(whole, part)).collect();
+        let key = span(whole, key)?;
+        Some(Self { own, key, links, text })
+    }
+
+    /// What its server calls it: a name, a URI or a URI template.
+    pub fn own(&self) -> &str {
+        &self.own
+    }
+
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The same item under its exposed name, its links in the client's terms.
+    pub fn render(&self, exposed: &str, uris: &UriMap) -> Bytes {
+        let mut edits = Vec::with_capacity(1 + self.links.len());
+        if exposed != &*self.own {
+            edits.push((self.key, Bytes::from(quote(exposed))));
+        }
+        for link in &self.links {
+            let raw = self.text.get(link.start as usize..link.end as usize);
+            let own = raw.and_then(|raw| std::str::from_utf8(raw).ok()).and_then(string);
+            if let Some(own) = own {
+                let exposed = uris.expose(&own);
+                if exposed != own {
+                    edits.push((*link, Bytes::from(quote(&exposed))));
+                }
+            }
+        }
+        match edits.is_empty() {
+            true => self.text.clone(),
+            false => splice(&self.text, &mut edits),
+        }
+    }
+}
+
+fn links(tool: &str) -> Vec<&str> {
+    let Some(meta) = member(tool, "_meta") else { return Vec::new() };
+    let nested = member(meta, "ui").and_then(|ui| member(ui, "resourceUri"));
+    [nested, member(meta, "ui/resourceUri")].into_iter().flatten().collect()
+}
+
+/// Where `part`, a slice of `whole`, stands in it.
+fn span(whole: &str, part: &str) -> Option<Span> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    if end > whole.len() {
+        return None;
+    }
+    Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(kind: Kind, text: &str) -> Option<Item> {
+        Item::parse(kind, Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn only_the_name_changes() {
+        let text = r#"{ "x-b":1.0000000000000000001, "name" : "read\u005ffile","a":"\ud800","inputSchema":{"name":"name"}}"#;
+        let tool = item(Kind::Tools, text).unwrap();
+        assert_eq!(tool.own(), "read_file");
+        let rendered = tool.render("fs__read_file", &UriMap::default());
+        assert_eq!(rendered, text.replace(r#""read\u005ffile""#, r#""fs__read_file""#));
+    }
+
+    #[test]
+    fn links_of_apps_follow_the_prefix() {
+        let text = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://a/b"},"ui/resourceUri":"ui://a/b"}}"#;
+        let rendered = item(Kind::Tools, text).unwrap().render("t", &UriMap::prefixed("srv"));
+        assert_eq!(rendered, text.replace("ui://a/b", "ui://srv/a/b"));
+    }
+
+    #[test]
+    fn what_has_no_name_is_no_item() {
+        for text in ["[]", "{}", r#"{"name":7}"#, r#"{"uri":"x"}"#, "", "{"] {
+            assert_eq!(item(Kind::Tools, text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What to do with a request: which server it is for, or which answer is ours.
+//!
+//! Pure and total: every request gets exactly one `Route`. Names are looked up in the catalog, never split;
+//! URIs carry their server's prefix or are owned by exactly one server. Nothing is ever guessed.
+
+use super::catalog::{Catalog, Entry};
+use super::uris;
+use crate::mcp::method::{Kind, Method};
+use crate::wire::fault::Fault;
+use crate::wire::members::quote;
+use crate::wire::message::{Message, Params, Span, Text};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Route {
+    One(Target),
+    Local(Local),
+    /// Nobody has it now; a server that has not been heard yet may.
+    Unknown(Fault),
+    Refuse(Fault),
+}
+
+/// Whose request it is, and what must change in it.
+#[derive(Debug)]
+pub struct Target {
+    /// The server's place in the configuration.
+    pub server: usize,
+    /// What the server calls what is asked for; for errors and for settings of a tool.
+    pub own: Box<str>,
+    /// The request in the server's terms, as replacements in the client's.
+    pub edits: Vec<(Span, Bytes)>,
+}
+
+/// What we answer ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    Ping,
+    List(Kind),
+    /// A completion for something whose server completes nothing.
+    NoCompletions,
+}
+
+/// `method` is the message's own, already parsed.
+pub fn route(catalog: &Catalog, method: Method, request: &Message) -> Route {
+    let empty = Params::default();
+    let params = request.params().unwrap_or(&empty);
+    match method {
+        Method::Ping => Route::Local(Local::Ping),
+        Method::List(kind) => Route::Local(Local::List(kind)),
+        Method::ToolsCall => by_name(catalog, Kind::Tools, request, params.name.as_ref()),
+        Method::PromptsGet => by_name(catalog, Kind::Prompts, request, params.name.as_ref()),
+        Method::ResourcesRead => by_uri(catalog, request, params.uri.as_ref()),
+        Method::Complete => by_reference(catalog, request, params),
+        Method::Initialize
+        | Method::Initialized
+        | Method::Cancelled
+        | Method::Progress
+        | Method::ListChanged(_)
+        | Method::Other => Route::Refuse(Fault::method_not_found(request.method().unwrap_or_default())),
+    }
+}
+
+fn by_name(catalog: &Catalog, kind: Kind, request: &Message, name: Option<&Text>) -> Route {
+    let Some(name) = name else {
+        return Route::Refuse(Fault::invalid_params("`params.name` must be a string"));
+    };
+    let said = name.as_str(request);
+    let what = if kind == Kind::Tools { "tool" } else { "prompt" };
+    if let Some(entry) = catalog.exposed(kind, said) {
+        return Route::One(target(entry, name, said));
+    }
+    // Bundled apps call their own server's tools by the names they know.
+    let mut owners = catalog.owned(kind, said);
+    match (owners.next(), owners.next()) {
+        (Some(entry), None) => Route::One(target(entry, name, said)),
+        (Some(first), Some(second)) => Route::Refuse(Fault::invalid_params(format!(
+            "{what} `{}` is offered by more than one server; say `{}` or `{}`",
+            brief(said),
+            first.exposed,
+            second.exposed
+        ))),
+        (None, _) => Route::Unknown(Fault::invalid_params(format!("unknown {what}: {}", brief(said)))),
+    }
+}
+
+fn by_uri(catalog: &Catalog, request: &Message, uri: Option<&Text>) -> Route {
+    let Some(uri) = uri else {
+        return Route::Refuse(Fault::invalid_params("`params.uri` must be a string"));
+    };
+    let said = uri.as_str(request);
+    match owner(catalog, said) {
+        Owner::One(server, own) => Route::One(addressed(server, &own, uri, said)),
+        Owner::Many(servers) => Route::Refuse(ambiguous(catalog, said, &servers)),
+        Owner::None => Route::Unknown(Fault::resource_not_found(brief(said))),
+    }
+}
+
+fn by_reference(catalog: &Catalog, request: &Message, params: &Params) -> Route {
+    let reference = params.reference.as_ref();
+    let route = match reference.map(|reference| (&reference.name, &reference.uri)) {
+        Some((Some(name), None)) => by_name(catalog, Kind::Prompts, request, Some(name)),
+        Some((_, Some(uri))) => by_uri(catalog, request, Some(uri)),
+        Some((None, None)) | None => {
+            return Route::Refuse(Fault::invalid_params("`params.ref` must name a prompt or a resource"));
+        }
+    };
+    match route {
+        Route::One(target) if !catalog.completes(target.server) => Route::Local(Local::NoCompletions),
+        Route::One(_) | Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => route,
+    }
+}
+
+fn target(entry: &Entry, name: &Text, said: &str) -> Target {
+    let mut edits = Vec::new();
+    if said != &*entry.own {
+        edits.push((name.span(), Bytes::from(quote(&entry.own))));
+    }
+    Target { server: entry.server, own: entry.own.clone(), edits }
+}
+
+fn addressed(server: usize, own: &str, uri: &Text, said: &str) -> Target {
+    let mut edits = Vec::new();
+    if said != own {
+        edits.push((uri.span(), Bytes::from(quote(own))));
+    }
+    Target { server, own: own.into(), edits }
+}
+
+enum Owner<'a> {
+    One(usize, Cow<'a, str>),
+    Many(Vec<usize>),
+    None,
+}
+
+/// Whose a URI is: who lists it, then whose prefix it has, then who must own it as it stands. Each question is
+/// put to all servers, and the first that any of them answers decides: one owner or a refusal.
+fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
+    let listed = [Kind::Resources, Kind::Templates].into_iter().find_map(|kind| catalog.exposed(kind, said));
+    if let Some(entry) = listed {
+        return Owner::One(entry.server, Cow::Borrowed(&entry.own));
+    }
+    // A link in a tool's result may lead to a server that declares no resources: its prefix counts all the same.
+    let prefixed = catalog.maps().find_map(|(server, map)| map.own(said).map(|own| (server, own)));
+    if let Some((server, own)) = prefixed {
+        return Owner::One(server, own);
+    }
+    let lists = |kind| catalog.owned(kind, said).map(|entry| entry.server).collect::<BTreeSet<_>>();
+    let templates = || {
+        let matching = catalog.entries(Kind::Templates).iter().filter(|e| uris::template_matches(&e.own, said));
+        matching.map(|entry| entry.server).collect()
+    };
+    let questions: [&dyn Fn() -> BTreeSet<usize>; 5] = [
+        &|| lists(Kind::Resources),
+        &|| lists(Kind::Templates),
+        &templates,
+        &|| same_scheme(catalog, said),
+        &|| catalog.resource_servers().collect(),
+    ];
+    for question in questions {
+        let servers: Vec<usize> = question().into_iter().collect();
+        match servers.as_slice() {
+            [] => {}
+            [one] => return Owner::One(*one, Cow::Borrowed(said)),
+            _ => return Owner::Many(servers),
+        }
+    }
+    Owner::None
+}
+
+/// Servers that list a resource or template of the scheme of `said`.
+fn same_scheme(catalog: &Catalog, said: &str) -> BTreeSet<usize> {
+    let Some(scheme) = uris::scheme(said) else { return BTreeSet::new() };
+    let of_scheme = |entry: &&Entry| uris::scheme(&entry.own).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
+    let kinds = [Kind::Resources, Kind::Templates].into_iter();
+    kinds.flat_map(|kind| catalog.entries(kind).iter().filter(of_scheme)).map(|entry| entry.server).collect()
+}
+
+fn ambiguous(catalog: &Catalog, said: &str, servers: &[usize]) -> Fault {
+    let forms = servers.iter().filter_map(|server| catalog.uris(*server));
+    let forms: BTreeSet<String> = forms.map(|map| format!("`{}`", map.expose(said))).take(4).collect();
+    let forms: Vec<String> = forms.into_iter().collect();
+    Fault::invalid_params(format!(
+        "resource `{}` may belong to more than one server; say {}",
+        brief(said),
+        forms.join(" or ")
+    ))
+}
+
+/// A peer's text within our sentence: no longer than a line.
+fn brief(text: &str) -> &str {
+    match text.char_indices().nth(BRIEF_CHARS_MAX) {
+        Some((end, _)) => text.get(..end).unwrap_or(text),
+        None => text,
+    }
+}
+
+const BRIEF_CHARS_MAX: usize = 200;
