@@ -1,4 +1,15 @@
 //! FLOOR 1. What MCP words mean. Pure: it neither waits nor reads a clock.
+//!
+//! Reading order: the methods, the revisions and what each knows, who asks, what is offered.
+
+pub mod method;
+
+pub mod revision;
+
+pub mod caller;
+
+pub mod capabilities;
+
+pub mod fit;
 
 pub mod instructions;
-pub mod revision;

@@ -1,0 +1,38 @@
+//! Who asks, and what a server is told about it.
+//!
+//! A `Caller` is made by a door and lent to every request; which era or transport it came by is the
+//! door's own affair. `Told` is the other half: what a window may say of the client to its server.
+
+use super::revision::Revision;
+use std::sync::Arc;
+
+/// Whose rights a request has. Nothing minted for one principal works for another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// The person at this machine, who started us.
+    pub fn local() -> Self {
+        Self(Arc::from("local"))
+    }
+}
+
+/// One client among all that we serve. Unique for the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientId(pub u64);
+
+/// Who asks: one per client, borrowed per request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub principal: Principal,
+    pub client: ClientId,
+}
+
+/// What a server is told about the client behind us at the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The revision that the client speaks, so that a server behaves as it would without us.
+    pub revision: Revision,
+    /// A JSON object: what the client declared, as far as we can carry it.
+    pub capabilities: Arc<str>,
+}

@@ -1,0 +1,80 @@
+//! What servers offer, and what we offer in their place.
+//!
+//! Reads a server's `capabilities` object once per connection; writes ours. Advertises only what is then
+//! delivered, whatever the servers behind say later (2025-11-25, basic/lifecycle, capability negotiation).
+
+use super::method::Kind;
+use super::revision::Revision;
+use crate::wire::members::member;
+
+/// What one server declared at its handshake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub tools: bool,
+    pub prompts: bool,
+    pub resources: bool,
+    pub completions: bool,
+}
+
+impl Capabilities {
+    /// Reads a `capabilities` object. What is not an object declares nothing.
+    pub fn read(object: &str) -> Self {
+        let has = |key| member(object, key).is_some_and(|value| value != "null" && value != "false");
+        Self {
+            tools: has("tools"),
+            prompts: has("prompts"),
+            resources: has("resources"),
+            completions: has("completions"),
+        }
+    }
+
+    /// Whether a list is worth asking for.
+    pub fn lists(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Tools => self.tools,
+            Kind::Prompts => self.prompts,
+            Kind::Resources | Kind::Templates => self.resources,
+        }
+    }
+
+    /// Whether `completion/complete` is worth asking. 2024-11-05 had the method but no flag for it.
+    pub fn completes(&self, revision: Revision) -> bool {
+        self.completions || revision == Revision::V2024_11_05
+    }
+}
+
+/// What we declare to a client: a superset that does not depend on which servers are up.
+pub fn ours(revision: Revision) -> &'static str {
+    match revision {
+        Revision::V2024_11_05 => {
+            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true}}"#
+        }
+        Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => {
+            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true},"completions":{}}"#
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_counts_when_it_is_there() {
+        let read = Capabilities::read(r#"{"experimental":{},"tools":{},"resources":{"subscribe":true}}"#);
+        assert_eq!(read, Capabilities { tools: true, resources: true, ..Default::default() });
+        assert!(read.lists(Kind::Templates) && !read.lists(Kind::Prompts));
+    }
+
+    #[test]
+    fn null_false_and_nonsense_declare_nothing() {
+        assert_eq!(Capabilities::read(r#"{"tools":null,"prompts":false}"#), Capabilities::default());
+        assert_eq!(Capabilities::read("[]"), Capabilities::default());
+    }
+
+    #[test]
+    fn the_first_revision_completes_without_a_flag() {
+        assert!(Capabilities::default().completes(Revision::V2024_11_05));
+        assert!(!Capabilities::default().completes(Revision::V2025_03_26));
+    }
+}
