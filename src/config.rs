@@ -72,6 +72,8 @@ pub struct Limits {
     /// Requests of one session that wait for a place before the answer is `busy`.
     pub session_waiting_max: usize,
     pub total_in_flight_max: usize,
+    /// Bytes of requests in flight; new ones are refused from 85 % on.
+    pub buffered_bytes_max: usize,
     /// Bytes that wait to be written to one server.
     pub link_bytes_max: usize,
     /// Servers between fork and their first byte on stdout, at once.
@@ -263,6 +265,7 @@ impl Default for Limits {
             session_in_flight_max: 64,
             session_waiting_max: 1024,
             total_in_flight_max: 4096,
+            buffered_bytes_max: 512 * MIB,
             link_bytes_max: 64 * MIB,
             starting_max: 8,
             list_pages_max: 100,
