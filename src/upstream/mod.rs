@@ -1,1 +1,26 @@
 //! FLOOR 3. Windows: the only place that knows how a server is reached.
+//!
+//! A `Server` owns its links; a link is a stream after its handshake; an `Exchange` is one request in flight
+//! on it. Ids minted here never leave this floor. It returns exchanges and knows nothing of who asked.
+
+pub mod server;
+
+pub mod supervise;
+
+pub mod connect;
+
+pub mod link;
+
+pub mod exchange;
+
+pub mod stream;
+
+pub mod changed;
+
+pub mod dial;
+
+pub mod process;
+
+pub mod stderr;
+
+pub mod environment;

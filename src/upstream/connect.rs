@@ -1,0 +1,97 @@
+//! The handshake with a server: `initialize`, its answer, `notifications/initialized`.
+//!
+//! Straight-line code over a stream. It says of the client what it was given and of us what it must:
+//! our name, and the mark by which a proxy that meets itself knows it.
+
+use super::exchange::{Exchange, Subject};
+use super::link::Greeting;
+use super::stream::{Places, Stream};
+use crate::mcp::caller::Told;
+use crate::mcp::capabilities::Capabilities;
+use crate::mcp::revision::Revision;
+use crate::routing::deadline::Deadline;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::members::{member, quote, string};
+use crate::wire::message::{HOP_KEY, Head, Outcome};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How we introduce ourselves to every server.
+#[derive(Debug, Clone)]
+pub struct Introduction {
+    pub name: Arc<str>,
+    pub version: &'static str,
+    /// Marks of the proxies that a message has passed on its way here, ours last.
+    pub hops: Arc<str>,
+}
+
+/// Agrees with the server on a revision. The faults say what went wrong, not which server.
+pub(super) async fn connect(
+    stream: &Arc<Stream>,
+    server: &Arc<str>,
+    introduction: &Introduction,
+    told: &Told,
+    patience: Duration,
+) -> Result<Greeting, Fault> {
+    let places = Arc::new(Places { held: Vec::new() });
+    let request = |id| {
+        Bytes::from(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,
+            told.revision.as_str(),
+            told.capabilities,
+            quote(&introduction.name),
+            quote(introduction.version),
+            quote(&introduction.hops),
+        ))
+    };
+    let posted = stream.post(&places, request)?;
+    let deadline = Deadline::new(Instant::now().into_std(), patience, None);
+    let setting = (format!("servers.{server}.timeouts.start"), format!("{patience:?}"));
+    let subject = Subject {
+        server: server.clone(),
+        what: "initialize".to_owned(),
+        idle: setting.clone(),
+        total: setting,
+    };
+    let exchange = Exchange::new(stream.clone(), posted, places, deadline, None, subject).never_cancelled();
+    let response = exchange.response().await?;
+    let Head::Response { outcome, .. } = response.head() else {
+        return Err(refused("the answer to initialize is no response"));
+    };
+    let result = match outcome {
+        Outcome::Result { value, .. } => response.str(*value),
+        Outcome::Error { value, code, .. } => {
+            let error = response.str(*value);
+            let said = member(error, "message").and_then(string).unwrap_or_default();
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            return Err(refused(format!("refused initialize: {said}{code}")));
+        }
+    };
+    let greeting = read(result)?;
+    if greeting.revision.batches() {
+        stream.expect_batches();
+    }
+    stream.notify(Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#));
+    Ok(greeting)
+}
+
+fn read(result: &str) -> Result<Greeting, Fault> {
+    let text = |key| member(result, key).and_then(string);
+    let offered = text("protocolVersion").unwrap_or_default();
+    let Some(revision) = Revision::parse(&offered) else {
+        let ours = Revision::ALL.map(Revision::as_str).join(", ");
+        return Err(refused(format!("speaks revision `{offered}`; we speak {ours}")));
+    };
+    Ok(Greeting {
+        revision,
+        capabilities: member(result, "capabilities").map(Capabilities::read).unwrap_or_default(),
+        instructions: text("instructions").map(std::borrow::Cow::into_owned),
+        info: member(result, "serverInfo").map(str::to_owned),
+    })
+}
+
+fn refused(why: impl Into<String>) -> Fault {
+    Fault::ours(Reason::Unreachable, why)
+}

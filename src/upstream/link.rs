@@ -1,0 +1,44 @@
+//! A server that is ready: its stream, and what it said of itself.
+
+use super::stream::Stream;
+use crate::mcp::capabilities::Capabilities;
+use crate::mcp::revision::Revision;
+use crate::wire::fault::Fault;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A connection after its handshake.
+pub struct Link {
+    pub(super) stream: Arc<Stream>,
+    pub(super) greeting: Greeting,
+}
+
+impl Link {
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// What its stream dropped so far.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+/// What a server said in its answer to `initialize`.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    pub revision: Revision,
+    pub capabilities: Capabilities,
+    pub instructions: Option<String>,
+    /// `serverInfo` as it stands: for people, never for a decision.
+    pub info: Option<String>,
+}
+
+/// A server as its supervisor last saw it. A link exists only while it is ready.
+#[derive(Clone)]
+pub enum State {
+    Connecting,
+    Ready(Arc<Link>),
+    /// `retry_at`: when it is started again by itself; `None`: on the next request, if at all.
+    Down { why: Fault, retry_at: Option<Instant> },
+}

@@ -1,0 +1,392 @@
+//! One configured server: its links, its limits, and the way into it.
+//!
+//! Owns a bounded map from `LinkKey` to link: one process for whoever shares it, whatever the concurrency.
+//! `begin` is the only way a request reaches a server; it never sends one twice.
+
+use super::changed::Changed;
+use super::connect::Introduction;
+use super::dial::Dial;
+use super::exchange::{Exchange, Origin, Subject};
+use super::link::{Link, State};
+use super::process::Pace;
+use super::stream::{Places, Stream};
+use super::supervise::Supervisor;
+use crate::config::{Limits, ServerConfig, Sharing};
+use crate::mcp::caller::{Caller, ClientId, Principal, Told};
+use crate::mcp::method::Method;
+use crate::routing::deadline::Deadline;
+use crate::routing::names::ServerName;
+use crate::routing::uris::UriMap;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::CallId;
+use crate::wire::message::{Head, Message, Span};
+use crate::wire::splice::{member_first, splice};
+use bytes::Bytes;
+use dashmap::DashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+/// Who shares a link.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LinkKey {
+    principal: Principal,
+    /// The one client that it serves; `None` when it serves all of the principal's.
+    client: Option<ClientId>,
+}
+
+/// What all servers of a run have in common.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub limits: Arc<Limits>,
+    pub introduction: Introduction,
+    /// How many may start at once.
+    pub starting: Arc<Semaphore>,
+    pub tracker: TaskTracker,
+}
+
+/// A request on its way to a server: the client's message, and the edits that put it into the server's terms.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    pub message: &'a Message,
+    pub method: Method,
+    /// What the server calls what is asked for.
+    pub own: &'a str,
+    pub edits: Vec<(Span, Bytes)>,
+    /// Places that the request took on its way here.
+    pub places: Vec<OwnedSemaphorePermit>,
+}
+
+/// A configured server.
+pub struct Server {
+    name: Arc<ServerName>,
+    key: Arc<str>,
+    settings: Arc<ServerConfig>,
+    surroundings: Surroundings,
+    dial: Arc<dyn Dial>,
+    uris: Arc<UriMap>,
+    links: DashMap<LinkKey, Slot>,
+    in_flight: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+#[derive(Clone)]
+struct Slot {
+    state: watch::Receiver<State>,
+    changed: Arc<Changed>,
+    wake: Arc<Notify>,
+    stop: Arc<watch::Sender<Option<Pace>>>,
+}
+
+/// A link as its owner in the hub sees it.
+pub struct Watched {
+    pub state: watch::Receiver<State>,
+    pub changed: Arc<Changed>,
+}
+
+impl Server {
+    pub fn new(
+        name: Arc<ServerName>,
+        settings: ServerConfig,
+        surroundings: Surroundings,
+        dial: Arc<dyn Dial>,
+    ) -> Self {
+        Self {
+            key: Arc::from(name.key()),
+            uris: Arc::new(UriMap::of(&name)),
+            in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
+            settings: Arc::new(settings),
+            links: DashMap::new(),
+            waiting: AtomicUsize::new(0),
+            name,
+            surroundings,
+            dial,
+        }
+    }
+
+    pub fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    pub fn settings(&self) -> &ServerConfig {
+        &self.settings
+    }
+
+    pub fn transport(&self) -> &'static str {
+        self.dial.transport()
+    }
+
+    /// Which link serves a caller.
+    pub fn link_key(&self, caller: &Caller) -> LinkKey {
+        let client = match self.settings.sharing {
+            // One client on a stdio door: whatever the server keeps is that client's.
+            Sharing::Auto | Sharing::Session => Some(caller.client),
+            Sharing::Shared => None,
+        };
+        LinkKey { principal: caller.principal.clone(), client }
+    }
+
+    /// Starts the link for `key`, or finds it. The process starts at once; the handshake waits for `told`.
+    pub fn open(&self, key: LinkKey, told: watch::Receiver<Option<Told>>) -> Result<Watched, Fault> {
+        let room = self.links.len() < self.surroundings.limits.links_max;
+        // The entry is locked while it is made: two openers cannot start two processes.
+        let slot = match self.links.entry(key) {
+            dashmap::Entry::Occupied(slot) => slot.get().clone(),
+            dashmap::Entry::Vacant(_) if !room => {
+                let text = format!("{}: too many links (limits.links)", self.key);
+                return Err(self.ours(Reason::Busy, text));
+            }
+            dashmap::Entry::Vacant(vacant) => vacant.insert(self.start(told)).clone(),
+        };
+        Ok(Watched { state: slot.state, changed: slot.changed })
+    }
+
+    fn start(&self, told: watch::Receiver<Option<Told>>) -> Slot {
+        let (state, states) = watch::channel(State::Connecting);
+        let (stop, stops) = watch::channel(None);
+        let (changed, wake) = (Arc::new(Changed::default()), Arc::new(Notify::new()));
+        let supervisor = Supervisor {
+            server: self.key.clone(),
+            settings: self.settings.clone(),
+            limits: self.surroundings.limits.clone(),
+            dial: self.dial.clone(),
+            introduction: self.surroundings.introduction.clone(),
+            told,
+            starting: self.surroundings.starting.clone(),
+            changed: changed.clone(),
+            tracker: self.surroundings.tracker.clone(),
+            state,
+            wake: wake.clone(),
+            stop: stops,
+        };
+        self.surroundings.tracker.spawn(supervisor.run());
+        Slot { state: states, changed, wake, stop: Arc::new(stop) }
+    }
+
+    /// Tells every link to end; their tasks do it, and the tracker knows when they are done.
+    pub fn stop(&self, pace: Pace) {
+        for slot in &self.links {
+            slot.stop.send_replace(Some(pace));
+        }
+    }
+
+    /// Sends a client's request. The faults are about this server and say whether anything may have left.
+    pub async fn begin(&self, key: &LinkKey, client_id: crate::wire::id::Id, mut outgoing: Outgoing<'_>) -> Result<Exchange, Fault> {
+        let link = self.ready(key).await?;
+        let held = std::mem::take(&mut outgoing.places);
+        let (places, room) = self.admit(&link, outgoing.message.text().len(), &outgoing, held).await?;
+        let token = outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
+        let origin = Origin {
+            id: client_id,
+            token: token.map(|span| outgoing.message.slice(span)),
+            uris: self.uris.clone(),
+        };
+        let (subject, deadline) = self.patience(outgoing.method, outgoing.own, outgoing.message.method());
+        let mut held = places;
+        held.push(room);
+        let places = Arc::new(Places { held });
+        let posted = link.stream.post(&places, |id| addressed(id, outgoing))?;
+        Ok(Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject))
+    }
+
+    /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
+    pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
+        let stream: &Arc<Stream> = &link.stream;
+        let places = Arc::new(Places { held: Vec::new() });
+        let posted = stream.post(&places, |id| {
+            Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
+        })?;
+        let patience = self.settings.timeouts.list;
+        let deadline = Deadline::new(Instant::now().into_std(), patience, None);
+        let setting = (format!("servers.{}.timeouts.list", self.key), words(patience));
+        let what = method.to_owned();
+        let subject = Subject { server: self.key.clone(), what, idle: setting.clone(), total: setting };
+        Exchange::new(stream.clone(), posted, places, deadline, None, subject).response().await
+    }
+
+    /// The link once it is ready or down; for those who only want to know.
+    pub async fn greeted(&self, key: &LinkKey) -> Option<Arc<Link>> {
+        let mut state = self.links.get(key).map(|slot| slot.state.clone())?;
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting)).await.ok()?;
+        match &*settled {
+            State::Ready(link) => Some(link.clone()),
+            State::Connecting | State::Down { .. } => None,
+        }
+    }
+
+    pub fn state(&self, key: &LinkKey) -> State {
+        self.links.get(key).map_or(State::Connecting, |slot| slot.state.borrow().clone())
+    }
+
+    /// The link once it is ready. Waits while it is being made, and for no longer than a start may take.
+    async fn ready(&self, key: &LinkKey) -> Result<Arc<Link>, Fault> {
+        let Some(slot) = self.links.get(key).map(|slot| slot.clone()) else {
+            return Err(self.ours(Reason::Unreachable, format!("{}: is not running", self.key)));
+        };
+        let mut state = slot.state;
+        let until = Instant::now() + self.settings.timeouts.start;
+        let mut woken = false;
+        loop {
+            let now = state.borrow_and_update().clone();
+            match now {
+                State::Ready(link) => return Ok(link),
+                State::Down { why, retry_at: None } if !woken && why.reason != Some(Reason::Stopping) => {
+                    // It left by itself and is started again now that somebody needs it.
+                    slot.wake.notify_one();
+                    woken = true;
+                    if self.settings.restart == crate::config::Restart::Never {
+                        return Err(self.down(&why, None));
+                    }
+                }
+                State::Down { why, retry_at } => return Err(self.down(&why, retry_at)),
+                State::Connecting => {}
+            }
+            match timeout_at(until, state.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(self.ours(Reason::Stopping, format!("{}: Braid is stopping", self.key))),
+                Err(_) => {
+                    let time = words(self.settings.timeouts.start);
+                    let text = format!("{0}: is still starting after {time} (servers.{0}.timeouts.start)", self.key);
+                    return Err(self.ours(Reason::Starting, text));
+                }
+            }
+        }
+    }
+
+    fn down(&self, why: &Fault, retry_at: Option<Instant>) -> Fault {
+        let again = match retry_at.map(|at| at.saturating_duration_since(Instant::now())) {
+            Some(pause) => format!("; it is started again in {}", words(pause.max(Duration::from_secs(1)))),
+            None => String::new(),
+        };
+        let mut fault = self.ours(why.reason.unwrap_or(Reason::Gone), format!("{}{again}", why.text));
+        fault.code = why.code;
+        fault
+    }
+
+    /// A place among those in flight, and room for the text.
+    async fn admit(
+        &self,
+        link: &Link,
+        bytes: usize,
+        outgoing: &Outgoing<'_>,
+        mut held: Vec<OwnedSemaphorePermit>,
+    ) -> Result<(Vec<OwnedSemaphorePermit>, OwnedSemaphorePermit), Fault> {
+        let (_, patience, _) = self.bounds(outgoing.method, outgoing.own);
+        let place = match self.in_flight.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                let _turn = Turn::take(&self.waiting, self.settings.waiting_max).ok_or_else(|| {
+                    let (busy, queue) = (self.settings.in_flight_max, self.settings.waiting_max);
+                    let key = &self.key;
+                    let text = format!(
+                        "{key}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
+                    );
+                    self.ours(Reason::Busy, text)
+                })?;
+                match timeout(patience, self.in_flight.clone().acquire_owned()).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) | Err(_) => return Err(self.no_place(patience)),
+                }
+            }
+        };
+        held.push(place);
+        match timeout(patience, link.stream.room(bytes)).await {
+            Ok(Some(room)) => Ok((held, room)),
+            Ok(None) | Err(_) => Err(self.no_place(patience)),
+        }
+    }
+
+    fn no_place(&self, patience: Duration) -> Fault {
+        let text = format!("{}: no place for another request within {}", self.key, words(patience));
+        self.ours(Reason::Busy, text)
+    }
+
+    /// The setting behind a bound's name, the silence allowed, the time in all.
+    fn bounds(&self, method: Method, own: &str) -> (String, Duration, (String, Option<Duration>)) {
+        let (key, timeouts) = (&self.key, &self.settings.timeouts);
+        let whole = (format!("servers.{key}.timeouts.call_max"), timeouts.call_max);
+        if method != Method::ToolsCall {
+            return (format!("servers.{key}.timeouts.read"), timeouts.read, whole);
+        }
+        let tool = self.settings.tools.get(own);
+        let idle = match tool.and_then(|tool| tool.call) {
+            Some(patience) => (format!("servers.{key}.tool.{own}.timeout"), patience),
+            None => (format!("servers.{key}.timeouts.call"), timeouts.call),
+        };
+        let whole = match tool.and_then(|tool| tool.call_max) {
+            Some(max) => (format!("servers.{key}.tool.{own}.timeout_max"), Some(max)),
+            None => whole,
+        };
+        (idle.0, idle.1, whole)
+    }
+
+    fn patience(&self, method: Method, own: &str, said: Option<&str>) -> (Subject, Deadline) {
+        let (setting, idle, (whole, total)) = self.bounds(method, own);
+        let subject = Subject {
+            server: self.key.clone(),
+            what: format!("{} {own}", said.unwrap_or_default()),
+            idle: (setting, words(idle)),
+            total: (whole, words(total.unwrap_or_default())),
+        };
+        (subject, Deadline::new(Instant::now().into_std(), idle, total))
+    }
+
+    fn ours(&self, reason: Reason, text: String) -> Fault {
+        Fault::ours(reason, text).server(&self.key).outcome(CallOutcome::NotSent)
+    }
+}
+
+/// A place in the queue before a server, given back when it is dropped.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl<'a> Turn<'a> {
+    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+        if waiting.fetch_add(1, Ordering::AcqRel) >= max {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Self(waiting))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The request in the server's terms: our id, our progress token, its own names.
+fn addressed(id: CallId, outgoing: Outgoing<'_>) -> Bytes {
+    let Outgoing { message, method, mut edits, .. } = outgoing;
+    let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
+    let number = id.to_string();
+    edits.push((*client_id, Bytes::from(number.clone())));
+    let meta = params.meta.as_ref();
+    match (meta.and_then(|meta| meta.progress_token), meta, params.object) {
+        (Some(token), _, _) => edits.push((token, Bytes::from(number))),
+        // A sign of life renews the patience: we ask for one where the client did not.
+        (None, Some(meta), _) if method == Method::ToolsCall => {
+            let (at, text) = member_first(message.text(), meta.object, "\"progressToken\"", &number);
+            edits.push((Span { start: at, end: at }, text));
+        }
+        (None, None, Some(object)) if method == Method::ToolsCall => {
+            let meta = format!(r#"{{"progressToken":{number}}}"#);
+            let (at, text) = member_first(message.text(), object, "\"_meta\"", &meta);
+            edits.push((Span { start: at, end: at }, text));
+        }
+        (None, _, _) => {}
+    }
+    splice(message.text(), &mut edits)
+}
+
+/// A time as people write it: `120 s`, `1.5 s`, `250 ms`.
+pub fn words(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}

@@ -1,0 +1,533 @@
+//! A shared byte stream to one server: a reader task, a writer task, and who waits for what.
+//!
+//! Owns the two tasks, the ledger of open exchanges and the queue to the writer. The reader never waits for
+//! a client: notes that find no room are dropped and counted, and an answer always has its place. It knows
+//! JSON-RPC and no MCP beyond progress, `ping` and `list_changed`.
+
+use super::changed::Changed;
+use crate::config::Limits;
+use crate::mcp::method::Method;
+use crate::routing::ledger::Ledger;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::CallId;
+use crate::wire::lines::{Line, Lines, one_line, readable_id};
+use crate::wire::message::{self, Head, Message};
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a stream hears about one request.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Note(Message),
+    Done(Message),
+    Failed(Fault),
+}
+
+/// Where the reader puts what it hears about one request. The place for the end is kept from the start.
+struct Listener {
+    arrivals: mpsc::Sender<Arrival>,
+    end: mpsc::OwnedPermit<Arrival>,
+    fate: Arc<Fate>,
+}
+
+/// A request that was put on the stream.
+pub(super) struct Posted {
+    pub(super) id: CallId,
+    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) fate: Arc<Fate>,
+}
+
+/// The places that a request takes, given back when the last of its frames is written or dropped.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) held: Vec<OwnedSemaphorePermit>,
+}
+
+/// Whether a request's bytes may have left us.
+#[derive(Debug, Default)]
+pub(super) struct Fate(AtomicU8);
+
+impl Fate {
+    const QUEUED: u8 = 0;
+    const LEFT: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// The writer takes the frame up; `false` if it was withdrawn.
+    fn leave(&self) -> bool {
+        self.0.compare_exchange(Self::QUEUED, Self::LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes back what the writer has not taken up; `false` if it is too late.
+    fn withdraw(&self) -> bool {
+        self.0.compare_exchange(Self::QUEUED, Self::WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// What may be said of the call if it fails now.
+    pub(super) fn outcome(&self) -> CallOutcome {
+        match self.0.load(Ordering::Acquire) {
+            Self::LEFT => CallOutcome::Unknown,
+            _ => CallOutcome::NotSent,
+        }
+    }
+}
+
+struct Frame {
+    text: Bytes,
+    fate: Option<Arc<Fate>>,
+    _places: Arc<Places>,
+}
+
+/// A byte stream to one server, from the first byte to the last.
+pub struct Stream {
+    server: Arc<str>,
+    outbox: mpsc::UnboundedSender<Frame>,
+    open: Mutex<Open>,
+    changed: Arc<Changed>,
+    /// Bytes waiting to be written, in KiB, and how many there may be.
+    room: Arc<Semaphore>,
+    room_kib: u32,
+    /// Answers to the server's own requests that may wait to be written.
+    answers: Arc<Semaphore>,
+    batches: AtomicBool,
+    batch_max: usize,
+    counters: Counters,
+    heard: CancellationToken,
+    ended: CancellationToken,
+    hang_up: CancellationToken,
+    deaf: CancellationToken,
+}
+
+struct Open {
+    ledger: Ledger<Listener>,
+    closed: Option<Fault>,
+}
+
+/// What a stream dropped, for logs and tests.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Answers to no open request.
+    pub strays: AtomicU64,
+    /// Notes that found no room, or belong to no open request.
+    pub notes: AtomicU64,
+    /// Lines that are no message.
+    pub noise: AtomicU64,
+}
+
+impl Stream {
+    pub fn start(
+        server: &str,
+        reader: impl AsyncRead + Unpin + Send + 'static,
+        writer: impl AsyncWrite + Unpin + Send + 'static,
+        changed: Arc<Changed>,
+        limits: &Limits,
+        tracker: &TaskTracker,
+    ) -> Arc<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by `Places`: a request and its cancel per place, and `answers`"
+        )]
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let stream = Arc::new(Self {
+            server: Arc::from(server),
+            outbox,
+            open: Mutex::new(Open { ledger: Ledger::new(), closed: None }),
+            changed,
+            room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
+            room_kib: kib(limits.link_bytes_max),
+            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
+            batches: AtomicBool::new(false),
+            batch_max: limits.batch_max,
+            counters: Counters::default(),
+            heard: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            hang_up: CancellationToken::new(),
+            deaf: CancellationToken::new(),
+        });
+        let lines = Lines::new(limits.server_message_bytes_max);
+        tracker.spawn(write(writer, outgoing, stream.ended.clone(), stream.hang_up.clone()));
+        tracker.spawn(read(reader, lines, stream.clone()));
+        stream
+    }
+
+    /// Puts a request on the stream; `build` writes it for the id that it gets.
+    pub(super) fn post(&self, places: &Arc<Places>, build: impl FnOnce(CallId) -> Bytes) -> Result<Posted, Fault> {
+        let (sender, arrivals) = mpsc::channel(1 + NOTES_MAX);
+        let Ok(end) = sender.clone().try_reserve_owned() else {
+            return Err(Fault::ours(Reason::Internal, "no place for an answer"));
+        };
+        let fate = Arc::new(Fate::default());
+        let listener = Listener { arrivals: sender, end, fate: fate.clone() };
+        let id = {
+            let mut open = self.open.lock();
+            if let Some(why) = &open.closed {
+                return Err(why.clone().outcome(CallOutcome::NotSent));
+            }
+            open.ledger.open(listener)
+        };
+        // A writer that is gone means a stream about to be closed, which fails whatever is open.
+        let frame = Frame { text: build(id), fate: Some(fate.clone()), _places: places.clone() };
+        self.outbox.send(frame).ok();
+        Ok(Posted { id, arrivals, fate })
+    }
+
+    /// Sends a notification of ours.
+    pub(super) fn notify(&self, text: Bytes) {
+        let places = Arc::new(Places { held: Vec::new() });
+        self.outbox.send(Frame { text, fate: None, _places: places }).ok();
+    }
+
+    /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
+    /// the queue that it went through, so that a cancel never overtakes its request.
+    pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) {
+        let Some(listener) = self.open.lock().ledger.close(id) else { return };
+        if listener.fate.withdraw() {
+            return;
+        }
+        let reason = crate::wire::members::quote(why);
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
+        );
+        self.outbox.send(Frame { text: text.into(), fate: None, _places: places.clone() }).ok();
+    }
+
+    /// Forgets a request without telling the server: `initialize` is never cancelled.
+    pub(super) fn forget(&self, id: CallId) {
+        self.open.lock().ledger.close(id);
+    }
+
+    /// Room for so many bytes in the writer's queue. A text over all the room waits for all of it.
+    pub(super) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).await.ok()
+    }
+
+    /// From now on arrays of messages are read: 2025-03-26 was agreed.
+    pub(super) fn expect_batches(&self) {
+        self.batches.store(true, Ordering::Release);
+    }
+
+    /// Resolves when the first byte has come, or the stream has ended.
+    pub(super) async fn heard(&self) {
+        tokio::select! {
+            () = self.heard.cancelled() => {}
+            () = self.ended.cancelled() => {}
+        }
+    }
+
+    /// Resolves when either direction has ended.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Closes our side: the server reads end of file.
+    pub(super) fn hang_up(&self) {
+        self.hang_up.cancel();
+    }
+
+    /// Fails whatever is open, and whatever is posted from now on, and stops reading.
+    pub(super) fn close(&self, why: &Fault) {
+        let drained = {
+            let mut open = self.open.lock();
+            open.closed.get_or_insert_with(|| why.clone());
+            open.ledger.drain()
+        };
+        for listener in drained {
+            listener.fate.withdraw();
+            let fault = why.clone().outcome(listener.fate.outcome());
+            listener.end.send(Arrival::Failed(fault));
+        }
+        self.hang_up.cancel();
+        self.deaf.cancel();
+        self.ended.cancel();
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.open.lock().ledger.len()
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// One line that is text.
+    fn hear(&self, text: Bytes, noise: &mut Noise) -> Heard {
+        if self.batches.load(Ordering::Acquire)
+            && let Some(Ok(texts)) = message::batch(&text, self.batch_max)
+        {
+            noise.quiet();
+            for text in texts {
+                self.hear_one(text, noise);
+            }
+            return Heard::Fine;
+        }
+        self.hear_one(text, noise)
+    }
+
+    fn hear_one(&self, text: Bytes, noise: &mut Noise) -> Heard {
+        let message = match Message::parse_server(text.clone()) {
+            Ok(message) => message,
+            Err(bad) => {
+                self.counters.noise.fetch_add(1, Ordering::Relaxed);
+                let id = bad.id.map(|id| id.bytes()).or_else(|| readable_id(&text));
+                let excerpt = excerpt(&text);
+                tracing::warn!(server = %self.server, line = %excerpt, "not a message on stdout; skipped");
+                if let Some(id) = id.as_deref().and_then(call_id) {
+                    let what = "answered with a line that is not JSON-RPC";
+                    self.fail(id, Fault::ours(Reason::Internal, format!("{}: {what}", self.server)));
+                }
+                return noise.another();
+            }
+        };
+        noise.quiet();
+        match message.head() {
+            Head::Response { id, .. } => {
+                let id = id.and_then(|id| CallId::read(message.str(id)));
+                match id.and_then(|id| self.open.lock().ledger.close(id)) {
+                    Some(listener) => {
+                        listener.end.send(Arrival::Done(message));
+                    }
+                    None => {
+                        self.counters.strays.fetch_add(1, Ordering::Relaxed);
+                        tracing::debug!(server = %self.server, "an answer to no open request; dropped");
+                    }
+                }
+            }
+            Head::Notification { method, params } => match Method::parse(method.as_str(&message)) {
+                Method::Progress => {
+                    let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
+                    self.note(id, message);
+                }
+                Method::ListChanged(kind) => self.changed.raise(kind),
+                Method::Initialize
+                | Method::Initialized
+                | Method::Ping
+                | Method::List(_)
+                | Method::ToolsCall
+                | Method::PromptsGet
+                | Method::ResourcesRead
+                | Method::Complete
+                | Method::Cancelled
+                | Method::Other => {
+                    tracing::trace!(server = %self.server, method = method.as_str(&message), "a note for nobody");
+                }
+            },
+            Head::Request { id, method, .. } => {
+                let id = message.str(*id);
+                let text = match Method::parse(method.as_str(&message)) {
+                    Method::Ping => Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)),
+                    // We declared nothing that a server could ask of a client.
+                    _ => Fault::method_not_found(method.as_str(&message)).render(message.id().as_ref()),
+                };
+                self.reply(text);
+            }
+        }
+        Heard::Fine
+    }
+
+    fn note(&self, id: Option<CallId>, message: Message) {
+        let sent = id.is_some_and(|id| {
+            let open = self.open.lock();
+            open.ledger.get(id).is_some_and(|listener| listener.arrivals.try_send(Arrival::Note(message)).is_ok())
+        });
+        if !sent {
+            self.counters.notes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Answers a request of the server's; dropped when it asks faster than it reads.
+    fn reply(&self, text: Bytes) {
+        let Ok(place) = self.answers.clone().try_acquire_owned() else {
+            self.counters.notes.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let places = Arc::new(Places { held: vec![place] });
+        self.outbox.send(Frame { text, fate: None, _places: places }).ok();
+    }
+
+    /// Ends one request with a fault of its own; the others go on.
+    fn fail(&self, id: CallId, fault: Fault) {
+        if let Some(listener) = self.open.lock().ledger.close(id) {
+            let fault = fault.server(&self.server).outcome(CallOutcome::Unknown);
+            listener.end.send(Arrival::Failed(fault));
+        }
+    }
+
+    fn overlong(&self, id: Option<Bytes>, bytes: u64, line_bytes_max: usize) {
+        tracing::warn!(server = %self.server, bytes, max = line_bytes_max, "a line over the limit; skipped");
+        if let Some(id) = id.as_deref().and_then(call_id) {
+            let text = format!(
+                "{}: the answer has {bytes} bytes, over the limit of {line_bytes_max} (limits.server_message)",
+                self.server
+            );
+            self.fail(id, Fault::ours(Reason::TooLarge, text));
+        }
+    }
+}
+
+enum Heard {
+    Fine,
+    TooMuchNoise,
+}
+
+/// How much of what a server prints is no message.
+struct Noise {
+    in_a_row: u32,
+    this_second: u32,
+    second: Instant,
+}
+
+impl Noise {
+    fn new() -> Self {
+        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
+    }
+
+    fn quiet(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    fn another(&mut self) -> Heard {
+        if self.second.elapsed().as_secs() >= 1 {
+            self.second = Instant::now();
+            self.this_second = 0;
+        }
+        self.in_a_row += 1;
+        self.this_second += 1;
+        match self.in_a_row > NOISE_IN_A_ROW_MAX || self.this_second > NOISE_PER_SECOND_MAX {
+            true => Heard::TooMuchNoise,
+            false => Heard::Fine,
+        }
+    }
+}
+
+async fn read(mut reader: impl AsyncRead + Unpin, mut lines: Lines, stream: Arc<Stream>) {
+    let mut noise = Noise::new();
+    let deaf = stream.deaf.clone();
+    loop {
+        let read = tokio::select! {
+            read = reader.read_buf(lines.buffer()) => read,
+            () = deaf.cancelled() => return,
+        };
+        match read {
+            Ok(count) if count > 0 => stream.heard.cancel(),
+            Ok(_) | Err(_) => break,
+        }
+        while let Some(line) = lines.next() {
+            let heard = match line {
+                Ok(Line::Text(text)) => stream.hear(text, &mut noise),
+                Ok(Line::TooLong { id, bytes, .. }) => {
+                    stream.overlong(id, bytes, lines.line_bytes_max());
+                    Heard::Fine
+                }
+                Err(_) => {
+                    tracing::warn!(server = %stream.server, "a line that does not end; the link is given up");
+                    stream.ended.cancel();
+                    return;
+                }
+            };
+            if let Heard::TooMuchNoise = heard {
+                tracing::warn!(server = %stream.server, "too much on stdout that is no message; the link is given up");
+                stream.ended.cancel();
+                return;
+            }
+        }
+    }
+    if let Some(Line::Text(text)) = lines.finish() {
+        stream.hear(text, &mut noise);
+    }
+    stream.ended.cancel();
+}
+
+/// Writes frames in order; small ones that wait together leave together.
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    mut outgoing: mpsc::UnboundedReceiver<Frame>,
+    ended: CancellationToken,
+    hang_up: CancellationToken,
+) {
+    let mut frames = Vec::new();
+    let mut batch = BytesMut::new();
+    loop {
+        let count = tokio::select! {
+            count = outgoing.recv_many(&mut frames, FRAMES_MAX) => count,
+            () = hang_up.cancelled() => break,
+        };
+        if count == 0 {
+            break;
+        }
+        batch.clear();
+        // What is in `frames` keeps its places until all of it is written.
+        let written = tokio::select! {
+            written = write_all(&mut writer, &mut batch, &frames) => written,
+            () = hang_up.cancelled() => break,
+        };
+        frames.clear();
+        if written.is_err() {
+            break;
+        }
+        if batch.capacity() > BATCH_BYTES_MAX * 4 {
+            batch = BytesMut::new();
+        }
+    }
+    writer.shutdown().await.ok();
+    ended.cancel();
+}
+
+async fn write_all(
+    writer: &mut (impl AsyncWrite + Unpin),
+    batch: &mut BytesMut,
+    frames: &[Frame],
+) -> std::io::Result<()> {
+    for frame in frames {
+        if frame.fate.as_ref().is_some_and(|fate| !fate.leave()) {
+            continue;
+        }
+        let text = one_line(frame.text.clone());
+        if batch.len() + text.len() > BATCH_BYTES_MAX {
+            writer.write_all(batch).await?;
+            batch.clear();
+        }
+        if text.len() > BATCH_BYTES_MAX {
+            writer.write_all(&text).await?;
+            batch.extend_from_slice(b"\n");
+            continue;
+        }
+        batch.extend_from_slice(&text);
+        batch.extend_from_slice(b"\n");
+    }
+    writer.write_all(batch).await?;
+    writer.flush().await
+}
+
+fn call_id(raw: &[u8]) -> Option<CallId> {
+    std::str::from_utf8(raw).ok().and_then(CallId::read)
+}
+
+/// The beginning of a foreign line, made harmless for a log.
+fn excerpt(text: &[u8]) -> String {
+    let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
+    String::from_utf8_lossy(head).escape_debug().collect()
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(KIB_MAX).min(KIB_MAX)
+}
+
+/// Notes of one request that may wait for its client.
+const NOTES_MAX: usize = 32;
+/// Answers to a server's own requests that may wait to be written.
+const ANSWERS_MAX: usize = 64;
+/// Frames that leave together, and the bytes up to which they are put together first.
+const FRAMES_MAX: usize = 64;
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+const EXCERPT_BYTES_MAX: usize = 200;
+/// Beyond either, what a server prints is no protocol.
+const NOISE_IN_A_ROW_MAX: u32 = 10_000;
+const NOISE_PER_SECOND_MAX: u32 = 1_000;
+/// The most that a semaphore of the writer's room counts.
+const KIB_MAX: u32 = 1 << 24;

@@ -1,0 +1,230 @@
+//! The life of one link: start, greet, watch, end, wait, again.
+//!
+//! One task per link owns its process and its stream from the first to the last. It starts at most as many
+//! at once as it has slots for, ends a tree before it starts the next, and never gives up for good.
+
+use super::changed::Changed;
+use super::connect::{Introduction, connect};
+use super::dial::Dial;
+use super::link::{Link, State};
+use super::process::{Pace, Process};
+use super::stream::Stream;
+use crate::config::{Limits, Restart, ServerConfig};
+use crate::mcp::caller::Told;
+use crate::routing::backoff::Backoff;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+/// Everything that one link's task needs. Its state is the only thing that others see.
+pub(super) struct Supervisor {
+    pub(super) server: Arc<str>,
+    pub(super) settings: Arc<ServerConfig>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) dial: Arc<dyn Dial>,
+    pub(super) introduction: Introduction,
+    /// What the server is told of its client; empty until the client has said it.
+    pub(super) told: watch::Receiver<Option<Told>>,
+    pub(super) starting: Arc<Semaphore>,
+    pub(super) changed: Arc<Changed>,
+    pub(super) tracker: TaskTracker,
+    pub(super) state: watch::Sender<State>,
+    /// Rung by a request that finds the server stopped.
+    pub(super) wake: Arc<Notify>,
+    /// Filled once: the link must end, at this pace.
+    pub(super) stop: watch::Receiver<Option<Pace>>,
+}
+
+/// How one life of a link ended.
+struct End {
+    why: Fault,
+    /// Since when it was healthy, if it ever was.
+    since: Option<Instant>,
+    /// It left by itself and said that all was well.
+    content: bool,
+}
+
+impl Supervisor {
+    pub(super) async fn run(mut self) {
+        let backoff = &self.settings.backoff;
+        let mut backoff = Backoff::new(backoff.min, backoff.max, backoff.reset_after);
+        loop {
+            self.state.send_replace(State::Connecting);
+            let end = self.live().await;
+            if self.stop.borrow().is_some() {
+                let why = Fault::ours(Reason::Stopping, format!("{}: Braid is stopping", self.server))
+                    .server(&self.server)
+                    .outcome(CallOutcome::NotSent);
+                self.state.send_replace(State::Down { why, retry_at: None });
+                return;
+            }
+            let again = match self.settings.restart {
+                Restart::Always => true,
+                Restart::OnFailure => !end.content,
+                Restart::Never => false,
+            };
+            let pause = backoff.failed(Instant::now().into_std(), end.since.map(Instant::into_std), jitter());
+            let retry_at = again.then(|| Instant::now() + pause);
+            let parked = backoff.parked();
+            tracing::warn!(server = %self.server, why = %end.why.text, retry = ?again.then_some(pause), parked, "down");
+            self.state.send_replace(State::Down { why: end.why, retry_at });
+            tokio::select! {
+                () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
+                () = self.wake.notified(), if !again && self.settings.restart != Restart::Never => {}
+                _ = self.stop.wait_for(Option::is_some) => {}
+            }
+        }
+    }
+
+    /// From a start to the end of what it started: nothing of it is left when this returns.
+    async fn live(&mut self) -> End {
+        let mut stop = self.stop.clone();
+        let slot = tokio::select! {
+            slot = self.starting.clone().acquire_owned() => slot.ok(),
+            _ = stop.wait_for(Option::is_some) => return self.stopped(),
+        };
+        let born = Instant::now();
+        let dialed = match self.dial.dial() {
+            Ok(dialed) => dialed,
+            Err(fault) => return End { why: self.named(fault), since: None, content: false },
+        };
+        tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
+        let (changed, limits) = (self.changed.clone(), self.limits.clone());
+        let stream = Stream::start(&self.server, dialed.reader, dialed.writer, changed, &limits, &self.tracker);
+        // A slot is for the first moments of a program, when it loads; a handshake may take its time.
+        let first = stream.clone();
+        self.tracker.spawn(async move {
+            timeout(SLOT_HELD_MAX, first.heard()).await.ok();
+            drop(slot);
+        });
+        let (end, pace) = self.serve(&stream, dialed.process.as_ref(), born).await;
+        stream.hang_up();
+        let end = match dialed.process {
+            Some(process) => self.bury(&stream, &process, end, pace).await,
+            None => end,
+        };
+        stream.close(&end.why);
+        end
+    }
+
+    /// Greets the server and watches over it until it is gone, or must go.
+    async fn serve(&mut self, stream: &Arc<Stream>, process: Option<&Process>, born: Instant) -> (End, Pace) {
+        let mut stop = self.stop.clone();
+        let greeted = tokio::select! {
+            greeted = self.greet(stream, born) => greeted,
+            () = gone(stream, process) => Err(self.lost("ended before it answered initialize")),
+            pace = stop.wait_for(Option::is_some) => {
+                let pace = pace.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
+                return (self.stopped(), pace);
+            }
+        };
+        let greeting = match greeted {
+            Ok(greeting) => greeting,
+            Err(fault) => return (End { why: self.named(fault), since: None, content: false }, Pace::CALM),
+        };
+        let since = Instant::now();
+        let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
+        tracing::info!(server = %self.server, revision, took = ?took, "ready");
+        let link = Arc::new(Link { stream: stream.clone(), greeting });
+        self.state.send_replace(State::Ready(link));
+        tokio::select! {
+            () = gone(stream, process) => {
+                let why = self.lost("went away");
+                (End { why, since: Some(since), content: false }, Pace::CALM)
+            }
+            pace = stop.wait_for(Option::is_some) => {
+                let pace = pace.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
+                (self.stopped(), pace)
+            }
+        }
+    }
+
+    async fn greet(&mut self, stream: &Arc<Stream>, born: Instant) -> Result<super::link::Greeting, Fault> {
+        let told = match self.told.wait_for(Option::is_some).await {
+            Ok(told) => told.clone(),
+            Err(_) => None,
+        };
+        let Some(told) = told else {
+            // The client left before it said who it is; the stop is on its way.
+            return std::future::pending().await;
+        };
+        // The time that a program has to start does not run while we wait for our own client.
+        let patience = self.settings.timeouts.start.saturating_sub(born.elapsed()).max(PATIENCE_MIN);
+        connect(stream, &self.server, &self.introduction, &told, patience).await
+    }
+
+    /// Ends the process and everything it started; the sentence learns how it ended and its last words.
+    async fn bury(&mut self, stream: &Arc<Stream>, process: &Process, mut end: End, pace: Pace) -> End {
+        // A program that closed its stdout is about to exit: how, says more than that it is gone.
+        let by_itself = timeout(LAST_WORDS, process.ended()).await.ok();
+        let stopping = self.stop.borrow().is_some();
+        if let (Some(ended), false) = (&by_itself, stopping) {
+            end.why.text = format!("{}: {}{}", self.server, ended, last_words(process));
+            end.content = ended.success && end.since.is_some();
+        } else if !stopping {
+            end.why.text.push_str(&last_words(process));
+        }
+        stream.close(&end.why);
+        let mut stop = self.stop.clone();
+        let calm = process.stop(pace);
+        tokio::pin!(calm);
+        tokio::select! {
+            _ = &mut calm => {}
+            hurry = stop.wait_for(Option::is_some), if !stopping => {
+                let pace = hurry.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
+                process.stop(pace).await;
+            }
+        }
+        end
+    }
+
+    fn lost(&self, what: &str) -> Fault {
+        Fault::ours(Reason::Gone, what)
+    }
+
+    fn named(&self, mut fault: Fault) -> Fault {
+        if !fault.text.starts_with(&*self.server) {
+            fault.text = format!("{}: {}", self.server, fault.text);
+        }
+        fault.server(&self.server).outcome(CallOutcome::NotSent)
+    }
+
+    fn stopped(&self) -> End {
+        let text = format!("{}: Braid is stopping", self.server);
+        let why = Fault::ours(Reason::Stopping, text).server(&self.server);
+        End { why, since: None, content: true }
+    }
+}
+
+async fn gone(stream: &Stream, process: Option<&Process>) {
+    match process {
+        None => stream.ended().await,
+        Some(process) => tokio::select! {
+            () = stream.ended() => {}
+            // A child of its may hold the pipe open; what the leader still wrote is read meanwhile.
+            _ = process.ended() => { timeout(LAST_WORDS, stream.ended()).await.ok(); }
+        },
+    }
+}
+
+fn last_words(process: &Process) -> String {
+    match process.stderr_tail() {
+        tail if tail.is_empty() => String::new(),
+        tail => format!("; its last words on stderr: {tail}"),
+    }
+}
+
+fn jitter() -> u32 {
+    let mut bytes = [0; 4];
+    // Without randomness the pause is the longest: late, never wrong.
+    getrandom::fill(&mut bytes).map_or(u32::MAX, |()| u32::from_ne_bytes(bytes))
+}
+
+/// How long a start keeps its slot when nothing is heard.
+const SLOT_HELD_MAX: Duration = Duration::from_secs(1);
+/// How long a program that hung up has to tell us how it ended.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
