@@ -1,0 +1,101 @@
+//! What becomes of a request: an answer now, or an exchange with a server.
+//!
+//! One look at the catalog decides. A name that nobody has is asked for again once every server was heard:
+//! a client may call a tool that it knows from yesterday before the servers are up today.
+
+use super::hub::Hub;
+use crate::mcp::caller::Caller;
+use crate::mcp::method::{Kind, Method};
+use crate::mcp::revision::Revision;
+use crate::routing::route::{Local, Route, route};
+use crate::upstream::exchange::Exchange;
+use crate::upstream::server::Outgoing;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::message::Message;
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+/// What the hub makes of a request.
+pub enum Answer {
+    /// A whole response, or a fault for its door to render.
+    Now(Result<Bytes, Fault>),
+    Later(Box<Exchange>),
+}
+
+/// A request as its door hands it over.
+pub struct Asked<'a> {
+    pub caller: &'a Caller,
+    pub id: &'a Id,
+    pub message: &'a Message,
+    /// What the client's lists may hold.
+    pub revision: Revision,
+    /// Until when a list waits for servers that were not heard yet.
+    pub patience: Instant,
+    /// The places it took on its way here.
+    pub places: Vec<OwnedSemaphorePermit>,
+}
+
+impl Hub {
+    /// Decides what becomes of a request. Total: every request gets exactly one answer.
+    pub async fn begin(&self, asked: Asked<'_>) -> Answer {
+        let method = Method::parse(asked.message.method().unwrap_or_default());
+        if let Method::List(_) = method {
+            self.settled(asked.patience).await;
+        }
+        let mut routed = route(&self.catalog(), method, asked.message);
+        if let (Route::Unknown(_), false) = (&routed, self.is_settled()) {
+            self.settled(asked.patience).await;
+            routed = route(&self.catalog(), method, asked.message);
+        }
+        let target = match routed {
+            Route::One(target) => target,
+            Route::Local(local) => return Answer::Now(self.local(local, &asked)),
+            Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
+        };
+        let Some((server, key)) = self.key_of(target.server, asked.caller) else {
+            return Answer::Now(Err(Fault::ours(Reason::Internal, "the catalog names a server that is not there")));
+        };
+        let Some(place) = self.place() else {
+            let text = "too many requests in flight (limits.in_flight)";
+            return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
+        };
+        let mut places = asked.places;
+        places.push(place);
+        let outgoing =
+            Outgoing { message: asked.message, method, own: &target.own, edits: target.edits, places };
+        match server.begin(&key, asked.id.clone(), outgoing).await {
+            Ok(exchange) => Answer::Later(Box::new(exchange)),
+            Err(fault) => Answer::Now(Err(fault)),
+        }
+    }
+
+    fn local(&self, local: Local, asked: &Asked<'_>) -> Result<Bytes, Fault> {
+        match local {
+            Local::Ping => Ok(response(asked.id, b"{}")),
+            Local::NoCompletions => Ok(response(asked.id, br#"{"completion":{"values":[]}}"#)),
+            Local::List(kind) => self.page(kind, asked),
+        }
+    }
+
+    fn page(&self, kind: Kind, asked: &Asked<'_>) -> Result<Bytes, Fault> {
+        let params = asked.message.params();
+        let cursor = params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));
+        match self.catalog().page(kind, cursor, asked.revision) {
+            Ok(page) => Ok(response(asked.id, &page)),
+            Err(_) => Err(Fault::invalid_params("`params.cursor` is none of ours, or the list has changed since")),
+        }
+    }
+}
+
+/// A response with this result.
+pub fn response(id: &Id, result: &[u8]) -> Bytes {
+    let mut text = BytesMut::with_capacity(result.len() + id.as_str().len() + 40);
+    text.put_slice(br#"{"jsonrpc":"2.0","id":"#);
+    text.put_slice(id.as_str().as_bytes());
+    text.put_slice(br#","result":"#);
+    text.put_slice(result);
+    text.put_u8(b'}');
+    text.freeze()
+}

@@ -1,0 +1,141 @@
+//! Keeps one server's lists: all pages of each, fetched anew when the server says that they changed.
+//!
+//! One task per link. A burst of changes costs two fetches, the one that runs and one more; a list that
+//! fails keeps its last good items. Pages, items and bytes are bounded, and cursors that go in circles end.
+
+use super::hub::Hub;
+use crate::config::Limits;
+use crate::mcp::method::Kind;
+use crate::routing::item::Item;
+use crate::upstream::link::{Link, State};
+use crate::upstream::server::{Server, Watched};
+use crate::wire::fault::Fault;
+use crate::wire::members::{elements, member, quote, string};
+use crate::wire::message::{Head, Outcome};
+use futures::future::join_all;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Lists that were fetched whole.
+pub type Lists = Vec<(Kind, Arc<Vec<Item>>)>;
+
+/// Follows a link for as long as it lives.
+pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
+    let Some(server) = hub.servers().get(at).cloned() else { return };
+    loop {
+        let state = watched.state.borrow_and_update().clone();
+        match state {
+            State::Connecting => {}
+            State::Down { .. } => hub.settle(at),
+            State::Ready(link) => {
+                // What was announced before is in the lists that are fetched now.
+                watched.changed.take();
+                refresh(&hub, &server, at, &link, &Kind::ALL).await;
+                hub.settle(at);
+                follow(&hub, &server, at, &link, &mut watched).await;
+                continue;
+            }
+        }
+        if watched.state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Fetches what the server says has changed, until the link's state changes.
+async fn follow(hub: &Hub, server: &Server, at: usize, link: &Link, watched: &mut Watched) {
+    let mut next = Instant::now() + BETWEEN_FETCHES;
+    loop {
+        tokio::select! {
+            changed = watched.state.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                return;
+            }
+            () = watched.changed.rung() => {}
+        }
+        // One that runs and one that is wanted, however many are announced meanwhile.
+        sleep_until(next).await;
+        let kinds = watched.changed.take();
+        if !kinds.is_empty() {
+            refresh(hub, server, at, link, &kinds).await;
+        }
+        next = Instant::now() + BETWEEN_FETCHES;
+    }
+}
+
+async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Kind]) {
+    let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
+    let fetched = declared.map(|kind| async move { (*kind, fetch(server, link, *kind, &hub.config().limits).await) });
+    let mut lists = Vec::new();
+    for (kind, list) in join_all(fetched).await {
+        match list {
+            Ok(list) => lists.push((kind, Arc::new(list))),
+            Err(fault) => {
+                let (list, why) = (kind.list_method(), fault.text);
+                tracing::warn!(server = server.name().key(), list, why, "the list is kept as it was");
+            }
+        }
+    }
+    hub.publish(at, link, lists);
+}
+
+/// Every page of one list. A server that declares a capability and knows no method for it has an empty list.
+async fn fetch(server: &Server, link: &Link, kind: Kind, limits: &Limits) -> Result<Vec<Item>, Fault> {
+    let (mut items, mut bytes, mut cursors) = (Vec::new(), 0, HashSet::new());
+    let mut cursor: Option<String> = None;
+    for _ in 0..limits.list_pages_max {
+        let params = match &cursor {
+            None => "{}".to_owned(),
+            Some(cursor) => format!(r#"{{"cursor":{}}}"#, quote(cursor)),
+        };
+        let response = server.ask(link, kind.list_method(), &params).await?;
+        let Head::Response { outcome, .. } = response.head() else { break };
+        let result = match outcome {
+            Outcome::Result { value, .. } => response.str(*value),
+            Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } => return Ok(items),
+            Outcome::Error { value, .. } => return Err(refused(server, kind, response.str(*value))),
+        };
+        let page = member(result, kind.member()).and_then(elements);
+        let Some(page) = page else {
+            return Err(refused(server, kind, "the result has no list"));
+        };
+        for text in page {
+            bytes += text.len();
+            if items.len() >= limits.list_items_max || bytes > limits.list_bytes_max {
+                let (list, key) = (kind.list_method(), server.name().key());
+                tracing::warn!(server = key, list, "more than limits.list_items or limits.list_bytes; the rest is left out");
+                return Ok(items);
+            }
+            match Item::parse(kind, response.text().slice_ref(text.as_bytes())) {
+                Some(item) if text.len() <= limits.list_item_bytes_max => items.push(item),
+                Some(_) | None => {
+                    let (list, key) = (kind.list_method(), server.name().key());
+                    tracing::warn!(server = key, list, bytes = text.len(), "an item that is too large or has no name; left out");
+                }
+            }
+        }
+        // The empty string is a cursor like any other (2026-07-28, server/utilities/pagination).
+        cursor = member(result, "nextCursor").and_then(string).map(std::borrow::Cow::into_owned);
+        match &cursor {
+            None => return Ok(items),
+            Some(next) if !cursors.insert(next.clone()) => break,
+            Some(_) => {}
+        }
+    }
+    let (list, key) = (kind.list_method(), server.name().key());
+    tracing::warn!(server = key, list, "its pages do not end; what came so far is listed");
+    Ok(items)
+}
+
+fn refused(server: &Server, kind: Kind, why: &str) -> Fault {
+    let why: String = why.chars().take(200).collect();
+    Fault::invalid_request(format!("{}: {} failed: {why}", server.name().key(), kind.list_method()))
+}
+
+const METHOD_NOT_FOUND: i64 = -32601;
+/// The shortest time between two fetches for one link.
+const BETWEEN_FETCHES: Duration = Duration::from_millis(250);
