@@ -1,1 +1,10 @@
 //! FLOOR 5. Doors: the only place that knows how a client arrived.
+//!
+//! A door reads a client's messages, hands its requests to the hub and carries what comes back. Ids that we
+//! mint for a client never leave this floor; ids of servers never reach it.
+
+pub mod door;
+
+pub mod session;
+
+pub mod stdio;

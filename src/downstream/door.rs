@@ -1,0 +1,461 @@
+//! The loop of one client connection that is a stream of lines: requests in, answers and notes out.
+//!
+//! One task serves the client; each open request is a future in it, so dropping the door drops every request.
+//! It never stops reading while the client reads; a client that does not read stops only itself.
+
+use super::session::Session;
+use crate::config::Limits;
+use crate::hub::begin::{Answer, Asked, response};
+use crate::hub::hub::Hub;
+use crate::mcp::capabilities;
+use crate::mcp::fit;
+use crate::mcp::method::{Kind, Method};
+use crate::mcp::revision::Revision;
+use crate::routing::catalog::Catalog;
+use crate::upstream::exchange::Step;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::lines::{Line, Lines, one_line, readable_id};
+use crate::wire::members::{member, quote, string};
+use crate::wire::message::{self, BadMessage, Caps, HOP_KEY, Head, Message, Outcome, Span};
+use crate::wire::splice::splice;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::{AbortHandle, Abortable, FuturesUnordered, StreamExt};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// One client's connection: chunks of bytes from it, whole lines to it.
+pub struct Door {
+    hub: Arc<Hub>,
+    session: Session,
+    outbox: mpsc::Sender<Bytes>,
+    /// Requests that have begun; the rest wait their turn.
+    turns: Arc<Semaphore>,
+    /// Our own mark, by which we know ourselves behind ourselves.
+    identity: Arc<str>,
+    calls: FuturesUnordered<BoxFuture<'static, Finished>>,
+}
+
+/// Why a door closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The client closed its side, or nobody reads ours.
+    Client,
+    /// We are stopping.
+    Us,
+}
+
+impl Door {
+    pub fn new(hub: Arc<Hub>, session: Session, outbox: mpsc::Sender<Bytes>, identity: &str) -> Self {
+        let turns = Arc::new(Semaphore::new(hub.config().limits.session_in_flight_max));
+        Self { hub, session, outbox, turns, identity: Arc::from(identity), calls: FuturesUnordered::new() }
+    }
+
+    /// Serves the client until either side is done.
+    pub async fn serve(mut self, mut inbox: mpsc::Receiver<Bytes>) -> Closed {
+        let stopping = self.hub.stopping();
+        let mut lines = Lines::new(self.hub.config().limits.client_message_bytes_max);
+        let mut news = News::new(&self.hub);
+        let outbox = self.outbox.clone();
+        loop {
+            tokio::select! {
+                chunk = inbox.recv() => match chunk {
+                    Some(chunk) => {
+                        lines.feed(&chunk);
+                        while let Some(line) = lines.next() {
+                            match line {
+                                Ok(line) => self.hear(line).await,
+                                Err(_) => return Closed::Client,
+                            }
+                        }
+                    }
+                    None => {
+                        if let Some(line) = lines.finish() {
+                            self.hear(line).await;
+                        }
+                        self.drain().await;
+                        return Closed::Client;
+                    }
+                },
+                Some(Finished(ids)) = self.calls.next() => {
+                    for id in &ids {
+                        self.session.leave(id);
+                    }
+                }
+                (catalog, notes) = news.next(), if self.session.agreed().is_some() => {
+                    // A client that does not read gets the news when it reads again.
+                    if notes.into_iter().all(|note| outbox.try_send(note).is_ok()) {
+                        news.heard(catalog);
+                    }
+                }
+                () = outbox.closed() => return Closed::Client,
+                () = stopping.cancelled() => return Closed::Us,
+            }
+        }
+    }
+
+    /// The client hung up: what is about to be answered still may be.
+    async fn drain(&mut self) {
+        let answered = async { while self.calls.next().await.is_some() {} };
+        timeout(DRAIN, answered).await.ok();
+    }
+
+    async fn hear(&mut self, line: Line) {
+        match line {
+            Line::Text(text) => self.hear_text(text).await,
+            Line::TooLong { id, bytes, response } => {
+                let max = self.hub.config().limits.client_message_bytes_max;
+                tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
+                if !response {
+                    let text = format!("the message has {bytes} bytes, over the limit of {max} (limits.client_message)");
+                    let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
+                    self.send(fault.render(id.and_then(Id::parse).as_ref())).await;
+                }
+            }
+        }
+    }
+
+    async fn hear_text(&mut self, text: Bytes) {
+        let batches = self.session.agreed().is_some_and(|agreed| agreed.revision.batches());
+        let limits = &self.hub.config().limits;
+        match message::batch(&text, limits.batch_max) {
+            None => {
+                if let Some(reply) = self.hear_one(text) {
+                    self.take(reply).await;
+                }
+            }
+            Some(_) if !batches => {
+                let text = "a batch: only 2025-03-26 has them, and only after initialize";
+                self.send(Fault::invalid_request(text).render(None)).await;
+            }
+            Some(Err(bad)) => self.send(refuse(&bad, &text)).await,
+            Some(Ok(texts)) => self.hear_batch(texts).await,
+        }
+    }
+
+    /// Each element goes the way of a single message; the answers come back together.
+    async fn hear_batch(&mut self, texts: Vec<Bytes>) {
+        let mut pending = Vec::new();
+        for text in texts {
+            let batched = Message::parse_client(text.clone(), caps(&self.hub.config().limits));
+            let initialize = batched.as_ref().is_ok_and(|m| m.method() == Some("initialize"));
+            if initialize {
+                let fault = Fault::invalid_request("`initialize` must not be part of a batch");
+                let id = batched.ok().and_then(|message| message.id());
+                pending.push(futures::future::ready((None, Some(fault.render(id.as_ref())))).boxed());
+                continue;
+            }
+            match self.hear_one(text) {
+                None => {}
+                Some(Reply::Now(text)) => pending.push(futures::future::ready((None, Some(text))).boxed()),
+                Some(Reply::Later(call)) => pending.push(call),
+            }
+        }
+        if pending.is_empty() {
+            return;
+        }
+        let outbox = self.outbox.clone();
+        self.calls.push(
+            async move {
+                let mut line = BytesMut::from(&b"["[..]);
+                let mut ids = Vec::new();
+                for (id, text) in join_all(pending).await {
+                    ids.extend(id);
+                    let Some(text) = text else { continue };
+                    if line.len() > 1 {
+                        line.put_u8(b',');
+                    }
+                    line.put_slice(&text);
+                }
+                line.put_u8(b']');
+                if line.len() > 2 {
+                    outbox.send(one_line(line.freeze())).await.ok();
+                }
+                Finished(ids)
+            }
+            .boxed(),
+        );
+    }
+
+    /// Sends what is there, or lets a call go on beside the others.
+    async fn take(&mut self, reply: Reply) {
+        match reply {
+            Reply::Now(text) => self.send(text).await,
+            Reply::Later(call) => {
+                let outbox = self.outbox.clone();
+                let answered = async move {
+                    let (id, text) = call.await;
+                    if let Some(text) = text {
+                        outbox.send(text).await.ok();
+                    }
+                    Finished(id.into_iter().collect())
+                };
+                self.calls.push(answered.boxed());
+            }
+        }
+    }
+
+    /// One message. What it needs is decided here; what it waits for is in the future that it returns.
+    fn hear_one(&mut self, text: Bytes) -> Option<Reply> {
+        let message = match Message::parse_client(text.clone(), caps(&self.hub.config().limits)) {
+            Ok(message) => message,
+            Err(bad) => return Some(Reply::Now(refuse(&bad, &text))),
+        };
+        match message.head() {
+            Head::Request { method, .. } => {
+                let method = Method::parse(method.as_str(&message));
+                let id = message.id()?;
+                Some(self.request(id, method, message))
+            }
+            Head::Notification { method, params } => {
+                if Method::parse(method.as_str(&message)) == Method::Cancelled {
+                    let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
+                    if let Some(id) = id {
+                        self.session.cancel(&id);
+                    }
+                }
+                None
+            }
+            // We ask a client for nothing, so that whatever this answers is nobody's.
+            Head::Response { .. } => {
+                tracing::debug!("an answer from the client to no open request; dropped");
+                None
+            }
+        }
+    }
+
+    fn request(&mut self, id: Id, method: Method, message: Message) -> Reply {
+        let refused = |fault: Fault| Reply::Now(fault.render(Some(&id)));
+        match (method, self.session.agreed()) {
+            (Method::Ping, _) => Reply::Now(response(&id, b"{}")),
+            (Method::Initialize, None) => self.initialize(id, &message),
+            (Method::Initialize, Some(_)) => refused(Fault::invalid_request("`initialize` came before")),
+            (Method::Other, _) => refused(Fault::method_not_found(message.method().unwrap_or_default())),
+            (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
+            (_, Some(agreed)) => {
+                let limits = &self.hub.config().limits;
+                let waiting = limits.session_in_flight_max + limits.session_waiting_max;
+                if self.session.in_flight() >= waiting {
+                    let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
+                    return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+                }
+                let Some(memory) = self.hub.buffer(message.text().len()) else {
+                    let text = "too much is waiting in memory (limits.buffered)";
+                    return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+                };
+                let patience = agreed.since + self.hub.config().first_list;
+                let (handle, registration) = AbortHandle::new_pair();
+                if !self.session.enter(&id, handle) {
+                    return refused(Fault::invalid_request("a request with this id is open already"));
+                }
+                let call = Call {
+                    hub: self.hub.clone(),
+                    caller: self.session.caller.clone(),
+                    revision: agreed.revision,
+                    turns: self.turns.clone(),
+                    outbox: self.outbox.clone(),
+                    patience,
+                    memory,
+                };
+                let answered = Abortable::new(call.run(id.clone(), message), registration);
+                Reply::Later(async move { (Some(id), answered.await.ok()) }.boxed())
+            }
+        }
+    }
+
+    fn initialize(&mut self, id: Id, message: &Message) -> Reply {
+        let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
+        let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
+        let Some(asked) = asked else {
+            let fault = Fault::invalid_params("`params.protocolVersion` must be a string");
+            return Reply::Now(fault.render(Some(&id)));
+        };
+        if self.is_behind_itself(message) {
+            let text = "this proxy is behind itself: one of its servers leads back to it";
+            return Reply::Now(Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent).render(Some(&id)));
+        }
+        let revision = Revision::negotiate(&asked);
+        self.session.agree(revision);
+        let (hub, caller) = (self.hub.clone(), self.session.caller.clone());
+        Reply::Later(
+            async move {
+                let instructions = hub.instructions(&caller, GREETING).await;
+                (None, Some(response(&id, greeting(&hub, revision, instructions.as_deref()).as_bytes())))
+            }
+            .boxed(),
+        )
+    }
+
+    /// Whether our own mark is among those that the message has passed.
+    fn is_behind_itself(&self, message: &Message) -> bool {
+        let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
+        let hops = hops.and_then(|span| string(message.str(span)));
+        hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
+    }
+
+    async fn send(&self, text: Bytes) {
+        self.outbox.send(text).await.ok();
+    }
+}
+
+/// What becomes of one message.
+enum Reply {
+    Now(Bytes),
+    /// The request's id, and its answer unless it was withdrawn.
+    Later(BoxFuture<'static, (Option<Id>, Option<Bytes>)>),
+}
+
+/// Requests that have had their answer, or were withdrawn.
+struct Finished(Vec<Id>);
+
+/// One request on its way through the hub and back.
+struct Call {
+    hub: Arc<Hub>,
+    caller: crate::mcp::caller::Caller,
+    revision: Revision,
+    turns: Arc<Semaphore>,
+    outbox: mpsc::Sender<Bytes>,
+    patience: Instant,
+    memory: OwnedSemaphorePermit,
+}
+
+impl Call {
+    async fn run(self, id: Id, message: Message) -> Bytes {
+        let Ok(turn) = self.turns.clone().acquire_owned().await else {
+            return Fault::ours(Reason::Stopping, "Braid is stopping").render(Some(&id));
+        };
+        let asked = Asked {
+            caller: &self.caller,
+            id: &id,
+            message: &message,
+            revision: self.revision,
+            patience: self.patience,
+            places: vec![turn, self.memory],
+        };
+        let reply = match self.hub.begin(asked).await {
+            Answer::Now(reply) => reply,
+            Answer::Later(mut exchange) => loop {
+                match exchange.next().await {
+                    Step::Notify(note) => {
+                        let note = fit_note(note, self.revision);
+                        self.outbox.send(one_line(note)).await.ok();
+                    }
+                    Step::Ask(ask) => match ask {},
+                    Step::Done(reply) => break reply,
+                }
+            },
+        };
+        match reply {
+            Ok(text) => one_line(fit_response(text, message.method().unwrap_or_default(), self.revision)),
+            Err(fault) => fault.render(Some(&id)),
+        }
+    }
+}
+
+/// What changed in the lists since the client last heard, at most once per `BETWEEN_NEWS`.
+struct News {
+    catalog: watch::Receiver<Arc<Catalog>>,
+    heard: Arc<Catalog>,
+    next: Instant,
+}
+
+impl News {
+    fn new(hub: &Hub) -> Self {
+        let catalog = hub.watch_catalog();
+        let heard = catalog.borrow().clone();
+        Self { catalog, heard, next: Instant::now() }
+    }
+
+    /// Resolves to the notes that are due, and the catalog that they are about. They are due again after a while,
+    /// until `heard` is told that the client has them.
+    async fn next(&mut self) -> (Arc<Catalog>, Vec<Bytes>) {
+        loop {
+            if Arc::ptr_eq(&self.heard, &self.catalog.borrow()) && self.catalog.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            sleep_until(self.next).await;
+            let now = self.catalog.borrow_and_update().clone();
+            let notes = notes(&self.heard, &now);
+            if !notes.is_empty() {
+                self.next = Instant::now() + BETWEEN_NEWS;
+                return (now, notes);
+            }
+            self.heard = now;
+        }
+    }
+
+    fn heard(&mut self, catalog: Arc<Catalog>) {
+        self.heard = catalog;
+    }
+}
+
+/// One note for each list that is another; templates have none of their own.
+fn notes(before: &Catalog, now: &Catalog) -> Vec<Bytes> {
+    let changed = Kind::ALL.into_iter().filter(|kind| before.digest(*kind) != now.digest(*kind));
+    let methods: BTreeSet<&str> = changed.map(Kind::changed_method).collect();
+    methods.into_iter().map(|method| format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#).into()).collect()
+}
+
+/// The `result` of initialize.
+fn greeting(hub: &Hub, revision: Revision, instructions: Option<&str>) -> String {
+    let identity = &hub.config().identity;
+    let title = identity.title.as_ref().map(|title| format!(r#","title":{}"#, quote(title))).unwrap_or_default();
+    let instructions =
+        instructions.map(|text| format!(r#","instructions":{}"#, quote(text))).unwrap_or_default();
+    format!(
+        r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{{"name":{}{title},"version":"{}"}}{instructions}}}"#,
+        revision.as_str(),
+        capabilities::ours(revision),
+        quote(&identity.name),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// A response as a client of `revision` may read it; the latest takes every response as it is.
+fn fit_response(text: Bytes, method: &str, revision: Revision) -> Bytes {
+    if revision == Revision::LATEST {
+        return text;
+    }
+    let Ok(message) = Message::parse_server(text.clone()) else { return text };
+    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = message.head() else { return text };
+    replaced(&message, *value, fit::fit_result(method, message.str(*value), revision))
+}
+
+fn fit_note(text: Bytes, revision: Revision) -> Bytes {
+    if revision == Revision::LATEST {
+        return text;
+    }
+    let Ok(message) = Message::parse_server(text.clone()) else { return text };
+    let Some(params) = message.params().and_then(|params| params.object) else { return text };
+    let fitted = fit::fit_note(message.method().unwrap_or_default(), message.str(params), revision);
+    replaced(&message, params, fitted)
+}
+
+fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
+    match fitted {
+        Some(fitted) => splice(message.text(), &mut vec![(place, Bytes::from(fitted))]),
+        None => message.text().clone(),
+    }
+}
+
+/// The answer to a text that is no message, under its id if one can be read.
+fn refuse(bad: &BadMessage, text: &Bytes) -> Bytes {
+    let id = bad.id.clone().or_else(|| readable_id(text).and_then(Id::parse));
+    bad.fault().render(id.as_ref())
+}
+
+fn caps(limits: &Limits) -> Caps {
+    Caps { depth_max: limits.depth_max, elements_max: limits.elements_max }
+}
+
+/// How long a client that hung up may still be answered.
+const DRAIN: Duration = Duration::from_millis(250);
+/// How long `initialize` waits for the servers' instructions.
+const GREETING: Duration = Duration::from_millis(150);
+/// The shortest time between two notes about the same lists.
+const BETWEEN_NEWS: Duration = Duration::from_millis(250);
