@@ -1,1 +1,84 @@
 //! What an operating system does its own way, behind one trait.
+//!
+//! Owns how a child gets a family of its own, how that family is struck, and how its stray members
+//! are found; one file per system, and `Here` is the one we run on. It decides nothing: when to
+//! strike, and whom, is its caller's business. Only Linux is tested; the others are written with what
+//! the standard library and tokio offer, and say so.
+
+mod exits;
+mod leaving;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+mod macos;
+#[cfg(windows)]
+mod windows;
+
+use tokio::process::Command;
+
+pub use self::exits::Exits;
+pub use self::leaving::{Leaving, Signal, leaving};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use self::linux::Linux as Here;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+pub use self::macos::MacOs as Here;
+#[cfg(windows)]
+pub use self::windows::Windows as Here;
+
+/// The environment variable that carries the run's mark (see `upstream::environment::Cookie`).
+pub const MARK_VARIABLE: &str = "BRAID_RUN";
+
+/// How hard a process is struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// SIGTERM: it may still tidy up.
+    Term,
+    /// SIGKILL: it may not.
+    Kill,
+}
+
+/// Whom we look for.
+#[derive(Debug, Clone, Copy)]
+pub enum Family<'a> {
+    /// The tree of one child: its process group, whoever carries its mark, and all their descendants.
+    ///
+    /// The leader must not be reaped yet: that alone keeps its number, and so the group's, from being
+    /// given to a stranger.
+    Tree { leader: u32, mark: &'a str },
+    /// Whoever carries a mark of this run.
+    Run { run: &'a str },
+}
+
+/// What a look around found. Processes that have ended and wait to be reaped are not in it.
+#[derive(Debug)]
+pub struct Kin<K> {
+    pub members: Vec<K>,
+    /// Someone was between two programs and could not be read: look again.
+    pub unclear: bool,
+}
+
+/// What each operating system does its own way. All of it is quick, but `kin` reads a file per
+/// process, so call it off the runtime.
+pub trait System {
+    /// A process that was found, held so that a blow cannot hit whoever gets its number next.
+    type Member: Send + 'static;
+
+    /// Gives the child a family of its own, so that it can be struck as a whole.
+    fn set_apart(command: &mut Command);
+
+    /// Strikes the leader's whole group. The leader must not be reaped yet (see `Family::Tree`).
+    fn strike_group(leader: u32, blow: Blow);
+
+    /// Who of the family is alive, the leader aside. Empty where the system cannot tell.
+    ///
+    /// Also reaps what became our own child by adoption and has ended, which happens when we are the
+    /// first process of a container.
+    fn kin(family: Family<'_>) -> Kin<Self::Member>;
+
+    /// Strikes one process that `kin` found.
+    fn strike(member: &Self::Member, blow: Blow);
+
+    /// The signal that ended a process, where the system has signals.
+    fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;
+}
