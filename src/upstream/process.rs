@@ -1,0 +1,444 @@
+//! One child and its tree.
+//!
+//! One task owns the child: it alone waits for it, strikes it and reaps it. The leader of the tree is
+//! reaped last, so that its number, which is also the number of its group, cannot pass to a stranger
+//! while somebody may still be struck by it. Everyone else holds a `Process`, which can only ask.
+//! It speaks no MCP, and it decides neither when to start a server nor when to start it again.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::environment::{Cookie, Mark, environment, find};
+use super::stderr::{Tail, drain};
+use crate::config::{self, Command};
+use crate::system::{Blow, Exits, Family, Here, System};
+
+/// A running child, or one that ran. Dropping it ends the whole tree at once, without waiting.
+#[derive(Debug)]
+pub struct Process {
+    server: String,
+    id: u32,
+    order: watch::Sender<Option<Order>>,
+    ended: watch::Receiver<Option<Ended>>,
+    tail: Tail,
+}
+
+/// What a spawn gives: the handle, and the two pipes that carry the protocol.
+///
+/// Whoever holds `stdin` closes it by dropping it, and should do so before `Process::stop`.
+#[derive(Debug)]
+pub struct Spawned {
+    pub process: Process,
+    pub stdin: ChildStdin,
+    pub stdout: ChildStdout,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// In words that follow a name: `exited with status 3`, `was killed by signal 9`.
+    pub status: String,
+    /// It exited by itself with status 0.
+    pub success: bool,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.status)
+    }
+}
+
+/// How patiently a tree is ended. Whoever asks more urgently wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From the closed stdin to SIGTERM.
+    pub after_eof: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub after_term: Duration,
+}
+
+impl Pace {
+    /// One server is stopped while we stay.
+    pub const CALM: Self = Self { after_eof: Duration::from_secs(2), after_term: Duration::from_secs(3) };
+    /// We leave ourselves, and a client gives us two seconds for everything.
+    pub const LEAVING: Self =
+        Self { after_eof: Duration::from_millis(700), after_term: Duration::from_millis(800) };
+    /// Nobody waits: SIGKILL.
+    pub const NOW: Self = Self { after_eof: Duration::ZERO, after_term: Duration::ZERO };
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    #[error("`{program}` not found; looked in {looked_in}")]
+    NotFound { program: String, looked_in: String },
+    #[error("`{program}` may not be run: {}", file.display())]
+    NotPermitted { program: String, file: PathBuf },
+    #[error("the folder `{}` does not exist", folder.display())]
+    Folder { folder: PathBuf },
+    /// A script whose first line names a program that is not there.
+    #[error("`{program}` cannot be run: what its first line names does not exist ({})", file.display())]
+    Interpreter { program: String, file: PathBuf },
+    #[error("`{program}` could not be started: {source}")]
+    Other { program: String, source: io::Error },
+}
+
+impl SpawnError {
+    /// The stable code that `explain` knows.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "BRAID-S001",
+            Self::NotPermitted { .. } => "BRAID-S002",
+            Self::Folder { .. } => "BRAID-S003",
+            Self::Interpreter { .. } => "BRAID-S004",
+            Self::Other { .. } => "BRAID-S005",
+        }
+    }
+
+    /// Trying again may help: the system was short of something, rather than the configuration wrong.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotFound { .. }
+            | Self::NotPermitted { .. }
+            | Self::Folder { .. }
+            | Self::Interpreter { .. } => false,
+            Self::Other { .. } => true,
+        }
+    }
+}
+
+impl Process {
+    /// Starts a program, without a shell, as the leader of a process group of its own.
+    ///
+    /// Needs a runtime. Blocks for as long as the system takes to find and load the program. The tasks
+    /// that it starts are in `tracker`; they end when the tree has.
+    pub fn spawn(
+        command: &Command,
+        server: &str,
+        stderr: config::Stderr,
+        cookie: &Cookie,
+        tracker: &TaskTracker,
+    ) -> Result<Spawned, SpawnError> {
+        let mark = cookie.mark();
+        // Before the child, or its exit might be missed.
+        let exits = Exits::watch().map_err(|source| other(command, source))?;
+        let mut child = start(command, &mark)?;
+        let (Some(id), Some(stdin), Some(stdout), Some(errors)) =
+            (child.id(), child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(other(command, io::Error::other("it has no pipes")));
+        };
+        tracing::debug!(event = "spawned", server, pid = id, program = command.program);
+
+        let span = tracing::debug_span!("process", server, pid = id);
+        let (tail, gone) = (Tail::default(), CancellationToken::new());
+        let reader = drain(errors, server.to_owned(), stderr, tail.clone(), gone.clone());
+        let reader = tracker.spawn(reader.instrument(span.clone()));
+        let (order, orders) = watch::channel(None);
+        let (tell, ended) = watch::channel(None);
+        let owner = Owner { child, id, mark, exits, orders, reader: Some(reader), gone, is_reaped: false };
+        tracker.spawn(owner.see_off(tell).instrument(span));
+
+        let process = Self { server: server.to_owned(), id, order, ended, tail };
+        Ok(Spawned { process, stdin, stdout })
+    }
+
+    /// The number of the leader, for logs. It may belong to a stranger once the process has ended.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Resolves once the leader is reaped, nothing of its tree is left, and its stderr is read.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(ended)) => ended.clone(),
+            // The owner went away with its runtime, and struck the group as it left.
+            Ok(None) | Err(_) => Ended::unseen(),
+        }
+    }
+
+    /// How it ended, if it did.
+    pub fn has_ended(&self) -> Option<Ended> {
+        self.ended.borrow().clone()
+    }
+
+    /// Ends the whole tree, and returns when nothing of it is left.
+    ///
+    /// Waits `after_eof` for the leader to leave by itself (its stdin should be closed), then sends SIGTERM
+    /// to its group, waits `after_term`, then SIGKILL, then looks for who left the group. May be called
+    /// often and from several places: the most urgent pace holds for all. It returns in any case
+    /// twice `UNKILLABLE_WAIT_MAX` after the SIGKILL, even if the system itself cannot end the process.
+    pub async fn stop(&self, pace: Pace) -> Ended {
+        let order = self.hurry(pace);
+        match timeout_at(order.kill_at + UNKILLABLE_WAIT_MAX * 2, self.ended()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::error!(event = "unkillable", server = self.server, pid = self.id);
+                Ended { status: "did not end after SIGKILL".to_owned(), success: false }
+            }
+        }
+    }
+
+    /// The last lines of its stderr, escaped, for an error message.
+    pub fn stderr_tail(&self) -> String {
+        self.tail.quote()
+    }
+
+    /// All that is kept of its stderr, escaped.
+    pub fn stderr_text(&self) -> String {
+        self.tail.text()
+    }
+
+    /// Orders the end, and says what is ordered now. An order can only become more urgent.
+    fn hurry(&self, pace: Pace) -> Order {
+        let asked = Order::at(Instant::now(), pace);
+        let mut ordered = asked;
+        self.order.send_if_modified(|order| {
+            ordered = order.map_or(asked, |present| present.sooner(asked));
+            order.replace(ordered) != Some(ordered)
+        });
+        ordered
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.hurry(Pace::NOW);
+    }
+}
+
+impl Ended {
+    fn with(status: std::process::ExitStatus) -> Self {
+        let text = match (status.code(), Here::ending_signal(status)) {
+            (Some(code), _) => format!("exited with status {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        Self { status: text, success: status.success() }
+    }
+
+    fn unseen() -> Self {
+        Self { status: "was left behind".to_owned(), success: false }
+    }
+}
+
+/// When to strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Order {
+    term_at: Instant,
+    kill_at: Instant,
+}
+
+impl Order {
+    fn at(now: Instant, pace: Pace) -> Self {
+        let term_at = now + pace.after_eof;
+        Self { term_at, kill_at: term_at + pace.after_term }
+    }
+
+    fn sooner(self, other: Self) -> Self {
+        Self { term_at: self.term_at.min(other.term_at), kill_at: self.kill_at.min(other.kill_at) }
+    }
+}
+
+/// The one task that may touch the child.
+#[derive(Debug)]
+struct Owner {
+    child: Child,
+    id: u32,
+    mark: Mark,
+    exits: Exits,
+    orders: watch::Receiver<Option<Order>>,
+    reader: Option<JoinHandle<()>>,
+    gone: CancellationToken,
+    is_reaped: bool,
+}
+
+impl Owner {
+    async fn see_off(mut self, tell: watch::Sender<Option<Ended>>) {
+        self.until_exit().await;
+        self.end_the_rest().await;
+        let ended = match self.child.wait().await {
+            Ok(status) => Ended::with(status),
+            Err(error) => Ended { status: format!("ended unseen: {error}"), success: false },
+        };
+        self.is_reaped = true;
+        self.gone.cancel();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.await;
+        }
+        tracing::debug!(event = "ended", status = ended.status);
+        let _ = tell.send(Some(ended));
+    }
+
+    /// Until the leader has exited, by itself or struck down as ordered. It is not reaped then.
+    async fn until_exit(&mut self) {
+        let mut last = None;
+        loop {
+            let order = *self.orders.borrow_and_update();
+            let next = match (order, last) {
+                (_, Some(Blow::Kill)) | (None, _) => None,
+                (Some(order), Some(Blow::Term)) => Some((order.kill_at, Blow::Kill)),
+                // Who asks for both at once wants the second.
+                (Some(order), None) if order.kill_at <= order.term_at => Some((order.kill_at, Blow::Kill)),
+                (Some(order), None) => Some((order.term_at, Blow::Term)),
+            };
+            // The last order was given when the handle was dropped; there will be no other.
+            let is_held = self.orders.has_changed().is_ok();
+            tokio::select! {
+                biased;
+                () = self.exits.of(&mut self.child) => return,
+                _ = self.orders.changed(), if is_held => {}
+                () = sleep_until(next.map_or_else(Instant::now, |(at, _)| at)), if next.is_some() => {
+                    if let Some((_, blow)) = next {
+                        self.strike(blow).await;
+                        last = Some(blow);
+                    }
+                }
+            }
+        }
+    }
+
+    /// With the leader gone, the rest of its tree. When a stop was ordered they have a moment to follow
+    /// it; else it crashed, and nobody is left whom they serve.
+    async fn end_the_rest(&mut self) {
+        let start = Instant::now();
+        let mut is_asked = false;
+        let mut unclear_looks = 0;
+        let mut pause = PAUSE_MIN;
+        loop {
+            let kin = self.kin().await;
+            if kin.members.is_empty() {
+                // Somebody else's process may have no environment for good.
+                if !kin.unclear || unclear_looks == UNCLEAR_LOOKS_MAX {
+                    break;
+                }
+                unclear_looks += 1;
+            }
+            let now = Instant::now();
+            let order = *self.orders.borrow();
+            let kill_at = order.map_or(start, |order| order.kill_at.min(start + FOLLOW_WAIT_MAX));
+            if now >= kill_at + UNKILLABLE_WAIT_MAX {
+                tracing::error!(event = "unkillable", pid = self.id, left = kin.members.len());
+                break;
+            }
+            if now >= kill_at {
+                Here::strike_group(self.id, Blow::Kill);
+                kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+            } else if !is_asked && !kin.members.is_empty() {
+                is_asked = true;
+                Here::strike_group(self.id, Blow::Term);
+                kin.members.iter().for_each(|member| Here::strike(member, Blow::Term));
+            }
+            // Nobody tells us when a grandchild ends, so we look again, soon at first.
+            let wait = if now < kill_at { pause.min(kill_at - now) } else { pause };
+            sleep(wait).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        // Where the system cannot list them, this is what ends them; elsewhere it hits nobody.
+        Here::strike_group(self.id, Blow::Kill);
+    }
+
+    /// Strikes the group. Before the last blow, who has left the group is looked up, while the leader
+    /// still leads to them.
+    async fn strike(&mut self, blow: Blow) {
+        tracing::debug!(event = "struck", ?blow);
+        match blow {
+            Blow::Term => Here::strike_group(self.id, Blow::Term),
+            Blow::Kill => {
+                let kin = self.kin().await;
+                Here::strike_group(self.id, Blow::Kill);
+                kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+                let _ = self.child.start_kill();
+            }
+        }
+    }
+
+    /// Reads a file per process, so off the runtime.
+    async fn kin(&self) -> crate::system::Kin<<Here as System>::Member> {
+        let (leader, mark) = (self.id, self.mark.word().to_owned());
+        let look = move || Here::kin(Family::Tree { leader, mark: &mark });
+        tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or(crate::system::Kin { members: Vec::new(), unclear: false })
+    }
+}
+
+/// The owner's task ends early only with its runtime; then at least nobody is left running.
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            Here::strike_group(self.id, Blow::Kill);
+        }
+    }
+}
+
+fn start(command: &Command, mark: &Mark) -> Result<Child, SpawnError> {
+    let environment = environment(command, mark, std::env::vars_os());
+    let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    if !command.folder.is_dir() {
+        return Err(SpawnError::Folder { folder: command.folder.clone() });
+    }
+    let program = || command.program.clone();
+    let file = match find(&command.program, &path, &command.folder) {
+        Ok(file) => file,
+        Err(Some(file)) => return Err(SpawnError::NotPermitted { program: program(), file }),
+        Err(None) => {
+            let looked_in = match (command.program.contains(std::path::is_separator), path.is_empty()) {
+                (true, _) => command.folder.display().to_string(),
+                (false, true) => "an empty PATH".to_owned(),
+                (false, false) => path.to_string_lossy().into_owned(),
+            };
+            return Err(SpawnError::NotFound { program: program(), looked_in });
+        }
+    };
+    let mut child = tokio::process::Command::new(&file);
+    child
+        .args(&command.args)
+        .current_dir(&command.folder)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // For the case that the runtime goes before the owner. It reaches the leader only.
+        .kill_on_drop(true);
+    Here::set_apart(&mut child);
+    child.spawn().map_err(|source| {
+        let kind = source.kind();
+        if kind == io::ErrorKind::PermissionDenied {
+            SpawnError::NotPermitted { program: program(), file }
+        } else if kind == io::ErrorKind::NotFound {
+            SpawnError::Interpreter { program: program(), file }
+        } else {
+            other(command, source)
+        }
+    })
+}
+
+fn other(command: &Command, source: io::Error) -> SpawnError {
+    SpawnError::Other { program: command.program.clone(), source }
+}
+
+/// What we wait for the system to end a process that got its SIGKILL.
+pub const UNKILLABLE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What the rest of a tree gets to follow its leader, within a stop.
+const FOLLOW_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Looks at who is between two programs, which lasts microseconds.
+const UNCLEAR_LOOKS_MAX: usize = 2;
+
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
