@@ -35,7 +35,7 @@ pub(super) async fn connect(
     told: &Told,
     patience: Duration,
 ) -> Result<Greeting, Fault> {
-    let places = Arc::new(Places { held: Vec::new() });
+    let places = Arc::new(Places::default());
     let request = |id| {
         Bytes::from(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,

@@ -19,6 +19,8 @@ use crate::system::{Blow, Family, Here, MARK_VARIABLE, System};
 #[derive(Debug)]
 pub struct Cookie {
     run: String,
+    /// What is run: the same for every run of the same servers, so that a run knows itself behind itself.
+    identity: String,
     /// The marks that we carry ourselves, when we are a child of another run. They are handed on, so that
     /// the outer run still finds our children when we are gone.
     inherited: Option<String>,
@@ -33,8 +35,8 @@ pub struct Mark {
 }
 
 impl Cookie {
-    /// Fails when the system has no random bits.
-    pub fn new() -> io::Result<Self> {
+    /// `identity` is made of hexadecimal digits. Fails when the system has no random bits.
+    pub fn new(identity: &str) -> io::Result<Self> {
         let mut bits = [0_u8; 16];
         getrandom::fill(&mut bits).map_err(|error| io::Error::other(error.to_string()))?;
         let run = bits.iter().fold(String::new(), |run, byte| format!("{run}{byte:02x}"));
@@ -42,7 +44,13 @@ impl Cookie {
             .ok()
             .filter(|marks| !marks.is_empty() && marks.len() <= INHERITED_BYTES_MAX)
             .filter(|marks| marks.bytes().all(|b| b.is_ascii_hexdigit() || b == b'.' || b == b','));
-        Ok(Self { run, inherited, spawned: AtomicU64::new(0) })
+        Ok(Self { run, identity: identity.to_owned(), inherited, spawned: AtomicU64::new(0) })
+    }
+
+    /// The identities of the runs that we are a descendant of, outermost first.
+    pub fn outer(&self) -> impl Iterator<Item = &str> {
+        let marks = self.inherited.as_deref().unwrap_or_default().split(',');
+        marks.filter_map(|mark| mark.split('.').nth(2))
     }
 
     /// The run itself, as it begins the mark of each of its children.
@@ -53,7 +61,7 @@ impl Cookie {
     /// The mark of one more child.
     pub fn mark(&self) -> Mark {
         let number = self.spawned.fetch_add(1, Ordering::Relaxed) + 1;
-        let word = format!("{}.{number}", self.run);
+        let word = format!("{}.{number}.{}", self.run, self.identity);
         let value = match &self.inherited {
             Some(outer) => format!("{outer},{word}"),
             None => word.clone(),

@@ -157,7 +157,7 @@ impl Exchange {
             true => "; the call was cancelled there",
             false => "",
         };
-        Fault::ours(reason, format!("{server}: {text}{end}")).server(server).outcome(outcome)
+        Fault::ours(reason, format!("{server}: {text}{end}")).server(&**server).outcome(outcome)
     }
 
     /// Leaves the ledger; `true` if the server is told.

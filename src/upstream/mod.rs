@@ -19,6 +19,8 @@ pub mod changed;
 
 pub mod dial;
 
+pub mod stdio;
+
 pub mod process;
 
 pub mod stderr;

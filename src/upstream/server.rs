@@ -20,7 +20,7 @@ use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
 use crate::wire::message::{Head, Message, Span};
-use crate::wire::splice::{member_first, splice};
+use crate::wire::splice::splice;
 use bytes::Bytes;
 use dashmap::DashMap;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Server {
     ) -> Self {
         Self {
             key: Arc::from(name.key()),
-            uris: Arc::new(UriMap::of(&name)),
+            uris: Arc::new(UriMap::new(&name)),
             in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
             settings: Arc::new(settings),
             links: DashMap::new(),
@@ -181,13 +181,14 @@ impl Server {
         let token = outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let origin = Origin {
             id: client_id,
-            token: token.map(|span| outgoing.message.slice(span)),
+            // Null asks for no progress.
+            token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
             uris: self.uris.clone(),
         };
         let (subject, deadline) = self.patience(outgoing.method, outgoing.own, outgoing.message.method());
         let mut held = places;
         held.push(room);
-        let places = Arc::new(Places { held });
+        let places = Places::new(held);
         let posted = link.stream.post(&places, |id| addressed(id, outgoing))?;
         Ok(Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject))
     }
@@ -195,7 +196,7 @@ impl Server {
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
     pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
         let stream: &Arc<Stream> = &link.stream;
-        let places = Arc::new(Places { held: Vec::new() });
+        let places = Arc::new(Places::default());
         let posted = stream.post(&places, |id| {
             Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
         })?;
@@ -335,7 +336,7 @@ impl Server {
     }
 
     fn ours(&self, reason: Reason, text: String) -> Fault {
-        Fault::ours(reason, text).server(&self.key).outcome(CallOutcome::NotSent)
+        Fault::ours(reason, text).server(&*self.key).outcome(CallOutcome::NotSent)
     }
 }
 
@@ -364,20 +365,11 @@ fn addressed(id: CallId, outgoing: Outgoing<'_>) -> Bytes {
     let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
     let number = id.to_string();
     edits.push((*client_id, Bytes::from(number.clone())));
-    let meta = params.meta.as_ref();
-    match (meta.and_then(|meta| meta.progress_token), meta, params.object) {
-        (Some(token), _, _) => edits.push((token, Bytes::from(number))),
+    match params.meta.as_ref().and_then(|meta| meta.progress_token) {
+        Some(token) => edits.push((token, Bytes::from(number))),
         // A sign of life renews the patience: we ask for one where the client did not.
-        (None, Some(meta), _) if method == Method::ToolsCall => {
-            let (at, text) = member_first(message.text(), meta.object, "\"progressToken\"", &number);
-            edits.push((Span { start: at, end: at }, text));
-        }
-        (None, None, Some(object)) if method == Method::ToolsCall => {
-            let meta = format!(r#"{{"progressToken":{number}}}"#);
-            let (at, text) = member_first(message.text(), object, "\"_meta\"", &meta);
-            edits.push((Span { start: at, end: at }, text));
-        }
-        (None, _, _) => {}
+        None if method == Method::ToolsCall => edits.push(message.meta_member("\"progressToken\"", &number)),
+        None => {}
     }
     splice(message.text(), &mut edits)
 }

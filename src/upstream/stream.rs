@@ -10,8 +10,9 @@ use crate::mcp::method::Method;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
-use crate::wire::lines::{Line, Lines, one_line, readable_id};
-use crate::wire::message::{self, Head, Message};
+use crate::wire::batch::batch;
+use crate::wire::lines::{Line, Lines, one_line};
+use crate::wire::message::{Head, Message};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -45,9 +46,15 @@ pub(super) struct Posted {
 }
 
 /// The places that a request takes, given back when the last of its frames is written or dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Places {
-    pub(super) held: Vec<OwnedSemaphorePermit>,
+    _held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    pub(super) fn new(held: Vec<OwnedSemaphorePermit>) -> Arc<Self> {
+        Arc::new(Self { _held: held })
+    }
 }
 
 /// Whether a request's bytes may have left us.
@@ -152,7 +159,7 @@ impl Stream {
         });
         let lines = Lines::new(limits.server_message_bytes_max);
         tracker.spawn(write(writer, outgoing, stream.ended.clone(), stream.hang_up.clone()));
-        tracker.spawn(read(reader, lines, stream.clone()));
+        tracker.spawn(read(reader, lines, limits.server_message_bytes_max, stream.clone()));
         stream
     }
 
@@ -179,8 +186,7 @@ impl Stream {
 
     /// Sends a notification of ours.
     pub(super) fn notify(&self, text: Bytes) {
-        let places = Arc::new(Places { held: Vec::new() });
-        self.outbox.send(Frame { text, fate: None, _places: places }).ok();
+        self.outbox.send(Frame { text, fate: None, _places: Arc::default() }).ok();
     }
 
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
@@ -258,7 +264,7 @@ impl Stream {
     /// One line that is text.
     fn hear(&self, text: Bytes, noise: &mut Noise) -> Heard {
         if self.batches.load(Ordering::Acquire)
-            && let Some(Ok(texts)) = message::batch(&text, self.batch_max)
+            && let Some(Ok(texts)) = batch(&text, self.batch_max)
         {
             noise.quiet();
             for text in texts {
@@ -274,10 +280,9 @@ impl Stream {
             Ok(message) => message,
             Err(bad) => {
                 self.counters.noise.fetch_add(1, Ordering::Relaxed);
-                let id = bad.id.map(|id| id.bytes()).or_else(|| readable_id(&text));
                 let excerpt = excerpt(&text);
                 tracing::warn!(server = %self.server, line = %excerpt, "not a message on stdout; skipped");
-                if let Some(id) = id.as_deref().and_then(call_id) {
+                if let Some(id) = bad.call_id() {
                     let what = "answered with a line that is not JSON-RPC";
                     self.fail(id, Fault::ours(Reason::Internal, format!("{}: {what}", self.server)));
                 }
@@ -346,14 +351,13 @@ impl Stream {
             self.counters.notes.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let places = Arc::new(Places { held: vec![place] });
-        self.outbox.send(Frame { text, fate: None, _places: places }).ok();
+        self.outbox.send(Frame { text, fate: None, _places: Places::new(vec![place]) }).ok();
     }
 
     /// Ends one request with a fault of its own; the others go on.
     fn fail(&self, id: CallId, fault: Fault) {
         if let Some(listener) = self.open.lock().ledger.close(id) {
-            let fault = fault.server(&self.server).outcome(CallOutcome::Unknown);
+            let fault = fault.server(&*self.server).outcome(CallOutcome::Unknown);
             listener.end.send(Arrival::Failed(fault));
         }
     }
@@ -405,7 +409,12 @@ impl Noise {
     }
 }
 
-async fn read(mut reader: impl AsyncRead + Unpin, mut lines: Lines, stream: Arc<Stream>) {
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    mut lines: Lines,
+    line_bytes_max: usize,
+    stream: Arc<Stream>,
+) {
     let mut noise = Noise::new();
     let deaf = stream.deaf.clone();
     loop {
@@ -420,8 +429,8 @@ async fn read(mut reader: impl AsyncRead + Unpin, mut lines: Lines, stream: Arc<
         while let Some(line) = lines.next() {
             let heard = match line {
                 Ok(Line::Text(text)) => stream.hear(text, &mut noise),
-                Ok(Line::TooLong { id, bytes, .. }) => {
-                    stream.overlong(id, bytes, lines.line_bytes_max());
+                Ok(Line::TooLong { id, bytes, response }) => {
+                    stream.overlong(id.filter(|_| response), bytes, line_bytes_max);
                     Heard::Fine
                 }
                 Err(_) => {

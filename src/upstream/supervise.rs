@@ -16,7 +16,7 @@ use crate::wire::fault::{CallOutcome, Fault, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 /// Everything that one link's task needs. Its state is the only thing that others see.
@@ -56,7 +56,7 @@ impl Supervisor {
             let end = self.live().await;
             if self.stop.borrow().is_some() {
                 let why = Fault::ours(Reason::Stopping, format!("{}: Braid is stopping", self.server))
-                    .server(&self.server)
+                    .server(&*self.server)
                     .outcome(CallOutcome::NotSent);
                 self.state.send_replace(State::Down { why, retry_at: None });
                 return;
@@ -74,7 +74,7 @@ impl Supervisor {
             tokio::select! {
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
                 () = self.wake.notified(), if !again && self.settings.restart != Restart::Never => {}
-                _ = self.stop.wait_for(Option::is_some) => {}
+                _ = asked_to_stop(&mut self.stop) => {}
             }
         }
     }
@@ -84,7 +84,7 @@ impl Supervisor {
         let mut stop = self.stop.clone();
         let slot = tokio::select! {
             slot = self.starting.clone().acquire_owned() => slot.ok(),
-            _ = stop.wait_for(Option::is_some) => return self.stopped(),
+            _ = asked_to_stop(&mut stop) => return self.stopped(),
         };
         let born = Instant::now();
         let dialed = match self.dial.dial() {
@@ -116,10 +116,7 @@ impl Supervisor {
         let greeted = tokio::select! {
             greeted = self.greet(stream, born) => greeted,
             () = gone(stream, process) => Err(self.lost("ended before it answered initialize")),
-            pace = stop.wait_for(Option::is_some) => {
-                let pace = pace.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
-                return (self.stopped(), pace);
-            }
+            pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
             Ok(greeting) => greeting,
@@ -135,10 +132,7 @@ impl Supervisor {
                 let why = self.lost("went away");
                 (End { why, since: Some(since), content: false }, Pace::CALM)
             }
-            pace = stop.wait_for(Option::is_some) => {
-                let pace = pace.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
-                (self.stopped(), pace)
-            }
+            pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
         }
     }
 
@@ -158,25 +152,27 @@ impl Supervisor {
 
     /// Ends the process and everything it started; the sentence learns how it ended and its last words.
     async fn bury(&mut self, stream: &Arc<Stream>, process: &Process, mut end: End, pace: Pace) -> End {
+        if self.stop.borrow().is_some() {
+            stream.close(&end.why);
+            process.stop(pace).await;
+            return end;
+        }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
-        let by_itself = timeout(LAST_WORDS, process.ended()).await.ok();
-        let stopping = self.stop.borrow().is_some();
-        if let (Some(ended), false) = (&by_itself, stopping) {
-            end.why.text = format!("{}: {}{}", self.server, ended, last_words(process));
-            end.content = ended.success && end.since.is_some();
-        } else if !stopping {
-            end.why.text.push_str(&last_words(process));
+        match timeout(LAST_WORDS, process.ended()).await {
+            Ok(ended) => {
+                end.content = ended.success && end.since.is_some();
+                end.why.text = format!("{}: it {ended}{}", self.server, last_words(process));
+            }
+            Err(_) => end.why.text.push_str(&last_words(process)),
         }
         stream.close(&end.why);
         let mut stop = self.stop.clone();
-        let calm = process.stop(pace);
-        tokio::pin!(calm);
-        tokio::select! {
-            _ = &mut calm => {}
-            hurry = stop.wait_for(Option::is_some), if !stopping => {
-                let pace = hurry.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW);
-                process.stop(pace).await;
-            }
+        let hurry = tokio::select! {
+            _ = process.stop(pace) => None,
+            hurry = asked_to_stop(&mut stop) => Some(hurry),
+        };
+        if let Some(pace) = hurry {
+            process.stop(pace).await;
         }
         end
     }
@@ -189,14 +185,19 @@ impl Supervisor {
         if !fault.text.starts_with(&*self.server) {
             fault.text = format!("{}: {}", self.server, fault.text);
         }
-        fault.server(&self.server).outcome(CallOutcome::NotSent)
+        fault.server(&*self.server).outcome(CallOutcome::NotSent)
     }
 
     fn stopped(&self) -> End {
         let text = format!("{}: Braid is stopping", self.server);
-        let why = Fault::ours(Reason::Stopping, text).server(&self.server);
+        let why = Fault::ours(Reason::Stopping, text).server(&*self.server);
         End { why, since: None, content: true }
     }
+}
+
+/// Resolves when the link must end: at which pace. Its owner going away means now.
+async fn asked_to_stop(stop: &mut watch::Receiver<Option<Pace>>) -> Pace {
+    stop.wait_for(Option::is_some).await.ok().and_then(|pace| *pace).unwrap_or(Pace::NOW)
 }
 
 async fn gone(stream: &Stream, process: Option<&Process>) {
