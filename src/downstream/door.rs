@@ -15,9 +15,12 @@ use crate::routing::catalog::Catalog;
 use crate::upstream::exchange::Step;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
-use crate::wire::lines::{Line, Lines, one_line, readable_id};
+use crate::wire::batch::batch;
+use crate::wire::caps::Caps;
+use crate::wire::flaw::BadMessage;
+use crate::wire::lines::{Line, Lines, one_line};
 use crate::wire::members::{member, quote, string};
-use crate::wire::message::{self, BadMessage, Caps, HOP_KEY, Head, Message, Outcome, Span};
+use crate::wire::message::{Head, Message, Outcome, Span};
 use crate::wire::splice::splice;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
@@ -38,6 +41,8 @@ pub struct Door {
     turns: Arc<Semaphore>,
     /// Our own mark, by which we know ourselves behind ourselves.
     identity: Arc<str>,
+    /// We were started by ourselves: nothing is served, and the client hears why.
+    behind_itself: bool,
     calls: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
 
@@ -51,9 +56,16 @@ pub enum Closed {
 }
 
 impl Door {
-    pub fn new(hub: Arc<Hub>, session: Session, outbox: mpsc::Sender<Bytes>, identity: &str) -> Self {
+    pub fn new(
+        hub: Arc<Hub>,
+        session: Session,
+        outbox: mpsc::Sender<Bytes>,
+        identity: &str,
+        behind_itself: bool,
+    ) -> Self {
         let turns = Arc::new(Semaphore::new(hub.config().limits.session_in_flight_max));
-        Self { hub, session, outbox, turns, identity: Arc::from(identity), calls: FuturesUnordered::new() }
+        let identity = Arc::from(identity);
+        Self { hub, session, outbox, turns, identity, behind_itself, calls: FuturesUnordered::new() }
     }
 
     /// Serves the client until either side is done.
@@ -123,7 +135,7 @@ impl Door {
     async fn hear_text(&mut self, text: Bytes) {
         let batches = self.session.agreed().is_some_and(|agreed| agreed.revision.batches());
         let limits = &self.hub.config().limits;
-        match message::batch(&text, limits.batch_max) {
+        match batch(&text, limits.batch_max) {
             None => {
                 if let Some(reply) = self.hear_one(text) {
                     self.take(reply).await;
@@ -133,7 +145,7 @@ impl Door {
                 let text = "a batch: only 2025-03-26 has them, and only after initialize";
                 self.send(Fault::invalid_request(text).render(None)).await;
             }
-            Some(Err(bad)) => self.send(refuse(&bad, &text)).await,
+            Some(Err(bad)) => self.send(refuse(&bad)).await,
             Some(Ok(texts)) => self.hear_batch(texts).await,
         }
     }
@@ -202,9 +214,10 @@ impl Door {
 
     /// One message. What it needs is decided here; what it waits for is in the future that it returns.
     fn hear_one(&mut self, text: Bytes) -> Option<Reply> {
-        let message = match Message::parse_client(text.clone(), caps(&self.hub.config().limits)) {
+        let message = match Message::parse_client(text, caps(&self.hub.config().limits)) {
             Ok(message) => message,
-            Err(bad) => return Some(Reply::Now(refuse(&bad, &text))),
+            Err(bad) if bad.response => return None,
+            Err(bad) => return Some(Reply::Now(refuse(&bad))),
         };
         match message.head() {
             Head::Request { method, .. } => {
@@ -295,7 +308,7 @@ impl Door {
     fn is_behind_itself(&self, message: &Message) -> bool {
         let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
         let hops = hops.and_then(|span| string(message.str(span)));
-        hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
+        self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
     }
 
     async fn send(&self, text: Bytes) {
@@ -444,9 +457,8 @@ fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
 }
 
 /// The answer to a text that is no message, under its id if one can be read.
-fn refuse(bad: &BadMessage, text: &Bytes) -> Bytes {
-    let id = bad.id.clone().or_else(|| readable_id(text).and_then(Id::parse));
-    bad.fault().render(id.as_ref())
+fn refuse(bad: &BadMessage) -> Bytes {
+    bad.fault().render(bad.id.as_ref())
 }
 
 fn caps(limits: &Limits) -> Caps {

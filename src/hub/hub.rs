@@ -6,7 +6,7 @@
 use super::lists;
 use crate::config::{Config, Instructions};
 use crate::mcp::caller::{Caller, Told};
-use crate::mcp::instructions;
+use crate::mcp::instructions::{self, Speaker};
 use crate::routing::catalog::{Catalog, Offer};
 use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
@@ -141,18 +141,29 @@ impl Hub {
                     async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
                 }))
                 .await;
-                let said: Vec<(&str, &str, Option<&str>)> = self
+                let fronts: Vec<String> = self.servers.iter().map(|server| self.front(server)).collect();
+                let speakers: Vec<Speaker<'_>> = self
                     .servers
                     .iter()
                     .zip(&links)
-                    .map(|(server, link)| {
-                        let title = server.settings().title.as_deref().unwrap_or_default();
-                        let said = link.as_ref().and_then(|link| link.greeting().instructions.as_deref());
-                        (server.name().name_prefix(), title, said)
+                    .zip(&fronts)
+                    .map(|((server, link), front)| Speaker {
+                        key: server.name().key(),
+                        front,
+                        title: server.settings().title.as_deref().unwrap_or_default(),
+                        instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
                     })
                     .collect();
-                instructions::merge(&said, &self.config.names.separator, max)
+                instructions::merge(&speakers, max)
             }
+        }
+    }
+
+    /// What a server's names begin with.
+    fn front(&self, server: &Server) -> String {
+        match server.name().name_prefix() {
+            "" => String::new(),
+            prefix => format!("{prefix}{}", self.plan.separator()),
         }
     }
 

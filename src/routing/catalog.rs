@@ -80,7 +80,7 @@ impl Catalog {
     /// `offers` in the order of the plan's servers.
     pub fn merge(plan: &NamePlan, offers: &[Offer], page_items_max: usize) -> Self {
         let servers = plan.servers().iter().zip(offers).map(|(name, offer)| Claim {
-            uris: UriMap::of(name),
+            uris: UriMap::new(name),
             offers_resources: offer.capabilities.resources,
             completes: offer.completes,
         });
@@ -146,11 +146,14 @@ impl Catalog {
             None => 0,
             Some(cursor) => cursor::read(kind, &shelf.digest, cursor).ok_or(StaleCursor)?,
         };
-        let pages = shelf
-            .rendered
-            .get(revision.index())
-            .ok_or(StaleCursor)?
-            .get_or_init(|| shelf.render(kind, revision, self.page_items_max));
+        let [first, second, third, latest] = &shelf.rendered;
+        let rendered = match revision {
+            Revision::V2024_11_05 => first,
+            Revision::V2025_03_26 => second,
+            Revision::V2025_06_18 => third,
+            Revision::V2025_11_25 => latest,
+        };
+        let pages = rendered.get_or_init(|| shelf.render(kind, revision, self.page_items_max));
         if !offset.is_multiple_of(self.page_items_max) {
             return Err(StaleCursor);
         }
@@ -204,7 +207,7 @@ impl Shelf {
                     text.put_u8(b',');
                 }
                 let item = std::str::from_utf8(&entry.text).unwrap_or_default();
-                match fit::fit_item(kind, item, revision) {
+                match fit::fit_item(kind.list_method(), item, revision) {
                     Some(fitted) => text.put_slice(fitted.as_bytes()),
                     None => text.put_slice(&entry.text),
                 }

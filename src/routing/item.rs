@@ -86,6 +86,13 @@ fn span(whole: &str, part: &str) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Names, Prefix, Uris};
+    use crate::routing::names::NamePlan;
+
+    fn map(key: &str) -> UriMap {
+        let plan = NamePlan::new(&Names::default(), &[(key, &Prefix::Key, Uris::Prefixed)]);
+        UriMap::new(&plan.servers()[0])
+    }
 
     fn item(kind: Kind, text: &str) -> Option<Item> {
         Item::parse(kind, Bytes::copy_from_slice(text.as_bytes()))
@@ -103,7 +110,7 @@ mod tests {
     #[test]
     fn links_of_apps_follow_the_prefix() {
         let text = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://a/b"},"ui/resourceUri":"ui://a/b"}}"#;
-        let rendered = item(Kind::Tools, text).unwrap().render("t", &UriMap::prefixed("srv"));
+        let rendered = item(Kind::Tools, text).unwrap().render("t", &map("srv"));
         assert_eq!(rendered, text.replace("ui://a/b", "ui://srv/a/b"));
     }
 

@@ -7,6 +7,8 @@ pub mod names;
 
 pub mod uris;
 
+pub mod template;
+
 pub mod item;
 
 pub mod cursor;

@@ -4,7 +4,7 @@
 //! URIs carry their server's prefix or are owned by exactly one server. Nothing is ever guessed.
 
 use super::catalog::{Catalog, Entry};
-use super::uris;
+use super::{template, uris};
 use crate::mcp::method::{Kind, Method};
 use crate::wire::fault::Fault;
 use crate::wire::members::quote;
@@ -94,7 +94,7 @@ fn by_uri(catalog: &Catalog, request: &Message, uri: Option<&Text>) -> Route {
     match owner(catalog, said) {
         Owner::One(server, own) => Route::One(addressed(server, &own, uri, said)),
         Owner::Many(servers) => Route::Refuse(ambiguous(catalog, said, &servers)),
-        Owner::None => Route::Unknown(Fault::resource_not_found(brief(said))),
+        Owner::None => Route::Unknown(not_found(said)),
     }
 }
 
@@ -149,7 +149,7 @@ fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
     }
     let lists = |kind| catalog.owned(kind, said).map(|entry| entry.server).collect::<BTreeSet<_>>();
     let templates = || {
-        let matching = catalog.entries(Kind::Templates).iter().filter(|e| uris::template_matches(&e.own, said));
+        let matching = catalog.entries(Kind::Templates).iter().filter(|e| template::matches(&e.own, said));
         matching.map(|entry| entry.server).collect()
     };
     let questions: [&dyn Fn() -> BTreeSet<usize>; 5] = [
@@ -176,6 +176,11 @@ fn same_scheme(catalog: &Catalog, said: &str) -> BTreeSet<usize> {
     let of_scheme = |entry: &&Entry| uris::scheme(&entry.own).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
     let kinds = [Kind::Resources, Kind::Templates].into_iter();
     kinds.flat_map(|kind| catalog.entries(kind).iter().filter(of_scheme)).map(|entry| entry.server).collect()
+}
+
+/// The code that the handshake revisions have for it (2025-11-25, server/resources, error handling).
+fn not_found(said: &str) -> Fault {
+    Fault::plain(-32002, format!("resource not found: {}", brief(said))).data(format!(r#"{{"uri":{}}}"#, quote(said)))
 }
 
 fn ambiguous(catalog: &Catalog, said: &str, servers: &[usize]) -> Fault {

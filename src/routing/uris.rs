@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::names::ServerName;
 
-/// The mapping of one server. Total on both sides: no text is an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The mapping of one server. Total on both sides: no text is an error. By default it changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UriMap {
     /// `None`: everything stays as it is.
     prefix: Option<Box<str>>,
@@ -58,6 +58,11 @@ pub fn claimant(servers: &[Arc<ServerName>], exposed: &str) -> Option<usize> {
     servers.iter().position(|server| {
         server.uri_prefix().is_some_and(|prefix| prefix.eq_ignore_ascii_case(carried.prefix))
     })
+}
+
+/// The scheme of a URI or a template, as it is written.
+pub fn scheme(uri: &str) -> Option<&str> {
+    scheme_length(uri).and_then(|length| uri.get(..length))
 }
 
 /// Where a scheme's URIs take a prefix.

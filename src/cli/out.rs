@@ -1,0 +1,53 @@
+//! What commands print: results on stdout, errors on stderr, coloured only where that is wanted.
+//!
+//! A reader that goes away (`braid list | head`) is no error. Nothing here is used while stdout carries MCP.
+
+use super::exit::Exit;
+use super::{Color, Globals};
+use crate::wire::members::quote;
+use std::io::Write;
+
+/// Sets, once, whether colours are written.
+pub(super) fn choose_color(color: Color) {
+    let choice = match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Whether stderr takes colours.
+pub(super) fn stderr_has_color() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// Whether stdout takes colours.
+pub(super) fn stdout_has_color() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Prints a result. `text` ends with its own newline, or gets one.
+pub(super) fn print(text: &str) -> Exit {
+    let mut out = anstream::stdout().lock();
+    let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Ok(()) => Exit::Ok,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
+        Err(_) => Exit::Unexpected,
+    }
+}
+
+/// Says something beside the result.
+pub(super) fn say(text: &str) {
+    writeln!(anstream::stderr().lock(), "{text}").ok();
+}
+
+/// Says what went wrong, and ends with this code. With JSON it is one object on the last line of stderr.
+pub(super) fn fail(exit: Exit, text: &str, globals: &Globals) -> Exit {
+    match globals.json() {
+        true => say(&format!(r#"{{"error":{{"message":{},"exit":{}}}}}"#, quote(text), exit.code())),
+        false => say(&format!("braid: {text}")),
+    }
+    exit
+}

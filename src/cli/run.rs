@@ -1,0 +1,138 @@
+//! One run: a runtime, a hub with its servers, and the one client that the command line is.
+//!
+//! Owns the order of starting and stopping: nothing is started behind ourselves, and whatever was started
+//! is gone before the process is.
+
+use crate::config::{Config, Reach};
+use crate::hub::begin::{Answer, Asked};
+use crate::hub::hub::Hub;
+use crate::mcp::caller::{Caller, ClientId, Principal, Told};
+use crate::mcp::revision::Revision;
+use crate::upstream::dial::Dial;
+use crate::upstream::environment::Cookie;
+use crate::upstream::exchange::Step;
+use crate::upstream::process::Pace;
+use crate::upstream::stdio::StdioDial;
+use crate::wire::caps::Caps;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::message::Message;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// The servers of one run.
+pub(super) struct Run {
+    pub(super) hub: Arc<Hub>,
+    pub(super) caller: Caller,
+    pub(super) told: watch::Sender<Option<Told>>,
+    pub(super) identity: String,
+    /// One of the runs that started us runs the same servers.
+    pub(super) behind_itself: bool,
+    cookie: Arc<Cookie>,
+}
+
+impl Run {
+    /// Starts every server, unless we are behind ourselves. They are greeted when `told` is filled.
+    pub(super) fn start(config: Config) -> io::Result<Self> {
+        let identity = identity(&config);
+        let cookie = Arc::new(Cookie::new(&identity)?);
+        let behind_itself = cookie.outer().any(|outer| outer == identity);
+        let hops: Vec<&str> = cookie.outer().chain([identity.as_str()]).collect();
+        let tracker = TaskTracker::new();
+        let dials = config.servers.iter().map(|server| -> Arc<dyn Dial> {
+            match &server.reach {
+                Reach::Stdio(command) => Arc::new(StdioDial {
+                    server: server.key.clone(),
+                    command: command.clone(),
+                    stderr: server.stderr,
+                    cookie: cookie.clone(),
+                    tracker: tracker.clone(),
+                }),
+            }
+        });
+        let dials = dials.collect();
+        let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
+        let caller = Caller { principal: Principal::local(), client: ClientId(1) };
+        let told = watch::Sender::new(None);
+        if !behind_itself {
+            for fault in hub.open(&caller, &told.subscribe()) {
+                tracing::warn!(why = fault.text, "not started");
+            }
+        }
+        Ok(Self { hub, caller, told, identity, behind_itself, cookie })
+    }
+
+    /// Greets the servers on behalf of the command line, which can be asked for nothing, and waits until
+    /// each has been heard or has failed.
+    pub(super) async fn greet(&self) {
+        self.told.send_replace(Some(Told { revision: Revision::LATEST, capabilities: Arc::from("{}") }));
+        self.hub.settled(Instant::now() + self.patience()).await;
+    }
+
+    /// How long the slowest server may take to start.
+    pub(super) fn patience(&self) -> Duration {
+        let starts = self.hub.config().servers.iter().map(|server| server.timeouts.start + server.timeouts.list);
+        starts.max().unwrap_or_default()
+    }
+
+    /// One request of the command line, to its end.
+    pub(super) async fn request(&self, method: &str, params: &str) -> Result<Message, Fault> {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let limits = &self.hub.config().limits;
+        let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
+        let message = Message::parse_client(text.into(), caps).map_err(|bad| bad.fault())?;
+        let id = Id::parse(Bytes::from_static(b"1"));
+        let id = id.ok_or_else(|| Fault::ours(Reason::Internal, "`1` is no id"))?;
+        let asked = Asked {
+            caller: &self.caller,
+            id: &id,
+            message: &message,
+            revision: Revision::LATEST,
+            patience: Instant::now() + self.patience(),
+            places: Vec::new(),
+        };
+        let reply = match self.hub.begin(asked).await {
+            Answer::Now(reply) => reply,
+            Answer::Later(mut exchange) => loop {
+                match exchange.next().await {
+                    Step::Notify(_) => {}
+                    Step::Ask(ask) => match ask {},
+                    Step::Done(reply) => break reply,
+                }
+            },
+        };
+        Message::parse_server(reply?).map_err(|bad| bad.fault())
+    }
+
+    /// Ends every server and waits until nothing is left.
+    pub(super) async fn stop(&self) {
+        self.hub.stop(Pace::LEAVING, STOP_MAX).await;
+        let cookie = self.cookie.clone();
+        let swept = tokio::task::spawn_blocking(move || cookie.sweep());
+        tokio::time::timeout(SWEEP_MAX, swept).await.ok();
+    }
+}
+
+/// A runtime for one command.
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// What is run, in 16 digits: equal for equal servers, and nothing of a secret is in it.
+fn identity(config: &Config) -> String {
+    let mut hash = Sha256::new();
+    for server in &config.servers {
+        hash.update(format!("{:?}\0{:?}\0", server.key, server.reach));
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A client gives us two seconds for everything.
+const STOP_MAX: Duration = Duration::from_millis(1700);
+const SWEEP_MAX: Duration = Duration::from_millis(200);

@@ -1,0 +1,58 @@
+//! `braid stdio`: one client on our stdin and stdout.
+
+use super::exit::Exit;
+use super::run::{Run, runtime};
+use super::{Globals, Source, log, out, source};
+use crate::downstream::door::{Closed, Door};
+use crate::downstream::session::Session;
+use crate::downstream::stdio;
+use crate::system::{Leaving, Signal};
+use std::time::Duration;
+
+pub(super) fn run(from: &Source, globals: &Globals) -> Exit {
+    let config = match source::load(from, globals) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    log::start(&config.log, None, globals);
+    let served = runtime().and_then(|runtime| {
+        let exit = runtime.block_on(serve(config));
+        // Whoever still reads our stdin or waits for our stdout must not hold us up.
+        runtime.shutdown_timeout(Duration::ZERO);
+        exit
+    });
+    match served {
+        Ok(exit) => exit,
+        Err(error) => out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals),
+    }
+}
+
+async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
+    let mut leaving = Leaving::watch()?;
+    let inbox = stdio::stdin()?;
+    let (outbox, written) = stdio::stdout()?;
+    let run = Run::start(config)?;
+    let session = Session::new(run.caller.clone(), run.told.clone());
+    let door = Door::new(run.hub.clone(), session, outbox, &run.identity, run.behind_itself);
+    let exit = tokio::select! {
+        closed = door.serve(inbox) => {
+            tracing::debug!(by = ?closed, "the door is closed");
+            match closed { Closed::Client | Closed::Us => Exit::Ok }
+        }
+        signal = leaving.next() => match signal {
+            Signal::Interrupt => Exit::Interrupted,
+            Signal::Terminate | Signal::Hangup => Exit::Ok,
+        },
+    };
+    tokio::select! {
+        () = run.stop() => {}
+        // The second signal means now; what we started is swept up by its owners' `Drop`.
+        _ = leaving.next() => {}
+    }
+    // What was answered is on its way out, if somebody reads.
+    let written = tokio::task::spawn_blocking(move || written.join().is_ok());
+    tokio::time::timeout(LAST_LINES, written).await.ok();
+    Ok(exit)
+}
+
+const LAST_LINES: Duration = Duration::from_millis(100);

@@ -1,0 +1,360 @@
+//! Newline framing: bytes in any chunks become lines.
+//!
+//! Owns the bytes that are not a line yet. Each byte is looked at once and a line is a slice of the
+//! buffer it was read into. A line over the cap is watched while it is thrown away, so that its request
+//! can be failed, and the next line is served. Never reads by itself: its owner fills the buffer.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::wire::glimpse::Glimpse;
+pub use crate::wire::glimpse::readable_id;
+
+/// How much of one overlong line is thrown away, beyond the cap, before the connection is given up.
+pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A buffer that has grown beyond this goes back to the allocator once it is empty enough.
+pub const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// How much room [`Lines::buffer`] has at least: one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Bytes in any chunks to lines. What comes out does not depend on the chunks.
+#[derive(Debug)]
+pub struct Lines {
+    line_bytes_max: usize,
+    buffer: BytesMut,
+    /// How far into `buffer` there is no newline.
+    scanned: usize,
+    /// The buffer holds, or has held, more than it keeps.
+    grown: bool,
+    /// The present line is over the cap.
+    over: Option<Over>,
+    broken: bool,
+}
+
+/// A line that is being thrown away.
+#[derive(Debug, Default)]
+struct Over {
+    glimpse: Glimpse,
+    bytes: u64,
+}
+
+/// One line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Line {
+    /// Without its newline, a carriage return before that, and a byte order mark. Never blank.
+    Text(Bytes),
+    /// Over the cap, and thrown away.
+    TooLong {
+        /// The raw JSON of its `id` member, wherever in the line it stood, if it could be read.
+        id: Option<Bytes>,
+        /// It has a result or an error and no method.
+        response: bool,
+        /// How long it was, without its newline.
+        bytes: u64,
+    },
+}
+
+/// The stream cannot be brought back into step: the connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("a line of more than {bytes} bytes without an end")]
+    Endless { bytes: u64 },
+}
+
+impl Lines {
+    /// `line_bytes_max` counts a line without its newline.
+    pub fn new(line_bytes_max: usize) -> Self {
+        Self { line_bytes_max, buffer: BytesMut::new(), scanned: 0, grown: false, over: None, broken: false }
+    }
+
+    /// Where to append what was read; has room for one read. Ask [`next`](Self::next) after each.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
+            self.buffer.reserve(READ_BYTES);
+        }
+        &mut self.buffer
+    }
+
+    /// Appends a chunk, for owners that have one already.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next line, or `None` until more is read. After `Broken` there are no lines any more.
+    #[expect(clippy::should_implement_trait, reason = "it is no iterator: after None there may be more")]
+    pub fn next(&mut self) -> Option<Result<Line, Broken>> {
+        loop {
+            if self.broken {
+                self.buffer.clear();
+                return None;
+            }
+            self.grown |= self.buffer.len() > BUFFER_KEPT_BYTES_MAX;
+            let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
+            let Some(found) = memchr::memchr(b'\n', fresh) else {
+                self.scanned = self.buffer.len();
+                return self.rest().map(Err);
+            };
+            let end = self.scanned + found;
+            self.scanned = 0;
+            if self.over.is_some() || end > self.line_bytes_max {
+                let line = self.buffer.split_to(end);
+                self.discard(1);
+                return Some(self.throw(&line).map(|()| self.thrown()));
+            }
+            let line = self.buffer.split_to(end).freeze();
+            self.discard(1);
+            if let Some(text) = trim(line) {
+                return Some(Ok(Line::Text(text)));
+            }
+        }
+    }
+
+    /// The last line at the end of the stream, if it had no newline. `None` if it is blank.
+    pub fn finish(&mut self) -> Option<Line> {
+        if self.broken {
+            return None;
+        }
+        self.scanned = 0;
+        let line = std::mem::take(&mut self.buffer);
+        if self.over.is_some() || line.len() > self.line_bytes_max {
+            return self.throw(&line).ok().map(|()| self.thrown());
+        }
+        trim(line.freeze()).map(Line::Text)
+    }
+
+    /// No newline in the whole buffer: keeps a part of a line, or throws away a part of one too long.
+    fn rest(&mut self) -> Option<Broken> {
+        if self.over.is_some() || self.buffer.len() > self.line_bytes_max {
+            let part = std::mem::take(&mut self.buffer);
+            self.scanned = 0;
+            self.grown = false;
+            return self.throw(&part).err();
+        }
+        if self.grown && self.buffer.len() <= READ_BYTES {
+            // A new allocation, because the old one is large and every line still in use shares it.
+            self.buffer = BytesMut::from(self.buffer.as_ref());
+            self.grown = false;
+        }
+        None
+    }
+
+    fn throw(&mut self, part: &[u8]) -> Result<(), Broken> {
+        let over = self.over.get_or_insert_default();
+        over.bytes = over.bytes.saturating_add(part.len() as u64);
+        let bytes_max = (self.line_bytes_max as u64).saturating_add(DISCARD_BYTES_MAX as u64);
+        if over.bytes > bytes_max {
+            self.broken = true;
+            self.over = None;
+            self.buffer = BytesMut::new();
+            return Err(Broken::Endless { bytes: bytes_max });
+        }
+        over.glimpse.feed(part);
+        Ok(())
+    }
+
+    fn thrown(&mut self) -> Line {
+        let Over { glimpse, bytes } = self.over.take().unwrap_or_default();
+        Line::TooLong { id: glimpse.id(), response: glimpse.is_response(), bytes }
+    }
+
+    fn discard(&mut self, count: usize) {
+        let _ = self.buffer.split_to(count.min(self.buffer.len()));
+    }
+}
+
+/// A text as one line: a raw newline or carriage return, which valid JSON has only between tokens,
+/// becomes a space. Copies only if there is one.
+///
+/// Without this a pretty-printed message would be several lines to a peer on a pipe, and one of them may
+/// be a whole message that nobody has checked.
+pub fn one_line(text: Bytes) -> Bytes {
+    let Some(first) = memchr::memchr2(b'\n', b'\r', &text) else { return text };
+    let mut line = BytesMut::from(text.as_ref());
+    for byte in line.iter_mut().skip(first) {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    line.freeze()
+}
+
+/// A line without a byte order mark before it and a carriage return after it; `None` if it is blank.
+fn trim(line: Bytes) -> Option<Bytes> {
+    let start = if line.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let end = if line.len() > start && line.ends_with(b"\r") { line.len() - 1 } else { line.len() };
+    let line = line.slice(start..end);
+    let blank = line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+    (!blank).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(lines: &mut Lines, out: &mut Vec<Result<Line, Broken>>) {
+        while let Some(line) = lines.next() {
+            out.push(line);
+        }
+    }
+
+    fn frame<'a>(
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+        line_bytes_max: usize,
+    ) -> Vec<Result<Line, Broken>> {
+        let mut lines = Lines::new(line_bytes_max);
+        let mut out = Vec::new();
+        for chunk in chunks {
+            lines.feed(chunk);
+            read(&mut lines, &mut out);
+        }
+        out.extend(lines.finish().map(Ok));
+        out
+    }
+
+    fn text(text: &'static str) -> Result<Line, Broken> {
+        Ok(Line::Text(Bytes::from_static(text.as_bytes())))
+    }
+
+    #[test]
+    fn blank_lines_marks_and_carriage_returns_are_not_text() {
+        let stream = b"\n\r\n \t\r\n\xef\xbb\xbfa\r\nb\n\xef\xbb\xbf\n\xef\xbb\xbf\r\nc\0\rd\r\r\nlast";
+        assert_eq!(frame([stream.as_slice()], 99), [text("a"), text("b"), text("c\0\rd\r"), text("last")]);
+    }
+
+    #[test]
+    fn a_line_is_a_slice_of_what_was_read() {
+        let mut lines = Lines::new(99);
+        lines.buffer().extend_from_slice(b"one\ntwo\n");
+        let at = lines.buffer().as_ptr();
+        let Some(Ok(Line::Text(one))) = lines.next() else { panic!("no line") };
+        assert_eq!(one.as_ptr(), at);
+    }
+
+    #[test]
+    fn the_line_after_one_too_long_is_served() {
+        let stream = b"12345\n123456\n12345\n";
+        let long = Ok(Line::TooLong { id: None, response: false, bytes: 6 });
+        assert_eq!(frame([stream.as_slice()], 5), [text("12345"), long.clone(), text("12345")]);
+        assert_eq!(frame(stream.chunks(1), 5), [text("12345"), long, text("12345")]);
+    }
+
+    #[test]
+    fn a_line_too_long_tells_whose_it_is() {
+        let line = format!("{{\"result\":{{\"x\":\"{}\"}},\"id\":7}}\n", "x".repeat(500));
+        for size in [1, 7, 64, 4096] {
+            let bytes = line.len() as u64 - 1;
+            let want = Line::TooLong { id: Some(Bytes::from_static(b"7")), response: true, bytes };
+            assert_eq!(frame(line.as_bytes().chunks(size), 20), [Ok(want)]);
+        }
+    }
+
+    #[test]
+    fn a_half_line_too_long_at_the_end_is_told() {
+        let long = Line::TooLong { id: Some(Bytes::from_static(b"1")), response: false, bytes: 12 };
+        assert_eq!(frame([b"{\"id\":1,\"abc".as_slice()], 5), [Ok(long.clone())]);
+        assert_eq!(frame([b"{\"id\":1".as_slice(), b",\"abc"], 5), [Ok(long)]);
+    }
+
+    #[test]
+    fn a_line_without_end_breaks_the_stream_once() {
+        let chunk = vec![b'x'; 1024 * 1024];
+        let mut lines = Lines::new(10);
+        let mut broken = None;
+        let mut fed = 0;
+        while broken.is_none() {
+            lines.buffer().extend_from_slice(&chunk);
+            fed += chunk.len();
+            broken = lines.next();
+        }
+        let bytes = (DISCARD_BYTES_MAX + 10) as u64;
+        assert_eq!(broken, Some(Err(Broken::Endless { bytes })));
+        assert_eq!(fed, DISCARD_BYTES_MAX + chunk.len());
+        lines.feed(b"\n{}\n");
+        assert_eq!((lines.next(), lines.finish()), (None, None));
+        assert!(lines.buffer().is_empty());
+    }
+
+    #[test]
+    fn the_whole_endless_line_at_once_breaks_it_as_well() {
+        let mut line = vec![b'x'; DISCARD_BYTES_MAX + 11];
+        line.push(b'\n');
+        assert!(matches!(frame([line.as_slice()], 10)[..], [Err(Broken::Endless { .. })]));
+        assert!(matches!(frame([&line[1..]], 10)[..], [Ok(Line::TooLong { .. })]));
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut lines = Lines::new(4 * 1024 * 1024);
+        for _ in 0..3 {
+            lines.feed(&vec![b'x'; 2 * 1024 * 1024]);
+            assert_eq!(lines.next(), None);
+            lines.feed(b"\nhalf");
+            assert!(matches!(lines.next(), Some(Ok(Line::Text(line))) if line.len() > 2 * 1024 * 1024 - 1));
+            assert_eq!(lines.next(), None);
+            assert!(lines.buffer().capacity() <= BUFFER_KEPT_BYTES_MAX);
+            lines.feed(b"\n");
+            assert!(matches!(lines.next(), Some(Ok(Line::Text(line))) if line == "half"));
+        }
+    }
+
+    #[test]
+    fn a_text_without_newlines_is_not_copied() {
+        let text = Bytes::from_static(b"{\"a\":\"\\n\"}");
+        assert_eq!(one_line(text.clone()).as_ptr(), text.as_ptr());
+        assert_eq!(one_line(Bytes::from_static(b"\r{\n\"a\":\r\n1}\n")), " { \"a\":  1} ");
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(b"\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\xef\xbb\xbf".to_vec()),
+            Just(b" ".to_vec()),
+            Just(b"{\"id\":12,\"result\":{}".to_vec()),
+            Just(b"\"x".to_vec()),
+            Just(b"}".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..12),
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn framing_does_not_depend_on_chunks(stream in bytes(), sizes in prop::collection::vec(1usize..9, 1..20), line_bytes_max in 0usize..40) {
+            let whole = frame([stream.as_slice()], line_bytes_max);
+            prop_assert_eq!(&frame(stream.chunks(1), line_bytes_max), &whole);
+            let (mut chunks, mut rest) = (Vec::new(), stream.as_slice());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (head, tail) = rest.split_at((*size).min(rest.len()));
+                chunks.push(head);
+                rest = tail;
+            }
+            prop_assert_eq!(&frame(chunks, line_bytes_max), &whole);
+        }
+
+        #[test]
+        fn short_lines_are_the_streams_own(stream in bytes()) {
+            let want: Vec<Vec<u8>> = stream
+                .split(|byte| *byte == b'\n')
+                .map(|line| line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line))
+                .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+                .filter(|line| line.iter().any(|byte| !b" \t\r".contains(byte)))
+                .map(<[u8]>::to_vec)
+                .collect();
+            let got: Vec<Vec<u8>> = frame([stream.as_slice()], usize::MAX - DISCARD_BYTES_MAX)
+                .into_iter()
+                .map(|line| match line {
+                    Ok(Line::Text(text)) => text.to_vec(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+}

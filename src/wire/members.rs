@@ -1,0 +1,180 @@
+//! The members of one object, or the elements of one array, as text and in order.
+//!
+//! For the few places that look further than a message's head, and for edits that add or drop members.
+//! What lies inside a member stays text, however deep.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::wire::caps::Caps;
+
+/// One member of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member<'a> {
+    /// What the key says. A key that is no Unicode text (it holds half a surrogate pair) stands here
+    /// with its escapes.
+    pub key: Cow<'a, str>,
+    /// The key as it stands, quotes included.
+    pub key_raw: &'a str,
+    /// The value as it stands, without white space around it.
+    pub value: &'a str,
+}
+
+/// The members of an object in order, repeated ones included. `None` if the text is no JSON object.
+pub fn members(object: &str) -> Option<Vec<Member<'_>>> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<Member<'de>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            let mut members = Vec::new();
+            while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                let key_raw = key.get();
+                let key = string(key_raw).unwrap_or(Cow::Borrowed(inner(key_raw)));
+                members.push(Member { key, key_raw, value: value.get() });
+            }
+            Ok(members)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(object);
+    let members = reader.deserialize_map(Members).ok()?;
+    reader.end().ok()?;
+    Some(members)
+}
+
+/// The elements of an array in order. `None` if the text is no JSON array.
+pub fn elements(array: &str) -> Option<Vec<&str>> {
+    struct Elements;
+    impl<'de> Visitor<'de> for Elements {
+        type Value = Vec<&'de str>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+        fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element::<&RawValue>()? {
+                elements.push(element.get());
+            }
+            Ok(elements)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(array);
+    let elements = reader.deserialize_seq(Elements).ok()?;
+    reader.end().ok()?;
+    Some(elements)
+}
+
+/// The value of the one member with this key. `None` if the text is no object, or if the key is missing
+/// or stands there twice: then nobody can say which of the two its reader will take.
+pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = members(object)?.into_iter().filter(|member| member.key == key);
+    let first = found.next()?;
+    found.next().is_none().then_some(first.value)
+}
+
+/// What a JSON string says; borrowed unless it is escaped. `None` if the text is no JSON string, or one
+/// that is no Unicode text.
+pub fn string(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.starts_with('"') {
+        return None;
+    }
+    if memchr::memchr(b'\\', raw.as_bytes()).is_some() {
+        return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
+    }
+    serde_json::from_str::<&str>(raw).ok().map(Cow::Borrowed)
+}
+
+/// The JSON string that says `text`.
+pub fn quote(text: &str) -> String {
+    // A string always has a JSON form; the empty one stands in for an error that cannot happen.
+    serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
+}
+
+/// Whether a tree may be built of this text.
+pub fn within_tree_caps(text: &str, caps: Caps) -> bool {
+    caps.check(text).is_ok()
+}
+
+/// A raw JSON string without its quotes.
+pub(super) fn inner(raw: &str) -> &str {
+    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn members_come_in_order_and_as_text() {
+        let found =
+            members(" { \"a\" : 1.0 , \"n\\u0061\":[ 1,2 ],\"\\ud800\":null, \"a\":\"\\/\"}\n").unwrap();
+        let plain: Vec<_> = found.iter().map(|m| (m.key.as_ref(), m.key_raw, m.value)).collect();
+        assert_eq!(
+            plain,
+            [
+                ("a", "\"a\"", "1.0"),
+                ("na", "\"n\\u0061\"", "[ 1,2 ]"),
+                ("\\ud800", "\"\\ud800\"", "null"),
+                ("a", "\"a\"", "\"\\/\""),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_members() {
+        for text in ["", "[]", "{", "{}{}", "{\"a\"}", "null", "{\"a\":1,}", "{1:2}"] {
+            assert_eq!(members(text), None, "{text}");
+        }
+        assert_eq!(members("{}"), Some(vec![]));
+    }
+
+    #[test]
+    fn elements_come_in_order_and_as_text() {
+        assert_eq!(elements(" [1.0, {\"a\":1} ,\"\\ud800\"]"), Some(vec!["1.0", "{\"a\":1}", "\"\\ud800\""]));
+        assert_eq!(elements("[]"), Some(vec![]));
+        for text in ["", "{}", "[", "[1,]", "[][]"] {
+            assert_eq!(elements(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_nobodys() {
+        assert_eq!(member(r#"{"a":1,"b":2}"#, "b"), Some("2"));
+        assert_eq!(member(r#"{"\u0062":2}"#, "b"), Some("2"));
+        assert_eq!(member(r#"{"b":1,"b":2}"#, "b"), None);
+        assert_eq!(member(r#"{"a":1}"#, "b"), None);
+    }
+
+    #[test]
+    fn a_string_is_borrowed_unless_escaped() {
+        assert!(matches!(string("\"tools/call\""), Some(Cow::Borrowed("tools/call"))));
+        assert_eq!(string(r#""tools\/call""#).as_deref(), Some("tools/call"));
+        assert_eq!(string(r#""\ud83d\ude00""#).as_deref(), Some("😀"));
+        for raw in ["", "a", "\"", "\"a", "1", r#""\ud800""#, "\"\n\"", "\"a\"b\""] {
+            assert_eq!(string(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn depth_is_no_matter_to_members() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert_eq!(members(&deep).unwrap().len(), 1);
+        assert!(!within_tree_caps(&deep, Caps::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn quoting_can_be_undone(text in any::<String>()) {
+            let quoted = quote(&text);
+            prop_assert_eq!(string(&quoted).as_deref(), Some(text.as_str()));
+            prop_assert_eq!(memchr::memchr2(b'\n', b'\r', quoted.as_bytes()), None);
+        }
+    }
+}

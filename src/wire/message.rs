@@ -1,0 +1,319 @@
+//! One JSON-RPC message: its text, and where in it routing looks.
+//!
+//! Parsing builds no tree. It checks the envelope, refuses what two readers could read differently, and
+//! remembers where the few members stand that Braid ever reads or replaces. All else is opaque.
+
+use bytes::Bytes;
+
+pub use crate::wire::batch::batch;
+pub use crate::wire::caps::Caps;
+use crate::wire::caps::Over;
+pub use crate::wire::flaw::{BadKind, BadMessage};
+use crate::wire::glimpse::Glimpse;
+use crate::wire::id::Id;
+use crate::wire::members::inner;
+use crate::wire::skim;
+use crate::wire::splice::member_first;
+
+/// The `_meta` key under which a call carries the run cookies of the Braids it came through.
+pub const HOP_KEY: &str = "dev.braid/hop";
+
+/// Longest method, in bytes of what it says.
+pub const METHOD_BYTES_MAX: usize = 256;
+
+/// Longest key in the message, its `params` and its `_meta`, in bytes as it stands.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Most members that the message, its `params` and its `_meta` may have each.
+pub const MEMBERS_MAX: usize = 4096;
+
+/// Longest progress token, in bytes as it stands, without quotes.
+pub const TOKEN_BYTES_MAX: usize = 1024;
+
+/// Most resource URIs found in one result; a result with more is passed on as if it had none.
+pub const PLACES_MAX: usize = 100_000;
+
+/// Half-open byte range of a message's text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub struct Span {
+    pub start: u32,
+    pub end: u32,
+}
+
+/// A JSON string as it stands in the text: where (quotes included), and what it says when unescaped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text {
+    span: Span,
+    /// None: no escapes, the text itself says it.
+    unescaped: Option<Box<str>>,
+}
+
+/// One JSON-RPC message.
+///
+/// The text is valid UTF-8 and exactly one JSON object from its first byte to its last, and every span
+/// of the head lies within it. Cloning copies no text.
+#[derive(Clone, Debug)]
+pub struct Message {
+    text: Bytes,
+    head: Head,
+}
+
+/// What kind of message it is. Closed: nothing else is ever forwarded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Head {
+    Request {
+        id: Span,
+        method: Text,
+        params: Params,
+    },
+    Notification {
+        method: Text,
+        params: Params,
+    },
+    /// `id` is None only for an error without an id, or with the id null: its sender could not read ours.
+    Response {
+        id: Option<Span>,
+        outcome: Outcome,
+    },
+}
+
+/// The members of `params` that routing may look at. All spans include quotes and braces.
+///
+/// A member of another type than its name promises (a number as `name`) counts as missing: whether that
+/// matters is known where the method is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Params {
+    /// The whole params object, if present.
+    pub object: Option<Span>,
+    /// `params` is there but null: replace it, do not add another.
+    pub null: Option<Span>,
+    pub name: Option<Text>,
+    pub uri: Option<Text>,
+    pub cursor: Option<Text>,
+    pub level: Option<Text>,
+    /// `ref` of completion/complete.
+    pub reference: Option<Reference>,
+    /// `requestId` of notifications/cancelled.
+    pub request_id: Option<Span>,
+    /// `progressToken` of notifications/progress.
+    pub progress_token: Option<Span>,
+    pub progress: Option<Span>,
+    pub meta: Option<Meta>,
+    /// `_meta` is there but null: replace it, do not add another.
+    pub meta_null: Option<Span>,
+}
+
+/// The members of `params._meta` that routing may look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Meta {
+    pub object: Span,
+    /// A string, a number or null, within [`TOKEN_BYTES_MAX`]. Null asks for no progress.
+    pub progress_token: Option<Span>,
+    /// `io.modelcontextprotocol/protocolVersion` (2026-07-28).
+    pub protocol_version: Option<Text>,
+    /// The value of [`HOP_KEY`].
+    pub hop: Option<Span>,
+}
+
+/// What a completion is asked for: a prompt by its name, or a resource template by its uri.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reference {
+    pub name: Option<Text>,
+    pub uri: Option<Text>,
+}
+
+/// How a request ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Result {
+        value: Span,
+        places: Places,
+    },
+    Error {
+        value: Span,
+        /// None: the error has no code, or none that is an integer.
+        code: Option<i64>,
+        /// `error.data.uri`
+        uri: Option<Text>,
+    },
+}
+
+/// Every place of a result that names a resource, in the order of the text, found in the same pass:
+/// `content[].uri` of a `resource_link`, `content[].resource.uri` of a `resource`, the same within
+/// `messages[].content` and within a `tool_result` (each one block or an array of them), and
+/// `contents[].uri`. Empty for a result of an odd shape, which passes as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Places {
+    pub uris: Vec<Text>,
+    pub next_cursor: Option<Text>,
+}
+
+impl Message {
+    /// Parses a message from a client. Depth and number of values are bounded by `caps`.
+    pub fn parse_client(text: Bytes, caps: Caps) -> Result<Self, BadMessage> {
+        Self::parse(text, Some(caps))
+    }
+
+    /// Parses a message from a server: the same envelope, but depth and number of values are not
+    /// bounded, because a result passes on its bytes alone.
+    pub fn parse_server(text: Bytes) -> Result<Self, BadMessage> {
+        Self::parse(text, None)
+    }
+
+    fn parse(text: Bytes, caps: Option<Caps>) -> Result<Self, BadMessage> {
+        let text = trim(text);
+        match head(&text, caps) {
+            Ok(head) => Ok(Self { text, head }),
+            Err(Refusal::Read { bad, id, response }) => {
+                let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
+                Err(bad.of(id, response))
+            }
+            Err(Refusal::Unread(bad)) => {
+                let mut glimpse = Glimpse::default();
+                glimpse.feed(&text);
+                Err(bad.of(glimpse.id(), glimpse.is_response()))
+            }
+        }
+    }
+
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What stands at `span`, as a slice of the text: it keeps the whole text in memory. Empty for a
+    /// span of another message that lies outside this one.
+    pub fn slice(&self, span: Span) -> Bytes {
+        match self.text.get(span.start as usize..span.end as usize) {
+            Some(part) => self.text.slice_ref(part),
+            None => Bytes::new(),
+        }
+    }
+
+    /// What stands at `span`. Empty for a span of another message that lies outside this one.
+    pub fn str(&self, span: Span) -> &str {
+        let part = self.text.get(span.start as usize..span.end as usize);
+        part.and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+    }
+
+    /// The id of a request, or of a response if it is one that a request can have. A copy of its own,
+    /// because ids outlive their messages.
+    pub fn id(&self) -> Option<Id> {
+        let span = match &self.head {
+            Head::Request { id, .. } => *id,
+            Head::Response { id, .. } => (*id)?,
+            Head::Notification { .. } => return None,
+        };
+        Id::parse(Bytes::copy_from_slice(self.str(span).as_bytes()))
+    }
+
+    pub fn method(&self) -> Option<&str> {
+        match &self.head {
+            Head::Request { method, .. } | Head::Notification { method, .. } => Some(method.as_str(self)),
+            Head::Response { .. } => None,
+        }
+    }
+
+    pub fn params(&self) -> Option<&Params> {
+        match &self.head {
+            Head::Request { params, .. } | Head::Notification { params, .. } => Some(params),
+            Head::Response { .. } => None,
+        }
+    }
+
+    /// The edit that puts a member first into `params._meta`, which it makes where it is missing. The key
+    /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
+    /// in as one, `"a":1,"b"` and the value of `b`.
+    pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, Bytes) {
+        let first = |object: Span, key: &str, value: &str| {
+            let (at, new) = member_first(&self.text, object, key, value);
+            (Span { start: at, end: at }, new)
+        };
+        let meta = format!("{{{key_json}:{value_json}}}");
+        let params = self.params();
+        match params {
+            Some(Params { meta: Some(found), .. }) => first(found.object, key_json, value_json),
+            Some(Params { meta_null: Some(null), .. }) => (*null, meta.into()),
+            Some(Params { object: Some(object), .. }) => first(*object, "\"_meta\"", &meta),
+            Some(Params { null: Some(null), .. }) => (*null, format!("{{\"_meta\":{meta}}}").into()),
+            Some(_) | None => {
+                let whole = Span { start: 0, end: self.text.len() as u32 };
+                first(whole, "\"params\"", &format!("{{\"_meta\":{meta}}}"))
+            }
+        }
+    }
+}
+
+impl Text {
+    pub(super) fn new(span: Span, unescaped: Option<Box<str>>) -> Self {
+        Self { span, unescaped }
+    }
+
+    /// Where it stands, quotes included.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// What it says. `message` is the one that it was found in, or a clone.
+    pub fn as_str<'a>(&'a self, message: &'a Message) -> &'a str {
+        match &self.unescaped {
+            Some(text) => text,
+            None => inner(message.str(self.span)),
+        }
+    }
+}
+
+/// Why there is no head: with what the parser had found of the id by then, or without, because it did
+/// not come to the end.
+enum Refusal<'a> {
+    Read { bad: BadMessage, id: Option<&'a str>, response: bool },
+    Unread(BadMessage),
+}
+
+fn head(text: &Bytes, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
+    let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
+    if u32::try_from(text.len()).is_err() {
+        return unread(BadKind::Size, "the message is longer than 4 GiB");
+    }
+    // Once over the whole text: the JSON reader looks at no encoding in members that it passes over.
+    let Ok(whole) = std::str::from_utf8(text) else {
+        return unread(BadKind::Encoding, "the message is not UTF-8");
+    };
+    match caps.map(|caps| caps.check(whole)) {
+        Some(Err(Over::Depth)) => return unread(BadKind::Depth, "the message is nested too deep"),
+        Some(Err(Over::Elements)) => return unread(BadKind::Elements, "the message holds too many values"),
+        Some(Ok(())) | None => {}
+    }
+    let syntax = |error: serde_json::Error| {
+        Refusal::Unread(BadMessage::new(BadKind::Syntax, format!("the message is not JSON: {error}")))
+    };
+    match whole.bytes().next() {
+        Some(b'{') => {}
+        Some(b'[') => return unread(BadKind::Batch, "a batch is not allowed here"),
+        _ => {
+            let value: Result<&serde_json::value::RawValue, _> = serde_json::from_str(whole);
+            value.map_err(syntax)?;
+            return unread(BadKind::Object, "the message is not a JSON object");
+        }
+    }
+    let found = skim::skim(whole).map_err(syntax)?;
+    let (id, response) = (found.id(), found.is_response());
+    found.head().map_err(|bad| Refusal::Read { bad, id, response })
+}
+
+/// Without white space around it: a body may end in a newline.
+fn trim(text: Bytes) -> Bytes {
+    let white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let start = text.iter().take_while(|byte| white(byte)).count();
+    let end = text.len() - text.iter().rev().take_while(|byte| white(byte)).count();
+    if start == 0 && end == text.len() {
+        return text;
+    }
+    if start < end { text.slice(start..end) } else { Bytes::new() }
+}
+
+#[cfg(test)]
+mod tests;

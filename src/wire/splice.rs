@@ -1,0 +1,167 @@
+//! Replaces spans of a text; the rest is copied byte for byte.
+//!
+//! The only way in which a forwarded message ever changes. It knows nothing of what the spans mean.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::wire::message::{Message, Span};
+
+/// Edits to one message, applied in one copy.
+///
+/// They may come in any order. Two inserts at one place stand in the order in which they were given.
+#[derive(Debug)]
+pub struct Splice<'a> {
+    message: &'a Message,
+    edits: Vec<(Span, Bytes)>,
+}
+
+impl<'a> Splice<'a> {
+    pub fn new(message: &'a Message) -> Self {
+        Self { message, edits: Vec::with_capacity(4) }
+    }
+
+    /// Puts `new` where `span` was.
+    #[must_use]
+    pub fn replace(mut self, span: Span, new: impl Into<Bytes>) -> Self {
+        self.edits.push((span, new.into()));
+        self
+    }
+
+    /// Puts `new` before the byte at `at`.
+    #[must_use]
+    pub fn insert(self, at: u32, new: impl Into<Bytes>) -> Self {
+        self.replace(Span { start: at, end: at }, new)
+    }
+
+    /// The edited text. Without edits it is the message's own, not copied.
+    pub fn finish(mut self) -> Bytes {
+        if self.edits.is_empty() {
+            return self.message.text().clone();
+        }
+        splice(self.message.text(), &mut self.edits)
+    }
+}
+
+/// Applies `edits` to `text`, and leaves them in the order of the text.
+///
+/// Spans lie within the text and do not overlap; an edit that breaks this is a programming error and is
+/// left out, because a forwarder does not end over it.
+pub fn splice(text: &[u8], edits: &mut Vec<(Span, Bytes)>) -> Bytes {
+    // The end counts too, so that an insert stands before the replacement that starts at its place.
+    edits.sort_by_key(|(span, _)| *span);
+    let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
+    let mut out = BytesMut::with_capacity(text.len() + grown);
+    let mut at = 0;
+    for (span, new) in edits.iter() {
+        let between = text.get(at..span.start as usize);
+        let inside = span.start <= span.end && (span.end as usize) <= text.len();
+        debug_assert!(between.is_some() && inside, "edits overlap or lie outside the text: {span:?}");
+        let (Some(between), true) = (between, inside) else { continue };
+        out.extend_from_slice(between);
+        out.extend_from_slice(new);
+        at = span.end as usize;
+    }
+    out.extend_from_slice(text.get(at..).unwrap_or_default());
+    out.freeze()
+}
+
+/// The insert that makes `key: value` the first member of the object at `object`, empty or not.
+///
+/// Both are JSON already, the key with its quotes. The object must not have the key yet.
+pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &str) -> (u32, Bytes) {
+    let at = object.start.saturating_add(1);
+    let rest = text.get(at as usize..).unwrap_or_default();
+    let next = rest.iter().find(|byte| !byte.is_ascii_whitespace());
+    let comma = if next == Some(&b'}') { "" } else { "," };
+    (at, Bytes::from([key_json, ":", value_json, comma].concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(start: u32, end: u32) -> Span {
+        Span { start, end }
+    }
+
+    fn message(text: &'static str) -> Message {
+        Message::parse_client(Bytes::from_static(text.as_bytes()), crate::wire::caps::Caps::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn edits_come_in_any_order() {
+        let message = message(r#"{"jsonrpc":"2.0","id":"x","method":"m"}"#);
+        let out = Splice::new(&message)
+            .replace(span(35, 38), "\"n\"")
+            .insert(1, "\"b\":2,")
+            .replace(span(22, 25), "7")
+            .insert(1, "\"c\":3,")
+            .finish();
+        assert_eq!(out, r#"{"b":2,"c":3,"jsonrpc":"2.0","id":7,"method":"n"}"#);
+    }
+
+    #[test]
+    fn without_edits_nothing_is_copied() {
+        let message = message(r#"{"jsonrpc":"2.0","method":"m"}"#);
+        assert_eq!(Splice::new(&message).finish().as_ptr(), message.text().as_ptr());
+    }
+
+    #[test]
+    fn an_insert_stands_before_what_is_replaced_at_its_place() {
+        let mut edits = vec![(span(1, 2), Bytes::from_static(b"X")), (span(1, 1), Bytes::from_static(b"-"))];
+        assert_eq!(splice(b"abc", &mut edits), "a-Xc");
+    }
+
+    #[test]
+    #[cfg(not(debug_assertions))]
+    fn an_edit_that_overlaps_is_left_out() {
+        let mut edits = vec![(span(1, 3), Bytes::from_static(b"X")), (span(2, 4), Bytes::from_static(b"Y"))];
+        assert_eq!(splice(b"abcde", &mut edits), "aXde");
+        let mut edits = vec![(span(4, 9), Bytes::from_static(b"Y")), (span(2, 1), Bytes::from_static(b"Z"))];
+        assert_eq!(splice(b"abcde", &mut edits), "abcde");
+    }
+
+    #[test]
+    fn a_first_member_fits_any_object() {
+        for (object, after) in [
+            ("{}", "{\"k\":1}"),
+            ("{ \n }", "{\"k\":1 \n }"),
+            ("{\"a\":2}", "{\"k\":1,\"a\":2}"),
+            ("{ \"a\":2}", "{\"k\":1, \"a\":2}"),
+        ] {
+            let whole = span(0, object.len() as u32);
+            let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", "1");
+            assert_eq!(splice(object.as_bytes(), &mut vec![(span(at, at), new)]), after);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_splice_touches_only_its_spans(
+            parts in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>(), any::<Vec<u8>>()), 0..8),
+            tail in any::<Vec<u8>>(),
+            order in any::<u64>(),
+        ) {
+            let (mut text, mut want, mut edits) = (Vec::new(), Vec::new(), Vec::new());
+            for (kept, old, new) in &parts {
+                // One byte apart, so that no two edits start at one place and any order is the same.
+                text.extend_from_slice(kept);
+                text.push(b'|');
+                want.extend_from_slice(kept);
+                want.push(b'|');
+                let start = text.len() as u32;
+                text.extend_from_slice(old);
+                want.extend_from_slice(new);
+                edits.push((span(start, text.len() as u32), Bytes::from(new.clone())));
+            }
+            text.extend_from_slice(&tail);
+            want.extend_from_slice(&tail);
+            let turn = if edits.is_empty() { 0 } else { order as usize % edits.len() };
+            edits.rotate_left(turn);
+            prop_assert_eq!(splice(&text, &mut edits), want);
+        }
+    }
+}
