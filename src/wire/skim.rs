@@ -266,8 +266,8 @@ impl<'a> Keys<'a> {
     }
 
     /// Notes a key, and says what is wrong with it.
-    fn note(&mut self, key: &Cow<'a, [u8]>) -> Option<BadKind> {
-        let says: &[u8] = key;
+    fn note(&mut self, key: &Key<'a>) -> Option<BadKind> {
+        let says: &[u8] = &key.says;
         if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
             return Some(BadKind::Keys);
         }
@@ -276,10 +276,10 @@ impl<'a> Keys<'a> {
         if twice {
             return Some(BadKind::Duplicate);
         }
-        match (key, self.few.get_mut(self.count)) {
+        match (&key.says, self.few.get_mut(self.count)) {
             (Cow::Borrowed(says), Some(free)) => *free = says,
             _ => {
-                self.many.get_or_insert_default().insert(key.clone());
+                self.many.get_or_insert_default().insert(key.says.clone());
                 // A key that was decoded lies in no place of the text, and leaves its place empty, which
                 // is the empty key's: fill it with what no other key can be.
                 if let Some(free) = self.few.get_mut(self.count) {
@@ -340,7 +340,7 @@ impl<'a> Shape<'a> for Envelope<'_, 'a> {
         while let Some(key) = Key::next(whole, &mut map)? {
             close(skim, open, value_end(whole, key.start));
             open = Open::Nothing;
-            if let Some(kind) = keys.note(&key.says) {
+            if let Some(kind) = keys.note(&key) {
                 skim.flaw(kind, about_key(kind, "the message"));
                 id_twice |= kind == BadKind::Duplicate && *key.says == *b"id";
             }
@@ -425,7 +425,7 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                 meta.object.end = value_end(whole, key.start);
             }
             open = false;
-            if let Some(kind) = keys.note(&key.says) {
+            if let Some(kind) = keys.note(&key) {
                 skim.flaw(kind, about_key(kind, "`params`"));
             }
             match &*key.says {
@@ -479,7 +479,7 @@ impl<'a> Shape<'a> for ReferenceShape<'_, 'a> {
         let mut keys = Keys::new(&["name", "uri"]);
         while let Some(key) = Key::next(self.whole, &mut map)? {
             // Routed by its members, so what holds for `params` holds here.
-            if let Some(kind) = keys.note(&key.says) {
+            if let Some(kind) = keys.note(&key) {
                 self.skim.flaw(kind, about_key(kind, "`params.ref`"));
             }
             match &*key.says {
@@ -508,7 +508,7 @@ impl<'a> Shape<'a> for MetaShape<'_, 'a> {
         let whole = skim.whole;
         let mut keys = Keys::new(&META);
         while let Some(key) = Key::next(whole, &mut map)? {
-            if let Some(kind) = keys.note(&key.says) {
+            if let Some(kind) = keys.note(&key) {
                 skim.flaw(kind, about_key(kind, "`params._meta`"));
             }
             match std::str::from_utf8(&key.says) {
@@ -800,8 +800,9 @@ fn is_token(raw: &str) -> bool {
 }
 
 fn about_key(kind: BadKind, place: &str) -> String {
-    match kind {
-        BadKind::Duplicate => format!("{place} has a member twice"),
-        _ => format!("{place} has too many members or too long a key"),
+    if kind == BadKind::Duplicate {
+        format!("{place} has a member twice")
+    } else {
+        format!("{place} has too many members or too long a key")
     }
 }

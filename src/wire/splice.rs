@@ -46,7 +46,7 @@ impl<'a> Splice<'a> {
 ///
 /// Spans lie within the text and do not overlap; an edit that breaks this is a programming error and is
 /// left out, because a forwarder does not end over it.
-pub fn splice(text: &[u8], edits: &mut Vec<(Span, Bytes)>) -> Bytes {
+pub fn splice(text: &[u8], edits: &mut [(Span, Bytes)]) -> Bytes {
     // The end counts too, so that an insert stands before the replacement that starts at its place.
     edits.sort_by_key(|(span, _)| *span);
     let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
@@ -134,7 +134,7 @@ mod tests {
         ] {
             let whole = span(0, object.len() as u32);
             let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", "1");
-            assert_eq!(splice(object.as_bytes(), &mut vec![(span(at, at), new)]), after);
+            assert_eq!(splice(object.as_bytes(), &mut [(span(at, at), new)]), after);
         }
     }
 
