@@ -3,21 +3,12 @@
 //! Owns the arguments and the log. One file per command; each returns an exit code and says on stderr
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
-mod arguments;
-mod call;
-mod check;
-mod config_command;
 mod exit;
-mod explain;
-mod explain_code;
-mod list;
 mod log;
 mod out;
-mod result;
 mod run;
 mod source;
 mod stdio;
-mod table;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use exit::Exit;
@@ -111,8 +102,8 @@ enum Command {
     },
     /// List servers, tools, prompts, resources or templates
     List {
-        #[arg(value_enum, default_value_t = list::What::Tools)]
-        what: list::What,
+        #[arg(value_enum, default_value_t = Format::Text)]
+        what: Format,
         /// Only this server's
         server: Option<String>,
         #[command(flatten)]
@@ -192,17 +183,6 @@ pub fn main() -> ExitCode {
         None if std::io::stdin().is_terminal() => first_steps(),
         None => stdio::run(&Source::default(), &globals),
         Some(Command::Stdio { source }) => stdio::run(&source, &globals),
-        Some(Command::Check { source, offline, strict, client }) => {
-            check::run(&source, &check::Options { offline, strict, client }, &globals)
-        }
-        Some(Command::List { what, server, source }) => list::run(what, server.as_deref(), &source, &globals),
-        Some(Command::Call { name, arguments, args, source }) => {
-            call::tool(&name, &arguments, args.as_deref(), &source, &globals)
-        }
-        Some(Command::Read { uri, source }) => call::resource(&uri, &source, &globals),
-        Some(Command::Prompt { name, arguments, source }) => call::prompt(&name, &arguments, &source, &globals),
-        Some(Command::Explain { what, source }) => explain::run(&what, &source, &globals),
-        Some(Command::Config { command }) => configuration(&command, &globals),
         Some(Command::Completions { shell }) => {
             let mut command = Arguments::command();
             let mut text = Vec::new();
@@ -210,17 +190,9 @@ pub fn main() -> ExitCode {
             out::print(&String::from_utf8_lossy(&text))
         }
         Some(Command::DemoServer { name }) => return demo(&name),
+        Some(_) => Exit::Usage,
     };
     exit.into()
-}
-
-fn configuration(command: &ConfigCommand, globals: &Globals) -> Exit {
-    match command {
-        ConfigCommand::Example => out::print(config_command::example()),
-        ConfigCommand::Schema => out::print(&config_command::schema()),
-        ConfigCommand::Path => source::path(globals),
-        ConfigCommand::Show { source } => source::show(source, globals),
-    }
 }
 
 fn demo(name: &str) -> ExitCode {

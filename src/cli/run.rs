@@ -77,7 +77,8 @@ impl Run {
 
     /// How long the slowest server may take to start.
     pub(super) fn patience(&self) -> Duration {
-        let starts = self.hub.config().servers.iter().map(|server| server.timeouts.start + server.timeouts.list);
+        let starts =
+            self.hub.config().servers.iter().map(|server| server.timeouts.start + server.timeouts.list);
         starts.max().unwrap_or_default()
     }
 
@@ -99,6 +100,7 @@ impl Run {
         };
         let reply = match self.hub.begin(asked).await {
             Answer::Now(reply) => reply,
+            Answer::List { text, .. } => Ok(text),
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
                     Step::Notify(_) => {}

@@ -3,21 +3,21 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::news::{Given, News};
 use super::session::Session;
 use crate::config::Limits;
 use crate::hub::begin::{Answer, Asked, response};
 use crate::hub::hub::Hub;
 use crate::mcp::capabilities;
 use crate::mcp::fit;
-use crate::mcp::method::{Kind, Method};
+use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
-use crate::routing::catalog::Catalog;
 use crate::upstream::exchange::Step;
-use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::Id;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::flaw::BadMessage;
+use crate::wire::id::Id;
 use crate::wire::lines::{Line, Lines, one_line};
 use crate::wire::members::{member, quote, string};
 use crate::wire::message::{Head, Message, Outcome, Span};
@@ -26,11 +26,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::{AbortHandle, Abortable, FuturesUnordered, StreamExt};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
 
 /// One client's connection: chunks of bytes from it, whole lines to it.
 pub struct Door {
@@ -43,6 +42,7 @@ pub struct Door {
     identity: Arc<str>,
     /// We were started by ourselves: nothing is served, and the client hears why.
     behind_itself: bool,
+    given: Given,
     calls: FuturesUnordered<BoxFuture<'static, Finished>>,
 }
 
@@ -65,14 +65,15 @@ impl Door {
     ) -> Self {
         let turns = Arc::new(Semaphore::new(hub.config().limits.session_in_flight_max));
         let identity = Arc::from(identity);
-        Self { hub, session, outbox, turns, identity, behind_itself, calls: FuturesUnordered::new() }
+        let (given, calls) = (Given::default(), FuturesUnordered::new());
+        Self { hub, session, outbox, turns, identity, behind_itself, given, calls }
     }
 
     /// Serves the client until either side is done.
     pub async fn serve(mut self, mut inbox: mpsc::Receiver<Bytes>) -> Closed {
         let stopping = self.hub.stopping();
         let mut lines = Lines::new(self.hub.config().limits.client_message_bytes_max);
-        let mut news = News::new(&self.hub);
+        let mut news = News::new(&self.hub, self.given.clone());
         let outbox = self.outbox.clone();
         loop {
             tokio::select! {
@@ -99,10 +100,10 @@ impl Door {
                         self.session.leave(id);
                     }
                 }
-                (catalog, notes) = news.next(), if self.session.agreed().is_some() => {
+                note = news.next() => {
                     // A client that does not read gets the news when it reads again.
-                    if notes.into_iter().all(|note| outbox.try_send(note).is_ok()) {
-                        news.heard(catalog);
+                    if note.texts().all(|text| outbox.try_send(text).is_ok()) {
+                        news.told(&note);
                     }
                 }
                 () = outbox.closed() => return Closed::Client,
@@ -124,7 +125,9 @@ impl Door {
                 let max = self.hub.config().limits.client_message_bytes_max;
                 tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
                 if !response {
-                    let text = format!("the message has {bytes} bytes, over the limit of {max} (limits.client_message)");
+                    let text = format!(
+                        "the message has {bytes} bytes, over the limit of {max} (limits.client_message)"
+                    );
                     let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
                     self.send(fault.render(id.and_then(Id::parse).as_ref())).await;
                 }
@@ -272,6 +275,7 @@ impl Door {
                     revision: agreed.revision,
                     turns: self.turns.clone(),
                     outbox: self.outbox.clone(),
+                    given: self.given.clone(),
                     patience,
                     memory,
                 };
@@ -290,7 +294,9 @@ impl Door {
         };
         if self.is_behind_itself(message) {
             let text = "this proxy is behind itself: one of its servers leads back to it";
-            return Reply::Now(Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent).render(Some(&id)));
+            return Reply::Now(
+                Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent).render(Some(&id)),
+            );
         }
         let revision = Revision::negotiate(&asked);
         self.session.agree(revision);
@@ -333,6 +339,7 @@ struct Call {
     revision: Revision,
     turns: Arc<Semaphore>,
     outbox: mpsc::Sender<Bytes>,
+    given: Given,
     patience: Instant,
     memory: OwnedSemaphorePermit,
 }
@@ -352,6 +359,10 @@ impl Call {
         };
         let reply = match self.hub.begin(asked).await {
             Answer::Now(reply) => reply,
+            Answer::List { text, kind, edition } => {
+                self.given.give(kind, edition);
+                return text;
+            }
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
                     Step::Notify(note) => {
@@ -370,54 +381,11 @@ impl Call {
     }
 }
 
-/// What changed in the lists since the client last heard, at most once per `BETWEEN_NEWS`.
-struct News {
-    catalog: watch::Receiver<Arc<Catalog>>,
-    heard: Arc<Catalog>,
-    next: Instant,
-}
-
-impl News {
-    fn new(hub: &Hub) -> Self {
-        let catalog = hub.watch_catalog();
-        let heard = catalog.borrow().clone();
-        Self { catalog, heard, next: Instant::now() }
-    }
-
-    /// Resolves to the notes that are due, and the catalog that they are about. They are due again after a while,
-    /// until `heard` is told that the client has them.
-    async fn next(&mut self) -> (Arc<Catalog>, Vec<Bytes>) {
-        loop {
-            if Arc::ptr_eq(&self.heard, &self.catalog.borrow()) && self.catalog.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-            sleep_until(self.next).await;
-            let now = self.catalog.borrow_and_update().clone();
-            let notes = notes(&self.heard, &now);
-            if !notes.is_empty() {
-                self.next = Instant::now() + BETWEEN_NEWS;
-                return (now, notes);
-            }
-            self.heard = now;
-        }
-    }
-
-    fn heard(&mut self, catalog: Arc<Catalog>) {
-        self.heard = catalog;
-    }
-}
-
-/// One note for each list that is another; templates have none of their own.
-fn notes(before: &Catalog, now: &Catalog) -> Vec<Bytes> {
-    let changed = Kind::ALL.into_iter().filter(|kind| before.digest(*kind) != now.digest(*kind));
-    let methods: BTreeSet<&str> = changed.map(Kind::changed_method).collect();
-    methods.into_iter().map(|method| format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#).into()).collect()
-}
-
 /// The `result` of initialize.
 fn greeting(hub: &Hub, revision: Revision, instructions: Option<&str>) -> String {
     let identity = &hub.config().identity;
-    let title = identity.title.as_ref().map(|title| format!(r#","title":{}"#, quote(title))).unwrap_or_default();
+    let title =
+        identity.title.as_ref().map(|title| format!(r#","title":{}"#, quote(title))).unwrap_or_default();
     let instructions =
         instructions.map(|text| format!(r#","instructions":{}"#, quote(text))).unwrap_or_default();
     format!(
@@ -469,5 +437,3 @@ fn caps(limits: &Limits) -> Caps {
 const DRAIN: Duration = Duration::from_millis(250);
 /// How long `initialize` waits for the servers' instructions.
 const GREETING: Duration = Duration::from_millis(150);
-/// The shortest time between two notes about the same lists.
-const BETWEEN_NEWS: Duration = Duration::from_millis(250);

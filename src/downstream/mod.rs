@@ -7,4 +7,6 @@ pub mod door;
 
 pub mod session;
 
+mod news;
+
 pub mod stdio;

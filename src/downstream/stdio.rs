@@ -17,8 +17,9 @@ pub fn stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
 /// Writes lines to stdout until the sender is gone or nobody reads.
 pub fn stdout() -> std::io::Result<(mpsc::Sender<Bytes>, std::thread::JoinHandle<()>)> {
     let (outbox, lines) = mpsc::channel(LINES_MAX);
-    let writer =
-        std::thread::Builder::new().name("stdout".to_owned()).spawn(move || write(std::io::stdout(), lines))?;
+    let writer = std::thread::Builder::new()
+        .name("stdout".to_owned())
+        .spawn(move || write(std::io::stdout(), lines))?;
     Ok((outbox, writer))
 }
 

@@ -7,6 +7,7 @@ use super::hub::Hub;
 use crate::mcp::caller::Caller;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
+use crate::routing::cursor::ListDigest;
 use crate::routing::route::{Local, Route, route};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::server::Outgoing;
@@ -21,6 +22,12 @@ use tokio::time::Instant;
 pub enum Answer {
     /// A whole response, or a fault for its door to render.
     Now(Result<Bytes, Fault>),
+    /// A page of a list, and which edition of it the client now knows.
+    List {
+        text: Bytes,
+        kind: Kind,
+        edition: ListDigest,
+    },
     Later(Box<Exchange>),
 }
 
@@ -51,11 +58,14 @@ impl Hub {
         }
         let target = match routed {
             Route::One(target) => target,
-            Route::Local(local) => return Answer::Now(self.local(local, &asked)),
+            Route::Local(local) => return self.local(local, &asked),
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
         let Some((server, key)) = self.key_of(target.server, asked.caller) else {
-            return Answer::Now(Err(Fault::ours(Reason::Internal, "the catalog names a server that is not there")));
+            return Answer::Now(Err(Fault::ours(
+                Reason::Internal,
+                "the catalog names a server that is not there",
+            )));
         };
         let Some(place) = self.place() else {
             let text = "too many requests in flight (limits.in_flight)";
@@ -71,20 +81,27 @@ impl Hub {
         }
     }
 
-    fn local(&self, local: Local, asked: &Asked<'_>) -> Result<Bytes, Fault> {
+    fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
         match local {
-            Local::Ping => Ok(response(asked.id, b"{}")),
-            Local::NoCompletions => Ok(response(asked.id, br#"{"completion":{"values":[]}}"#)),
+            Local::Ping => Answer::Now(Ok(response(asked.id, b"{}"))),
+            Local::NoCompletions => Answer::Now(Ok(response(asked.id, br#"{"completion":{"values":[]}}"#))),
             Local::List(kind) => self.page(kind, asked),
         }
     }
 
-    fn page(&self, kind: Kind, asked: &Asked<'_>) -> Result<Bytes, Fault> {
+    fn page(&self, kind: Kind, asked: &Asked<'_>) -> Answer {
+        let catalog = self.catalog();
         let params = asked.message.params();
-        let cursor = params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));
-        match self.catalog().page(kind, cursor, asked.revision) {
-            Ok(page) => Ok(response(asked.id, &page)),
-            Err(_) => Err(Fault::invalid_params("`params.cursor` is none of ours, or the list has changed since")),
+        let cursor =
+            params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));
+        match catalog.page(kind, cursor, asked.revision) {
+            Ok(page) => {
+                Answer::List { text: response(asked.id, &page), kind, edition: *catalog.digest(kind) }
+            }
+            Err(_) => {
+                let text = "`params.cursor` is none of ours, or the list has changed since";
+                Answer::Now(Err(Fault::invalid_params(text)))
+            }
         }
     }
 }

@@ -50,7 +50,12 @@ pub struct Report {
 
 impl Hub {
     /// `dials` in the order of the configuration's servers. `hops` marks us among proxies behind proxies.
-    pub fn new(config: Arc<Config>, dials: Vec<Arc<dyn Dial>>, hops: &str, tracker: TaskTracker) -> Arc<Self> {
+    pub fn new(
+        config: Arc<Config>,
+        dials: Vec<Arc<dyn Dial>>,
+        hops: &str,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
         let named: Vec<_> = config.servers.iter().map(|s| (s.key.as_str(), &s.prefix, s.uris)).collect();
         let plan = NamePlan::new(&config.names, &named);
         let surroundings = Surroundings {
@@ -77,7 +82,9 @@ impl Hub {
             catalog: watch::Sender::new(Arc::new(catalog)),
             settled: watch::Sender::new(vec![false; servers.len()]),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
-            memory: Arc::new(Semaphore::new(kib(config.limits.buffered_bytes_max / 100 * BUFFERED_PERCENT) as usize)),
+            memory: Arc::new(Semaphore::new(
+                kib(config.limits.buffered_bytes_max / 100 * BUFFERED_PERCENT) as usize
+            )),
             servers,
             config,
             tracker,

@@ -69,7 +69,8 @@ async fn follow(hub: &Hub, server: &Server, at: usize, link: &Link, watched: &mu
 
 async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Kind]) {
     let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
-    let fetched = declared.map(|kind| async move { (*kind, fetch(server, link, *kind, &hub.config().limits).await) });
+    let fetched =
+        declared.map(|kind| async move { (*kind, fetch(server, link, *kind, &hub.config().limits).await) });
     let mut lists = Vec::new();
     for (kind, list) in join_all(fetched).await {
         match list {
@@ -107,14 +108,23 @@ async fn fetch(server: &Server, link: &Link, kind: Kind, limits: &Limits) -> Res
             bytes += text.len();
             if items.len() >= limits.list_items_max || bytes > limits.list_bytes_max {
                 let (list, key) = (kind.list_method(), server.name().key());
-                tracing::warn!(server = key, list, "more than limits.list_items or limits.list_bytes; the rest is left out");
+                tracing::warn!(
+                    server = key,
+                    list,
+                    "more than limits.list_items or limits.list_bytes; the rest is left out"
+                );
                 return Ok(items);
             }
             match Item::parse(kind, response.text().slice_ref(text.as_bytes())) {
                 Some(item) if text.len() <= limits.list_item_bytes_max => items.push(item),
                 Some(_) | None => {
                     let (list, key) = (kind.list_method(), server.name().key());
-                    tracing::warn!(server = key, list, bytes = text.len(), "an item that is too large or has no name; left out");
+                    tracing::warn!(
+                        server = key,
+                        list,
+                        bytes = text.len(),
+                        "an item that is too large or has no name; left out"
+                    );
                 }
             }
         }

@@ -230,17 +230,19 @@ impl Shelf {
 
 /// Tools and prompts: exposed names come from the plan, and none is ever lost.
 fn named(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Shelf {
-    let own: Vec<Vec<&str>> = offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
+    let own: Vec<Vec<&str>> =
+        offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
     let exposed = plan.expose(&own);
-    let entries = offers.iter().zip(exposed).zip(servers).enumerate().flat_map(|(server, ((offer, names), claim))| {
-        list(offer, kind).iter().zip(names).map(move |(item, name)| Entry {
-            server,
-            own: item.own().into(),
-            text: item.render(&name.name, &claim.uris),
-            exposed: name.name,
-            change: name.change,
-        })
-    });
+    let entries =
+        offers.iter().zip(exposed).zip(servers).enumerate().flat_map(|(server, ((offer, names), claim))| {
+            list(offer, kind).iter().zip(names).map(move |(item, name)| Entry {
+                server,
+                own: item.own().into(),
+                text: item.render(&name.name, &claim.uris),
+                exposed: name.name,
+                change: name.change,
+            })
+        });
     Shelf::new(kind, entries)
 }
 

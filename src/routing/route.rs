@@ -180,7 +180,8 @@ fn same_scheme(catalog: &Catalog, said: &str) -> BTreeSet<usize> {
 
 /// The code that the handshake revisions have for it (2025-11-25, server/resources, error handling).
 fn not_found(said: &str) -> Fault {
-    Fault::plain(-32002, format!("resource not found: {}", brief(said))).data(format!(r#"{{"uri":{}}}"#, quote(said)))
+    Fault::plain(-32002, format!("resource not found: {}", brief(said)))
+        .data(format!(r#"{{"uri":{}}}"#, quote(said)))
 }
 
 fn ambiguous(catalog: &Catalog, said: &str, servers: &[usize]) -> Fault {

@@ -14,7 +14,9 @@ pub fn matches(template: &str, uri: &str) -> bool {
         match after.split_once('{') {
             None => return uri.ends_with(after),
             Some((literal, next)) => {
-                let Some(found) = memchr::memmem::find(uri.as_bytes(), literal.as_bytes()) else { return false };
+                let Some(found) = memchr::memmem::find(uri.as_bytes(), literal.as_bytes()) else {
+                    return false;
+                };
                 uri = uri.get(found + literal.len()..).unwrap_or_default();
                 rest = next;
             }

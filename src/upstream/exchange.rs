@@ -145,11 +145,19 @@ impl Exchange {
         let (text, reason, why) = match expiry {
             Expiry::Idle => {
                 let (setting, time) = idle;
-                (format!("no answer to {what} for {time} ({setting})"), Reason::Timeout, "no sign of life in time")
+                (
+                    format!("no answer to {what} for {time} ({setting})"),
+                    Reason::Timeout,
+                    "no sign of life in time",
+                )
             }
             Expiry::Total => {
                 let (setting, time) = total;
-                (format!("{what} took longer than {time} ({setting})"), Reason::TimeoutMax, "took too long in all")
+                (
+                    format!("{what} took longer than {time} ({setting})"),
+                    Reason::TimeoutMax,
+                    "took too long in all",
+                )
             }
         };
         let outcome = self.posted.fate.outcome();
@@ -214,5 +222,8 @@ impl Drop for Exchange {
 }
 
 async fn recv(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
-    arrivals.recv().await.unwrap_or_else(|| Arrival::Failed(Fault::ours(Reason::Internal, "nobody will answer")))
+    arrivals
+        .recv()
+        .await
+        .unwrap_or_else(|| Arrival::Failed(Fault::ours(Reason::Internal, "nobody will answer")))
 }

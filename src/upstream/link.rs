@@ -40,5 +40,8 @@ pub enum State {
     Connecting,
     Ready(Arc<Link>),
     /// `retry_at`: when it is started again by itself; `None`: on the next request, if at all.
-    Down { why: Fault, retry_at: Option<Instant> },
+    Down {
+        why: Fault,
+        retry_at: Option<Instant>,
+    },
 }

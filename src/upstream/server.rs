@@ -174,11 +174,17 @@ impl Server {
     }
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
-    pub async fn begin(&self, key: &LinkKey, client_id: crate::wire::id::Id, mut outgoing: Outgoing<'_>) -> Result<Exchange, Fault> {
+    pub async fn begin(
+        &self,
+        key: &LinkKey,
+        client_id: crate::wire::id::Id,
+        mut outgoing: Outgoing<'_>,
+    ) -> Result<Exchange, Fault> {
         let link = self.ready(key).await?;
         let held = std::mem::take(&mut outgoing.places);
         let (places, room) = self.admit(&link, outgoing.message.text().len(), &outgoing, held).await?;
-        let token = outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
+        let token =
+            outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let origin = Origin {
             id: client_id,
             // Null asks for no progress.
@@ -247,10 +253,13 @@ impl Server {
             }
             match timeout_at(until, state.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(self.ours(Reason::Stopping, format!("{}: Braid is stopping", self.key))),
+                Ok(Err(_)) => {
+                    return Err(self.ours(Reason::Stopping, format!("{}: Braid is stopping", self.key)));
+                }
                 Err(_) => {
                     let time = words(self.settings.timeouts.start);
-                    let text = format!("{0}: is still starting after {time} (servers.{0}.timeouts.start)", self.key);
+                    let text =
+                        format!("{0}: is still starting after {time} (servers.{0}.timeouts.start)", self.key);
                     return Err(self.ours(Reason::Starting, text));
                 }
             }

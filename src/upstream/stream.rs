@@ -8,9 +8,9 @@ use super::changed::Changed;
 use crate::config::Limits;
 use crate::mcp::method::Method;
 use crate::routing::ledger::Ledger;
+use crate::wire::batch::batch;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
-use crate::wire::batch::batch;
 use crate::wire::lines::{Line, Lines, one_line};
 use crate::wire::message::{Head, Message};
 use bytes::{Bytes, BytesMut};
@@ -164,7 +164,11 @@ impl Stream {
     }
 
     /// Puts a request on the stream; `build` writes it for the id that it gets.
-    pub(super) fn post(&self, places: &Arc<Places>, build: impl FnOnce(CallId) -> Bytes) -> Result<Posted, Fault> {
+    pub(super) fn post(
+        &self,
+        places: &Arc<Places>,
+        build: impl FnOnce(CallId) -> Bytes,
+    ) -> Result<Posted, Fault> {
         let (sender, arrivals) = mpsc::channel(1 + NOTES_MAX);
         let Ok(end) = sender.clone().try_reserve_owned() else {
             return Err(Fault::ours(Reason::Internal, "no place for an answer"));
@@ -338,7 +342,9 @@ impl Stream {
     fn note(&self, id: Option<CallId>, message: Message) {
         let sent = id.is_some_and(|id| {
             let open = self.open.lock();
-            open.ledger.get(id).is_some_and(|listener| listener.arrivals.try_send(Arrival::Note(message)).is_ok())
+            open.ledger
+                .get(id)
+                .is_some_and(|listener| listener.arrivals.try_send(Arrival::Note(message)).is_ok())
         });
         if !sent {
             self.counters.notes.fetch_add(1, Ordering::Relaxed);

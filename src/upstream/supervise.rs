@@ -93,7 +93,8 @@ impl Supervisor {
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (changed, limits) = (self.changed.clone(), self.limits.clone());
-        let stream = Stream::start(&self.server, dialed.reader, dialed.writer, changed, &limits, &self.tracker);
+        let stream =
+            Stream::start(&self.server, dialed.reader, dialed.writer, changed, &limits, &self.tracker);
         // A slot is for the first moments of a program, when it loads; a handshake may take its time.
         let first = stream.clone();
         self.tracker.spawn(async move {
