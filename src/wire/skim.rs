@@ -4,20 +4,24 @@
 //! it is remembered and the rest is read, so that the id is known wherever it stands and so that only
 //! text that is no JSON is called that.
 
+mod shape;
+
+mod keys;
+
+mod places;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Error};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 
+use self::keys::Keys;
+use self::places::{Failure, Found, Gather};
+use self::shape::{Key, Lenient, Shape, UNKNOWN, last_value_end, raw, span, text, value_end};
 use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::Id;
-use crate::wire::members::{inner, string};
+use crate::wire::members::string;
 use crate::wire::message::{
-    HOP_KEY, Head, KEY_BYTES_MAX, MEMBERS_MAX, METHOD_BYTES_MAX, Meta, Outcome, PLACES_MAX, Params, Places,
-    Reference, Span, TOKEN_BYTES_MAX, Text,
+    HOP_KEY, Head, METHOD_BYTES_MAX, Meta, Outcome, Params, Reference, Span, TOKEN_BYTES_MAX, Text,
 };
 
 /// The keys that are read in the message itself.
@@ -43,9 +47,7 @@ pub(super) struct Skim<'a> {
     error: Option<Span>,
     code: Option<i64>,
     error_uri: Option<Text>,
-    places: Places,
-    /// The result has a shape in which no place can be named.
-    odd: bool,
+    places: Gather<'a>,
     /// The first thing that is wrong.
     flaw: Option<BadMessage>,
 }
@@ -75,8 +77,7 @@ fn pass(whole: &str, look: Look) -> Result<Skim<'_>, serde_json::Error> {
         error: None,
         code: None,
         error_uri: None,
-        places: Places::default(),
-        odd: false,
+        places: Gather::new(whole),
         flaw: None,
     };
     let mut reader = serde_json::Deserializer::from_str(whole);
@@ -123,7 +124,7 @@ impl<'a> Skim<'a> {
                 }
             }
             (None, Some(id), Some(value), None) if is_response_id(id) => {
-                let places = if self.odd { Places::default() } else { self.places };
+                let places = self.places.finish();
                 Ok(Head::Response { id: Some(span(whole, id)), outcome: Outcome::Result { value, places } })
             }
             (None, id, None, Some(value)) => {
@@ -159,160 +160,6 @@ impl<'a> Skim<'a> {
             meta.object.end = last_value_end(self.whole, end);
         }
     }
-}
-
-/// What is read of an object or an array; anything else is passed over.
-trait Shape<'a>: Sized {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while map.next_entry::<&RawValue, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-    fn array<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-}
-
-/// Reads any value by its shape.
-struct Lenient<T>(T);
-
-impl<'a, T: Shape<'a>> DeserializeSeed<'a> for Lenient<T> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'a, T: Shape<'a>> Visitor<'a> for Lenient<T> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_map<M: MapAccess<'a>>(self, map: M) -> Result<(), M::Error> {
-        self.0.object(map)
-    }
-    fn visit_seq<S: SeqAccess<'a>>(self, seq: S) -> Result<(), S::Error> {
-        self.0.array(seq)
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// A key of an object: what it says, where it ends, and so what its value starts with.
-struct Key<'a> {
-    says: Cow<'a, [u8]>,
-    start: u32,
-    value_start: u32,
-    first: u8,
-}
-
-impl<'a> Key<'a> {
-    fn next<M: MapAccess<'a>>(whole: &'a str, map: &mut M) -> Result<Option<Self>, M::Error> {
-        let Some(raw) = map.next_key::<&RawValue>()? else { return Ok(None) };
-        let raw = raw.get();
-        let place = span(whole, raw);
-        let after = whole.as_bytes().get(place.end as usize..).unwrap_or_default();
-        let skipped = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b':'));
-        let value_start = place.end.saturating_add(skipped.count() as u32);
-        let first = whole.as_bytes().get(value_start as usize).copied().unwrap_or_default();
-        Ok(Some(Self { says: key_bytes(raw), start: place.start, value_start, first }))
-    }
-
-    /// Reads the value by its shape if it is an object or an array, else hands back its text. Numbers and
-    /// strings are not interpreted, so that none can fail.
-    fn value<M: MapAccess<'a>>(&self, map: &mut M, shape: impl Shape<'a>) -> Result<(), M::Error> {
-        match self.first {
-            b'{' | b'[' => map.next_value_seed(Lenient(shape)),
-            _ => map.next_value::<IgnoredAny>().map(|_| ()),
-        }
-    }
-}
-
-fn raw<'a, M: MapAccess<'a>>(map: &mut M) -> Result<&'a str, M::Error> {
-    map.next_value::<&RawValue>().map(RawValue::get)
-}
-
-/// The keys of one object so far, to find one that stands twice, or beside a variant of itself.
-struct Keys<'a> {
-    routed: &'static [&'static str],
-    /// The first few, where looking at each is cheapest.
-    few: [&'a [u8]; 12],
-    count: usize,
-    many: Option<HashSet<Cow<'a, [u8]>>>,
-    /// One bit per routed key: it is there; another reader may take something else for it.
-    real: u32,
-    variant: u32,
-}
-
-impl<'a> Keys<'a> {
-    fn new(routed: &'static [&'static str]) -> Self {
-        Self { routed, few: [&[]; 12], count: 0, many: None, real: 0, variant: 0 }
-    }
-
-    /// Notes a key, and says what is wrong with it.
-    fn note(&mut self, key: &Key<'a>) -> Option<BadKind> {
-        let says: &[u8] = &key.says;
-        if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
-            return Some(BadKind::Keys);
-        }
-        let few = self.few.get(..self.count.min(self.few.len())).unwrap_or_default();
-        let twice = few.contains(&says) || self.many.as_ref().is_some_and(|many| many.contains(says));
-        if twice {
-            return Some(BadKind::Duplicate);
-        }
-        match (&key.says, self.few.get_mut(self.count)) {
-            (Cow::Borrowed(says), Some(free)) => *free = says,
-            _ => {
-                self.many.get_or_insert_default().insert(key.says.clone());
-                // A key that was decoded lies in no place of the text, and leaves its place empty, which
-                // is the empty key's: fill it with what no other key can be.
-                if let Some(free) = self.few.get_mut(self.count) {
-                    *free = NO_KEY;
-                }
-            }
-        }
-        self.count += 1;
-        for (bit, routed) in self.routed.iter().enumerate() {
-            if says == routed.as_bytes() {
-                self.real |= 1 << bit;
-            } else if is_variant(says, routed) {
-                self.variant |= 1 << bit;
-            }
-        }
-        None
-    }
-}
-
-/// No JSON key decodes to this: it is not even WTF-8.
-const NO_KEY: &[u8] = b"\xff";
-
-/// Whether a reader that folds case may take `key` for `routed`.
-fn is_variant(key: &[u8], routed: &str) -> bool {
-    if key.is_ascii() {
-        return key.eq_ignore_ascii_case(routed.as_bytes());
-    }
-    let Ok(key) = std::str::from_utf8(key) else { return false };
-    // By way of upper case, because `ſ` and `ı` are lower case already and still become `S` and `I`.
-    let fold = |text: &str| -> String {
-        text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
-    };
-    fold(key) == fold(routed)
 }
 
 /// The message itself.
@@ -365,7 +212,7 @@ impl<'a> Shape<'a> for Envelope<'_, 'a> {
                     skim.result = started;
                     open = Open::Result;
                     match look {
-                        Look::Inside => key.value(&mut map, ResultShape(skim))?,
+                        Look::Inside => key.value(&mut map, Found(&mut skim.places))?,
                         Look::Outside => map.next_value::<IgnoredAny>().map(|_| ())?,
                     }
                 }
@@ -373,7 +220,10 @@ impl<'a> Shape<'a> for Envelope<'_, 'a> {
                     skim.error = started;
                     open = Open::Error;
                     match look {
-                        Look::Inside => key.value(&mut map, ErrorShape(skim))?,
+                        Look::Inside => key.value(
+                            &mut map,
+                            Failure { whole, code: &mut skim.code, uri: &mut skim.error_uri },
+                        )?,
                         Look::Outside => map.next_value::<IgnoredAny>().map(|_| ())?,
                     }
                 }
@@ -388,7 +238,7 @@ impl<'a> Shape<'a> for Envelope<'_, 'a> {
         }
         // Alone as well: where a missing member has a meaning (no id: a notification), a reader that
         // takes `Id` for it reads another message than we do.
-        if keys.variant != 0 {
+        if keys.has_variant() {
             skim.flaw(BadKind::Variant, "the message has a key that only case tells from one of JSON-RPC");
         }
         Ok(())
@@ -461,7 +311,7 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                 }
             }
         }
-        if keys.variant & keys.real != 0 {
+        if keys.has_rivals() {
             skim.flaw(BadKind::Variant, "`params` has two keys that only case tells apart");
         }
         Ok(())
@@ -490,7 +340,7 @@ impl<'a> Shape<'a> for ReferenceShape<'_, 'a> {
                 }
             }
         }
-        if keys.variant & keys.real != 0 {
+        if keys.has_rivals() {
             self.skim.flaw(BadKind::Variant, "`params.ref` has two keys that only case tells apart");
         }
         Ok(())
@@ -529,259 +379,16 @@ impl<'a> Shape<'a> for MetaShape<'_, 'a> {
                 }
             }
         }
-        if keys.variant & keys.real != 0 {
+        if keys.has_rivals() {
             skim.flaw(BadKind::Variant, "`params._meta` has two keys that only case tells apart");
         }
         Ok(())
     }
 }
 
-/// The value of `result`.
-struct ResultShape<'s, 'a>(&'s mut Skim<'a>);
-
-impl<'a> Shape<'a> for ResultShape<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let skim = self.0;
-        let whole = skim.whole;
-        let mut seen = Seen::default();
-        while let Some(key) = Key::next(whole, &mut map)? {
-            match &*key.says {
-                b"content" => {
-                    seen.once(1, skim);
-                    key.value(&mut map, Blocks(skim))?;
-                }
-                b"messages" => {
-                    seen.once(2, skim);
-                    key.value(&mut map, Each(Holder { skim, key: b"content" }))?;
-                }
-                b"contents" => {
-                    seen.once(4, skim);
-                    key.value(&mut map, Each(Holder { skim, key: b"uri" }))?;
-                }
-                b"nextCursor" => {
-                    seen.once(8, skim);
-                    skim.places.next_cursor = text(whole, raw(&mut map)?);
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Which of an object's keys have been there: one twice makes the whole result odd.
-#[derive(Default)]
-struct Seen(u8);
-
-impl Seen {
-    fn once(&mut self, bit: u8, skim: &mut Skim<'_>) {
-        skim.odd |= self.0 & bit != 0;
-        self.0 |= bit;
-    }
-}
-
-/// An array of which each object is read in the same way.
-struct Each<'s, 'a>(Holder<'s, 'a>);
-
-/// An object of which one member matters: the uri of an item of `contents`, the content of a message.
-struct Holder<'s, 'a> {
-    skim: &'s mut Skim<'a>,
-    key: &'static [u8],
-}
-
-impl<'a> Shape<'a> for Each<'_, 'a> {
-    fn array<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        let Holder { skim, key } = self.0;
-        while seq.next_element_seed(Lenient(Holder { skim: &mut *skim, key }))?.is_some() {}
-        Ok(())
-    }
-}
-
-impl<'a> Shape<'a> for Holder<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let Self { skim, key: wanted } = self;
-        let whole = skim.whole;
-        let mut seen = Seen::default();
-        while let Some(key) = Key::next(whole, &mut map)? {
-            if *key.says != *wanted {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            seen.once(1, skim);
-            if wanted == b"uri" {
-                let uri = text(whole, raw(&mut map)?);
-                place(skim, uri);
-            } else {
-                key.value(&mut map, Blocks(skim))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One content block, or an array of them.
-struct Blocks<'s, 'a>(&'s mut Skim<'a>);
-
-impl<'a> Shape<'a> for Blocks<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, map: M) -> Result<(), M::Error> {
-        Block(self.0).object(map)
-    }
-    fn array<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        while seq.next_element_seed(Lenient(Block(&mut *self.0)))?.is_some() {}
-        Ok(())
-    }
-}
-
-struct Block<'s, 'a>(&'s mut Skim<'a>);
-
-impl<'a> Shape<'a> for Block<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let skim = self.0;
-        let whole = skim.whole;
-        let mut seen = Seen::default();
-        let mut kind = None;
-        let mut link = None;
-        // The type may come last, so what the others hold is kept or dropped at the end.
-        let before = skim.places.uris.len();
-        let mut resource = before..before;
-        let mut nested = before..before;
-        while let Some(key) = Key::next(whole, &mut map)? {
-            let from = skim.places.uris.len();
-            match &*key.says {
-                b"type" => {
-                    seen.once(1, skim);
-                    kind = string(raw(&mut map)?);
-                }
-                b"uri" => {
-                    seen.once(2, skim);
-                    link = text(whole, raw(&mut map)?);
-                }
-                b"resource" => {
-                    seen.once(4, skim);
-                    key.value(&mut map, Holder { skim, key: b"uri" })?;
-                    resource = from..skim.places.uris.len();
-                }
-                b"content" => {
-                    seen.once(8, skim);
-                    key.value(&mut map, Blocks(skim))?;
-                    nested = from..skim.places.uris.len();
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        let kept = match kind.as_deref() {
-            Some("resource") => resource,
-            Some("tool_result") => nested,
-            Some(_) | None => before..before,
-        };
-        skim.places.uris.truncate(kept.end.max(before));
-        skim.places.uris.drain(before..kept.start.max(before).min(skim.places.uris.len()));
-        if kind.as_deref() == Some("resource_link") {
-            place(skim, link);
-        }
-        Ok(())
-    }
-}
-
-fn place(skim: &mut Skim<'_>, uri: Option<Text>) {
-    if skim.places.uris.len() >= PLACES_MAX {
-        skim.odd = true;
-        return;
-    }
-    skim.places.uris.extend(uri);
-}
-
-/// The value of `error`.
-struct ErrorShape<'s, 'a>(&'s mut Skim<'a>);
-
-impl<'a> Shape<'a> for ErrorShape<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let skim = self.0;
-        let whole = skim.whole;
-        while let Some(key) = Key::next(whole, &mut map)? {
-            match &*key.says {
-                b"code" => skim.code = raw(&mut map)?.parse().ok(),
-                b"data" => {
-                    let before = skim.places.uris.len();
-                    key.value(&mut map, Holder { skim, key: b"uri" })?;
-                    skim.error_uri = skim.places.uris.drain(before..).next();
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Half of a span whose other half is not known yet.
-const UNKNOWN: u32 = u32::MAX;
-
-/// Where `part`, which was borrowed from `whole`, stands in it.
-fn span(whole: &str, part: &str) -> Span {
-    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-    // The whole is shorter than 4 GiB.
-    Span { start: start as u32, end: (start + part.len()) as u32 }
-}
-
-/// Where the value ends that stands before the key at `next`: a comma and white space lie between.
-fn value_end(whole: &str, next: u32) -> u32 {
-    let before = whole.get(..next as usize).unwrap_or_default().trim_end_matches(WHITE);
-    before.strip_suffix(',').unwrap_or(before).trim_end_matches(WHITE).len() as u32
-}
-
-/// Where the last value ends of the object that ends at `end`.
-fn last_value_end(whole: &str, end: u32) -> u32 {
-    let before = whole.get(..end as usize).unwrap_or_default();
-    before.strip_suffix('}').unwrap_or(before).trim_end_matches(WHITE).len() as u32
-}
-
-const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
-
-fn text(whole: &str, raw: &str) -> Option<Text> {
-    if !raw.starts_with('"') {
-        return None;
-    }
-    let unescaped = match memchr::memchr(b'\\', raw.as_bytes()) {
-        Some(_) => Some(serde_json::from_str::<Box<str>>(raw).ok()?),
-        None => None,
-    };
-    Some(Text::new(span(whole, raw), unescaped))
-}
-
 fn said<'t>(whole: &'t str, text: &'t Text) -> Cow<'t, str> {
     let Span { start, end } = text.span();
     whole.get(start as usize..end as usize).and_then(string).unwrap_or_default()
-}
-
-/// What a key says. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
-fn key_bytes(raw: &str) -> Cow<'_, [u8]> {
-    struct Says(Vec<u8>);
-    impl<'de> Deserialize<'de> for Says {
-        fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-            struct Bytes;
-            impl Visitor<'_> for Bytes {
-                type Value = Says;
-                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_bytes<E: Error>(self, says: &[u8]) -> Result<Says, E> {
-                    Ok(Says(says.to_vec()))
-                }
-            }
-            reader.deserialize_bytes(Bytes)
-        }
-    }
-    let plain = inner(raw).as_bytes();
-    if memchr::memchr(b'\\', plain).is_none() {
-        return Cow::Borrowed(plain);
-    }
-    serde_json::from_str::<Says>(raw).map_or(Cow::Borrowed(plain), |says| Cow::Owned(says.0))
 }
 
 fn is_request_id(raw: &str) -> bool {

@@ -1,0 +1,127 @@
+//! The keys of one object so far: finds one that stands twice, or beside a variant of itself.
+//!
+//! Two readers of one text must route it alike. Where they may differ (the first or the last of two
+//! members, case or no case) the message is refused, whichever of them would have been right.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::wire::flaw::BadKind;
+use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
+use crate::wire::skim::shape::Key;
+
+/// The keys of one object so far. The routed ones are those that the pass reads there.
+pub(super) struct Keys<'a> {
+    routed: &'static [&'static str],
+    count: usize,
+    /// The first few, where comparing with each is cheapest.
+    few: [&'a [u8]; 12],
+    few_count: usize,
+    /// The others, and those that had to be decoded.
+    many: Option<HashSet<Cow<'a, [u8]>>>,
+    /// One bit per routed key: it is there.
+    real: u32,
+    /// One bit per routed key: something is there that another reader may take for it.
+    variant: u32,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn new(routed: &'static [&'static str]) -> Self {
+        Self { routed, count: 0, few: [&[]; 12], few_count: 0, many: None, real: 0, variant: 0 }
+    }
+
+    /// Notes a key, and says what is wrong with it.
+    pub(super) fn note(&mut self, key: &Key<'a>) -> Option<BadKind> {
+        let says: &[u8] = &key.says;
+        if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
+            return Some(BadKind::Keys);
+        }
+        let few = self.few.get(..self.few_count).unwrap_or_default();
+        if few.contains(&says) || self.many.as_ref().is_some_and(|many| many.contains(says)) {
+            return Some(BadKind::Duplicate);
+        }
+        self.count += 1;
+        match (&key.says, self.few.get_mut(self.few_count)) {
+            (Cow::Borrowed(says), Some(free)) => {
+                *free = says;
+                self.few_count += 1;
+            }
+            _ => {
+                self.many.get_or_insert_default().insert(key.says.clone());
+            }
+        }
+        for (bit, routed) in self.routed.iter().enumerate() {
+            if says == routed.as_bytes() {
+                self.real |= 1 << bit;
+            } else if is_variant(says, routed) {
+                self.variant |= 1 << bit;
+            }
+        }
+        None
+    }
+
+    /// There is a variant of a routed key.
+    pub(super) fn has_variant(&self) -> bool {
+        self.variant != 0
+    }
+
+    /// There is a routed key and beside it a variant of the same.
+    pub(super) fn has_rivals(&self) -> bool {
+        self.variant & self.real != 0
+    }
+}
+
+/// Whether a reader that folds case may take `key` for `routed`.
+fn is_variant(key: &[u8], routed: &str) -> bool {
+    if key.is_ascii() {
+        return key.eq_ignore_ascii_case(routed.as_bytes());
+    }
+    // What folds to ASCII at all folds to no more bytes than its own, and to no fewer than a third.
+    if !(routed.len()..=3 * routed.len()).contains(&key.len()) {
+        return false;
+    }
+    std::str::from_utf8(key).is_ok_and(|key| fold(key).eq(fold(routed)))
+}
+
+/// By way of upper case, because `ſ` and `ı` are lower case already and still become `S` and `I`; and to
+/// lower case first, because `ẞ` is upper case already and becomes `SS` only by way of `ß`.
+fn fold(text: &str) -> impl Iterator<Item = char> {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_to_ascii_keeps_to_the_lengths_that_are_looked_at() {
+        let mut found = 0;
+        for character in char::MIN..=char::MAX {
+            let folded: String = fold(character.encode_utf8(&mut [0; 4])).collect();
+            if folded.is_ascii() && !character.is_ascii() {
+                found += 1;
+                assert!((folded.len()..=3 * folded.len()).contains(&character.len_utf8()), "{character}");
+            }
+        }
+        assert!(found >= 10, "{found}");
+    }
+
+    #[test]
+    fn a_variant_is_found_in_any_script() {
+        for key in [
+            "Progresstoken",
+            "PROGRESSTOKEN",
+            "progre\u{17f}sToken",
+            "progressTo\u{212a}en",
+            "progreßtoken",
+            "progreẞtoken",
+        ] {
+            assert!(is_variant(key.as_bytes(), "progressToken"), "{key}");
+        }
+        for key in ["progressToken2", "progress-token", "progressTokén", "", "ſ"] {
+            assert!(!is_variant(key.as_bytes(), "progressToken"), "{key}");
+        }
+        assert!(is_variant("Ref".as_bytes(), "ref") && is_variant("re\u{fb00}".as_bytes(), "reff"));
+    }
+}
