@@ -5,11 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub mod codes;
+mod cover;
+pub mod env_file;
+pub mod file;
+pub mod problem;
+pub mod schema;
+mod section;
+mod tree;
+pub mod units;
+pub mod variables;
+
 /// The settings of one run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where it came from, in words for people: a path, or `command line`.
     pub origin: String,
@@ -26,7 +37,7 @@ pub struct Config {
 }
 
 /// Who we say we are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub name: String,
     pub title: Option<String>,
@@ -43,7 +54,7 @@ pub enum Instructions {
 }
 
 /// How names are made (see `routing::names`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     pub prefix: PrefixMode,
     pub separator: String,
@@ -59,7 +70,7 @@ pub enum PrefixMode {
 }
 
 /// Every bound that is not a server's own. Sizes in bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     pub client_message_bytes_max: usize,
     pub server_message_bytes_max: usize,
@@ -90,7 +101,7 @@ pub struct Limits {
     pub batch_max: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// A `tracing` filter directive, such as `info` or `info,mcp_braid::upstream=debug`.
     pub level: String,
@@ -105,7 +116,7 @@ pub enum LogFormat {
 }
 
 /// One server, with the defaults already laid under it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     /// As the file writes it; may hold any character.
     pub key: String,
@@ -129,13 +140,13 @@ pub struct ServerConfig {
 }
 
 /// How a server is reached. Closed; a remote server will be the second kind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     Stdio(Command),
 }
 
 /// A program and its arguments, run without a shell.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     pub program: String,
     pub args: Vec<String>,
@@ -173,7 +184,7 @@ pub enum Sharing {
 }
 
 /// How long we wait for one server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
     /// From spawn to the end of the handshake.
     pub start: Duration,
@@ -187,7 +198,7 @@ pub struct Timeouts {
     pub read: Duration,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolConfig {
     pub call: Option<Duration>,
     pub call_max: Option<Duration>,
@@ -201,7 +212,7 @@ pub enum Restart {
     Never,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
     pub min: Duration,
     pub max: Duration,
@@ -233,6 +244,57 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+impl Config {
+    /// The defaults, with no server.
+    pub fn new(origin: &str, folder: &Path) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            folder: folder.to_owned(),
+            identity: Identity::default(),
+            names: Names::default(),
+            first_list: Duration::from_secs(4),
+            limits: Limits::default(),
+            log: Log::default(),
+            servers: Vec::new(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The defaults of a server that is reached so.
+    pub fn new(key: &str, reach: Reach) -> Self {
+        Self {
+            key: key.to_owned(),
+            title: None,
+            reach,
+            prefix: Prefix::Key,
+            uris: Uris::Prefixed,
+            sharing: Sharing::Auto,
+            required: false,
+            timeouts: Timeouts::default(),
+            tools: BTreeMap::new(),
+            restart: Restart::OnFailure,
+            backoff: Backoff::default(),
+            in_flight_max: 256,
+            waiting_max: 256,
+            stderr: Stderr::Log,
+        }
+    }
+}
+
+impl Command {
+    /// A program without arguments, in this folder, with no variables but those that every child gets.
+    pub fn new(program: &str, folder: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            folder: folder.to_owned(),
+            inherit_env: Vec::new(),
+        }
     }
 }
 

@@ -1,0 +1,379 @@
+//! Every code that Braid shows, with its title and its long help.
+//!
+//! A code is stable: once released it keeps its meaning, and a retired one is not given out again. The
+//! letter says where to look: C configuration, S starting and losing a server, N names, T time,
+//! P protocol, L limits. `braid explain CODE` prints what stands here. Nothing here decides anything.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $title:literal, $help:literal;)*) => {
+        /// One stable code. Its text form is `BRAID-C001`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("BRAID-", $id, ": ", $title, ".")] $name,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of their text form within each letter.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The text form, such as `BRAID-C001`.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$name => concat!("BRAID-", $id),)* }
+            }
+
+            /// One line: lower case, no full stop.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// The long help: what it means, why it is so, what to do.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    UnknownKey = "C001", "unknown key",
+"`braid.toml` is read strictly: a key that Braid does not know is an error, because a misspelt setting
+that is silently ignored is worse than a refusal.
+
+Compare the spelling with the suggestion in the message, or with `braid config example`, which prints
+every key with its default. A key that stands in the wrong section is named with the right one.";
+
+    NotSupported = "C002", "not supported yet",
+"The key is known and spelt correctly, but this version of Braid cannot do what it asks for. It is refused
+rather than ignored, so that nobody relies on a filter or a listener that is not there.
+
+Remove the key or put `#` before it. `braid config example` prints what this version can do.";
+
+    CommandAndUrl = "C003", "server has both `command` and `url`",
+"A server is either a program that Braid starts (`command`) or a remote address (`url`), never both.
+
+Remove one of the two, or split the entry into two servers with two names. Remote servers are not
+supported by this version yet; only `command` is.";
+
+    MissingKey = "C004", "a key is missing",
+"The section needs this key and has no sensible default for it. A server needs `command`:
+
+    [servers.notes]
+    command = \"npx\"
+    args = [\"-y\", \"some-package\"]";
+
+    WrongType = "C005", "wrong type of value",
+"The key is right, the type of its value is not: text goes into quotes, numbers and true/false do not,
+lists stand in [ ], tables in { } or under a [header] of their own.
+
+Durations and sizes are text with a unit: \"30s\", \"16MiB\".";
+
+    BadDuration = "C006", "not a duration",
+"A duration is text: a whole number and a unit, `ms`, `s`, `m` or `h`. Several may follow each other, the
+larger first: \"250ms\", \"30s\", \"1m30s\", \"2h\". There are no fractions: write \"1500ms\" for one and
+a half seconds.
+
+The unit is required because clients' files use milliseconds, seconds and minutes for the same thing.
+\"0\" means off, and only where the key allows that.";
+
+    BadSize = "C007", "not a size",
+"A size is text: a whole number and a unit. `B` is bytes; `KiB`, `MiB`, `GiB` are powers of 1024; `KB`,
+`MB`, `GB` are powers of 1000. For example \"64KiB\" or \"16MiB\".";
+
+    OutOfBounds = "C008", "value out of bounds",
+"The value is of the right kind but smaller or larger than Braid accepts. The message names the bounds.
+
+Bounds exist at both ends: a limit of zero would refuse every message, and a limit without a maximum
+is no limit.";
+
+    UnknownWord = "C009", "not one of the words allowed here",
+"The key takes one of a few words. The message lists them. They are case-sensitive.";
+
+    BadText = "C010", "text that cannot be used here",
+"The value is text but not of the form that the key needs: an empty program name, a character that
+clients refuse in tool names, a NUL byte that no operating system passes to a program, or something
+that is not a log filter.
+
+The message says which form is expected.";
+
+    Contradiction = "C011", "settings that contradict each other",
+"Each of the values is fine by itself, but together they cannot work: a smallest delay above the largest,
+a message limit that no buffer could hold. The message names both. Change one of the two.";
+
+    Syntax = "C012", "the file cannot be parsed",
+"The text is not TOML (for `braid.toml` and Codex' `config.toml`) or not JSON (for other clients' files;
+comments and trailing commas are allowed). The line and the caret show where the parser gave up, which
+is at the mistake or just behind it: look for a missing quote, comma or bracket before it.";
+
+    UnsetVariable = "C013", "variable is not set",
+"The text refers to an environment variable that is not set where Braid runs. Desktop applications start
+programs with a short environment, so a variable of your shell may be missing there.
+
+Set it in the environment of Braid, give a default with `${NAME:-default}`, or put the value into a file
+and write `${file:PATH}`. Write `$${` for the two characters `${` themselves.
+
+In `braid.toml` this is an error. In a client's own file the entry is skipped with a warning.";
+
+    BadReference = "C014", "reference that cannot be read",
+"Between `${` and `}` stands something that Braid does not understand. These are understood:
+
+    ${NAME}            the environment variable NAME
+    ${NAME:-default}   the same, or `default` when it is unset or empty
+    ${env:NAME}        the environment variable NAME, whatever characters it has
+    ${file:PATH}       the content of a file, without its last line break
+    ${userHome}        your home folder
+    ${cwd}             the folder that Braid was started in
+    ${braid}           the Braid program itself
+    $${                the two characters `${`
+
+In clients' own files also ${workspaceFolder}, ${input:ID} (from MCP_INPUT_<ID>) and ${/}.";
+
+    BadFileReference = "C015", "file of a reference cannot be used",
+"`${file:PATH}` stands for the content of a file: text of at most 64 KiB, in UTF-8, in a regular file.
+A relative path starts from the folder of the configuration file. Check that the file is there and that
+the user who runs Braid may read it.";
+
+    BadEnvFile = "C016", "env_file cannot be used",
+"`env_file` names a file of lines `NAME=value`. Blank lines, lines that start with `#`, a leading `export`,
+and quotes around the value are understood; references such as `${NAME}` are not expanded in it. It may
+have at most 256 KiB. A relative path starts from the folder of the configuration file. Variables in `env`
+win over those of the file.";
+
+    Unreadable = "C017", "the configuration file cannot be read",
+"The file is not there, may not be read by this user, is a folder, is larger than 16 MiB, or is not text
+in UTF-8. Check the path; `braid config path` says where Braid looks and what it found.";
+
+    NoConfiguration = "C018", "no configuration found",
+"No file was named and none lies where Braid looks: $BRAID_CONFIG, ./braid.toml,
+$XDG_CONFIG_HOME/braid/config.toml (that is ~/.config/braid/config.toml), /etc/braid/config.toml.
+
+To begin:   braid config example > braid.toml
+Or without a file, for one server:   braid stdio -- npx -y some-package
+Or with a client's own file as it is:   braid stdio -c ~/.cursor/mcp.json";
+
+    NoServers = "C019", "no server to serve",
+"The configuration holds no server that could be used: none at all, or each of them is disabled or was
+skipped. A smallest configuration is
+
+    [servers.notes]
+    command = \"${braid}\"
+    args = [\"demo-server\", \"notes\"]";
+
+    UnknownVersion = "C020", "version of the file is not known",
+"`version` is the version of the file's format, not of Braid, and this Braid knows version 1 only. The
+file was written for a newer Braid, or the number was meant for something else.";
+
+    NoEffect = "C021", "setting without effect",
+"A warning: the setting is valid, but another one makes it meaningless. The message names both.";
+
+    RepeatedKey = "C022", "key stands there twice",
+"A warning about a client's JSON file: the same key stands twice in one object. The last one counts, as it
+does for most clients.";
+
+    UnknownShape = "C023", "no servers in this file",
+"A client's own file can be used as it is when its servers stand under `mcpServers` (Claude, Cursor, Cline,
+Windsurf, Gemini), `servers` (VS Code), `context_servers` (Zed) or, in TOML, `mcp_servers` (Codex). This
+file has none of them. Braid's own format is TOML, in a file whose name ends in `.toml`.";
+
+    RemoteSkipped = "C030", "remote server skipped",
+"A warning about a client's own file: the entry has a `url` and this version of Braid cannot reach remote
+servers yet. The other entries are used. Keep the entry in the client itself for now.";
+
+    KeyIgnored = "C031", "key ignored",
+"A warning about a client's own file: the entry has a key that Braid does not know or cannot honour. The
+entry is used without it. If the key filtered tools, note that the filter is not applied.";
+
+    EntrySkipped = "C032", "entry skipped",
+"A warning about a client's own file: the entry cannot be used as it stands, because its command is missing
+or a value has the wrong type. The other entries are used.";
+
+    LoopSkipped = "C033", "entry that starts Braid itself skipped",
+"A warning about a client's own file: the entry is the one that starts Braid. Following it, Braid would start
+itself without end. Nothing needs to be done.";
+
+    NamesSanitised = "N001", "name changed to one that every client accepts",
+"Some clients drop every tool when a single name has a character outside A-Z a-z 0-9 _ -, or does not start
+with a letter. Such characters are replaced. The server is still called by its own name, and
+`braid explain NAME` shows both.";
+
+    NamesCollide = "N002", "two names are alike",
+"Two servers, or two tools of one server, would be exposed under the same name. Nothing is shadowed: the
+names get a short suffix made of a hash, which stays the same over restarts. To choose nicer names set
+`prefix` for one of the servers.
+
+For servers, keys are compared as they appear in names and in URIs: without case, and with every character
+that is neither letter nor digit treated alike.";
+
+    NameCut = "N004", "name cut",
+"The exposed name was longer than `names.max_length`, so its head is kept and `_` with six hexadecimal digits
+of a hash is put behind it. It is the same after every restart.
+
+The default of 52 is what remains of the 64 characters that several clients allow after they put
+`mcp__braid__` in front. A shorter `prefix` for the server leaves more room.";
+
+    ProgramNotFound = "S001", "program not found",
+"The `command` of the server is no program that could be found. Desktop applications start programs with a
+short PATH, so what your shell finds may be missing there.
+
+Write the whole path (`which NAME` in a shell prints it), or set PATH in the server's `env`. A command
+with a slash in it is looked for from the folder of the configuration file.";
+
+    ExitedEarly = "S002", "the server exited before the handshake",
+"The program was started and ended before it answered `initialize`. The message shows its exit status and its
+last lines on stderr, which usually say why: a missing variable, a missing package, a wrong argument.
+
+Run the command by hand, with the same variables, to see all of it.";
+
+    NoHandshake = "S003", "no answer to `initialize` in time",
+"The program runs but did not answer within `timeouts.start`. Package runners such as npx and uvx download
+on first use, which may take longer: run the command once by hand, or raise
+`servers.NAME.timeouts.start`. A program that is no MCP server over stdio never answers.";
+
+    NotPermitted = "S004", "the program may not be run",
+"The `command` names a file that is there but that this user may not execute, or a folder. Check its
+permissions (`chmod +x`), and for a script its first line.";
+
+    UnknownRevision = "S005", "the server speaks no revision that Braid knows",
+"The server answered `initialize` with a protocol revision that Braid does not know. Braid speaks 2024-11-05,
+2025-03-26, 2025-06-18, 2025-11-25 and 2026-07-28. Update Braid or the server.";
+
+    ServerGone = "S006", "the server is gone",
+"The server ended, or closed its output, while it was needed. `data.outcome` of the error says whether the
+call was sent: `not_sent` is safe to repeat, `unknown` is not, because the tool may have run. Braid never
+repeats a call by itself. The server is started again as `restart` says.";
+
+    ServerStarting = "S007", "the server is starting",
+"The server is not ready yet, or waits before its next start after a failure. The call was not sent and is
+safe to repeat. `restart_backoff` says how long the waits are.";
+
+    ServerUnreachable = "S008", "the server was never reached",
+"The server has not been ready since Braid started; each start failed. The call was not sent. `braid check`
+starts every server and says what is wrong.";
+
+    CallTimeout = "T001", "no sign of life in time",
+"The server neither answered nor reported progress for as long as `timeouts.call` (or `.read`, `.list`)
+allows. The request was cancelled there; whether the tool ran is unknown. Raise the setting that the message
+names, for the server or for one tool:
+
+    [servers.NAME.tool.TOOL]
+    timeout = \"10m\"";
+
+    CallTimeoutMax = "T002", "the maximum for one call is reached",
+"The server was alive, but the call took longer than `timeouts.call_max` in all. The request was cancelled
+there. Raise `call_max`, or set it to \"0\" for no maximum; for one tool the key is `timeout_max`.";
+
+    ListLate = "T003", "a server's list is late",
+"The first list was answered without this server, because it was not ready within `timeouts.first_list`. Its
+tools are announced with list_changed as soon as they are known; a few clients do not listen for that and
+need a larger `first_list`.";
+
+    NotAMessage = "P001", "the server wrote something that is no message",
+"On stdout of an MCP server over stdio each line must be one JSON-RPC message. The line was logged and dropped.
+Usually it is a program that prints its log to stdout; such output belongs on stderr.";
+
+    BadAnswer = "P002", "the server's answer breaks the protocol",
+"The answer is JSON-RPC, but not what the request asked for: a list that is no list, a handshake without a
+revision. It is treated as a failure of this request alone.";
+
+    StrayAnswer = "P003", "an answer that nobody waits for",
+"The server answered a request that is already finished: it was cancelled, had timed out, or was answered
+twice. The answer is dropped. This is normal after a cancellation.";
+
+    LoopFound = "P004", "a loop through Braid itself",
+"The server that was started is this Braid, directly or through other proxies. It is refused, because it would
+start itself without end. Remove the entry that leads back.";
+
+    Refused = "P005", "refused",
+"The request was refused before it reached a server: the name is hidden by a filter, or the client may not ask
+for it. It was not sent.";
+
+    Stopping = "P006", "Braid is stopping",
+"Braid was told to stop and takes no new requests. The call was not sent.";
+
+    Internal = "P007", "a fault of Braid",
+"Braid found itself in a state that should not occur. Please report it with the log of the last minute.";
+
+    TooLarge = "L001", "over a size limit",
+"A message, a member of one, or a list was larger than a limit under `[limits]`. The message names the limit
+and the size. Limits protect every other client and server from one that runs wild; raise the one that is
+named if the size is what you want.";
+
+    Busy = "L002", "too many requests at once",
+"As many requests as the limit allows are in flight, and the queue behind them is full. The call was not sent
+and is safe to repeat. See `concurrency` and `queue` of the server, and `session_in_flight` and
+`total_in_flight` under `[limits]`.";
+
+    RateLimited = "L003", "too many requests in a short time",
+"The client or the server sends faster than its rate allows. The call was not sent and is safe to repeat later.";
+
+    ListCut = "L004", "a server's list was cut",
+"The server offers more pages, more items or larger items than `[limits]` allows. The rest is left out. See
+`list_pages`, `list_items`, `list_item` and `list_size`.";
+}
+
+impl Code {
+    /// The code that a person means by `BRAID-C003`, `c003` or `C3`.
+    pub fn named(text: &str) -> Option<Self> {
+        let upper = text.trim().to_ascii_uppercase();
+        let bare = upper.strip_prefix("BRAID-").unwrap_or(&upper);
+        let mut chars = bare.chars();
+        let letter = chars.next()?;
+        let number: u16 = chars.as_str().parse().ok()?;
+        let id = format!("BRAID-{letter}{number:03}");
+        Self::ALL.iter().copied().find(|code| code.id() == id)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_is_given_out_once() {
+        let ids: BTreeSet<_> = Code::ALL.iter().map(|code| code.id()).collect();
+        assert_eq!(ids.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn codes_of_one_letter_stand_in_order() {
+        for pair in Code::ALL.windows(2) {
+            let (a, b) = (pair[0].id(), pair[1].id());
+            if a.as_bytes()[6] == b.as_bytes()[6] {
+                assert!(a < b, "{a} stands before {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn titles_are_lower_case_without_a_full_stop_and_help_is_prose() {
+        for code in Code::ALL {
+            let title = code.title();
+            assert!(!title.ends_with('.'), "{code}: {title}");
+            assert!(
+                !title.starts_with(|c: char| c.is_uppercase()) || title.starts_with("Braid"),
+                "{code}: {title}"
+            );
+            let help = code.help();
+            assert!(help.len() > title.len() && !help.ends_with('\n'), "{code}");
+            assert!(help.lines().all(|line| line.len() <= 112), "{code} has a line that is too long");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_by_any_of_its_spellings() {
+        for text in ["BRAID-C003", "C003", "c3", " braid-c003 "] {
+            assert_eq!(Code::named(text), Some(Code::CommandAndUrl), "{text}");
+        }
+        for text in ["", "C", "C999", "X001", "BRAID-", "c-3", "é1"] {
+            assert_eq!(Code::named(text), None, "{text}");
+        }
+    }
+}

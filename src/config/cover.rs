@@ -1,0 +1,200 @@
+//! Covers secrets in the text of a file before any of it is drawn.
+//!
+//! An error about one value shows its whole line, and a token may stand on that line. Values of environment
+//! variables and headers become `*`, byte for byte, so that spans stay true; references such as `${TOKEN}`
+//! stay readable, because errors are about them. It owns no judgement of what is wrong.
+
+use std::ops::Range;
+
+use super::tree::{Node, Value};
+
+/// Keys whose tables hold secrets, in any file that we read.
+const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers"];
+
+/// The text of a file that could be parsed, with secrets covered.
+pub(super) fn by_tree(text: &str, root: &Node) -> String {
+    let mut spans = Vec::new();
+    secrets_in(root, &mut spans);
+    let mut bytes = text.as_bytes().to_vec();
+    for span in spans {
+        cover(&mut bytes, text, &span, 0);
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn secrets_in(node: &Node, spans: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Table(entries) => {
+            for entry in entries {
+                if SECRET_TABLES.contains(&entry.key.as_str()) {
+                    leaves_of(&entry.node, spans);
+                } else {
+                    secrets_in(&entry.node, spans);
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| secrets_in(item, spans)),
+        Value::Text(_)
+        | Value::Integer(_)
+        | Value::Number(_)
+        | Value::Flag(_)
+        | Value::Date
+        | Value::Null => {}
+    }
+}
+
+fn leaves_of(node: &Node, spans: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Table(entries) => entries.iter().for_each(|entry| leaves_of(&entry.node, spans)),
+        Value::List(items) => items.iter().for_each(|item| leaves_of(item, spans)),
+        Value::Text(_)
+        | Value::Integer(_)
+        | Value::Number(_)
+        | Value::Flag(_)
+        | Value::Date
+        | Value::Null => {
+            spans.push(node.span.clone());
+        }
+    }
+}
+
+/// The text of a file that could not be parsed: what looks like the value of a variable is covered.
+///
+/// There is no tree to ask, so lines are read one by one. Too much may be covered, and a text that is broken
+/// in the midst of a secret may still show the rest of it; the tree's own cover has neither fault.
+pub(super) fn by_lines(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let mut in_table = false;
+    let mut depth = 0_usize;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if trimmed.starts_with('[') && depth == 0 {
+            let name = trimmed.trim_matches(|c| c == '[' || c == ']').rsplit('.').next().unwrap_or_default();
+            in_table = SECRET_TABLES.contains(&name.trim().trim_matches('"'));
+        }
+        let opens = depth == 0 && SECRET_TABLES.iter().any(|key| opens_table(trimmed, key));
+        if in_table || depth > 0 || opens {
+            let from = if opens { line.find('{').map_or(0, |at| at + 1) } else { 0 };
+            cover_values(&mut bytes, line, start, from);
+        }
+        if opens || depth > 0 {
+            let open = line.matches('{').count();
+            // References bring their own pair of braces, which cancel out.
+            depth = (depth + open).saturating_sub(line.matches('}').count());
+        }
+        start += line.len();
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn opens_table(line: &str, key: &str) -> bool {
+    line.match_indices(key).any(|(at, _)| {
+        let before = line.get(..at).and_then(|before| before.chars().next_back());
+        let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        let after = line.get(at + key.len()..).unwrap_or_default().trim_start_matches('"').trim_start();
+        free && (after.starts_with('=') || after.starts_with(':') || after.starts_with('.'))
+    })
+}
+
+/// Covers what follows each `=` or `:` that separates a key from its value.
+fn cover_values(bytes: &mut [u8], line: &str, start: usize, from: usize) {
+    let tail = line.get(from..).unwrap_or_default();
+    let mut value_from = None;
+    let mut quote = None;
+    for (at, c) in tail.char_indices() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '=' | ':') if value_from.is_none() => value_from = Some(from + at + 1),
+            (None, ',') => {
+                if let Some(value) = value_from.take() {
+                    cover(bytes, line, &(value..from + at), start);
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(value) = value_from {
+        cover(bytes, line, &(value..line.len()), start);
+    }
+}
+
+/// Covers a span of `text`, which starts at `shift` in the bytes; quotes, brackets and references stay.
+fn cover(bytes: &mut [u8], text: &str, span: &Range<usize>, shift: usize) {
+    let Some(value) = text.get(span.clone()) else { return };
+    let mut kept_until = 0;
+    for (at, c) in value.char_indices() {
+        if at < kept_until {
+            continue;
+        }
+        let rest = value.get(at..).unwrap_or_default();
+        if rest.starts_with("${") {
+            kept_until = rest.find('}').map_or(at + 2, |end| at + end + 1);
+            cover_default(bytes, rest, span.start + shift + at);
+        } else if !c.is_whitespace() && !matches!(c, '"' | '\'' | '{' | '}' | '[' | ']' | ',') {
+            let from = span.start + shift + at;
+            if let Some(bytes) = bytes.get_mut(from..from + c.len_utf8()) {
+                bytes.fill(b'*');
+            }
+        }
+    }
+}
+
+/// A default is written out in the file, so it may be the secret itself.
+fn cover_default(bytes: &mut [u8], reference: &str, start: usize) {
+    let end = reference.find('}').unwrap_or(reference.len());
+    let Some(from) = reference.get(..end).and_then(|inner| inner.find(":-")) else { return };
+    if let Some(bytes) = bytes.get_mut(start + from + 2..start + end) {
+        bytes.fill(b'*');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree;
+
+    #[test]
+    fn values_of_variables_are_covered_and_all_spans_hold() {
+        let text =
+            "[servers.a]\ncommand = \"npx\"\nenv = { A = \"sk-é1\", B = \"x${TOKEN}y${D:-def}\", C = 5 }\n";
+        let (root, _) = tree::from_toml(text);
+        let covered = by_tree(text, &root);
+        assert_eq!(
+            covered,
+            "[servers.a]\ncommand = \"npx\"\nenv = { A = \"******\", B = \"*${TOKEN}*${D:-***}\", C = * }\n"
+        );
+        assert_eq!(covered.len(), text.len());
+    }
+
+    #[test]
+    fn headers_and_tables_of_their_own_are_covered() {
+        let text = "[servers.a.env]\nA = \"s\"\n[servers.a.headers]\nB = \"t\"\n";
+        let (root, _) = tree::from_toml(text);
+        assert_eq!(by_tree(text, &root), "[servers.a.env]\nA = \"*\"\n[servers.a.headers]\nB = \"*\"\n");
+    }
+
+    #[test]
+    fn broken_files_are_covered_line_by_line() {
+        for (text, covered) in [
+            (
+                "env = { A = \"s3\", B = \"t4 }\nargs = [\"x\"]\n",
+                "env = { A = \"**\", B = \"** }\nargs = [\"x\"]\n",
+            ),
+            (
+                "[servers.a.env]\nA = s3\n[log]\nlevel = \"x\n",
+                "[servers.a.env]\nA = **\n[log]\nlevel = \"x\n",
+            ),
+            (
+                "\"env\": {\n  \"A\": \"s3,t4\n}\n\"args\": [\"x\"]",
+                "\"env\": {\n  \"A\": \"**,**\n}\n\"args\": [\"x\"]",
+            ),
+            ("env.A = \"s3\"\nb = 1\n", "env.A = \"**\"\nb = 1\n"),
+            ("inherit_env = [\"x\n", "inherit_env = [\"x\n"),
+        ] {
+            assert_eq!(by_lines(text), covered);
+            assert_eq!(by_lines(text).len(), text.len());
+        }
+    }
+}

@@ -1,0 +1,620 @@
+//! The one table of everything that `braid.toml` can say: path, form, default, one line of what it is.
+//!
+//! The reader, its suggestions, the JSON Schema and the example file are all made from this table, so they
+//! cannot disagree. It holds no value of a run. A key that Braid knows of but cannot do yet stands here too,
+//! so that it is refused by name and never called unknown.
+
+/// One key that may stand in `braid.toml`.
+#[derive(Debug)]
+pub struct Setting {
+    /// From the top, with `.` between keys; `*` stands for a name that the user chooses.
+    pub path: &'static str,
+    pub form: Form,
+    /// As TOML. `None`: there is no default, the key is required where it applies or a section.
+    pub default: Option<&'static str>,
+    /// One line, lower case, without a full stop.
+    pub doc: &'static str,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Here,
+    /// Known and refused; the text says what to do instead, and may be empty.
+    NotYet(&'static str),
+}
+
+/// What the value of a key must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A table with the keys of this table.
+    Section,
+    /// A table of sections whose names the user chooses.
+    Named,
+    Flag,
+    Text(Rule),
+    Texts(Rule),
+    /// A table of environment variables.
+    Variables,
+    Word(&'static [&'static str]),
+    Count {
+        min: usize,
+        max: usize,
+    },
+    /// Text with a unit; bounds in bytes.
+    Size {
+        min: usize,
+        max: usize,
+    },
+    /// Text with a unit; bounds in milliseconds. `off`: "0" is allowed as well.
+    Time {
+        min_ms: u64,
+        max_ms: u64,
+        off: bool,
+    },
+}
+
+/// What a text must look like, after its references are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Any,
+    Program,
+    Path,
+    /// What stands before a server's names: empty, `auto`, or as clients allow.
+    Prefix,
+    Separator,
+    Name,
+    Filter,
+    VariableName,
+}
+
+impl Rule {
+    /// What was expected, when the text is not it.
+    pub fn check(self, text: &str) -> Result<(), &'static str> {
+        let fine = match self {
+            Self::Any | Self::Path => !text.contains('\0'),
+            Self::Program => !text.trim().is_empty() && !text.contains('\0'),
+            Self::Prefix => text.is_empty() || (text.len() <= PREFIX_CHARS_MAX && is_name(text)),
+            Self::Separator => {
+                (1..=SEPARATOR_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_name_byte)
+            }
+            Self::Name => (1..=64).contains(&text.len()) && is_name(text),
+            Self::Filter => is_filter(text),
+            Self::VariableName => super::variables::is_env_name(text),
+        };
+        if fine { Ok(()) } else { Err(self.expected()) }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Any => "expected text without NUL",
+            Self::Path => "expected a path",
+            Self::Program => "expected the name or the path of a program",
+            Self::Prefix => {
+                "expected \"\" or at most 32 of A-Z a-z 0-9 _ -, the first a letter, as clients allow in names"
+            }
+            Self::Separator => "expected 1 to 8 of A-Z a-z 0-9 _ -, as clients allow in names",
+            Self::Name => "expected 1 to 64 of A-Z a-z 0-9 _ -, the first a letter",
+            Self::Filter => {
+                "expected off, error, warn, info, debug or trace, or a list such as \"info,mcp_braid::upstream=debug\""
+            }
+            Self::VariableName => "expected the name of an environment variable",
+        }
+    }
+
+    /// The same as a regular expression for the JSON Schema, where one says it.
+    pub fn pattern(self) -> Option<&'static str> {
+        match self {
+            Self::Any | Self::Path | Self::Program | Self::Filter => None,
+            Self::Prefix => Some("^([A-Za-z][A-Za-z0-9_-]{0,31})?$"),
+            Self::Separator => Some("^[A-Za-z0-9_-]{1,8}$"),
+            Self::Name => Some("^[A-Za-z][A-Za-z0-9_-]{0,63}$"),
+            Self::VariableName => Some("^[^=]+$"),
+        }
+    }
+}
+
+/// Longest `prefix` that may be written out.
+pub const PREFIX_CHARS_MAX: usize = 32;
+/// Longest `names.separator`.
+pub const SEPARATOR_CHARS_MAX: usize = 8;
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_name_byte)
+}
+
+// The filter's own parser takes a misspelt level for the name of a module and then logs everything.
+fn is_filter(text: &str) -> bool {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |level: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
+    !text.is_empty()
+        && text.split(',').all(|part| {
+            part.split_once('=').map_or_else(
+                || is_level(part),
+                |(target, level)| {
+                    !target.is_empty()
+                        && target.bytes().all(|byte| is_name_byte(byte) || byte == b':')
+                        && is_level(level)
+                },
+            )
+        })
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+const PATIENCE: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: false };
+const PATIENCE_MAX: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: true };
+const DELAY: Form = Form::Time { min_ms: 10, max_ms: HOUR, off: false };
+const PLACES: Form = Form::Count { min: 1, max: 65_536 };
+const QUEUE: Form = Form::Count { min: 0, max: 65_536 };
+const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
+const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
+const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
+
+const fn here(path: &'static str, form: Form, default: &'static str, doc: &'static str) -> Setting {
+    Setting { path, form, default: Some(default), doc, state: State::Here }
+}
+
+const fn section(path: &'static str, doc: &'static str) -> Setting {
+    Setting { path, form: Form::Section, default: None, doc, state: State::Here }
+}
+
+const fn named(path: &'static str, doc: &'static str) -> Setting {
+    Setting { path, form: Form::Named, default: None, doc, state: State::Here }
+}
+
+const fn not_yet(path: &'static str, instead: &'static str) -> Setting {
+    Setting { path, form: Form::Section, default: None, doc: "", state: State::NotYet(instead) }
+}
+
+/// Every key, in the order in which the example file shows them.
+pub const SETTINGS: &[Setting] = &[
+    here("version", Form::Count { min: 1, max: 1 }, "1", "version of this file's format"),
+    section("identity", "who we say we are"),
+    here("identity.name", Form::Text(Rule::Name), "\"braid\"", "the name that clients are told"),
+    here("identity.title", Form::Text(Rule::Any), "\"\"", "the name for people; \"\" = none"),
+    here(
+        "identity.instructions",
+        Form::Text(Rule::Any),
+        "\"merge\"",
+        "\"merge\" those of the servers | \"none\" | your own text",
+    ),
+    here(
+        "identity.instructions_budget",
+        Form::Size { min: 0, max: MIB },
+        "\"2KiB\"",
+        "longest merged instructions; some clients cut at 2 KB",
+    ),
+    section("names", "names that the model sees"),
+    here(
+        "names.prefix",
+        Form::Word(&["always", "on-collision", "never"]),
+        "\"always\"",
+        "put the server's name before a tool's: \"always\" | \"on-collision\" | \"never\"",
+    ),
+    here("names.separator", Form::Text(Rule::Separator), "\"__\"", "github + \"__\" + create_issue"),
+    here(
+        "names.max_length",
+        Form::Count { min: 16, max: 128 },
+        "52",
+        "longest name: 64 minus the \"mcp__braid__\" that clients put before it",
+    ),
+    not_yet("names.charset", "names always are A-Z a-z 0-9 _ -"),
+    not_yet("names.too_long", "long names keep their head and get a hash"),
+    not_yet("names.on_conflict", "names that collide get a hash"),
+    not_yet("names.expose", "all names are exposed"),
+    section("timeouts", "how long we wait: numbers with a unit (ms, s, m, h)"),
+    here("timeouts.start", PATIENCE, "\"30s\"", "from the start of a server to the end of its handshake"),
+    here(
+        "timeouts.first_list",
+        Form::Time { min_ms: 1, max_ms: 10 * MINUTE, off: true },
+        "\"4s\"",
+        "how long the first list waits for slow servers (\"0\" = not at all)",
+    ),
+    here("timeouts.list", PATIENCE, "\"10s\"", "one page of a server's list"),
+    here("timeouts.call", PATIENCE, "\"120s\"", "silence during a tool call; progress starts it anew"),
+    here(
+        "timeouts.call_max",
+        PATIENCE_MAX,
+        "\"30m\"",
+        "a tool call in all, progress or not (\"0\" = no maximum)",
+    ),
+    here(
+        "timeouts.read",
+        PATIENCE,
+        "\"30s\"",
+        "silence during resources/read, prompts/get, completion/complete",
+    ),
+    not_yet("timeouts.ping", ""),
+    not_yet("timeouts.shutdown", ""),
+    section("defaults", "what holds for every server below that says nothing else"),
+    here("defaults.required", Form::Flag, "false", "true: commands fail when the server cannot start"),
+    here(
+        "defaults.restart",
+        RESTART,
+        "\"on-failure\"",
+        "after the server ended: \"on-failure\" | \"always\" | \"never\"",
+    ),
+    section("defaults.restart_backoff", "waits before a restart"),
+    here("defaults.restart_backoff.min", DELAY, "\"1s\"", "wait before the first restart, more or less"),
+    here("defaults.restart_backoff.max", DELAY, "\"60s\"", "longest wait; it never gives up"),
+    here("defaults.restart_backoff.reset_after", DELAY, "\"60s\"", "healthy for this long: waits start anew"),
+    not_yet(
+        "defaults.restart_backoff.give_up_after",
+        "Braid never gives up; `restart = \"never\"` does not begin",
+    ),
+    here("defaults.concurrency", PLACES, "256", "requests in flight at the server"),
+    here("defaults.queue", QUEUE, "256", "requests that wait for a place before the answer is \"busy\""),
+    here(
+        "defaults.inherit_env",
+        Form::Texts(Rule::VariableName),
+        "[]",
+        "variables of ours passed on, beyond PATH, HOME, LANG and the like",
+    ),
+    here(
+        "defaults.stderr",
+        STDERR,
+        "\"log\"",
+        "what the server writes on stderr: \"log\" | \"inherit\" | \"drop\"",
+    ),
+    here(
+        "defaults.sharing",
+        SHARING,
+        "\"auto\"",
+        "one process for all clients or one for each: \"auto\" | \"shared\" | \"session\"",
+    ),
+    not_yet("defaults.start", "every server is started at once"),
+    not_yet("defaults.idle_stop", ""),
+    not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
+    named("servers", "the servers"),
+    section("servers.*", "one server; its name stands before the names of its tools"),
+    Setting {
+        path: "servers.*.command",
+        form: Form::Text(Rule::Program),
+        default: None,
+        doc: "program: a name in PATH, or a path from this file's folder",
+        state: State::Here,
+    },
+    here("servers.*.args", Form::Texts(Rule::Any), "[]", "its arguments; no shell is involved"),
+    here("servers.*.env", Form::Variables, "{}", "its variables: { TOKEN = \"${GITHUB_TOKEN}\" }"),
+    here("servers.*.env_file", Form::Text(Rule::Path), "\"\"", "file of lines NAME=value; `env` wins"),
+    here("servers.*.cwd", Form::Text(Rule::Path), "\".\"", "its folder, from this file's folder"),
+    here("servers.*.enabled", Form::Flag, "true", "false: as if it were not here"),
+    here("servers.*.title", Form::Text(Rule::Any), "\"\"", "its name for people"),
+    here(
+        "servers.*.prefix",
+        Form::Text(Rule::Prefix),
+        "\"auto\"",
+        "what stands before its names: \"auto\" = made of its name, \"\" = nothing",
+    ),
+    here(
+        "servers.*.uris",
+        Form::Word(&["prefixed", "raw"]),
+        "\"prefixed\"",
+        "its resources' URIs: \"prefixed\" like its names | \"raw\" as it writes them",
+    ),
+    here("servers.*.sharing", SHARING, "\"auto\"", "as in [defaults]"),
+    here("servers.*.required", Form::Flag, "false", "as in [defaults]"),
+    here("servers.*.restart", RESTART, "\"on-failure\"", "as in [defaults]"),
+    section("servers.*.restart_backoff", "as in [defaults]"),
+    here("servers.*.restart_backoff.min", DELAY, "\"1s\"", "as in [defaults]"),
+    here("servers.*.restart_backoff.max", DELAY, "\"60s\"", "as in [defaults]"),
+    here("servers.*.restart_backoff.reset_after", DELAY, "\"60s\"", "as in [defaults]"),
+    not_yet(
+        "servers.*.restart_backoff.give_up_after",
+        "Braid never gives up; `restart = \"never\"` does not begin",
+    ),
+    here("servers.*.concurrency", PLACES, "256", "as in [defaults]"),
+    here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
+    here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
+    here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
+    section("servers.*.timeouts", "as in [timeouts]"),
+    here("servers.*.timeouts.start", PATIENCE, "\"30s\"", "as in [timeouts]"),
+    here("servers.*.timeouts.list", PATIENCE, "\"10s\"", "as in [timeouts]"),
+    here("servers.*.timeouts.call", PATIENCE, "\"120s\"", "as in [timeouts]"),
+    here("servers.*.timeouts.call_max", PATIENCE_MAX, "\"30m\"", "as in [timeouts]"),
+    here("servers.*.timeouts.read", PATIENCE, "\"30s\"", "as in [timeouts]"),
+    not_yet("servers.*.timeouts.ping", ""),
+    not_yet("servers.*.timeouts.shutdown", ""),
+    named("servers.*.tool", "single tools, by the server's own names for them"),
+    section("servers.*.tool.*", "one tool"),
+    here("servers.*.tool.*.timeout", PATIENCE, "\"120s\"", "`call` of [timeouts] for this tool alone"),
+    here("servers.*.tool.*.timeout_max", PATIENCE, "\"30m\"", "`call_max` of [timeouts] for this tool alone"),
+    not_yet("servers.*.tool.*.name", ""),
+    not_yet("servers.*.tool.*.description", ""),
+    not_yet("servers.*.tool.*.enabled", ""),
+    not_yet("servers.*.url", "this version reaches servers with `command` only"),
+    not_yet("servers.*.headers", "it belongs to remote servers"),
+    not_yet("servers.*.transport", "a server with `command` speaks over stdio"),
+    not_yet("servers.*.headers_command", "it belongs to remote servers"),
+    not_yet("servers.*.ca_file", "it belongs to remote servers"),
+    not_yet("servers.*.forward_headers", "it belongs to remote servers"),
+    not_yet("servers.*.oauth", "it belongs to remote servers"),
+    not_yet("servers.*.protocol", "the revision is negotiated"),
+    not_yet("servers.*.tools", "every tool of the server is exposed"),
+    not_yet("servers.*.prompts", "every prompt of the server is exposed"),
+    not_yet("servers.*.resources", "every resource of the server is exposed"),
+    not_yet("servers.*.read_only", "every tool of the server is exposed"),
+    not_yet("servers.*.start", "every server is started at once"),
+    not_yet("servers.*.idle_stop", ""),
+    not_yet("servers.*.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
+    section("limits", "bounds of everything that others could make grow"),
+    here(
+        "limits.client_message",
+        Form::Size { min: 4 * KIB, max: GIB },
+        "\"16MiB\"",
+        "longest message from a client",
+    ),
+    here(
+        "limits.server_message",
+        Form::Size { min: 4 * KIB, max: GIB },
+        "\"64MiB\"",
+        "longest message from a server",
+    ),
+    here("limits.depth", Form::Count { min: 8, max: 127 }, "127", "nesting of a client's message"),
+    here(
+        "limits.elements",
+        Form::Count { min: 1_000, max: 10_000_000 },
+        "100000",
+        "values in one message of a client",
+    ),
+    here("limits.id", Form::Size { min: 64, max: 64 * KIB }, "\"1KiB\"", "longest id or progress token"),
+    here(
+        "limits.session_in_flight",
+        Form::Count { min: 1, max: 65_536 },
+        "64",
+        "requests of one client in flight",
+    ),
+    here("limits.session_waiting", QUEUE, "1024", "requests of one client that wait for a place"),
+    here("limits.total_in_flight", PLACES, "4096", "requests of all clients in flight"),
+    here(
+        "limits.link_buffer",
+        Form::Size { min: 64 * KIB, max: GIB },
+        "\"64MiB\"",
+        "bytes that wait to be written to one server",
+    ),
+    here("limits.starting", Form::Count { min: 1, max: 256 }, "8", "servers that start at the same time"),
+    here(
+        "limits.list_pages",
+        Form::Count { min: 1, max: 10_000 },
+        "100",
+        "pages read of one list of a server",
+    ),
+    here(
+        "limits.list_items",
+        Form::Count { min: 1, max: 100_000 },
+        "1000",
+        "items kept of one list of a server",
+    ),
+    here("limits.list_item", Form::Size { min: KIB, max: 16 * MIB }, "\"64KiB\"", "longest item of a list"),
+    here(
+        "limits.list_size",
+        Form::Size { min: 64 * KIB, max: 256 * MIB },
+        "\"8MiB\"",
+        "one list of a server in all",
+    ),
+    here(
+        "limits.page_items",
+        Form::Count { min: 1, max: 100_000 },
+        "1000",
+        "items on one page that a client gets",
+    ),
+    here("limits.links", PLACES, "1024", "processes that one server may have at once"),
+    here("limits.batch", Form::Count { min: 1, max: 1_024 }, "32", "messages in one batch (2025-03-26 only)"),
+    section("log", "seeing what happens"),
+    here(
+        "log.level",
+        Form::Text(Rule::Filter),
+        "\"info\"",
+        "or \"info,mcp_braid::upstream=debug\"; BRAID_LOG wins",
+    ),
+    here(
+        "log.format",
+        Form::Word(&["auto", "text", "json"]),
+        "\"auto\"",
+        "\"auto\" colours on a terminal | \"text\" | \"json\"",
+    ),
+    not_yet("log.file", "the log goes to stderr"),
+    not_yet("log.payloads", "payloads are never logged"),
+    not_yet("log.redact", "payloads are never logged"),
+    not_yet("listen", "this version serves one client on stdin and stdout"),
+    not_yet("groups", "every client sees every server"),
+    not_yet("admin", ""),
+];
+
+/// The setting at a path, where names that the user chooses stand as `*`.
+pub fn setting(path: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.path == path)
+}
+
+impl Setting {
+    /// The key itself: the last part of the path.
+    pub fn key(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or(self.path, |(_, key)| key)
+    }
+
+    /// The path of the section that the key stands in; empty at the top.
+    pub fn parent(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
+    }
+
+    /// References are replaced in texts of servers, and nowhere else.
+    pub fn expands(&self) -> bool {
+        self.path.starts_with("servers.*.")
+    }
+}
+
+/// The settings right below a path.
+pub fn children(parent: &str) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.parent() == parent)
+}
+
+/// Keys that are no settings but that people write, because clients or other programs have them.
+const ALIASES: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "mcpServers",
+        "servers are tables: `[servers.NAME]`; a client's JSON file can be used as it is with `-c FILE.json`",
+    ),
+    ("", "mcp_servers", "servers are tables: `[servers.NAME]`"),
+    ("", "context_servers", "servers are tables: `[servers.NAME]`"),
+    ("", "logging", "did you mean `log`?"),
+    ("servers.*", "disabled", "write `enabled = false`"),
+    ("servers.*", "timeout", "write `timeouts.call = \"2m\"`"),
+    ("servers.*", "type", "it is not needed: a server with `command` speaks over stdio"),
+    ("servers.*", "cmd", "did you mean `command`?"),
+    ("servers.*", "program", "did you mean `command`?"),
+    ("servers.*", "arguments", "did you mean `args`?"),
+    ("servers.*", "environment", "did you mean `env`?"),
+    ("servers.*", "dir", "did you mean `cwd`?"),
+    ("servers.*", "workdir", "did you mean `cwd`?"),
+    ("servers.*", "working_directory", "did you mean `cwd`?"),
+    ("servers.*", "name", "the name is that of the table: `[servers.NAME]`; for people write `title`"),
+    ("servers.*", "autoApprove", "what is approved is the client's matter"),
+    ("servers.*", "alwaysAllow", "what is approved is the client's matter"),
+    ("servers.*.tool.*", "timeouts", "write `timeout` and `timeout_max`"),
+    ("servers.*.tool.*", "call", "did you mean `timeout`?"),
+    ("servers.*.tool.*", "call_max", "did you mean `timeout_max`?"),
+];
+
+/// What to say about a key that a section does not have. `parent` as in the table, `at` as in the file.
+pub fn suggestion(parent: &str, at: &str, key: &str) -> Option<String> {
+    let alias = ALIASES.iter().find(|(section, alias, _)| *section == parent && *alias == key);
+    if let Some((_, _, help)) = alias {
+        return Some((*help).to_owned());
+    }
+    let known = || children(parent).filter(|setting| setting.state == State::Here);
+    if let Some(near) = nearest(key, known().map(Setting::key)) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let elsewhere = |setting: &&Setting| {
+        setting.state == State::Here && setting.key() == key && !setting.parent().is_empty()
+    };
+    // A key of the same server is nearer than one of another section.
+    let below = |setting: &&Setting| setting.path.starts_with(parent) && !parent.is_empty();
+    let place = SETTINGS.iter().filter(elsewhere).find(below);
+    let place = place.or_else(|| SETTINGS.iter().find(elsewhere))?;
+    let section = if below(&place) {
+        place.parent().replacen(parent, at, 1)
+    } else {
+        place.parent().replacen('*', "NAME", 1).replacen('*', "TOOL", 1)
+    };
+    Some(format!("`{key}` belongs in `[{section}]`"))
+}
+
+/// The word that was probably meant, if any is near enough.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |word: &str| -> Vec<char> {
+        word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect()
+    };
+    let meant = plain(word);
+    let allowed = (meant.len() / 3).max(1);
+    known
+        .map(|candidate| (distance(&meant, &plain(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours from one word to the other.
+fn distance(from: &[char], to: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let replaced = cell(&row, j) + usize::from(a != b);
+            let mut least = replaced.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
+            let swapped = i > 0 && j > 0 && from.get(i - 1) == Some(b) && to.get(j - 1) == Some(a);
+            if swapped {
+                least = least.min(cell(&before, j - 1) + 1);
+            }
+            next.push(least);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    cell(&row, to.len())
+}
+
+fn cell(row: &[usize], at: usize) -> usize {
+    row.get(at).copied().unwrap_or(usize::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_path_stands_there_once_below_a_section() {
+        let mut seen = BTreeSet::new();
+        for known in SETTINGS {
+            assert!(seen.insert(known.path), "{} stands there twice", known.path);
+            let parent = known.parent();
+            if parent.is_empty() {
+                continue;
+            }
+            let form = setting(parent).unwrap_or_else(|| panic!("{parent} is missing")).form;
+            let expected = if known.key() == "*" { Form::Named } else { Form::Section };
+            assert_eq!(form, expected, "{}", known.path);
+        }
+    }
+
+    #[test]
+    fn docs_are_one_line_without_a_full_stop() {
+        for known in SETTINGS {
+            assert!(!known.doc.contains('\n') && !known.doc.ends_with('.'), "{}", known.path);
+            assert!(known.doc.len() <= 90, "{}", known.path);
+        }
+    }
+
+    #[test]
+    fn near_words_are_suggested() {
+        let near = |key: &str| suggestion("servers.*", "servers.github", key);
+        assert_eq!(near("comand").as_deref(), Some("did you mean `command`?"));
+        assert_eq!(near("envFile").as_deref(), Some("did you mean `env_file`?"));
+        assert_eq!(near("ags").as_deref(), Some("did you mean `args`?"));
+        assert_eq!(near("call").as_deref(), Some("`call` belongs in `[servers.github.timeouts]`"));
+        assert_eq!(near("separator").as_deref(), Some("`separator` belongs in `[names]`"));
+        assert_eq!(near("timeout").as_deref(), Some("write `timeouts.call = \"2m\"`"));
+        assert_eq!(near("zzzzzz"), None);
+        assert_eq!(suggestion("", "", "server").as_deref(), Some("did you mean `servers`?"));
+        assert_eq!(
+            suggestion("", "", "concurrency").as_deref(),
+            Some("`concurrency` belongs in `[defaults]`")
+        );
+        assert_eq!(
+            suggestion("defaults", "defaults", "command").as_deref(),
+            Some("`command` belongs in `[servers.NAME]`")
+        );
+    }
+
+    #[test]
+    fn swapped_letters_are_one_mistake() {
+        let count =
+            |a: &str, b: &str| distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
+        assert_eq!(count("agrs", "args"), 1);
+        assert_eq!(count("", "abc"), 3);
+        assert_eq!(count("abc", ""), 3);
+        assert_eq!(count("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn filters_are_levels_for_all_or_for_a_module() {
+        for text in ["info", "INFO", "off", "info,mcp_braid::upstream=debug", "a=warn,b=trace"] {
+            assert!(Rule::Filter.check(text).is_ok(), "{text}");
+        }
+        for text in ["", "inof", "info,", "mcp_braid", "a=b", "=info", "a b=info"] {
+            assert!(Rule::Filter.check(text).is_err(), "{text}");
+        }
+    }
+}
