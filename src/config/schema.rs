@@ -367,7 +367,7 @@ pub const SETTINGS: &[Setting] = &[
         "100000",
         "values in one message of a client",
     ),
-    here("limits.id", Form::Size { min: 64, max: 64 * KIB }, "\"1KiB\"", "longest id or progress token"),
+    here("limits.id", Form::Size { min: 64, max: KIB }, "\"1KiB\"", "longest id or progress token"),
     here(
         "limits.session_in_flight",
         Form::Count { min: 1, max: 65_536 },
@@ -376,6 +376,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("limits.session_waiting", QUEUE, "1024", "requests of one client that wait for a place"),
     here("limits.total_in_flight", PLACES, "4096", "requests of all clients in flight"),
+    here(
+        "limits.buffered",
+        Form::Size { min: MIB, max: 16 * GIB },
+        "\"512MiB\"",
+        "requests that wait in memory, of all clients",
+    ),
     here(
         "limits.link_buffer",
         Form::Size { min: 64 * KIB, max: GIB },

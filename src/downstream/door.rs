@@ -255,6 +255,12 @@ impl Door {
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
                 let limits = &self.hub.config().limits;
+                let token = message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
+                let token = token.map(|token| message.str(token).len()).unwrap_or_default();
+                if id.as_str().len().max(token) > limits.id_bytes_max {
+                    let text = format!("an id or a token over {} bytes (limits.id)", limits.id_bytes_max);
+                    return refused(Fault::invalid_request(text));
+                }
                 let waiting = limits.session_in_flight_max + limits.session_waiting_max;
                 if self.session.in_flight() >= waiting {
                     let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";

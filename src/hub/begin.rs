@@ -68,7 +68,7 @@ impl Hub {
             )));
         };
         let Some(place) = self.place() else {
-            let text = "too many requests in flight (limits.in_flight)";
+            let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };
         let mut places = asked.places;

@@ -111,7 +111,7 @@ async fn fetch(server: &Server, link: &Link, kind: Kind, limits: &Limits) -> Res
                 tracing::warn!(
                     server = key,
                     list,
-                    "more than limits.list_items or limits.list_bytes; the rest is left out"
+                    "more than limits.list_items or limits.list_size; the rest is left out"
                 );
                 return Ok(items);
             }
