@@ -6,10 +6,15 @@
 //!
 //! To be called after URIs were mapped, since a link's URI ends up in text that nobody maps.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use memchr::memmem;
 
 use super::revision::Revision;
 use crate::wire::members::{Member, elements, members, quote, string};
+use crate::wire::message::Span;
+use crate::wire::splice::splice;
 
 /// The result of a request with this method, for a client of revision `to`. `None`: it fits as it is.
 ///
@@ -115,8 +120,10 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn fit(array: &'a str, to: Revision, edits: &mut Edits<'a>) -> Self {
-        let blocks = elements(array).unwrap_or_default();
-        let mut has_text = false;
+        let blocks = elements(array);
+        // To content that is no list nothing can be added; it is left to the client.
+        let mut has_text = blocks.is_none();
+        let blocks = blocks.unwrap_or_default();
         for (place, block) in blocks.iter().enumerate() {
             has_text |= kind(block).as_deref() == Some("text");
             if let Some(fitted) = fit_block(block, to, place + 1) {
@@ -175,7 +182,7 @@ fn text_block(text: &str) -> String {
 }
 
 /// A content block's type.
-fn kind(block: &str) -> Option<std::borrow::Cow<'_, str>> {
+fn kind(block: &str) -> Option<Cow<'_, str>> {
     string(value(&members(block)?, "type")?)
 }
 
@@ -200,8 +207,8 @@ fn without(object: &str, key: &str) -> Option<String> {
 /// Replacements of parts of one text; the rest is copied.
 struct Edits<'a> {
     text: &'a str,
-    /// Start, end and what stands there instead. Never overlapping.
-    made: Vec<(usize, usize, String)>,
+    /// Never overlapping.
+    made: Vec<(Span, Bytes)>,
 }
 
 impl<'a> Edits<'a> {
@@ -212,13 +219,13 @@ impl<'a> Edits<'a> {
     /// `part` is a part of the text, not an equal text elsewhere.
     fn replace(&mut self, part: &str, new: String) {
         let start = self.start(part);
-        self.made.push((start, start + part.len(), new));
+        self.put(start, start + part.len(), new);
     }
 
     /// Puts `new` before `part`.
     fn insert(&mut self, part: &str, new: String) {
         let start = self.start(part);
-        self.made.push((start, start, new));
+        self.put(start, start, new);
     }
 
     /// Removes members of one object, each with one of the commas beside it.
@@ -228,7 +235,7 @@ impl<'a> Edits<'a> {
         for (place, pair) in members.windows(2).enumerate() {
             let [member, next] = pair else { continue };
             if unwanted(member) && kept.is_some_and(|kept| place < kept) {
-                self.made.push((self.start(member.key_raw), self.start(next.key_raw), String::new()));
+                self.put(self.start(member.key_raw), self.start(next.key_raw), String::new());
             }
         }
         let (Some(first), Some(last)) = (members.first(), members.last()) else { return };
@@ -239,7 +246,7 @@ impl<'a> Edits<'a> {
             Some(kept) => self.start(kept.value) + kept.value.len(),
             None => self.start(first.key_raw),
         };
-        self.made.push((start, self.start(last.value) + last.value.len(), String::new()));
+        self.put(start, self.start(last.value) + last.value.len(), String::new());
     }
 
     /// `None` if there is nothing to change.
@@ -247,16 +254,14 @@ impl<'a> Edits<'a> {
         if self.made.is_empty() {
             return None;
         }
-        self.made.sort_by_key(|(start, end, _)| (*start, *end));
-        let mut out = String::with_capacity(self.text.len());
-        let mut at = 0;
-        for (start, end, new) in &self.made {
-            out.push_str(self.text.get(at..*start)?);
-            out.push_str(new);
-            at = *end;
+        String::from_utf8(splice(self.text.as_bytes(), &mut self.made).into()).ok()
+    }
+
+    fn put(&mut self, start: usize, end: usize, new: String) {
+        // A message is shorter than 4 GiB long before it comes here: `wire` refuses longer ones.
+        if let (Ok(start), Ok(end)) = (start.try_into(), end.try_into()) {
+            self.made.push((Span { start, end }, new.into()));
         }
-        out.push_str(self.text.get(at..)?);
-        Some(out)
     }
 
     fn start(&self, part: &str) -> usize {
@@ -293,6 +298,7 @@ mod tests {
             r#"{"content":[],"isError":true,"title":"audio"}"#,
             r#"{"content":[{"type":"text","text":"\u0061"}]}"#,
             r#"{"content":"resource_link"}"#,
+            r#"{"content":{"type":"resource_link"}}"#,
             r#"["resource_link"]"#,
             "resource_link",
             "",
@@ -350,6 +356,7 @@ mod tests {
             ),
             (r#"{"content":[],"structuredContent":null}"#, r#"{"content":[]}"#),
             (r#"{"structuredContent":null}"#, "{}"),
+            (r#"{"content":"x","structuredContent":{}}"#, r#"{"content":"x"}"#),
         ] {
             assert_eq!(call(result, V2025_03_26), expected);
         }

@@ -12,4 +12,5 @@ pub mod capabilities;
 
 pub mod fit;
 
+pub mod fit;
 pub mod instructions;
