@@ -3,16 +3,18 @@
 //! A child leads a process group of its own. Who calls `setsid` leaves the group, but still carries the
 //! mark in its environment, and as long as its parents live they lead to it. It escapes only if it
 //! leaves the group, drops the mark *and* is orphaned before we look. We do not become a subreaper:
-//! orphans go to init, which reaps them, and so nothing of tokio's is ever waited for here.
+//! orphans go to init, which reaps them. Where we are init ourselves, only those that were found here are
+//! waited for, one by one, so that nothing of tokio's is ever reaped behind its back.
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid, waitpid,
 };
 use tokio::process::Command;
 
@@ -36,7 +38,9 @@ impl System for Linux {
     }
 
     fn kin(family: Family<'_>) -> Kin<OwnedFd> {
-        let everyone = everyone();
+        let Some(everyone) = everyone() else {
+            return Kin { members: Vec::new(), unclear: true };
+        };
         let mut kin = Kin { members: Vec::new(), unclear: false };
         let mut related: HashSet<u32> = HashSet::new();
         let (leader, since) = match family {
@@ -79,12 +83,15 @@ impl System for Linux {
                 continue;
             }
             if one.ended {
-                // A child that we spawned leads its own group, so this one was adopted: nobody else
-                // will ever wait for it.
-                if one.parent == ourselves && one.group != one.pid {
-                    reap(one.pid);
+                // We did not spawn it, or it would be the leader of its own tree: it was adopted, and
+                // nobody else will ever wait for it.
+                if let Some(pid) = pid(one.pid).filter(|_| one.parent == ourselves) {
+                    let _ = waitpid(Some(pid), WaitOptions::NOHANG);
                 }
                 continue;
+            }
+            if kin.members.len() == MEMBERS_MAX {
+                break;
             }
             // Between the listing and now its number may have passed to a stranger. Hold it first, then
             // look whether it is still the one that was seen.
@@ -99,6 +106,11 @@ impl System for Linux {
 
     fn strike(member: &OwnedFd, blow: Blow) {
         let _ = pidfd_send_signal(member, signal(blow));
+    }
+
+    fn reap(member: &OwnedFd) {
+        // It fails for whoever has another parent.
+        let _ = waitid(WaitId::PidFd(member.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 
     fn ending_signal(status: ExitStatus) -> Option<i32> {
@@ -153,13 +165,11 @@ impl Stat {
     }
 }
 
-fn everyone() -> Vec<Stat> {
-    let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
-    folder
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(Stat::of)
-        .filter(|one| !one.kernel)
-        .collect()
+/// `None` when we are out of descriptors, say, so that nobody can be seen.
+fn everyone() -> Option<Vec<Stat>> {
+    let numbers =
+        fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Some(numbers.filter_map(Stat::of).filter(|one| !one.kernel).collect())
 }
 
 fn mark_of(one: &Stat) -> Mark {
@@ -188,12 +198,6 @@ fn carries(environment: &[u8], family: Family<'_>) -> bool {
     }
 }
 
-fn reap(number: u32) {
-    if let Some(pid) = pid(number) {
-        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-    }
-}
-
 fn pid(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().and_then(Pid::from_raw)
 }
@@ -204,6 +208,9 @@ fn signal(blow: Blow) -> Signal {
         Blow::Kill => Signal::KILL,
     }
 }
+
+/// Members held at once, a descriptor each. The rest is found by the next look.
+const MEMBERS_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,10 @@ impl System for MacOs {
         match *member {}
     }
 
+    fn reap(member: &Infallible) {
+        match *member {}
+    }
+
     fn ending_signal(status: ExitStatus) -> Option<i32> {
         status.signal()
     }

@@ -72,12 +72,15 @@ pub trait System {
 
     /// Who of the family is alive, the leader aside. Empty where the system cannot tell.
     ///
-    /// Also reaps what became our own child by adoption and has ended, which happens when we are the
-    /// first process of a container.
+    /// Who has ended and became our own child by adoption, as happens to the first process of a
+    /// container, is reaped on the way.
     fn kin(family: Family<'_>) -> Kin<Self::Member>;
 
     /// Strikes one process that `kin` found.
     fn strike(member: &Self::Member, blow: Blow);
+
+    /// Reaps one process that `kin` found and that was struck, if it has ended and we adopted it.
+    fn reap(member: &Self::Member);
 
     /// The signal that ended a process, where the system has signals.
     fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;

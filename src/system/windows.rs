@@ -36,7 +36,8 @@ impl System for Windows {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
+            // Waited for, or the leader would be gone before its tree is looked up.
+            .status();
     }
 
     fn kin(_: Family<'_>) -> Kin<Infallible> {
@@ -44,6 +45,10 @@ impl System for Windows {
     }
 
     fn strike(member: &Infallible, _: Blow) {
+        match *member {}
+    }
+
+    fn reap(member: &Infallible) {
         match *member {}
     }
 

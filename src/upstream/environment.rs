@@ -252,16 +252,13 @@ mod tests {
         Command { program: "x".into(), args: vec![], env: vec![], folder: "/".into(), inherit_env: vec![] }
     }
 
-    fn child_sees(command: &Command, ours: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn child_sees(command: &Command, ours: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         let ours = ours.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let cookie = Cookie { run: "ab".into(), inherited: None, spawned: AtomicU64::new(6) };
-        environment(command, &cookie.mark(), ours)
-            .into_iter()
-            .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
-            .collect()
+        environment(command, &cookie.mark(), ours).into_iter().collect()
     }
 
-    fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn pairs(of: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         of.iter().map(|&(name, value)| (name.into(), value.into())).collect()
     }
 

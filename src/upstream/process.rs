@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 use super::environment::{Cookie, Mark, environment, find};
 use super::stderr::{Tail, drain};
 use crate::config::{self, Command};
-use crate::system::{Blow, Exits, Family, Here, System};
+use crate::system::{Blow, Exits, Family, Here, Kin, System};
 
 /// A running child, or one that ran. Dropping it ends the whole tree at once, without waiting.
 #[derive(Debug)]
@@ -147,7 +147,17 @@ impl Process {
         let reader = tracker.spawn(reader.instrument(span.clone()));
         let (order, orders) = watch::channel(None);
         let (tell, ended) = watch::channel(None);
-        let owner = Owner { child, id, mark, exits, orders, reader: Some(reader), gone, is_reaped: false };
+        let owner = Owner {
+            child,
+            id,
+            mark,
+            exits,
+            orders,
+            reader: Some(reader),
+            gone,
+            struck: Vec::new(),
+            is_reaped: false,
+        };
         tracker.spawn(owner.see_off(tell).instrument(span));
 
         let process = Self { server: server.to_owned(), id, order, ended, tail };
@@ -252,6 +262,8 @@ impl Order {
     }
 }
 
+type Member = <Here as System>::Member;
+
 /// The one task that may touch the child.
 #[derive(Debug)]
 struct Owner {
@@ -262,6 +274,8 @@ struct Owner {
     orders: watch::Receiver<Option<Order>>,
     reader: Option<JoinHandle<()>>,
     gone: CancellationToken,
+    /// Whom the last blow was for, beside the group.
+    struck: Vec<Member>,
     is_reaped: bool,
 }
 
@@ -334,18 +348,17 @@ impl Owner {
                 break;
             }
             if now >= kill_at {
-                Here::strike_group(self.id, Blow::Kill);
-                kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+                self.strike_all(kin.members, Blow::Kill);
             } else if !is_asked && !kin.members.is_empty() {
                 is_asked = true;
-                Here::strike_group(self.id, Blow::Term);
-                kin.members.iter().for_each(|member| Here::strike(member, Blow::Term));
+                self.strike_all(kin.members, Blow::Term);
             }
             // Nobody tells us when a grandchild ends, so we look again, soon at first.
             let wait = if now < kill_at { pause.min(kill_at - now) } else { pause };
             sleep(wait).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        self.struck.iter().for_each(Here::reap);
         // Where the system cannot list them, this is what ends them; elsewhere it hits nobody.
         Here::strike_group(self.id, Blow::Kill);
     }
@@ -358,20 +371,25 @@ impl Owner {
             Blow::Term => Here::strike_group(self.id, Blow::Term),
             Blow::Kill => {
                 let kin = self.kin().await;
-                Here::strike_group(self.id, Blow::Kill);
-                kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+                self.strike_all(kin.members, Blow::Kill);
                 let _ = self.child.start_kill();
             }
         }
     }
 
+    fn strike_all(&mut self, members: Vec<Member>, blow: Blow) {
+        Here::strike_group(self.id, blow);
+        members.iter().for_each(|member| Here::strike(member, blow));
+        // Who was struck before and is not among them now has ended.
+        self.struck.iter().for_each(Here::reap);
+        self.struck = members;
+    }
+
     /// Reads a file per process, so off the runtime.
-    async fn kin(&self) -> crate::system::Kin<<Here as System>::Member> {
+    async fn kin(&self) -> Kin<Member> {
         let (leader, mark) = (self.id, self.mark.word().to_owned());
         let look = move || Here::kin(Family::Tree { leader, mark: &mark });
-        tokio::task::spawn_blocking(look)
-            .await
-            .unwrap_or(crate::system::Kin { members: Vec::new(), unclear: false })
+        tokio::task::spawn_blocking(look).await.unwrap_or(Kin { members: Vec::new(), unclear: false })
     }
 }
 

@@ -76,8 +76,10 @@ pub async fn drain(
             Some(Ok(count)) => {
                 let bytes = chunk.get(..count).unwrap_or_default();
                 tail.keep(bytes);
-                lines.take(bytes);
-                pass_on(&mut lines, &server, stderr).await;
+                if stderr != Stderr::Drop {
+                    lines.take(bytes);
+                    pass_on(&mut lines, &server, stderr).await;
+                }
             }
         }
     }
@@ -115,18 +117,21 @@ struct Lines {
 
 impl Lines {
     fn take(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (text, is_whole) = match part.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (part, false),
-            };
-            let room = LINE_BYTES_MAX.saturating_sub(self.line.len()).min(text.len());
-            self.line.extend_from_slice(text.get(..room).unwrap_or_default());
-            self.cut += text.len() - room;
-            if is_whole {
-                self.end();
-            }
+        let mut rest = bytes;
+        while let Some((text, after)) =
+            memchr::memchr(b'\n', rest).and_then(|end| Some((rest.get(..end)?, rest.get(end + 1..)?)))
+        {
+            self.add(text);
+            self.end();
+            rest = after;
         }
+        self.add(rest);
+    }
+
+    fn add(&mut self, text: &[u8]) {
+        let room = LINE_BYTES_MAX.saturating_sub(self.line.len()).min(text.len());
+        self.line.extend_from_slice(text.get(..room).unwrap_or_default());
+        self.cut += text.len() - room;
     }
 
     /// Ends the present line; a blank one is nothing.

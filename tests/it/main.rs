@@ -1,1 +1,3 @@
 //! Integration tests: transcripts over in-memory pipes, and the real binary with real children.
+
+mod process;
