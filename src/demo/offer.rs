@@ -95,7 +95,7 @@ impl<'a> Arguments<'a> {
     pub(super) fn members(&self) -> Result<Members, Refusal> {
         match serde_json::from_str(self.text()) {
             Ok(members) => Ok(Members(members)),
-            // Only depth is left to fail: the line was JSON.
+            // The line was JSON: what is left to fail is depth, or a number that no float holds.
             Err(error) => Err(Refusal::Failed(format!("the arguments cannot be read: {error}"))),
         }
     }
