@@ -1,7 +1,9 @@
 //! The command line.
 
 pub mod arguments;
+pub mod indented;
 pub mod printable;
+pub mod result;
 pub mod table;
 
 use std::process::ExitCode;
