@@ -8,12 +8,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod client_file;
 pub mod codes;
+mod command_line;
 mod cover;
 pub mod env_file;
+pub mod example;
 pub mod file;
+pub mod json_schema;
 pub mod problem;
 pub mod schema;
+pub mod search;
 mod section;
 mod tree;
 pub mod units;

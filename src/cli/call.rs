@@ -2,11 +2,11 @@
 
 use super::exit::Exit;
 use super::run::{Run, runtime};
-use super::{Globals, Source, arguments, log, out, result, source};
+use super::{Globals, Source, arguments, log, out, printable, result, source};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::wire::fault::{Fault, Reason};
-use crate::wire::members::{member, members, quote};
+use crate::wire::members::{member, quote, string};
 use crate::wire::message::{Head, Message, Outcome};
 use std::io::Read;
 
@@ -107,10 +107,7 @@ fn params(ask: &Ask<'_>, catalog: &Catalog) -> Result<String, String> {
 }
 
 fn object(text: &str) -> Result<String, String> {
-    match members(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("the arguments must be one JSON object".to_owned()),
-    }
+    arguments::verbatim(text).map_err(|error| error.to_string())
 }
 
 fn stdin() -> Result<String, String> {
@@ -140,7 +137,11 @@ fn shown(ask: &Ask<'_>, response: &Message, globals: &Globals) -> Exit {
             let error = response.str(*value);
             match globals.json() {
                 true => out::say(&format!(r#"{{"error":{error},"exit":{}}}"#, Exit::ToolError.code())),
-                false => out::say(&format!("braid: {}", result::error(error))),
+                false => {
+                    let said = member(error, "message").and_then(string).unwrap_or_default();
+                    let code = member(error, "code").unwrap_or("no code");
+                    out::say(&format!("braid: {} ({code})", printable::text(&said)));
+                }
             }
             Exit::ToolError
         }

@@ -64,10 +64,13 @@ pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
 
 async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Globals) -> Exit {
     if run.behind_itself {
-        return out::fail(Exit::Unreachable, "this proxy is behind itself: one of its servers leads back to it", globals);
+        return out::fail(
+            Exit::Unreachable,
+            "this proxy is behind itself: one of its servers leads back to it",
+            globals,
+        );
     }
-    let rows = run.greet_watched(globals).await;
-    drop(rows);
+    run.greet_watched().await;
     let catalog = run.hub.catalog();
     let rows = rows_of(run, None);
     let down = rows.iter().filter(|row| row.mark == Mark::Bad).count();
@@ -173,7 +176,10 @@ fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
         }
         for entry in catalog.hidden(kind) {
             let key = run.hub.config().servers.get(entry.server).map_or("", |server| &server.key);
-            let text = format!("`{}` of `{key}` is an earlier server's as well; it is not listed", entry.exposed.escape_debug());
+            let text = format!(
+                "`{}` of `{key}` is an earlier server's as well; it is not listed",
+                entry.exposed.escape_debug()
+            );
             findings.push(Finding { code: "BRAID-N002", text });
         }
     }

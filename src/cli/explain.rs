@@ -51,20 +51,26 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
             break;
         }
         let name = quote(what);
-        let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"-","params":{{"name":{name},"uri":{name}}}}}"#);
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"-","params":{{"name":{name},"uri":{name}}}}}"#);
         let Ok(request) = Message::parse_server(request.into()) else { break };
         match route(&catalog, method, &request) {
             Route::One(target) => {
                 let server = server(run, target.server);
                 let kind = noun(method);
-                text = format!("{what}\n  leads to the {kind} `{}` of {server}; it is in no list\n", target.own);
+                text =
+                    format!("{what}\n  leads to the {kind} `{}` of {server}; it is in no list\n", target.own);
             }
             Route::Refuse(fault) => text = format!("{what}\n  {}\n", fault.text),
             Route::Local(_) | Route::Unknown(_) => {}
         }
     }
     match text.is_empty() {
-        true => out::fail(Exit::ToolError, &format!("`{what}` leads nowhere; `braid list` shows what there is"), globals),
+        true => out::fail(
+            Exit::ToolError,
+            &format!("`{what}` leads nowhere; `braid list` shows what there is"),
+            globals,
+        ),
         false => out::print(&text),
     }
 }
@@ -88,11 +94,15 @@ fn sentence(run: &Run, kind: Kind, entry: &Entry) -> String {
         (Change::None, true) => "it has the name that its server gives it".to_owned(),
         (Change::None, false) => "it is called so because names begin with their server's".to_owned(),
         (Change::Sanitised, _) => "characters that some clients refuse became `_` (BRAID-N001)".to_owned(),
-        (Change::Collided, _) => "something else has the plain name too, so it got a hash or a prefix (BRAID-N002)".to_owned(),
+        (Change::Collided, _) => {
+            "something else has the plain name too, so it got a hash or a prefix (BRAID-N002)".to_owned()
+        }
         (Change::Duplicate, _) => "its server lists this name more than once (BRAID-N002)".to_owned(),
         (Change::Shortened, _) => {
             let max = run.hub.config().names.length_max;
-            format!("the whole name is longer than names.max_length = {max}, so it was cut and got a hash (BRAID-N004)")
+            format!(
+                "the whole name is longer than names.max_length = {max}, so it was cut and got a hash (BRAID-N004)"
+            )
         }
     };
     let server = server(run, entry.server);
@@ -103,7 +113,7 @@ fn server(run: &Run, at: usize) -> String {
     match run.hub.config().servers.get(at) {
         Some(server) => {
             let Reach::Stdio(command) = &server.reach;
-            format!("`{}` ({} {})", server.key, command.program, command.args.join(" "))
+            format!("`{}` ({})", server.key, command.program)
         }
         None => String::new(),
     }

@@ -58,12 +58,13 @@ async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) 
     let catalog = run.hub.catalog();
     let keys: Vec<&str> = run.hub.config().servers.iter().map(|server| server.key.as_str()).collect();
     let key = |entry: &Entry| keys.get(entry.server).copied().unwrap_or_default();
-    let entries = catalog.entries(kind).iter().filter(|entry| server.is_none_or(|server| key(entry) == server));
+    let entries =
+        catalog.entries(kind).iter().filter(|entry| server.is_none_or(|server| key(entry) == server));
     let printed = match globals.json() {
         true => out::print(&json(kind, entries, key)),
         false => {
             let rows: Vec<ItemRow> = entries.map(|entry| row(entry, key(entry))).collect();
-            out::print(&table::items(&rows))
+            out::print(&table::items(&rows, out::page()))
         }
     };
     let down = check::down(run, server);

@@ -3,9 +3,10 @@
 //! A reader that goes away (`braid list | head`) is no error. Nothing here is used while stdout carries MCP.
 
 use super::exit::Exit;
+use super::table::Page;
 use super::{Color, Globals};
 use crate::wire::members::quote;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// Sets, once, whether colours are written.
 pub(super) fn choose_color(color: Color) {
@@ -41,6 +42,23 @@ pub(super) fn print(text: &str) -> Exit {
 /// Says something beside the result.
 pub(super) fn say(text: &str) {
     writeln!(anstream::stderr().lock(), "{text}").ok();
+}
+
+/// Where tables go.
+pub(super) fn page() -> Page {
+    let columns = match std::io::stdout().is_terminal() {
+        true => terminal_size::terminal_size().map(|(width, _)| width.0),
+        false => None,
+    };
+    Page { columns, colour: stdout_has_color() }
+}
+
+/// Shows a person what is being waited for, on one line that the next one replaces. Nothing without a terminal.
+pub(super) fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        let mut err = anstream::stderr().lock();
+        write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush()).ok();
+    }
 }
 
 /// Says what went wrong, and ends with this code. With JSON it is one object on the last line of stderr.

@@ -3,11 +3,13 @@
 //! Owns the order of starting and stopping: nothing is started behind ourselves, and whatever was started
 //! is gone before the process is.
 
+use super::out;
 use crate::config::{Config, Reach};
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::hub::Hub;
 use crate::mcp::caller::{Caller, ClientId, Principal, Told};
 use crate::mcp::revision::Revision;
+use crate::routing::catalog::Catalog;
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
@@ -73,6 +75,38 @@ impl Run {
     pub(super) async fn greet(&self) {
         self.told.send_replace(Some(Told { revision: Revision::LATEST, capabilities: Arc::from("{}") }));
         self.hub.settled(Instant::now() + self.patience()).await;
+    }
+
+    /// The same, but only until `enough` of the catalog is there.
+    pub(super) async fn greet_until(&self, enough: impl Fn(&Catalog) -> bool) {
+        let mut catalog = self.hub.watch_catalog();
+        tokio::select! {
+            () = self.greet() => {}
+            _ = catalog.wait_for(|catalog| enough(catalog)) => {}
+        }
+    }
+
+    /// The same, and tells a person at a terminal which servers are still awaited.
+    pub(super) async fn greet_watched(&self) {
+        let mut settled = self.hub.watch_settled();
+        let progress = async {
+            loop {
+                let waiting: Vec<&str> = {
+                    let heard = settled.borrow_and_update();
+                    let servers = self.hub.config().servers.iter().zip(heard.iter());
+                    servers.filter(|(_, heard)| !**heard).map(|(server, _)| server.key.as_str()).collect()
+                };
+                out::progress(&format!("waiting for {}", waiting.join(", ")));
+                if settled.changed().await.is_err() {
+                    return std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = self.greet() => {}
+            () = progress => {}
+        }
+        out::progress("");
     }
 
     /// How long the slowest server may take to start.

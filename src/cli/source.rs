@@ -1,43 +1,80 @@
-//! Where the servers are written down: a file, a client's file, or the command line itself.
+//! Where the servers are written down: a file, a client's own file, or the command line itself.
+//!
+//! Loads it, and says what is wrong in full before anything is started.
 
 use super::exit::Exit;
-use super::{Globals, Source, out};
-use crate::config::*;
+use super::{Globals, Source, config_command, out};
+use crate::config::Config;
+use crate::config::file::{Loaded, load as load_file, load_as_written};
+use crate::config::problem::Report;
+use crate::config::search::{Search, search};
+use crate::system::Signal;
+use std::path::Path;
 
+/// The configuration, its warnings said on stderr; or the exit code, with everything said.
 pub(super) fn load(from: &Source, globals: &Globals) -> Result<Config, Exit> {
-    let Some((program, args)) = from.program.split_first() else {
-        return Err(out::fail(Exit::BadConfig, "no file yet", globals));
-    };
-    let folder = std::env::current_dir().unwrap_or_default();
-    Ok(Config {
-        origin: "command line".into(),
-        folder: folder.clone(),
-        identity: Identity::default(),
-        names: Names::default(),
-        first_list: std::time::Duration::from_secs(4),
-        limits: Limits::default(),
-        log: Log::default(),
-        servers: vec![ServerConfig {
-            key: "one".into(),
-            title: None,
-            reach: Reach::Stdio(Command {
-                program: program.clone(),
-                args: args.to_vec(),
-                env: vec![],
-                folder,
-                inherit_env: vec![],
-            }),
-            prefix: Prefix::Key,
-            uris: Uris::Prefixed,
-            sharing: Sharing::Auto,
-            required: false,
-            timeouts: Timeouts::default(),
-            tools: Default::default(),
-            restart: Restart::OnFailure,
-            backoff: Backoff::default(),
-            in_flight_max: 256,
-            waiting_max: 256,
-            stderr: Stderr::Log,
-        }],
-    })
+    let (config, warnings) = load_with_warnings(from, globals)?;
+    if !globals.quiet {
+        warnings.iter().for_each(|warning| out::say(warning));
+    }
+    Ok(config)
+}
+
+/// The configuration and its warnings, a paragraph each.
+pub(super) fn load_with_warnings(from: &Source, globals: &Globals) -> Result<(Config, Vec<String>), Exit> {
+    let Loaded { config, warnings } = read(from, load_file).map_err(|report| refused(&report, globals))?;
+    let warnings = warnings.iter().map(|warning| warning.render(out::stderr_has_color()));
+    Ok((config, warnings.collect()))
+}
+
+/// `braid config show`: as it is understood, references as they are written.
+pub(super) fn show(from: &Source, globals: &Globals) -> Exit {
+    match read(from, load_as_written) {
+        Ok(loaded) => out::print(&config_command::show(&loaded.config, globals.json())),
+        Err(report) => refused(&report, globals),
+    }
+}
+
+/// `braid config path`: which file is read, and why.
+pub(super) fn path(from: &Source, globals: &Globals) -> Exit {
+    out::print(&config_command::path(&searched(from), globals.json()))
+}
+
+/// The exit code after a signal.
+pub(super) fn left(signal: Signal) -> Exit {
+    match signal {
+        Signal::Interrupt => Exit::Interrupted,
+        Signal::Terminate | Signal::Hangup => Exit::Ok,
+    }
+}
+
+fn read(
+    from: &Source,
+    load: impl Fn(&Path, &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Report>,
+) -> Result<Loaded, Report> {
+    if let Some((program, args)) = from.program.split_first() {
+        let folder = std::env::current_dir().unwrap_or_default();
+        return Ok(Loaded { config: Config::for_command(program, args, &folder), warnings: Vec::new() });
+    }
+    let search = searched(from);
+    match search.found() {
+        Some((path, _)) => load(path, &variable),
+        None => Err(search.report()),
+    }
+}
+
+fn searched(from: &Source) -> Search {
+    search(from.config.as_deref(), &variable, &|path| path.is_file())
+}
+
+fn refused(report: &Report, globals: &Globals) -> Exit {
+    match globals.json() {
+        true => out::say(&report.to_json()),
+        false => out::say(report.render(out::stderr_has_color()).trim_end()),
+    }
+    Exit::BadConfig
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

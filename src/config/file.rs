@@ -14,11 +14,11 @@ use super::problem::{self, Problem, Report, Severity, Source, quoted};
 use super::schema::State;
 use super::section::{Reader, Section, shown_path};
 use super::tree::{self, Node, SyntaxError};
-use super::variables::{Dialect, Purpose, Surroundings, Variables, reason, tilde};
+use super::variables::{Dialect, Purpose, Surroundings, Variables, reason};
 use super::{
     Backoff, Command, Config, Identity, Instructions, Limits, Log, LogFormat, Names, Prefix, PrefixMode,
-    Reach, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Uris, cover, env_file,
-    units,
+    Reach, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Uris, client_file, cover,
+    env_file, units,
 };
 
 /// A configuration that can be used, and what was odd about it.
@@ -91,12 +91,20 @@ pub fn from_text_with(
             return Err(syntax_report(text, origin, errors));
         }
         let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_tree(text, &root) });
+        // Codex keeps its servers in TOML; anything else in TOML is ours.
+        let codex = root.get("mcp_servers").filter(|entry| entry.node.is_table());
+        if codex.is_some() && root.get("servers").is_none() {
+            return client_file::read(&root, text, &source, folder, surroundings, purpose);
+        }
         let variables =
             Variables { surroundings, folder, dialect: Dialect::Braid, purpose, inputs: BTreeMap::new() };
         return resolve(&root, text, &source, &variables);
     }
     match tree::from_json(text) {
-        Ok(_) => Err(Report::of_file(origin, Code::UnknownShape, "only `braid.toml` can be read", "")),
+        Ok(root) => {
+            let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_tree(text, &root) });
+            client_file::read(&root, text, &source, folder, surroundings, purpose)
+        }
         Err(error) => Err(syntax_report(text, origin, vec![error])),
     }
 }
@@ -463,7 +471,7 @@ fn environment(reader: &mut Reader<'_>, section: &Section) -> Vec<(String, Strin
     let looks_up = section.flag("enabled") != Some(false) && reader.variables.purpose == Purpose::Run;
     let named = section.text("env_file").filter(|path| !path.is_empty()).zip(section.checked("env_file"));
     if let Some((path, checked)) = named.filter(|_| looks_up) {
-        let path = reader.variables.folder.join(tilde(path, reader.variables.surroundings));
+        let path = reader.variables.path(path);
         match env_file::read(&path) {
             Ok(found) => pairs = found,
             Err(why) => {
@@ -501,7 +509,7 @@ pub(super) fn program_path(program: &str, variables: &Variables<'_>) -> String {
     if !is_path || stays(program, variables) {
         return program.to_owned();
     }
-    let path = variables.folder.join(tilde(program, variables.surroundings));
+    let path = variables.path(program);
     // A path that is no text cannot have come from a text, except through the folder's own name.
     path.to_str().map_or_else(|| program.to_owned(), str::to_owned)
 }
@@ -511,7 +519,7 @@ pub(super) fn folder(cwd: &str, variables: &Variables<'_>) -> PathBuf {
     match cwd {
         "" | "." => variables.folder.to_owned(),
         cwd if stays(cwd, variables) => PathBuf::from(cwd),
-        cwd => variables.folder.join(tilde(cwd, variables.surroundings)),
+        cwd => variables.path(cwd),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::codes::Code;
@@ -120,6 +120,7 @@ impl Problem {
         let (code, message) = (self.code, &self.message);
         match self.place() {
             Some((line, column)) => format!("{origin}:{line}:{column}: {code}: {message}"),
+            None if origin.is_empty() => format!("{code}: {message}"),
             None => format!("{origin}: {code}: {message}"),
         }
     }
@@ -151,8 +152,8 @@ impl Problem {
                     .line_start(first_line)
                     .annotations(annotations),
             );
-        } else {
-            group = group.element(annotate_snippets::Origin::path(self.source.origin.as_str()));
+        } else if !self.source.origin.is_empty() {
+            group = group.element(Origin::path(self.source.origin.as_str()));
         }
         group =
             group.elements(self.help.iter().map(|help| Element::from(Level::HELP.message(help.as_str()))));
@@ -263,7 +264,10 @@ impl Report {
         }
         let errors = self.errors();
         let warnings = self.problems.len() - errors;
-        text.push_str(&format!("{}: {}", self.source.origin, counted(errors, "error")));
+        if !self.source.origin.is_empty() {
+            text.push_str(&format!("{}: ", self.source.origin));
+        }
+        text.push_str(&counted(errors, "error"));
         if warnings > 0 {
             text.push_str(&format!(", {}", counted(warnings, "warning")));
         }

@@ -465,7 +465,7 @@ const LIST_MAX: usize = 1024;
 /// Sections with names of the user's choice in one table: servers, tools of a server.
 pub(super) const NAMED_MAX: usize = 512;
 /// Longest name that the user may choose.
-const NAME_CHARS_MAX: usize = 128;
+pub(super) const NAME_CHARS_MAX: usize = 128;
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }

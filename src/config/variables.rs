@@ -232,7 +232,7 @@ impl Variables<'_> {
         if path.is_empty() || path.contains('\0') {
             return Err(fault("`${file:…}` needs a path".to_owned()));
         }
-        let path = self.folder.join(tilde(path, self.surroundings));
+        let path = self.path(path);
         let content = read_small(&path, REFERENCED_FILE_BYTES_MAX)
             .map_err(|reason| fault(format!("`{}` {reason}", path.display())))?;
         let content = content.strip_suffix('\n').unwrap_or(&content);
@@ -252,6 +252,11 @@ impl Variables<'_> {
             message: format!("environment variable `{name}` is not set"),
             help: Some(format!("set `{name}` to what the client would ask for")),
         })
+    }
+
+    /// A path as the file writes it: from its folder, and `~/` from the home folder.
+    pub fn path(&self, written: &str) -> PathBuf {
+        self.folder.join(tilde(written, self.surroundings))
     }
 
     fn unreadable(&self, reference: &str, inner: &str) -> Fault {
@@ -279,7 +284,7 @@ impl Variables<'_> {
 }
 
 /// A leading `~/` is the home folder, as in a shell; anything else stays.
-pub(super) fn tilde(path: &str, surroundings: &Surroundings<'_>) -> PathBuf {
+fn tilde(path: &str, surroundings: &Surroundings<'_>) -> PathBuf {
     let inside = path.strip_prefix("~/");
     inside.zip(surroundings.home()).map_or_else(|| PathBuf::from(path), |(inside, home)| home.join(inside))
 }

@@ -255,7 +255,8 @@ impl Door {
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
                 let limits = &self.hub.config().limits;
-                let token = message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
+                let token =
+                    message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
                 let token = token.map(|token| message.str(token).len()).unwrap_or_default();
                 if id.as_str().len().max(token) > limits.id_bytes_max {
                     let text = format!("an id or a token over {} bytes (limits.id)", limits.id_bytes_max);

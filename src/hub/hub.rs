@@ -7,6 +7,7 @@ use super::lists;
 use crate::config::{Config, Instructions};
 use crate::mcp::caller::{Caller, Told};
 use crate::mcp::instructions::{self, Speaker};
+use crate::mcp::method::Kind;
 use crate::routing::catalog::{Catalog, Offer};
 use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
@@ -31,6 +32,8 @@ pub struct Hub {
     servers: Vec<Arc<Server>>,
     offers: Mutex<Vec<Offer>>,
     catalog: watch::Sender<Arc<Catalog>>,
+    /// What is wrong with each server's lists, by place and kind.
+    troubles: Mutex<Vec<[Option<String>; 4]>>,
     /// Servers, by place, whose lists were heard or that failed to start: the first list waits for all.
     settled: watch::Sender<Vec<bool>>,
     total: Arc<Semaphore>,
@@ -80,6 +83,7 @@ impl Hub {
             plan,
             offers: Mutex::new(offers),
             catalog: watch::Sender::new(Arc::new(catalog)),
+            troubles: Mutex::new(vec![Default::default(); servers.len()]),
             settled: watch::Sender::new(vec![false; servers.len()]),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
             memory: Arc::new(Semaphore::new(
@@ -129,6 +133,11 @@ impl Hub {
     pub async fn settled(&self, until: Instant) {
         let mut settled = self.settled.subscribe();
         timeout_at(until, settled.wait_for(|all| all.iter().all(|one| *one))).await.ok();
+    }
+
+    /// Resolves anew for each server that was heard or has failed.
+    pub fn watch_settled(&self) -> watch::Receiver<Vec<bool>> {
+        self.settled.subscribe()
     }
 
     pub fn is_settled(&self) -> bool {
@@ -229,6 +238,17 @@ impl Hub {
         }
         let next = Catalog::merge(&self.plan, &offers, self.config.limits.page_items_max);
         self.catalog.send_replace(Arc::new(next));
+    }
+
+    pub(super) fn note_trouble(&self, at: usize, kind: Kind, trouble: Option<String>) {
+        if let Some(place) = self.troubles.lock().get_mut(at).and_then(|kinds| kinds.get_mut(kind.index())) {
+            *place = trouble;
+        }
+    }
+
+    /// What is wrong with a server's lists, a sentence each.
+    pub fn troubles(&self, at: usize) -> Vec<String> {
+        self.troubles.lock().get(at).into_iter().flatten().flatten().cloned().collect()
     }
 
     pub(super) fn settle(&self, at: usize) {

@@ -69,83 +69,96 @@ async fn follow(hub: &Hub, server: &Server, at: usize, link: &Link, watched: &mu
 
 async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Kind]) {
     let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
-    let fetched =
-        declared.map(|kind| async move { (*kind, fetch(server, link, *kind, &hub.config().limits).await) });
+    let limits = &hub.config().limits;
+    let fetched = declared.map(|kind| async move {
+        let mut fetch = Fetch { server, link, kind: *kind, limits, trouble: None };
+        let items = fetch.pages().await;
+        (*kind, items, fetch.trouble)
+    });
     let mut lists = Vec::new();
-    for (kind, list) in join_all(fetched).await {
-        match list {
-            Ok(list) => lists.push((kind, Arc::new(list))),
-            Err(fault) => {
-                let (list, why) = (kind.list_method(), fault.text);
-                tracing::warn!(server = server.name().key(), list, why, "the list is kept as it was");
-            }
+    for (kind, items, mut trouble) in join_all(fetched).await {
+        match items {
+            Ok(items) => lists.push((kind, Arc::new(items))),
+            Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
         }
+        if let Some(trouble) = &trouble {
+            tracing::warn!(server = server.name().key(), list = kind.list_method(), "{trouble}");
+        }
+        hub.note_trouble(at, kind, trouble);
     }
     hub.publish(at, link, lists);
 }
 
-/// Every page of one list. A server that declares a capability and knows no method for it has an empty list.
-async fn fetch(server: &Server, link: &Link, kind: Kind, limits: &Limits) -> Result<Vec<Item>, Fault> {
-    let (mut items, mut bytes, mut cursors) = (Vec::new(), 0, HashSet::new());
-    let mut cursor: Option<String> = None;
-    for _ in 0..limits.list_pages_max {
-        let params = match &cursor {
-            None => "{}".to_owned(),
-            Some(cursor) => format!(r#"{{"cursor":{}}}"#, quote(cursor)),
-        };
-        let response = server.ask(link, kind.list_method(), &params).await?;
-        let Head::Response { outcome, .. } = response.head() else { break };
-        let result = match outcome {
-            Outcome::Result { value, .. } => response.str(*value),
-            Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } => return Ok(items),
-            Outcome::Error { value, .. } => return Err(refused(server, kind, response.str(*value))),
-        };
-        let page = member(result, kind.member()).and_then(elements);
-        let Some(page) = page else {
-            return Err(refused(server, kind, "the result has no list"));
-        };
-        for text in page {
-            bytes += text.len();
-            if items.len() >= limits.list_items_max || bytes > limits.list_bytes_max {
-                let (list, key) = (kind.list_method(), server.name().key());
-                tracing::warn!(
-                    server = key,
-                    list,
-                    "more than limits.list_items or limits.list_size; the rest is left out"
-                );
-                return Ok(items);
-            }
-            match Item::parse(kind, response.text().slice_ref(text.as_bytes())) {
-                Some(item) if text.len() <= limits.list_item_bytes_max => items.push(item),
-                Some(_) | None => {
-                    let (list, key) = (kind.list_method(), server.name().key());
-                    tracing::warn!(
-                        server = key,
-                        list,
-                        bytes = text.len(),
-                        "an item that is too large or has no name; left out"
-                    );
-                }
-            }
-        }
-        // The empty string is a cursor like any other (2026-07-28, server/utilities/pagination).
-        cursor = member(result, "nextCursor").and_then(string).map(std::borrow::Cow::into_owned);
-        match &cursor {
-            None => return Ok(items),
-            Some(next) if !cursors.insert(next.clone()) => break,
-            Some(_) => {}
-        }
-    }
-    let (list, key) = (kind.list_method(), server.name().key());
-    tracing::warn!(server = key, list, "its pages do not end; what came so far is listed");
-    Ok(items)
+/// One list on its way in.
+struct Fetch<'a> {
+    server: &'a Server,
+    link: &'a Link,
+    kind: Kind,
+    limits: &'a Limits,
+    /// Why the list is not all that the server has.
+    trouble: Option<String>,
 }
 
-fn refused(server: &Server, kind: Kind, why: &str) -> Fault {
-    let why: String = why.chars().take(200).collect();
-    Fault::invalid_request(format!("{}: {} failed: {why}", server.name().key(), kind.list_method()))
+impl Fetch<'_> {
+    /// Every page. A server that declares a capability and knows no method for it has an empty list.
+    async fn pages(&mut self) -> Result<Vec<Item>, Fault> {
+        let (mut items, mut bytes, mut cursors) = (Vec::new(), 0, HashSet::new());
+        let mut cursor: Option<String> = None;
+        let (limits, kind) = (self.limits, self.kind);
+        for _ in 0..limits.list_pages_max {
+            let params = match &cursor {
+                None => "{}".to_owned(),
+                Some(cursor) => format!(r#"{{"cursor":{}}}"#, quote(cursor)),
+            };
+            let response = self.server.ask(self.link, kind.list_method(), &params).await?;
+            let Head::Response { outcome, .. } = response.head() else { break };
+            let result = match outcome {
+                Outcome::Result { value, .. } => response.str(*value),
+                Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } => return Ok(items),
+                Outcome::Error { value, .. } => return Err(self.refused(response.str(*value))),
+            };
+            let Some(page) = member(result, kind.member()).and_then(elements) else {
+                return Err(self.refused("the result has no list"));
+            };
+            for text in page {
+                bytes += text.len();
+                if items.len() >= limits.list_items_max || bytes > limits.list_bytes_max {
+                    self.left_out(
+                        "more than limits.list_items or limits.list_size allow: the rest is left out",
+                    );
+                    return Ok(items);
+                }
+                match Item::parse(kind, response.text().slice_ref(text.as_bytes())) {
+                    Some(_) if text.len() > limits.list_item_bytes_max => {
+                        self.left_out("an item is larger than limits.list_item: it is left out");
+                    }
+                    Some(item) => items.push(item),
+                    None => self.left_out("an item has no name: it is left out"),
+                }
+            }
+            // The empty string is a cursor like any other (2026-07-28, server/utilities/pagination).
+            cursor = member(result, "nextCursor").and_then(string).map(std::borrow::Cow::into_owned);
+            match &cursor {
+                None => return Ok(items),
+                Some(next) if !cursors.insert(next.clone()) => break,
+                Some(_) => {}
+            }
+        }
+        self.left_out("its pages do not end: what came so far is listed");
+        Ok(items)
+    }
+
+    fn left_out(&mut self, why: &str) {
+        self.trouble = Some(format!("{}: {why} (BRAID-L004)", self.kind.list_method()));
+    }
+
+    fn refused(&self, why: &str) -> Fault {
+        let why: String = why.chars().take(EXCERPT_CHARS_MAX).collect();
+        Fault::plain(0, format!("{}: {} failed: {why}", self.server.name().key(), self.kind.list_method()))
+    }
 }
 
 const METHOD_NOT_FOUND: i64 = -32601;
+const EXCERPT_CHARS_MAX: usize = 200;
 /// The shortest time between two fetches for one link.
 const BETWEEN_FETCHES: Duration = Duration::from_millis(250);

@@ -11,6 +11,4 @@ pub mod caller;
 pub mod capabilities;
 
 pub mod fit;
-
-pub mod fit;
 pub mod instructions;

@@ -5,17 +5,24 @@ use crate::mcp::capabilities::Capabilities;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A connection after its handshake.
 pub struct Link {
     pub(super) stream: Arc<Stream>,
     pub(super) greeting: Greeting,
+    pub(super) took: Duration,
 }
 
 impl Link {
     pub fn greeting(&self) -> &Greeting {
         &self.greeting
+    }
+
+    /// From the start to the end of the handshake.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// What its stream dropped so far.

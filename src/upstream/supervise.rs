@@ -126,7 +126,7 @@ impl Supervisor {
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
         tracing::info!(server = %self.server, revision, took = ?took, "ready");
-        let link = Arc::new(Link { stream: stream.clone(), greeting });
+        let link = Arc::new(Link { stream: stream.clone(), greeting, took });
         self.state.send_replace(State::Ready(link));
         tokio::select! {
             () = gone(stream, process) => {

@@ -1,0 +1,201 @@
+//! The example file: every key with its default, made from the schema.
+//!
+//! `config.example.toml` at the top of the source is this text, and a test keeps it so. Lines that begin with
+//! `#` and a key are options to uncomment; `# ` begins prose.
+
+use super::schema::{self, Form, Setting, State};
+
+/// The example as it is checked in.
+pub const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// The two servers that run anywhere, because they are in the program itself.
+const DEMOS: &[&str] = &["notes", "workshop"];
+/// A tool whose name shows what stands there.
+const TOOL: &str = "some_tool";
+/// Where comments begin, when the line leaves room.
+const COMMENT_COLUMN: usize = 40;
+
+/// Writes the example.
+pub fn write() -> String {
+    let mut text = String::from(
+        "# braid.toml: every option with its default. `#key = …` is an option to uncomment, `# …` is prose.\n\
+         # `braid config example` prints this file. As it stands, it runs two demo servers:\n\
+         #\n\
+         #     braid config example > braid.toml && braid check\n\
+         #\n\
+         # In texts of servers: ${NAME} and ${NAME:-default} are environment variables, ${env:NAME} the same for odd\n\
+         # names, ${file:PATH} is the content of a file, ${userHome} your home folder, ${cwd} the folder that Braid was\n\
+         # started in, ${braid} Braid itself, and $${ the two characters ${. Relative paths start from this file's folder.\n",
+    );
+    for setting in schema::children("").filter(|setting| setting.state == State::Here) {
+        match setting.form {
+            Form::Section => {
+                text.push_str(&format!("\n# {}\n[{}]\n", setting.doc, setting.path));
+                options(&mut text, setting.path, "");
+            }
+            Form::Named => servers(&mut text),
+            Form::Flag
+            | Form::Text(_)
+            | Form::Texts(_)
+            | Form::Variables
+            | Form::Word(_)
+            | Form::Count { .. }
+            | Form::Size { .. }
+            | Form::Time { .. } => {
+                text.push('\n');
+                option(&mut text, "", setting, "");
+            }
+        }
+    }
+    text
+}
+
+fn servers(text: &mut String) {
+    for (index, demo) in DEMOS.iter().enumerate() {
+        let doc =
+            if index == 0 { "the servers, each with a name of your choice" } else { "as short as it gets" };
+        text.push_str(&format!("\n# {doc}\n[servers.{demo}]\n"));
+        let comment = if index == 0 {
+            schema::setting("servers.*.command").map_or("", |setting| setting.doc)
+        } else {
+            ""
+        };
+        line(text, "command = \"${braid}\"", comment);
+        line(
+            text,
+            &format!("args = [\"demo-server\", \"{demo}\"]"),
+            if index == 0 { "its arguments; no shell is involved" } else { "" },
+        );
+        if index == 0 {
+            options(text, "servers.*", "");
+        }
+    }
+}
+
+/// The options below a path, with sections inside of it as dotted keys, so that each line stands for itself.
+fn options(text: &mut String, path: &str, dotted: &str) {
+    for setting in schema::children(path).filter(|setting| setting.state == State::Here) {
+        match setting.form {
+            Form::Section => options(text, setting.path, &format!("{dotted}{}.", setting.key())),
+            Form::Named => {
+                options(text, &format!("{}.*", setting.path), &format!("{dotted}{}.{TOOL}.", setting.key()))
+            }
+            Form::Flag
+            | Form::Text(_)
+            | Form::Texts(_)
+            | Form::Variables
+            | Form::Word(_)
+            | Form::Count { .. }
+            | Form::Size { .. }
+            | Form::Time { .. } => option(text, "#", setting, dotted),
+        }
+    }
+}
+
+fn option(text: &mut String, mark: &str, setting: &Setting, dotted: &str) {
+    // `command` and `args` are written out for the demo servers.
+    let Some(default) = setting.default.filter(|_| setting.path != "servers.*.args") else { return };
+    line(text, &format!("{mark}{dotted}{} = {default}", setting.key()), setting.doc);
+}
+
+fn line(text: &mut String, code: &str, comment: &str) {
+    if comment.is_empty() {
+        text.push_str(&format!("{code}\n"));
+    } else {
+        text.push_str(&format!("{code:COMMENT_COLUMN$} # {comment}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::{Loaded, from_text_with};
+    use crate::config::variables::{Purpose, Surroundings};
+    use crate::config::{Command, Config, Reach, ServerConfig};
+    use std::path::{Path, PathBuf};
+
+    fn read(text: &str) -> Loaded {
+        let surroundings =
+            Surroundings { env: &|_| None, program: Some(PathBuf::from("/opt/braid")), current_folder: None };
+        from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, Purpose::Run)
+            .unwrap_or_else(|report| panic!("{}", report.render(false)))
+    }
+
+    fn demo(name: &str) -> ServerConfig {
+        let args = vec!["demo-server".to_owned(), name.to_owned()];
+        let command = Command { args, ..Command::new("/opt/braid", Path::new("/f")) };
+        ServerConfig::new(name, Reach::Stdio(command))
+    }
+
+    #[test]
+    fn the_file_is_what_the_schema_writes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
+        if std::env::var_os("BRAID_WRITE_EXAMPLE").is_some() {
+            std::fs::write(&path, write()).unwrap();
+        }
+        let file = std::fs::read_to_string(&path).unwrap();
+        assert!(file == write(), "run this test with BRAID_WRITE_EXAMPLE=1 to write the example anew");
+    }
+
+    #[test]
+    fn as_it_stands_it_is_the_defaults_and_two_demo_servers() {
+        let loaded = read(EXAMPLE);
+        assert_eq!(loaded.warnings, []);
+        let mut expected = Config::new("braid.toml", Path::new("/f"));
+        expected.servers = vec![demo("notes"), demo("workshop")];
+        assert_eq!(loaded.config, expected);
+    }
+
+    /// The example with each option uncommented.
+    fn uncommented() -> String {
+        let lines = EXAMPLE.lines().map(|line| {
+            line.strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+                .unwrap_or(line)
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn with_every_option_uncommented_it_says_the_same() {
+        let loaded = read(&uncommented());
+        assert_eq!(loaded.warnings, []);
+        let mut config = loaded.config;
+        // A tool that is named has an entry; what the entry says is what holds without it.
+        let tools = std::mem::take(&mut config.servers[0].tools);
+        assert_eq!(tools[TOOL].call, Some(config.servers[0].timeouts.call));
+        assert_eq!(tools[TOOL].call_max, config.servers[0].timeouts.call_max);
+        assert_eq!(config, read(EXAMPLE).config);
+    }
+
+    #[test]
+    fn every_option_stands_in_it_with_a_comment() {
+        let mut options = 0;
+        for setting in schema::SETTINGS.iter().filter(|setting| setting.state == State::Here) {
+            if matches!(setting.form, Form::Section | Form::Named) {
+                continue;
+            }
+            options += 1;
+            // From the section that has a header down to the key.
+            let below = setting.path.replace(&format!("tool.*"), &format!("tool.{TOOL}"));
+            let below = below
+                .strip_prefix("servers.*.")
+                .or_else(|| below.split_once('.').map(|(_, key)| key))
+                .unwrap_or(&below)
+                .to_owned();
+            let found = EXAMPLE.lines().find(|line| {
+                let line = line.trim_start_matches('#');
+                line.starts_with(&format!("{below} = ")) && line.contains(" # ")
+            });
+            assert!(found.is_some(), "{} is missing", setting.path);
+        }
+        assert!(options > 60);
+    }
+
+    #[test]
+    fn its_lines_are_not_too_long() {
+        for line in EXAMPLE.lines() {
+            assert!(line.chars().count() <= 130, "{line}");
+        }
+    }
+}
