@@ -60,7 +60,7 @@ impl Run {
         });
         let dials = dials.collect();
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
-        let caller = Caller { principal: Principal::local(), client: ClientId(1) };
+        let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
         let told = watch::Sender::new(None);
         if !behind_itself {
             for fault in hub.open(&caller, &told.subscribe()) {

@@ -26,6 +26,8 @@ pub struct ClientId(pub u64);
 pub struct Caller {
     pub principal: Principal,
     pub client: ClientId,
+    /// Its door serves nobody else.
+    pub alone: bool,
 }
 
 /// What a server is told about the client behind us at the handshake.

@@ -11,7 +11,7 @@ use super::link::{Link, State};
 use super::process::Pace;
 use super::stream::{Places, Stream};
 use super::supervise::Supervisor;
-use crate::config::{Limits, ServerConfig, Sharing};
+use crate::config::{Limits, ServerConfig};
 use crate::mcp::caller::{Caller, ClientId, Principal, Told};
 use crate::mcp::method::Method;
 use crate::routing::deadline::Deadline;
@@ -121,12 +121,8 @@ impl Server {
 
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
-        let client = match self.settings.sharing {
-            // One client on a stdio door: whatever the server keeps is that client's.
-            Sharing::Auto | Sharing::Session => Some(caller.client),
-            Sharing::Shared => None,
-        };
-        LinkKey { principal: caller.principal.clone(), client }
+        let own = self.settings.sharing.is_per_client(caller.alone);
+        LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.client) }
     }
 
     /// Starts the link for `key`, or finds it. The process starts at once; the handshake waits for `told`.
