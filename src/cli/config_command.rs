@@ -1,15 +1,351 @@
-//! placeholder
-use crate::config::Config;
+//! `braid config example|show|schema|path`: what the configuration could say, says, and where it is.
+//!
+//! Pure functions that return the text to print. No secret gets into any of them: values of variables are
+//! shown only where they are references, such as `${TOKEN}`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
 use crate::config::search::Search;
+use crate::config::units::{duration_text, size_text};
+use crate::config::{
+    self, Config, Instructions, LogFormat, Prefix, PrefixMode, Reach, Restart, Secret, ServerConfig, Sharing,
+    Stderr, Timeouts, Uris,
+};
+
+/// `braid config example`: every option with its default.
 pub fn example() -> &'static str {
-    include_str!("../../config.example.toml")
+    config::example::EXAMPLE
 }
+
+/// `braid config schema`: the JSON Schema for editors.
 pub fn schema() -> String {
-    String::new()
+    config::json_schema::write()
 }
-pub fn show(c: &Config, _j: bool) -> String {
-    format!("{c:#?}")
+
+/// `braid config path`: which file is taken, and why.
+pub fn path(search: &Search) -> String {
+    let mut text = match search.found() {
+        Some((path, place)) => format!("{}   ({place})\n\n", path.display()),
+        None => "no configuration found\n\n".to_owned(),
+    };
+    for step in &search.steps {
+        let path = step.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        // The columns are those of the longest words of `Place` and `Outcome`.
+        let place = step.place.to_string();
+        let outcome = step.outcome.to_string();
+        text.push_str(format!("{place:<15} {outcome:<14} {path}").trim_end());
+        text.push('\n');
+    }
+    text
 }
-pub fn path(_s: &Search, _j: bool) -> String {
-    String::new()
+
+/// `braid config show`: a configuration as TOML, with the defaults laid under each server.
+///
+/// Meant for a configuration that was loaded with `file::load_as_written`: then references are shown as they
+/// are written. A value of a variable that is more than a reference is `[redacted]`.
+pub fn show(config: &Config) -> String {
+    let mut page = Page { text: format!("# {}\n", config.origin.replace(char::is_control, "?")) };
+    page.value("version", "1");
+    page.head("identity");
+    page.text("name", &config.identity.name);
+    page.text("title", config.identity.title.as_deref().unwrap_or_default());
+    page.text(
+        "instructions",
+        match &config.identity.instructions {
+            Instructions::Merge => "merge",
+            Instructions::None => "none",
+            Instructions::Text(text) => text,
+        },
+    );
+    page.size("instructions_budget", config.identity.instructions_bytes_max);
+    page.head("names");
+    page.text(
+        "prefix",
+        match config.names.prefix {
+            PrefixMode::Always => "always",
+            PrefixMode::OnCollision => "on-collision",
+            PrefixMode::Never => "never",
+        },
+    );
+    page.text("separator", &config.names.separator);
+    page.count("max_length", config.names.length_max);
+    page.head("timeouts");
+    page.time("first_list", config.first_list);
+    page.head("limits");
+    limits(&mut page, &config.limits);
+    page.head("log");
+    page.text("level", &config.log.level);
+    page.text(
+        "format",
+        match config.log.format {
+            LogFormat::Auto => "auto",
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        },
+    );
+    for server in &config.servers {
+        show_server(&mut page, server);
+    }
+    page.text
+}
+
+fn limits(page: &mut Page, limits: &config::Limits) {
+    page.size("client_message", limits.client_message_bytes_max);
+    page.size("server_message", limits.server_message_bytes_max);
+    page.count("depth", limits.depth_max);
+    page.count("elements", limits.elements_max);
+    page.size("id", limits.id_bytes_max);
+    page.count("session_in_flight", limits.session_in_flight_max);
+    page.count("session_waiting", limits.session_waiting_max);
+    page.count("total_in_flight", limits.total_in_flight_max);
+    page.size("link_buffer", limits.link_bytes_max);
+    page.count("starting", limits.starting_max);
+    page.count("list_pages", limits.list_pages_max);
+    page.count("list_items", limits.list_items_max);
+    page.size("list_item", limits.list_item_bytes_max);
+    page.size("list_size", limits.list_bytes_max);
+    page.count("page_items", limits.page_items_max);
+    page.count("links", limits.links_max);
+    page.count("batch", limits.batch_max);
+}
+
+fn show_server(page: &mut Page, server: &ServerConfig) {
+    page.head(&format!("servers.{}", key(&server.key)));
+    let Reach::Stdio(command) = &server.reach;
+    page.text("command", &command.program);
+    page.texts("args", &command.args);
+    let env: Vec<_> =
+        command.env.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(shown(value)))).collect();
+    page.value("env", &if env.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", env.join(", ")) });
+    page.text("cwd", &command.folder.display().to_string());
+    page.texts("inherit_env", &command.inherit_env);
+    page.text("title", server.title.as_deref().unwrap_or_default());
+    page.text(
+        "prefix",
+        match &server.prefix {
+            Prefix::Key => "auto",
+            Prefix::Text(text) => text,
+            Prefix::Bare => "",
+        },
+    );
+    page.text(
+        "uris",
+        match server.uris {
+            Uris::Prefixed => "prefixed",
+            Uris::Raw => "raw",
+        },
+    );
+    page.text(
+        "sharing",
+        match server.sharing {
+            Sharing::Auto => "auto",
+            Sharing::Shared => "shared",
+            Sharing::Session => "session",
+        },
+    );
+    page.value("required", if server.required { "true" } else { "false" });
+    page.text(
+        "restart",
+        match server.restart {
+            Restart::OnFailure => "on-failure",
+            Restart::Always => "always",
+            Restart::Never => "never",
+        },
+    );
+    page.time("restart_backoff.min", server.backoff.min);
+    page.time("restart_backoff.max", server.backoff.max);
+    page.time("restart_backoff.reset_after", server.backoff.reset_after);
+    page.count("concurrency", server.in_flight_max);
+    page.count("queue", server.waiting_max);
+    page.text(
+        "stderr",
+        match server.stderr {
+            Stderr::Log => "log",
+            Stderr::Inherit => "inherit",
+            Stderr::Drop => "drop",
+        },
+    );
+    timeouts(page, &server.timeouts);
+    for (tool, config) in &server.tools {
+        let named = |name: &str| format!("tool.{}.{name}", key(tool));
+        if let Some(time) = config.call {
+            page.time(&named("timeout"), time);
+        }
+        if let Some(time) = config.call_max {
+            page.time(&named("timeout_max"), time);
+        }
+    }
+}
+
+fn timeouts(page: &mut Page, timeouts: &Timeouts) {
+    page.time("timeouts.start", timeouts.start);
+    page.time("timeouts.list", timeouts.list);
+    page.time("timeouts.call", timeouts.call);
+    page.time("timeouts.call_max", timeouts.call_max.unwrap_or(Duration::ZERO));
+    page.time("timeouts.read", timeouts.read);
+}
+
+/// A value of a variable as anyone may see it.
+fn shown(value: &Secret) -> &str {
+    let text = value.expose();
+    let reference = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    // A default is part of the reference and may be the secret itself.
+    let harmless = reference.is_some_and(|inner| !inner.contains(['{', '}']) && !inner.contains(":-"));
+    if harmless || text.is_empty() { text } else { "[redacted]" }
+}
+
+/// Text as a TOML string on one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            // Also the marks that turn the direction of a line in a terminal.
+            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn key(name: &str) -> String {
+    let bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+/// TOML as it grows.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, path: &str) {
+        self.text.push_str(&format!("\n[{path}]\n"));
+    }
+
+    fn value(&mut self, key: &str, toml: &str) {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(self.text, "{key} = {toml}");
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.value(key, &quoted(text));
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        let items: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+        self.value(key, &format!("[{}]", items.join(", ")));
+    }
+
+    fn count(&mut self, key: &str, count: usize) {
+        self.value(key, &count.to_string());
+    }
+
+    fn size(&mut self, key: &str, bytes: usize) {
+        self.text(key, &size_text(bytes));
+    }
+
+    fn time(&mut self, key: &str, time: Duration) {
+        self.text(key, &duration_text(time));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::from_text_with;
+    use crate::config::schema::{Form, SETTINGS, State};
+    use crate::config::search;
+    use crate::config::variables::{Purpose, Surroundings};
+    use std::path::Path;
+
+    fn read(text: &str, purpose: Purpose) -> Config {
+        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None };
+        match from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, purpose) {
+            Ok(loaded) => loaded.config,
+            Err(report) => panic!("{}\n{text}", report.render(false)),
+        }
+    }
+
+    const ODD: &str = r#"
+        [identity]
+        name = "mine"
+        instructions = "a \"text\"\nof \\ two lines\u0007"
+        [names]
+        prefix = "on-collision"
+        max_length = 60
+        [timeouts]
+        first_list = "0"
+        call_max = "0"
+        [limits]
+        list_size = "9MB"
+        [log]
+        format = "json"
+        [servers."Brave Search"]
+        command = "bin/é"
+        args = ["${NO}", "$${x}", ""]
+        env = { A = "${TOKEN}", "B b" = "" }
+        cwd = "sub"
+        prefix = ""
+        uris = "raw"
+        sharing = "session"
+        restart = "always"
+        stderr = "drop"
+        timeouts.call = "90s"
+        tool."a.b".timeout = "1m1ms"
+    "#;
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_configuration() {
+        let config = read(ODD, Purpose::Show);
+        assert_eq!(read(&show(&config), Purpose::Show), config);
+    }
+
+    #[test]
+    fn every_option_is_shown() {
+        let text = show(&read(&format!("{ODD}\ntool.x.timeout_max = \"1h\""), Purpose::Show));
+        for setting in SETTINGS.iter().filter(|setting| setting.state == State::Here) {
+            // Laid under each server, or gone after reading.
+            let hidden = setting.path.starts_with("defaults.")
+                || ["servers.*.enabled", "servers.*.env_file"].contains(&setting.path);
+            if !hidden && !matches!(setting.form, Form::Section | Form::Named) {
+                assert!(text.contains(&format!("{} = ", setting.key())), "{} is not shown", setting.path);
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_variables_are_not_shown() {
+        let text = "[servers.a]\ncommand = \"x\"\nenv = { A = \"s3cret\", B = \"${T}\", C = \"${T:-s3cret}\", D = \"${T}s3cret${U}\" }\n";
+        let shown = show(&read(text, Purpose::Show));
+        assert!(!shown.contains("s3cret"));
+        assert!(
+            shown.contains(r#"env = { A = "[redacted]", B = "${T}", C = "[redacted]", D = "[redacted]" }"#)
+        );
+    }
+
+    #[test]
+    fn the_path_is_shown_with_its_reason() {
+        let env = |name: &str| (name == "HOME").then(|| "/home/ana".to_owned());
+        let found = search::search(None, &env, &|path| path.starts_with("/home/ana"));
+        insta::assert_snapshot!(path(&found), @r"
+        /home/ana/.config/braid/config.toml   (user's folder)
+
+        -c FILE         not given
+        $BRAID_CONFIG   not given
+        current folder  no such file   braid.toml
+        user's folder   taken          /home/ana/.config/braid/config.toml
+        system          not looked at  /etc/braid/config.toml
+        ");
+        let none = search::search(None, &|_| None, &|_| false);
+        assert!(path(&none).starts_with("no configuration found\n"));
+    }
 }

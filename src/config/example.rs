@@ -177,7 +177,7 @@ mod tests {
             }
             options += 1;
             // From the section that has a header down to the key.
-            let below = setting.path.replace(&format!("tool.*"), &format!("tool.{TOOL}"));
+            let below = setting.path.replace("tool.*", &format!("tool.{TOOL}"));
             let below = below
                 .strip_prefix("servers.*.")
                 .or_else(|| below.split_once('.').map(|(_, key)| key))
