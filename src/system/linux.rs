@@ -108,9 +108,10 @@ impl System for Linux {
         let _ = pidfd_send_signal(member, signal(blow));
     }
 
-    fn reap(member: &OwnedFd) {
+    fn reap(member: &OwnedFd) -> bool {
         // It fails for whoever has another parent.
-        let _ = waitid(WaitId::PidFd(member.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let waited = waitid(WaitId::PidFd(member.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        !matches!(waited, Ok(None))
     }
 
     fn ending_signal(status: ExitStatus) -> Option<i32> {

@@ -42,7 +42,7 @@ impl System for MacOs {
         match *member {}
     }
 
-    fn reap(member: &Infallible) {
+    fn reap(member: &Infallible) -> bool {
         match *member {}
     }
 

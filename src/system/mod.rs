@@ -79,8 +79,9 @@ pub trait System {
     /// Strikes one process that `kin` found.
     fn strike(member: &Self::Member, blow: Blow);
 
-    /// Reaps one process that `kin` found and that was struck, if it has ended and we adopted it.
-    fn reap(member: &Self::Member);
+    /// Reaps one process that `kin` found and that was struck, if we adopted it. False: it is ours now
+    /// and has not quite ended.
+    fn reap(member: &Self::Member) -> bool;
 
     /// The signal that ended a process, where the system has signals.
     fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;

@@ -48,7 +48,7 @@ impl System for Windows {
         match *member {}
     }
 
-    fn reap(member: &Infallible) {
+    fn reap(member: &Infallible) -> bool {
         match *member {}
     }
 

@@ -358,7 +358,14 @@ impl Owner {
             sleep(wait).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        self.struck.iter().for_each(Here::reap);
+        // Who has just been struck may take a moment to become what can be reaped.
+        for _ in 0..REAPS_MAX {
+            self.struck.retain(|member| !Here::reap(member));
+            if self.struck.is_empty() {
+                break;
+            }
+            sleep(PAUSE_MIN).await;
+        }
         // Where the system cannot list them, this is what ends them; elsewhere it hits nobody.
         Here::strike_group(self.id, Blow::Kill);
     }
@@ -380,9 +387,9 @@ impl Owner {
     fn strike_all(&mut self, members: Vec<Member>, blow: Blow) {
         Here::strike_group(self.id, blow);
         members.iter().for_each(|member| Here::strike(member, blow));
-        // Who was struck before and is not among them now has ended.
-        self.struck.iter().for_each(Here::reap);
-        self.struck = members;
+        for before in std::mem::replace(&mut self.struck, members) {
+            Here::reap(&before);
+        }
     }
 
     /// Reads a file per process, so off the runtime.
@@ -457,6 +464,9 @@ const FOLLOW_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Looks at who is between two programs, which lasts microseconds.
 const UNCLEAR_LOOKS_MAX: usize = 2;
+
+/// Looks at who is about to end.
+const REAPS_MAX: usize = 25;
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);

@@ -160,7 +160,7 @@ async fn ends_whole(script: &str) {
     assert_eq!(state(process.id()), None, "the leader is reaped");
     for pid in named {
         // Orphans are reaped by init, which takes its own time; ours to reap would be a child of ours.
-        assert!(matches!(state(pid), None | Some('Z')), "{pid}");
+        until("it has ended", || matches!(state(pid), None | Some('Z'))).await;
         assert!(!children().contains(&pid), "{pid}");
     }
     run.close().await;
@@ -334,6 +334,9 @@ async fn who_escapes_with_our_stderr_holds_nobody_up() {
     // It leaves the group, drops the mark and is orphaned: the one way out that we know of.
     let escape = format!("$(env -i PATH='{path}' setsid sleep 1000 >/dev/null & echo $!)");
     let started = run.script(&format!("echo ready {escape}; echo bye >&2; cat >/dev/null")).await;
+    for pid in &started.named {
+        until("it has escaped", || read_bytes(*pid, "cmdline").starts_with(b"sleep")).await;
+    }
     drop(started.stdin);
     let start = Instant::now();
     soon(started.process.stop(Pace::CALM)).await;
