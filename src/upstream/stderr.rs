@@ -251,6 +251,45 @@ mod tests {
         assert_eq!(tail.0.lock().len(), KEPT_BYTES_MAX);
     }
 
+    /// What a log gets of these bytes.
+    async fn logged(bytes: &[u8], stderr: Stderr) -> String {
+        let log: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let sink = Arc::clone(&log);
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        drain(bytes, "notes".into(), stderr, Tail::default(), CancellationToken::new()).await;
+        drop(guard);
+        String::from_utf8(log.lock().clone()).unwrap()
+    }
+
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn c06_one_line_of_stderr_is_one_line_of_the_log() {
+        let text = "one\r\n\n\u{1b}]0;title\u{7} two\u{85}half".as_bytes();
+        assert_eq!(
+            logged(text, Stderr::Log).await,
+            " INFO one event=\"stderr\" server=\"notes\"\n \
+             INFO \\u{1b}]0;title\\u{7} two\\u{85}half event=\"stderr\" server=\"notes\"\n"
+        );
+        assert_eq!(logged(text, Stderr::Drop).await, "");
+    }
+
     #[tokio::test]
     async fn a_stranger_who_holds_the_pipe_does_not_hold_us() {
         let (mut theirs, ours) = tokio::io::duplex(1024);

@@ -16,6 +16,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio_util::task::TaskTracker;
 
+use super::{is_alone, soon};
+
 const QUICK: Pace = Pace { after_eof: Duration::from_millis(150), after_term: Duration::from_millis(150) };
 const NEVER: Pace = Pace { after_eof: Duration::from_secs(600), after_term: Duration::from_secs(600) };
 
@@ -91,10 +93,6 @@ fn program(program: &str) -> Command {
     Command { program: program.into(), args: vec![], ..sh("") }
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it takes too long")
-}
-
 /// Waits for what only the system can tell, and tells no one of.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -130,22 +128,6 @@ fn children() -> Vec<u32> {
 fn descriptors(pid: u32) -> BTreeSet<String> {
     let folder = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
-/// Runs a test again in a process of its own, and says whether this is that process.
-fn is_alone(test: &str) -> bool {
-    const VARIABLE: &str = "BRAID_TEST_ALONE";
-    if std::env::var(VARIABLE).is_ok_and(|alone| alone == test) {
-        return true;
-    }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(VARIABLE, test)
-        .output()
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
-    false
 }
 
 /// Starts the tree, stops it, and finds nobody and nothing of it.

@@ -1,6 +1,31 @@
 //! Real processes: trees that must end, and the pipes to them.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "here a panic is how a claim fails")]
 
 #[cfg(target_os = "linux")]
 mod children;
+mod leaving;
+
+use std::time::Duration;
+
+/// What takes longer than this will not come.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("it takes too long")
+}
+
+/// Runs a test again in a process of its own, and says whether this is that process.
+fn is_alone(test: &str) -> bool {
+    const VARIABLE: &str = "BRAID_TEST_ALONE";
+    if std::env::var(VARIABLE).is_ok_and(|alone| alone == test) {
+        return true;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(VARIABLE, test)
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
+    false
+}
