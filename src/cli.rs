@@ -1,11 +1,248 @@
-//! The command line.
+//! The command line: what can be asked of Braid, and the exit code of each answer.
+//!
+//! Owns the arguments and the log. One file per command; each returns an exit code and says on stderr
+//! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
+pub mod arguments;
+mod budget;
+mod call;
+mod check;
 pub mod config_command;
+mod exit;
+mod explain;
 pub mod explain_code;
+pub mod indented;
+mod list;
+mod log;
+mod out;
+pub mod printable;
+pub mod result;
+mod run;
+mod source;
+mod stdio;
+pub mod table;
 
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use exit::Exit;
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Many MCP servers behind one.
+#[derive(Debug, Parser)]
+#[command(name = "braid", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    globals: Globals,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+struct Globals {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print results as JSON: short for `--format json`
+    #[arg(long, global = true)]
+    json: bool,
+    /// What is logged on stderr: error, warn, info, debug, trace, or a filter such as `mcp_braid::upstream=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "BRAID_LOG")]
+    log_level: Option<String>,
+    /// How the log is written
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<log::Shape>,
+    /// Whether output is coloured
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    /// Log nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+impl Globals {
+    fn json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where the servers are written down.
+#[derive(Debug, Clone, Default, Args)]
+struct Source {
+    /// braid.toml, or any client's own file: claude_desktop_config.json, .mcp.json, settings.json, config.toml
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One server, without a file: `-- npx -y some-package`
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "config")]
+    program: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve one client on stdin and stdout: the command for a client's configuration
+    Stdio {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Start every server, and say what each offers and what is wrong
+    Check {
+        #[command(flatten)]
+        source: Source,
+        /// Only read the configuration; start nothing
+        #[arg(long)]
+        offline: bool,
+        /// Warnings count as failures (exit code 7)
+        #[arg(long)]
+        strict: bool,
+        /// Judge the names by this client's limits
+        #[arg(long, value_name = "NAME")]
+        client: Option<String>,
+    },
+    /// List servers, tools, prompts, resources or templates
+    List {
+        #[arg(value_enum, default_value_t = list::What::Tools)]
+        what: list::What,
+        /// Only this server's
+        server: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Call a tool: braid call notes__add title=Milk 'body=two litres'
+    Call {
+        name: String,
+        /// key=value, where a value may be JSON; or `-` to read one JSON object from stdin
+        arguments: Vec<String>,
+        /// All arguments as one JSON object
+        #[arg(long, value_name = "JSON", conflicts_with = "arguments")]
+        args: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Read a resource
+    Read {
+        uri: String,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Get a prompt: braid prompt notes__summarise id=1
+    Prompt {
+        name: String,
+        /// key=value
+        arguments: Vec<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Say where an exposed name or URI leads, or what an error code means
+    Explain {
+        /// A name, a URI, or a code such as BRAID-C003
+        what: String,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// The configuration: an example, what is read, its schema, where it is looked for
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Completions for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Run one of the demo servers of the example configuration
+    #[command(hide = true)]
+    DemoServer { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Every option with its default, ready to be saved as braid.toml
+    Example,
+    /// The configuration as it is understood, secrets hidden
+    Show {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// A JSON Schema for editors
+    Schema,
+    /// Which file is read, and which are not there
+    Path {
+        #[command(flatten)]
+        source: Source,
+    },
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            error.print().ok();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    let globals = arguments.globals;
+    out::choose_color(globals.color);
+    let exit = match arguments.command {
+        None if std::io::stdin().is_terminal() => first_steps(),
+        None => stdio::run(&Source::default(), &globals),
+        Some(Command::Stdio { source }) => stdio::run(&source, &globals),
+        Some(Command::Check { source, offline, strict, client }) => {
+            check::run(&source, &check::Options { offline, strict, client }, &globals)
+        }
+        Some(Command::List { what, server, source }) => list::run(what, server.as_deref(), &source, &globals),
+        Some(Command::Call { name, arguments, args, source }) => {
+            call::tool(&name, &arguments, args.as_deref(), &source, &globals)
+        }
+        Some(Command::Read { uri, source }) => call::resource(&uri, &source, &globals),
+        Some(Command::Prompt { name, arguments, source }) => {
+            call::prompt(&name, &arguments, &source, &globals)
+        }
+        Some(Command::Explain { what, source }) => explain::run(&what, &source, &globals),
+        Some(Command::Config { command }) => configuration(&command, &globals),
+        Some(Command::Completions { shell }) => {
+            let mut command = Arguments::command();
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command, "braid", &mut text);
+            out::print(&String::from_utf8_lossy(&text))
+        }
+        Some(Command::DemoServer { name }) => return demo(&name),
+    };
+    exit.into()
+}
+
+fn configuration(command: &ConfigCommand, globals: &Globals) -> Exit {
+    match command {
+        ConfigCommand::Example => out::print(config_command::example()),
+        ConfigCommand::Schema => out::print(&config_command::schema()),
+        ConfigCommand::Path { source } => source::path(source),
+        ConfigCommand::Show { source } => source::show(source, globals),
+    }
+}
+
+fn demo(name: &str) -> ExitCode {
+    crate::demo::run(name, std::io::stdin(), std::io::stdout())
+}
+
+/// What somebody who types `braid` at a terminal wants to know.
+fn first_steps() -> Exit {
+    out::print(
+        "braid: many MCP servers behind one\n\n\
+         Try it:            braid call -c config.example.toml notes__list\n\
+         Make a file:       braid config example > braid.toml\n\
+         See what is there: braid check\n\
+         Use it:            put `braid stdio -c /path/to/braid.toml` into your client's configuration\n\n\
+         `braid help` lists every command.\n",
+    )
 }

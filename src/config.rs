@@ -188,6 +188,17 @@ pub enum Sharing {
     Session,
 }
 
+impl Sharing {
+    /// Whether each client gets an instance of its own; `alone`: its door serves nobody else.
+    pub fn is_per_client(self, alone: bool) -> bool {
+        match self {
+            Self::Auto => alone,
+            Self::Shared => false,
+            Self::Session => true,
+        }
+    }
+}
+
 /// How long we wait for one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {

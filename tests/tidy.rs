@@ -17,7 +17,9 @@ fn every_arrow_points_down() {
             Some(own) => FLOORS.iter().skip(own + 1).copied().collect(),
             None => FLOORS.iter().skip(1).copied().collect(),
         };
-        for floor in above.iter().chain(["demo"].iter().filter(|_| file.floor != "cli" && file.floor != "demo")) {
+        for floor in
+            above.iter().chain(["demo"].iter().filter(|_| file.floor != "cli" && file.floor != "demo"))
+        {
             file.must_not_say(&[&format!("crate::{floor}"), &format!("super::super::{floor}")]);
         }
     }
@@ -26,7 +28,16 @@ fn every_arrow_points_down() {
 #[test]
 fn pure_floors_neither_wait_nor_read_a_clock() {
     for file in sources().into_iter().filter(|file| PURE.contains(&file.floor.as_str())) {
-        file.must_not_say(&["tokio", "async ", ".await", "Instant::now", "SystemTime", "std::net", "std::process", "std::fs"]);
+        file.must_not_say(&[
+            "tokio",
+            "async ",
+            ".await",
+            "Instant::now",
+            "SystemTime",
+            "std::net",
+            "std::process",
+            "std::fs",
+        ]);
     }
 }
 
@@ -56,7 +67,9 @@ fn trees_are_built_only_at_the_rim() {
 fn nothing_is_global() {
     for file in sources() {
         for line in file.code.lines().map(str::trim_start) {
-            let found = line.starts_with("static ") || line.starts_with("pub static ") || line.starts_with("thread_local!");
+            let found = line.starts_with("static ")
+                || line.starts_with("pub static ")
+                || line.starts_with("thread_local!");
             assert!(!found, "{} has global state: {line}", file.path.display());
         }
     }
@@ -89,9 +102,23 @@ fn only_doors_and_the_demo_touch_stdout() {
 fn the_top_level_is_as_it_is_written_down() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in [
-        "Cargo.toml", "Cargo.lock", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md",
-        "LICENSE-APACHE", "LICENSE-MIT", "config.example.toml", "deny.toml", "clippy.toml", "rustfmt.toml",
-        "src", "tests", "benches", "fuzz", ".ci/run",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "config.example.toml",
+        "deny.toml",
+        "clippy.toml",
+        "rustfmt.toml",
+        "src",
+        "tests",
+        "benches",
+        "fuzz",
+        ".ci/run",
     ] {
         assert!(root.join(name).exists(), "{name} is missing");
     }
@@ -123,7 +150,10 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
                 continue;
             }
-            if path.ends_with("lib.rs") || path.extension().is_none_or(|end| end != "rs") || path.ends_with("tests.rs") {
+            if path.ends_with("lib.rs")
+                || path.extension().is_none_or(|end| end != "rs")
+                || path.ends_with("tests.rs")
+            {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
@@ -132,7 +162,8 @@ fn sources() -> Vec<Source> {
             let known = FLOORS.contains(&floor.as_str()) || BESIDE.contains(&floor.as_str());
             assert!(known, "{} stands on no floor", path.display());
             let body = text.split("\n#[cfg(test)]\n").next().unwrap();
-            let code = body.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n");
+            let code =
+                body.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n");
             found.push(Source { path, floor, text, code });
         }
     }

@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::run::{Run, runtime};
 use super::{Globals, Source, explain_code, log, out, source};
 use crate::config::Reach;
+use crate::config::codes::Code;
 use crate::mcp::method::{Kind, Method};
 use crate::routing::catalog::Entry;
 use crate::routing::names::Change;
@@ -12,8 +13,11 @@ use crate::wire::members::quote;
 use crate::wire::message::Message;
 
 pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
-    if let Some(text) = explain_code::explain(what) {
-        return out::print(&text);
+    if let Some(code) = Code::named(what) {
+        return out::print(&explain_code::explain(code));
+    }
+    if what.to_ascii_uppercase().starts_with("BRAID-") {
+        return out::fail(Exit::Usage, explain_code::unknown(what).trim_end(), globals);
     }
     let config = match source::load(from, globals) {
         Ok(config) => config,

@@ -30,14 +30,14 @@ pub(super) fn load_with_warnings(from: &Source, globals: &Globals) -> Result<(Co
 /// `braid config show`: as it is understood, references as they are written.
 pub(super) fn show(from: &Source, globals: &Globals) -> Exit {
     match read(from, load_as_written) {
-        Ok(loaded) => out::print(&config_command::show(&loaded.config, globals.json())),
+        Ok(loaded) => out::print(&config_command::show(&loaded.config)),
         Err(report) => refused(&report, globals),
     }
 }
 
 /// `braid config path`: which file is read, and why.
-pub(super) fn path(from: &Source, globals: &Globals) -> Exit {
-    out::print(&config_command::path(&searched(from), globals.json()))
+pub(super) fn path(from: &Source) -> Exit {
+    out::print(&config_command::path(&searched(from)))
 }
 
 /// The exit code after a signal.

@@ -9,7 +9,9 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Keys whose tables hold secrets, in any file that we read.
-const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers"];
+const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers", "oauth", "settings"];
+/// Keys whose tables have names in place of keys; a server may be called `settings`.
+const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers", "tool"];
 
 /// The text of a file that could be parsed, with secrets covered.
 pub(super) fn by_tree(text: &str, root: &Node) -> String {
@@ -28,6 +30,8 @@ fn secrets_in(node: &Node, spans: &mut Vec<Range<usize>>) {
             for entry in entries {
                 if SECRET_TABLES.contains(&entry.key.as_str()) {
                     leaves_of(&entry.node, spans);
+                } else if NAMING_TABLES.contains(&entry.key.as_str()) {
+                    entry.node.entries().iter().for_each(|named| secrets_in(&named.node, spans));
                 } else {
                     secrets_in(&entry.node, spans);
                 }
