@@ -1,7 +1,7 @@
 //! `braid call`, `braid read`, `braid prompt`: one request, its result, and an exit code that tells how it went.
 
 use super::exit::Exit;
-use super::run::{Run, runtime};
+use super::run::Run;
 use super::{Globals, Source, arguments, log, out, printable, result, source};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
@@ -52,20 +52,7 @@ fn run(ask: &Ask<'_>, from: &Source, globals: &Globals) -> Exit {
         Err(exit) => return exit,
     };
     log::start(&config.log, Some("error"), globals);
-    let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let run = Run::start(config)?;
-            let exit = tokio::select! {
-                exit = request(ask, &run, globals) => exit,
-                signal = crate::system::leaving() => source::left(signal),
-            };
-            run.stop().await;
-            Ok(exit)
-        })
-    });
-    ended.unwrap_or_else(|error: std::io::Error| {
-        out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals)
-    })
+    Run::with(config, globals, async |run| request(ask, run, globals).await)
 }
 
 async fn request(ask: &Ask<'_>, run: &Run, globals: &Globals) -> Exit {

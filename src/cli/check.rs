@@ -4,7 +4,7 @@
 //! exit code is for scripts: 4 when a server cannot be reached, 7 with `--strict` when there are warnings.
 
 use super::exit::Exit;
-use super::run::{Run, runtime};
+use super::run::Run;
 use super::table::{self, Mark, ServerRow};
 use super::{Globals, Source, budget, log, out, source};
 use crate::mcp::method::Kind;
@@ -46,20 +46,7 @@ pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
     if options.offline {
         return if options.strict && !warnings.is_empty() { Exit::Warnings } else { Exit::Ok };
     }
-    let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let run = Run::start(config)?;
-            let exit = tokio::select! {
-                exit = checked(&run, options, warnings.len(), globals) => exit,
-                signal = crate::system::leaving() => source::left(signal),
-            };
-            run.stop().await;
-            Ok(exit)
-        })
-    });
-    ended.unwrap_or_else(|error: std::io::Error| {
-        out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals)
-    })
+    Run::with(config, globals, async |run| checked(run, options, warnings.len(), globals).await)
 }
 
 async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Globals) -> Exit {

@@ -1,7 +1,7 @@
 //! `braid explain`: where an exposed name or URI leads and why it is called so, or what a code means.
 
 use super::exit::Exit;
-use super::run::{Run, runtime};
+use super::run::Run;
 use super::{Globals, Source, explain_code, log, out, source};
 use crate::config::Reach;
 use crate::config::codes::Code;
@@ -24,20 +24,7 @@ pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
         Err(exit) => return exit,
     };
     log::start(&config.log, Some("error"), globals);
-    let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let run = Run::start(config)?;
-            let exit = tokio::select! {
-                exit = explained(what, &run, globals) => exit,
-                signal = crate::system::leaving() => source::left(signal),
-            };
-            run.stop().await;
-            Ok(exit)
-        })
-    });
-    ended.unwrap_or_else(|error: std::io::Error| {
-        out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals)
-    })
+    Run::with(config, globals, async |run| explained(what, run, globals).await)
 }
 
 async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {

@@ -1,7 +1,7 @@
 //! `braid list`: what clients see, and whose it is.
 
 use super::exit::Exit;
-use super::run::{Run, runtime};
+use super::run::Run;
 use super::table::{self, ItemRow};
 use super::{Globals, Source, check, log, out, source};
 use crate::mcp::method::Kind;
@@ -30,20 +30,7 @@ pub(super) fn run(what: What, server: Option<&str>, from: &Source, globals: &Glo
         let text = format!("no server `{unknown}`; there are {}", known.join(", "));
         return out::fail(Exit::Usage, &text, globals);
     }
-    let ended = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let run = Run::start(config)?;
-            let exit = tokio::select! {
-                exit = listed(what, server, &run, globals) => exit,
-                signal = crate::system::leaving() => source::left(signal),
-            };
-            run.stop().await;
-            Ok(exit)
-        })
-    });
-    ended.unwrap_or_else(|error: std::io::Error| {
-        out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals)
-    })
+    Run::with(config, globals, async |run| listed(what, server, run, globals).await)
 }
 
 async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) -> Exit {

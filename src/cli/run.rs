@@ -3,13 +3,15 @@
 //! Owns the order of starting and stopping: nothing is started behind ourselves, and whatever was started
 //! is gone before the process is.
 
-use super::out;
+use super::exit::Exit;
+use super::{Globals, out};
 use crate::config::{Config, Reach};
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::hub::Hub;
 use crate::mcp::caller::{Caller, ClientId, Principal, Told};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
+use crate::system::Signal;
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
@@ -68,6 +70,26 @@ impl Run {
             }
         }
         Ok(Self { hub, caller, told, identity, behind_itself, cookie })
+    }
+
+    /// Does `work` with every server started, and returns when nothing of them is left.
+    pub(super) fn with(config: Config, globals: &Globals, work: impl AsyncFnOnce(&Self) -> Exit) -> Exit {
+        let ended = runtime().and_then(|runtime| {
+            let ended = runtime.block_on(async {
+                let run = Self::start(config)?;
+                let exit = tokio::select! {
+                    exit = work(&run) => exit,
+                    signal = crate::system::leaving() => left(signal),
+                };
+                run.stop().await;
+                Ok(exit)
+            });
+            runtime.shutdown_timeout(Duration::ZERO);
+            ended
+        });
+        ended.unwrap_or_else(|error: io::Error| {
+            out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals)
+        })
     }
 
     /// Greets the servers on behalf of the command line, which can be asked for nothing, and waits until
@@ -152,6 +174,14 @@ impl Run {
         let cookie = self.cookie.clone();
         let swept = tokio::task::spawn_blocking(move || cookie.sweep());
         tokio::time::timeout(SWEEP_MAX, swept).await.ok();
+    }
+}
+
+/// The exit code after a signal.
+pub(super) fn left(signal: Signal) -> Exit {
+    match signal {
+        Signal::Interrupt => Exit::Interrupted,
+        Signal::Terminate | Signal::Hangup => Exit::Ok,
     }
 }
 

@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::config::file::{Loaded, load as load_file, load_as_written};
 use crate::config::problem::Report;
 use crate::config::search::{Search, search};
-use crate::system::Signal;
 use std::path::Path;
 
 /// The configuration, its warnings said on stderr; or the exit code, with everything said.
@@ -38,14 +37,6 @@ pub(super) fn show(from: &Source, globals: &Globals) -> Exit {
 /// `braid config path`: which file is read, and why.
 pub(super) fn path(from: &Source) -> Exit {
     out::print(&config_command::path(&searched(from)))
-}
-
-/// The exit code after a signal.
-pub(super) fn left(signal: Signal) -> Exit {
-    match signal {
-        Signal::Interrupt => Exit::Interrupted,
-        Signal::Terminate | Signal::Hangup => Exit::Ok,
-    }
 }
 
 fn read(

@@ -1,12 +1,12 @@
 //! `braid stdio`: one client on our stdin and stdout.
 
 use super::exit::Exit;
-use super::run::{Run, runtime};
+use super::run::{Run, left, runtime};
 use super::{Globals, Source, log, out, source};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::session::Session;
 use crate::downstream::stdio;
-use crate::system::{Leaving, Signal};
+use crate::system::Leaving;
 use std::time::Duration;
 
 pub(super) fn run(from: &Source, globals: &Globals) -> Exit {
@@ -39,10 +39,7 @@ async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
             tracing::debug!(by = ?closed, "the door is closed");
             match closed { Closed::Client | Closed::Us => Exit::Ok }
         }
-        signal = leaving.next() => match signal {
-            Signal::Interrupt => Exit::Interrupted,
-            Signal::Terminate | Signal::Hangup => Exit::Ok,
-        },
+        signal = leaving.next() => left(signal),
     };
     tokio::select! {
         () = run.stop() => {}
