@@ -26,8 +26,7 @@ impl Id {
     /// Takes the raw JSON of an id. `None` for anything but a string or an integer within the bounds.
     pub fn parse(raw: Bytes) -> Option<Self> {
         let text = std::str::from_utf8(&raw).ok()?;
-        let valid = if text.starts_with('"') { is_string(text) } else { is_integer(text) };
-        valid.then_some(Self(raw))
+        is_id(text).then_some(Self(raw))
     }
 
     pub fn as_str(&self) -> &str {
@@ -73,6 +72,11 @@ impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Whether this raw JSON is an id that a request can have.
+pub(super) fn is_id(text: &str) -> bool {
+    if text.starts_with('"') { is_string(text) } else { is_integer(text) }
 }
 
 fn is_string(text: &str) -> bool {

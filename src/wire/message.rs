@@ -252,6 +252,14 @@ impl Text {
         Self { span, unescaped }
     }
 
+    /// How many bytes it says.
+    pub(super) fn len(&self) -> usize {
+        match &self.unescaped {
+            Some(text) => text.len(),
+            None => (self.span.end - self.span.start).saturating_sub(2) as usize,
+        }
+    }
+
     /// Where it stands, quotes included.
     pub fn span(&self) -> Span {
         self.span

@@ -18,7 +18,7 @@ use self::keys::Keys;
 use self::places::{Failure, Found, Gather};
 use self::shape::{Key, Lenient, Shape, UNKNOWN, last_value_end, raw, span, text, value_end};
 use crate::wire::flaw::{BadKind, BadMessage};
-use crate::wire::id::Id;
+use crate::wire::id::is_id;
 use crate::wire::members::string;
 use crate::wire::message::{
     HOP_KEY, Head, METHOD_BYTES_MAX, Meta, Outcome, Params, Reference, Span, TOKEN_BYTES_MAX, Text,
@@ -102,7 +102,7 @@ impl<'a> Skim<'a> {
             return Err(flaw);
         }
         let bad = |kind, why: &'static str| Err(BadMessage::new(kind, why));
-        if self.jsonrpc.and_then(string).as_deref() != Some("2.0") {
+        if self.jsonrpc != Some("\"2.0\"") && self.jsonrpc.and_then(string).as_deref() != Some("2.0") {
             return bad(BadKind::Version, "`jsonrpc` is not \"2.0\"");
         }
         let whole = self.whole;
@@ -111,15 +111,13 @@ impl<'a> Skim<'a> {
                 let Some(method) = text(whole, method) else {
                     return bad(BadKind::Method, "`method` is not a string");
                 };
-                if said(whole, &method).len() > METHOD_BYTES_MAX {
+                if method.len() > METHOD_BYTES_MAX {
                     return bad(BadKind::Method, "`method` is too long");
                 }
                 let params = self.params;
                 match id {
                     None => Ok(Head::Notification { method, params }),
-                    Some(id) if is_request_id(id) => {
-                        Ok(Head::Request { id: span(whole, id), method, params })
-                    }
+                    Some(id) if is_id(id) => Ok(Head::Request { id: span(whole, id), method, params }),
                     Some(_) => bad(BadKind::Id, "`id` is not a string or an integer of allowed length"),
                 }
             }
@@ -384,15 +382,6 @@ impl<'a> Shape<'a> for MetaShape<'_, 'a> {
         }
         Ok(())
     }
-}
-
-fn said<'t>(whole: &'t str, text: &'t Text) -> Cow<'t, str> {
-    let Span { start, end } = text.span();
-    whole.get(start as usize..end as usize).and_then(string).unwrap_or_default()
-}
-
-fn is_request_id(raw: &str) -> bool {
-    Id::parse(bytes::Bytes::copy_from_slice(raw.as_bytes())).is_some()
 }
 
 /// Wider than for a request: a peer may write our `7` as `7.0`.

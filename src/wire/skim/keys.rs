@@ -50,7 +50,11 @@ impl<'a> Keys<'a> {
                 self.many.get_or_insert_default().insert(key.says.clone());
             }
         }
+        let ascii = says.is_ascii();
         for (bit, routed) in self.routed.iter().enumerate() {
+            if ascii && says.len() != routed.len() {
+                continue;
+            }
             if says == routed.as_bytes() {
                 self.real |= 1 << bit;
             } else if is_variant(says, routed) {
