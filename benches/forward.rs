@@ -1,2 +1,16 @@
 //! What forwarding costs.
-fn main() {}
+
+#[path = "forward/wire.rs"]
+mod wire;
+
+use criterion::Criterion;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    wire::groups(&mut criterion);
+    criterion.final_summary();
+    // Ratios only mean something in an optimised build, and `cargo test` runs this one too.
+    if std::env::args().any(|argument| argument == "--bench") {
+        wire::assert_ratio();
+    }
+}
