@@ -50,13 +50,6 @@ pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
 }
 
 async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Globals) -> Exit {
-    if run.behind_itself {
-        return out::fail(
-            Exit::Unreachable,
-            "this proxy is behind itself: one of its servers leads back to it",
-            globals,
-        );
-    }
     run.greet_watched().await;
     let catalog = run.hub.catalog();
     let rows = rows_of(run, None);

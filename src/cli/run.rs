@@ -77,6 +77,10 @@ impl Run {
         let ended = runtime().and_then(|runtime| {
             let ended = runtime.block_on(async {
                 let run = Self::start(config)?;
+                if run.behind_itself {
+                    let text = "this proxy is behind itself: one of its servers leads back to it";
+                    return Ok(out::fail(Exit::Unreachable, text, globals));
+                }
                 let exit = tokio::select! {
                     exit = work(&run) => exit,
                     signal = crate::system::leaving() => left(signal),

@@ -39,6 +39,7 @@ async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
             tracing::debug!(by = ?closed, "the door is closed");
             match closed { Closed::Client | Closed::Us => Exit::Ok }
         }
+        () = stdio::reader_gone() => Exit::Ok,
         signal = leaving.next() => left(signal),
     };
     tokio::select! {

@@ -43,7 +43,7 @@ pub struct Door {
     /// We were started by ourselves: nothing is served, and the client hears why.
     behind_itself: bool,
     given: Given,
-    calls: FuturesUnordered<BoxFuture<'static, Finished>>,
+    calls: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 /// Why a door closed.
@@ -95,11 +95,7 @@ impl Door {
                         return Closed::Client;
                     }
                 },
-                Some(Finished(ids)) = self.calls.next() => {
-                    for id in &ids {
-                        self.session.leave(id);
-                    }
-                }
+                Some(()) = self.calls.next() => {}
                 note = news.next() => {
                     // A client that does not read gets the news when it reads again.
                     if note.texts().all(|text| outbox.try_send(text).is_ok()) {
@@ -162,12 +158,12 @@ impl Door {
             if initialize {
                 let fault = Fault::invalid_request("`initialize` must not be part of a batch");
                 let id = batched.ok().and_then(|message| message.id());
-                pending.push(futures::future::ready((None, Some(fault.render(id.as_ref())))).boxed());
+                pending.push(futures::future::ready(Some(fault.render(id.as_ref()))).boxed());
                 continue;
             }
             match self.hear_one(text) {
                 None => {}
-                Some(Reply::Now(text)) => pending.push(futures::future::ready((None, Some(text))).boxed()),
+                Some(Reply::Now(text)) => pending.push(futures::future::ready(Some(text)).boxed()),
                 Some(Reply::Later(call)) => pending.push(call),
             }
         }
@@ -178,10 +174,7 @@ impl Door {
         self.calls.push(
             async move {
                 let mut line = BytesMut::from(&b"["[..]);
-                let mut ids = Vec::new();
-                for (id, text) in join_all(pending).await {
-                    ids.extend(id);
-                    let Some(text) = text else { continue };
+                for text in join_all(pending).await.into_iter().flatten() {
                     if line.len() > 1 {
                         line.put_u8(b',');
                     }
@@ -191,7 +184,6 @@ impl Door {
                 if line.len() > 2 {
                     outbox.send(one_line(line.freeze())).await.ok();
                 }
-                Finished(ids)
             }
             .boxed(),
         );
@@ -204,11 +196,9 @@ impl Door {
             Reply::Later(call) => {
                 let outbox = self.outbox.clone();
                 let answered = async move {
-                    let (id, text) = call.await;
-                    if let Some(text) = text {
+                    if let Some(text) = call.await {
                         outbox.send(text).await.ok();
                     }
-                    Finished(id.into_iter().collect())
                 };
                 self.calls.push(answered.boxed());
             }
@@ -232,7 +222,7 @@ impl Door {
                 if Method::parse(method.as_str(&message)) == Method::Cancelled {
                     let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
                     if let Some(id) = id {
-                        self.session.cancel(&id);
+                        self.session.open.cancel(&id);
                     }
                 }
                 None
@@ -263,7 +253,7 @@ impl Door {
                     return refused(Fault::invalid_request(text));
                 }
                 let waiting = limits.session_in_flight_max + limits.session_waiting_max;
-                if self.session.in_flight() >= waiting {
+                if self.calls.len() >= waiting {
                     let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
                     return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
                 }
@@ -273,7 +263,7 @@ impl Door {
                 };
                 let patience = agreed.since + self.hub.config().first_list;
                 let (handle, registration) = AbortHandle::new_pair();
-                if !self.session.enter(&id, handle) {
+                if !self.session.open.enter(&id, handle) {
                     return refused(Fault::invalid_request("a request with this id is open already"));
                 }
                 let call = Call {
@@ -287,7 +277,18 @@ impl Door {
                     memory,
                 };
                 let answered = Abortable::new(call.run(id.clone(), message), registration);
-                Reply::Later(async move { (Some(id), answered.await.ok()) }.boxed())
+                let open = self.session.open.clone();
+                Reply::Later(
+                    async move {
+                        let text = answered.await.ok();
+                        // Before the answer leaves: the client may use the id again as soon as it has it.
+                        if text.is_some() {
+                            open.leave(&id);
+                        }
+                        text
+                    }
+                    .boxed(),
+                )
             }
         }
     }
@@ -311,7 +312,7 @@ impl Door {
         Reply::Later(
             async move {
                 let instructions = hub.instructions(&caller, GREETING).await;
-                (None, Some(response(&id, greeting(&hub, revision, instructions.as_deref()).as_bytes())))
+                Some(response(&id, greeting(&hub, revision, instructions.as_deref()).as_bytes()))
             }
             .boxed(),
         )
@@ -332,12 +333,9 @@ impl Door {
 /// What becomes of one message.
 enum Reply {
     Now(Bytes),
-    /// The request's id, and its answer unless it was withdrawn.
-    Later(BoxFuture<'static, (Option<Id>, Option<Bytes>)>),
+    /// The answer, unless the request is withdrawn.
+    Later(BoxFuture<'static, Option<Bytes>>),
 }
-
-/// Requests that have had their answer, or were withdrawn.
-struct Finished(Vec<Id>);
 
 /// One request on its way through the hub and back.
 struct Call {

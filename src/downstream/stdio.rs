@@ -1,8 +1,9 @@
 //! Our own stdin and stdout, as a door needs them.
 //!
-//! Two plain threads: a blocking read or write may last for ever and must hold up neither the runtime nor our
+//! Plain threads: a blocking read or write may last for ever and must hold up neither the runtime nor our
 //! exit. Nothing but whole lines of MCP is ever written to stdout.
 
+use crate::system::{Here, System};
 use bytes::Bytes;
 use std::io::{Read, Write};
 use tokio::sync::mpsc;
@@ -21,6 +22,19 @@ pub fn stdout() -> std::io::Result<(mpsc::Sender<Bytes>, std::thread::JoinHandle
         .name("stdout".to_owned())
         .spawn(move || write(std::io::stdout(), lines))?;
     Ok((outbox, writer))
+}
+
+/// Resolves when nobody reads our stdout any more: the client is gone, even if we have nothing to tell it.
+pub async fn reader_gone() {
+    let (gone, heard) = tokio::sync::oneshot::channel();
+    let watch = std::thread::Builder::new().name("stdout-reader".to_owned()).spawn(move || {
+        Here::await_reader_gone();
+        gone.send(()).ok();
+    });
+    match watch {
+        Ok(_) => heard.await.unwrap_or_default(),
+        Err(_) => std::future::pending().await,
+    }
 }
 
 fn read(mut input: impl Read, chunks: &mpsc::Sender<Bytes>) {

@@ -75,7 +75,8 @@ async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Ki
         let items = fetch.pages().await;
         (*kind, items, fetch.trouble)
     });
-    let mut lists = Vec::new();
+    let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
+    let mut lists: Lists = undeclared.map(|kind| (*kind, Arc::default())).collect();
     for (kind, items, mut trouble) in join_all(fetched).await {
         match items {
             Ok(items) => lists.push((kind, Arc::new(items))),

@@ -83,6 +83,10 @@ pub trait System {
     /// and has not quite ended.
     fn reap(member: &Self::Member) -> bool;
 
+    /// Returns when nobody reads our stdout any more, even if we have nothing to write. Blocks its thread until
+    /// then, which is for ever where the system cannot tell or stdout is no pipe.
+    fn await_reader_gone();
+
     /// The signal that ended a process, where the system has signals.
     fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;
 }

@@ -52,6 +52,13 @@ impl System for Windows {
         match *member {}
     }
 
+    fn await_reader_gone() {
+        // The next write fails; until then nothing tells.
+        loop {
+            std::thread::park();
+        }
+    }
+
     fn ending_signal(_: ExitStatus) -> Option<i32> {
         None
     }

@@ -16,7 +16,7 @@ pub struct Dialed {
 
 /// Makes a server's stream anew, each time it is asked.
 pub trait Dial: Send + Sync + 'static {
-    /// The fault is complete but for the server's name.
+    /// May block: it is called off the runtime, but within it. The fault is complete but for the server's name.
     fn dial(&self) -> Result<Dialed, Fault>;
 
     /// How the server is reached, in a word for people.

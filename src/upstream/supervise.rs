@@ -87,9 +87,15 @@ impl Supervisor {
             _ = asked_to_stop(&mut stop) => return self.stopped(),
         };
         let born = Instant::now();
-        let dialed = match self.dial.dial() {
-            Ok(dialed) => dialed,
-            Err(fault) => return End { why: self.named(fault), since: None, content: false },
+        // To find and load a program may take a while, and the runtime has clients to answer.
+        let dial = self.dial.clone();
+        let dialed = match tokio::task::spawn_blocking(move || dial.dial()).await {
+            Ok(Ok(dialed)) => dialed,
+            Ok(Err(fault)) => return End { why: self.named(fault), since: None, content: false },
+            Err(_) => {
+                let fault = Fault::ours(Reason::Internal, "could not be started");
+                return End { why: self.named(fault), since: None, content: false };
+            }
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (changed, limits) = (self.changed.clone(), self.limits.clone());
