@@ -2,13 +2,14 @@
 //!
 //! A child's environment is built from nothing: a short list of our own variables, the names that its
 //! configuration inherits, what it declares, and the mark. So one server never sees what was meant for
-//! another, nor our own secrets. This file reads no file and starts nothing.
+//! another, nor our own secrets. Nothing is started here.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::config::Command;
 use crate::system::{Blow, Family, Here, MARK_VARIABLE, System};
@@ -70,18 +71,21 @@ impl Cookie {
     }
 
     /// Ends at once whatever of this run is left, and says how many that were. The last thing before we
-    /// leave; until then each child's own stop looks after its tree. Reads `/proc`: call it off the runtime.
-    pub fn sweep(&self) -> usize {
-        let mut struck = 0;
+    /// leave; until then each child's own stop looks after its tree.
+    pub async fn sweep(&self) -> usize {
+        let mut found = 0;
         for _ in 0..SWEEPS_MAX {
-            let kin = Here::kin(Family::Run { run: &self.run });
-            struck += kin.members.len();
-            kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+            let run = self.run.clone();
+            let look = move || Here::kin(Family::Run { run: &run });
+            let Ok(kin) = tokio::task::spawn_blocking(look).await else { break };
             if kin.members.is_empty() {
                 break;
             }
+            found = found.max(kin.members.len());
+            kin.members.iter().for_each(|member| Here::strike(member, Blow::Kill));
+            tokio::time::sleep(SWEEP_PAUSE).await;
         }
-        struck
+        found
     }
 }
 
@@ -178,7 +182,8 @@ fn is_same_name(one: &str, other: &str) -> bool {
 const INHERITED_BYTES_MAX: usize = 1024;
 
 /// Looks around before giving up on processes that appear faster than they are struck.
-const SWEEPS_MAX: usize = 64;
+const SWEEPS_MAX: usize = 100;
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 
 /// What every child gets of ours, if we have it. On the way to the network there is often a proxy and a
 /// certificate of the company's own, without which nothing works; they are places, not secrets.

@@ -37,7 +37,9 @@ pub struct Process {
 
 /// What a spawn gives: the handle, and the two pipes that carry the protocol.
 ///
-/// Whoever holds `stdin` closes it by dropping it, and should do so before `Process::stop`.
+/// Whoever holds `stdin` closes it by dropping it, and should do so before `Process::stop`. Whoever reads
+/// `stdout` must not wait for its end alone: a process that escaped may keep it open. What the tree wrote
+/// is all in the pipe once `Process::ended` resolves.
 #[derive(Debug)]
 pub struct Spawned {
     pub process: Process,
@@ -147,17 +149,7 @@ impl Process {
         let reader = tracker.spawn(reader.instrument(span.clone()));
         let (order, orders) = watch::channel(None);
         let (tell, ended) = watch::channel(None);
-        let owner = Owner {
-            child,
-            id,
-            mark,
-            exits,
-            orders,
-            reader: Some(reader),
-            gone,
-            struck: Vec::new(),
-            is_reaped: false,
-        };
+        let owner = Owner { child, mark, exits, orders, reader: Some(reader), gone, struck: Vec::new() };
         tracker.spawn(owner.see_off(tell).instrument(span));
 
         let process = Self { server: server.to_owned(), id, order, ended, tail };
@@ -253,8 +245,8 @@ struct Order {
 
 impl Order {
     fn at(now: Instant, pace: Pace) -> Self {
-        let term_at = now + pace.after_eof;
-        Self { term_at, kill_at: term_at + pace.after_term }
+        let term_at = now + pace.after_eof.min(PACE_MAX);
+        Self { term_at, kill_at: term_at + pace.after_term.min(PACE_MAX) }
     }
 
     fn sooner(self, other: Self) -> Self {
@@ -267,8 +259,9 @@ type Member = <Here as System>::Member;
 /// The one task that may touch the child.
 #[derive(Debug)]
 struct Owner {
+    /// Its `id` is there exactly as long as its number cannot pass to a stranger: tokio forgets it when it
+    /// reaps.
     child: Child,
-    id: u32,
     mark: Mark,
     exits: Exits,
     orders: watch::Receiver<Option<Order>>,
@@ -276,7 +269,6 @@ struct Owner {
     gone: CancellationToken,
     /// Whom the last blow was for, beside the group.
     struck: Vec<Member>,
-    is_reaped: bool,
 }
 
 impl Owner {
@@ -287,7 +279,6 @@ impl Owner {
             Ok(status) => Ended::with(status),
             Err(error) => Ended { status: format!("ended unseen: {error}"), success: false },
         };
-        self.is_reaped = true;
         self.gone.cancel();
         if let Some(reader) = self.reader.take() {
             let _ = reader.await;
@@ -344,7 +335,7 @@ impl Owner {
             let order = *self.orders.borrow();
             let kill_at = order.map_or(start, |order| order.kill_at.min(start + FOLLOW_WAIT_MAX));
             if now >= kill_at + UNKILLABLE_WAIT_MAX {
-                tracing::error!(event = "unkillable", pid = self.id, left = kin.members.len());
+                tracing::error!(event = "unkillable", left = kin.members.len());
                 break;
             }
             if now >= kill_at {
@@ -367,7 +358,7 @@ impl Owner {
             sleep(PAUSE_MIN).await;
         }
         // Where the system cannot list them, this is what ends them; elsewhere it hits nobody.
-        Here::strike_group(self.id, Blow::Kill);
+        self.strike_group(Blow::Kill);
     }
 
     /// Strikes the group. Before the last blow, who has left the group is looked up, while the leader
@@ -375,7 +366,7 @@ impl Owner {
     async fn strike(&mut self, blow: Blow) {
         tracing::debug!(event = "struck", ?blow);
         match blow {
-            Blow::Term => Here::strike_group(self.id, Blow::Term),
+            Blow::Term => self.strike_group(Blow::Term),
             Blow::Kill => {
                 let kin = self.kin().await;
                 self.strike_all(kin.members, Blow::Kill);
@@ -385,27 +376,33 @@ impl Owner {
     }
 
     fn strike_all(&mut self, members: Vec<Member>, blow: Blow) {
-        Here::strike_group(self.id, blow);
+        self.strike_group(blow);
         members.iter().for_each(|member| Here::strike(member, blow));
         for before in std::mem::replace(&mut self.struck, members) {
             Here::reap(&before);
         }
     }
 
-    /// Reads a file per process, so off the runtime.
+    fn strike_group(&self, blow: Blow) {
+        if let Some(leader) = self.child.id() {
+            Here::strike_group(leader, blow);
+        }
+    }
+
+    /// Who else is there. It reads a file per process, so off the runtime.
     async fn kin(&self) -> Kin<Member> {
-        let (leader, mark) = (self.id, self.mark.word().to_owned());
+        let nobody = Kin { members: Vec::new(), unclear: false };
+        let Some(leader) = self.child.id() else { return nobody };
+        let mark = self.mark.word().to_owned();
         let look = move || Here::kin(Family::Tree { leader, mark: &mark });
-        tokio::task::spawn_blocking(look).await.unwrap_or(Kin { members: Vec::new(), unclear: false })
+        tokio::task::spawn_blocking(look).await.unwrap_or(nobody)
     }
 }
 
 /// The owner's task ends early only with its runtime; then at least nobody is left running.
 impl Drop for Owner {
     fn drop(&mut self) {
-        if !self.is_reaped {
-            Here::strike_group(self.id, Blow::Kill);
-        }
+        self.strike_group(Blow::Kill);
     }
 }
 
@@ -458,6 +455,9 @@ fn other(command: &Command, source: io::Error) -> SpawnError {
 
 /// What we wait for the system to end a process that got its SIGKILL.
 pub const UNKILLABLE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The longest step of a stop, whatever was asked for.
+pub const PACE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What the rest of a tree gets to follow its leader, within a stop.
 const FOLLOW_WAIT_MAX: Duration = Duration::from_secs(1);

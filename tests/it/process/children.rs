@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio_util::task::TaskTracker;
 
-use super::{is_alone, soon};
+use super::{is_alone, soon, stderr_alone};
 
 const QUICK: Pace = Pace { after_eof: Duration::from_millis(150), after_term: Duration::from_millis(150) };
 const NEVER: Pace = Pace { after_eof: Duration::from_secs(600), after_term: Duration::from_secs(600) };
@@ -302,10 +302,10 @@ fn a_runtime_that_goes_away_leaves_nobody() {
     let started = runtime.block_on(run.script(script));
     drop(runtime);
     // What is left is in a session of its own: the sweep of the whole run finds it.
-    let struck = run.cookie.sweep();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(until("all are gone", || run.alive().is_empty()));
-    assert!(struck >= 1);
+    assert!(runtime.block_on(run.cookie.sweep()) >= 1);
+    assert_eq!(run.alive(), Vec::<String>::new());
+    assert_eq!(runtime.block_on(run.cookie.sweep()), 0);
     assert_eq!(runtime.block_on(started.process.ended()).status, "was left behind");
 }
 
@@ -329,6 +329,19 @@ async fn who_escapes_with_our_stderr_holds_nobody_up() {
         assert!(state(pid).is_some(), "if it no longer escapes, the documents are too modest");
         std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_inherited_stderr_passes_on_lines_that_do_no_harm() {
+    let Some(ours) = stderr_alone("process::children::an_inherited_stderr_passes_on_lines_that_do_no_harm")
+    else {
+        let run = Run::new();
+        let command = sh("printf 'plain\\n\\033[2Jhalf' >&2");
+        let spawned = Process::spawn(&command, "test", Stderr::Inherit, &run.cookie, &run.tracker).unwrap();
+        soon(spawned.process.ended()).await;
+        return run.close().await;
+    };
+    assert!(ours.ends_with("plain\n\\u{1b}[2Jhalf\n"), "{ours}");
 }
 
 /// P-08, with 64 MiB where the guarantee speaks of 1 GiB: `BRAID_TEST_STDERR_MIB` sets it.

@@ -16,9 +16,14 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 /// Runs a test again in a process of its own, and says whether this is that process.
 fn is_alone(test: &str) -> bool {
+    stderr_alone(test).is_none()
+}
+
+/// Runs a test again in a process of its own, and gives what that wrote to stderr. `None`: this is it.
+fn stderr_alone(test: &str) -> Option<String> {
     const VARIABLE: &str = "BRAID_TEST_ALONE";
     if std::env::var(VARIABLE).is_ok_and(|alone| alone == test) {
-        return true;
+        return None;
     }
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -27,5 +32,5 @@ fn is_alone(test: &str) -> bool {
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
-    false
+    Some(err.into_owned())
 }
