@@ -1,0 +1,135 @@
+//! A scripted client at a real door.
+//!
+//! It keeps what it hears in order. It reads only while the script runs and lets it, so that a client that
+//! stalls leaves its lines in the door's own queue.
+
+use super::script::Role;
+use bytes::Bytes;
+use mcp_braid::downstream::door::{Closed, Door};
+use mcp_braid::downstream::session::Session;
+use mcp_braid::hub::hub::Hub;
+use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
+
+/// One client, from its first byte to its last.
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) caller: Caller,
+    pub(crate) heard: VecDeque<String>,
+    /// What its door closed with, once it did.
+    pub(crate) closed: Option<Result<Closed, JoinError>>,
+    pub(crate) stalls: bool,
+    /// The revision that it asks for by itself; `None`: the script greets.
+    pub(crate) greets: Option<String>,
+    /// The ids of its requests, as it wrote them.
+    pub(crate) ids: Vec<String>,
+    inbox: Option<mpsc::Sender<Bytes>>,
+    outbox: mpsc::Receiver<Bytes>,
+    door: JoinHandle<Closed>,
+}
+
+/// The little that the harness reads of a message.
+#[derive(Deserialize)]
+pub(crate) struct Envelope<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) params: Option<&'a RawValue>,
+}
+
+impl Client {
+    /// `number` from 1; `alone` if it is the only one. The servers are started for it.
+    pub(crate) fn open(role: &Role, number: u64, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
+        let mut greets = Some("2025-11-25".to_owned());
+        let mut lines_max = LINES_MAX;
+        let mut behind_itself = false;
+        for word in &role.traits {
+            match word.split_once(' ') {
+                None => greets = Some(word.clone()),
+                Some(("by", "hand")) => greets = None,
+                Some(("behind", "itself")) => behind_itself = true,
+                Some(("outbox", lines)) => lines_max = lines.parse().map_err(|_| "no number")?,
+                Some(_) => return Err(format!("no such client: {word}")),
+            }
+        }
+        let caller = Caller { principal: Principal::local(), client: ClientId(number), alone };
+        let told = watch::Sender::new(None);
+        if let Some(fault) = hub.open(&caller, &told.subscribe()).into_iter().next() {
+            return Err(fault.text);
+        }
+        let (inbox, chunks) = mpsc::channel(CHUNKS_MAX);
+        let (lines, outbox) = mpsc::channel(lines_max);
+        let session = Session::new(caller.clone(), told);
+        let door = Door::new(hub.clone(), session, lines, IDENTITY, behind_itself);
+        Ok(Self {
+            name: role.name.clone(),
+            caller,
+            heard: VecDeque::new(),
+            closed: None,
+            stalls: false,
+            greets,
+            ids: Vec::new(),
+            inbox: Some(inbox),
+            outbox,
+            door: tokio::task::spawn_local(door.serve(chunks)),
+        })
+    }
+
+    /// Hands bytes to the door.
+    pub(crate) fn say(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let text = String::from_utf8_lossy(&bytes);
+        for line in text.lines() {
+            if let Ok(Envelope { id: Some(id), method: Some(method), .. }) = serde_json::from_str(line)
+                && method != "initialize"
+                && !id.get().starts_with(['n', '{', '['])
+            {
+                self.ids.push(id.get().to_owned());
+            }
+        }
+        let inbox = self.inbox.as_ref().ok_or("it has left")?;
+        inbox.try_send(bytes.into()).map_err(|_| "the door does not read".to_owned())
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.inbox = None;
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.inbox.is_none()
+    }
+
+    /// Takes what there is; ready when something was heard, or the door closed.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut moved = false;
+        while !self.stalls
+            && let Poll::Ready(Some(line)) = self.outbox.poll_recv(cx)
+        {
+            self.heard.push_back(String::from_utf8_lossy(&line).into_owned());
+            moved = true;
+        }
+        if self.closed.is_none()
+            && let Poll::Ready(closed) = std::pin::Pin::new(&mut self.door).poll(cx)
+        {
+            self.closed = Some(closed);
+            moved = true;
+        }
+        if moved { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// By which the door knows itself behind itself.
+pub(crate) const IDENTITY: &str = "b1a1db1a1db1a1d0";
+/// As many lines as wait for a client on a pipe.
+const LINES_MAX: usize = 64;
+/// More than any script says at once.
+const CHUNKS_MAX: usize = 4096;

@@ -1,0 +1,293 @@
+//! A scripted server: what is dialled in the place of a program.
+//!
+//! A `Desk` is one server of the script over all its lives; each dial begins a life with two pipes. By itself it
+//! greets and lists as its role says; whatever else it hears waits for the script.
+
+use super::client::Envelope;
+use super::script::Role;
+use bytes::{Buf, BytesMut};
+use mcp_braid::upstream::dial::{Dial, Dialed};
+use mcp_braid::wire::fault::{Fault, Reason};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// One server of the script.
+pub(crate) struct Desk {
+    pub(crate) name: String,
+    state: Mutex<State>,
+    crew: TaskTracker,
+}
+
+#[derive(Default)]
+struct State {
+    offer: Offer,
+    heard: VecDeque<String>,
+    started: u64,
+    ended: u64,
+    refuses: bool,
+    /// How many bytes its stdin holds.
+    pipe_bytes: usize,
+    life: Option<mpsc::Sender<Act>>,
+    /// Anything that happened, to know when nothing does.
+    moves: u64,
+}
+
+/// What a server says of itself.
+#[derive(Default, Clone)]
+struct Offer {
+    revision: String,
+    instructions: Option<String>,
+    /// Per kind, if it is declared at all: the items, as JSON.
+    lists: [Option<Vec<String>>; 4],
+    completions: bool,
+    /// It answers a call with the call's arguments.
+    echoes: bool,
+    /// Methods that the script answers; `*` for all.
+    by_hand: Vec<String>,
+}
+
+/// The kinds, the method that lists each, and the member of its result.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("tools", "tools/list", "tools"),
+    ("prompts", "prompts/list", "prompts"),
+    ("resources", "resources/list", "resources"),
+    ("templates", "resources/templates/list", "resourceTemplates"),
+];
+
+/// What the script makes a life do.
+pub(crate) enum Act {
+    Write(Vec<u8>),
+    Stall,
+    Read,
+    CloseStdout,
+    Die,
+}
+
+impl Desk {
+    pub(crate) fn new(role: &Role, crew: TaskTracker) -> Result<Arc<Self>, String> {
+        let mut state = State { pipe_bytes: 64 * 1024, ..State::default() };
+        state.offer.revision = "2025-11-25".to_owned();
+        for word in &role.traits {
+            let (first, rest) = word.split_once(' ').unwrap_or((word, ""));
+            match first {
+                "mute" => state.offer.by_hand.push("*".to_owned()),
+                "hand" => state.offer.by_hand.extend(rest.split(' ').map(str::to_owned)),
+                "refuses" => state.refuses = true,
+                "echoes" => state.offer.echoes = true,
+                "completions" => state.offer.completions = true,
+                "instructions" => state.offer.instructions = Some(rest.to_owned()),
+                "pipe" => state.pipe_bytes = rest.parse().map_err(|_| "no number")?,
+                _ if state.offer.list(word) => {}
+                _ if rest.is_empty() => state.offer.revision = first.to_owned(),
+                _ => return Err(format!("no such server: {word}")),
+            }
+        }
+        Ok(Arc::new(Self { name: role.name.clone(), state: Mutex::new(state), crew }))
+    }
+
+    /// Changes what it lists: a kind and its items.
+    pub(crate) fn offers(&self, words: &str) -> Result<(), String> {
+        self.state.lock().offer.list(words).then_some(()).ok_or_else(|| format!("no such list: {words}"))
+    }
+
+    pub(crate) fn refuses(&self, refuses: bool) {
+        self.state.lock().refuses = refuses;
+    }
+
+    /// Makes its present life do something.
+    pub(crate) async fn act(&self, act: Act) -> Result<(), String> {
+        let life = self.state.lock().life.clone().ok_or("it was never started")?;
+        life.send(act).await.map_err(|_| "it is not running".to_owned())
+    }
+
+    /// Every line that waits for the script.
+    pub(crate) fn hear(&self, take: impl FnOnce(&mut VecDeque<String>)) {
+        take(&mut self.state.lock().heard);
+    }
+
+    pub(crate) fn started(&self) -> u64 {
+        self.state.lock().started
+    }
+
+    /// How many of its lives are over.
+    pub(crate) fn ended(&self) -> u64 {
+        self.state.lock().ended
+    }
+
+    pub(crate) fn moves(&self) -> u64 {
+        self.state.lock().moves
+    }
+}
+
+/// Dials a desk.
+pub(crate) struct DeskDial(pub(crate) Arc<Desk>);
+
+impl Dial for DeskDial {
+    fn dial(&self) -> Result<Dialed, Fault> {
+        let desk = &self.0;
+        let mut state = desk.state.lock();
+        state.started += 1;
+        state.moves += 1;
+        if state.refuses {
+            state.ended += 1;
+            return Err(Fault::ours(Reason::Unreachable, "it cannot be started"));
+        }
+        let (writer, stdin) = duplex(state.pipe_bytes);
+        let (stdout, reader) = duplex(64 * 1024);
+        let (life, acts) = mpsc::channel(16);
+        state.life = Some(life);
+        let life = Life { desk: desk.clone(), stdin, stdout: Some(stdout), acts, reads: true };
+        desk.crew.spawn(life.run());
+        Ok(Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None })
+    }
+
+    fn transport(&self) -> &'static str {
+        "play"
+    }
+}
+
+/// One run of a server, from its start to its end.
+struct Life {
+    desk: Arc<Desk>,
+    stdin: DuplexStream,
+    stdout: Option<DuplexStream>,
+    acts: mpsc::Receiver<Act>,
+    reads: bool,
+}
+
+impl Life {
+    async fn run(mut self) {
+        let mut buffer = BytesMut::new();
+        loop {
+            tokio::select! {
+                biased;
+                act = self.acts.recv() => match act {
+                    Some(Act::Write(bytes)) => self.write(&bytes).await,
+                    Some(Act::Stall) => self.reads = false,
+                    Some(Act::Read) => self.reads = true,
+                    Some(Act::CloseStdout) => self.stdout = None,
+                    Some(Act::Die) | None => break,
+                },
+                read = self.stdin.read_buf(&mut buffer), if self.reads => {
+                    self.desk.state.lock().moves += 1;
+                    if read.is_ok_and(|count| count == 0) {
+                        break;
+                    }
+                    self.take_lines(&mut buffer).await;
+                }
+            }
+        }
+        let mut state = self.desk.state.lock();
+        if !buffer.is_empty() {
+            state.heard.push_back(format!("(half a line) {}", String::from_utf8_lossy(&buffer)));
+        }
+        state.ended += 1;
+        state.moves += 1;
+    }
+
+    async fn take_lines(&mut self, buffer: &mut BytesMut) {
+        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+            let line = String::from_utf8_lossy(&buffer.split_to(end)).into_owned();
+            buffer.advance(1);
+            let reply = self.desk.state.lock().offer.reply(&line);
+            match reply {
+                Reply::Say(mut text) => {
+                    text.push('\n');
+                    self.write(text.as_bytes()).await;
+                }
+                Reply::Nothing => {}
+                Reply::ByHand => self.desk.state.lock().heard.push_back(line),
+            }
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.desk.state.lock().moves += 1;
+        if let Some(stdout) = &mut self.stdout {
+            // Whether Braid still reads is its affair.
+            stdout.write_all(bytes).await.ok();
+        }
+    }
+}
+
+enum Reply {
+    Say(String),
+    Nothing,
+    ByHand,
+}
+
+impl Offer {
+    /// `tools read write`; false if the first word is no kind.
+    fn list(&mut self, words: &str) -> bool {
+        let (kind, names) = words.split_once(' ').unwrap_or((words, ""));
+        let Some(at) = KINDS.iter().position(|(word, ..)| *word == kind) else { return false };
+        let item = |name: &str| match kind {
+            "tools" => format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#),
+            "prompts" => format!(r#"{{"name":"{name}"}}"#),
+            "resources" => format!(r#"{{"uri":"{name}","name":"{name}"}}"#),
+            _ => format!(r#"{{"uriTemplate":"{name}","name":"{name}"}}"#),
+        };
+        self.lists[at] = Some(names.split_whitespace().map(item).collect());
+        true
+    }
+
+    fn reply(&self, line: &str) -> Reply {
+        let Ok(heard) = serde_json::from_str::<Envelope<'_>>(line) else { return Reply::ByHand };
+        let method = heard.method.as_deref().unwrap_or_default();
+        if self.by_hand.iter().any(|by_hand| by_hand == "*" || by_hand == method) {
+            return Reply::ByHand;
+        }
+        if method == "notifications/initialized" {
+            return Reply::Nothing;
+        }
+        let listed = KINDS.iter().zip(&self.lists).find(|((_, list, _), _)| *list == method);
+        let result = match (method, listed) {
+            ("initialize", _) => self.greeting(),
+            ("tools/call", _) if self.echoes => {
+                let params = heard.params.map(RawValue::get).unwrap_or_default();
+                let arguments = serde_json::from_str::<Arguments<'_>>(params).ok();
+                let arguments = arguments.and_then(|of| of.arguments).map_or("null", RawValue::get);
+                format!(r#"{{"echo":{arguments}}}"#)
+            }
+            (_, Some(((_, _, member), list))) => {
+                format!(r#"{{"{member}":[{}]}}"#, list.as_deref().unwrap_or_default().join(","))
+            }
+            _ => return Reply::ByHand,
+        };
+        match heard.id {
+            Some(id) => Reply::Say(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.get())),
+            None => Reply::ByHand,
+        }
+    }
+
+    fn greeting(&self) -> String {
+        let [tools, prompts, resources, templates] = &self.lists;
+        let flags = [
+            ("tools", tools.is_some()),
+            ("prompts", prompts.is_some()),
+            ("resources", resources.is_some() || templates.is_some()),
+            ("completions", self.completions),
+        ];
+        let flags: Vec<_> =
+            flags.iter().filter(|(_, on)| *on).map(|(key, _)| format!(r#""{key}":{{}}"#)).collect();
+        let said = self.instructions.as_ref().map(|text| format!(r#","instructions":"{text}""#));
+        format!(
+            r#"{{"protocolVersion":"{}","capabilities":{{{}}},"serverInfo":{{"name":"play","version":"1"}}{}}}"#,
+            self.revision,
+            flags.join(","),
+            said.unwrap_or_default(),
+        )
+    }
+}
+
+#[derive(Deserialize)]
+struct Arguments<'a> {
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
