@@ -175,9 +175,7 @@ impl Run {
     /// Ends every server and waits until nothing is left.
     pub(super) async fn stop(&self) {
         self.hub.stop(Pace::LEAVING, STOP_MAX).await;
-        let cookie = self.cookie.clone();
-        let swept = tokio::task::spawn_blocking(move || cookie.sweep());
-        tokio::time::timeout(SWEEP_MAX, swept).await.ok();
+        tokio::time::timeout(SWEEP_MAX, self.cookie.sweep()).await.ok();
     }
 }
 

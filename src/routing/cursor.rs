@@ -16,9 +16,8 @@ pub fn write(kind: Kind, digest: &ListDigest, offset: usize) -> String {
 
 /// The offset that a cursor stands for; `None` for anything that `write` did not make of this very list.
 pub fn read(kind: Kind, digest: &ListDigest, cursor: &str) -> Option<usize> {
-    let (offset, found) = cursor.split_once('-')?;
-    let offset = offset.parse().ok()?;
-    (found == seal(kind, digest, offset)).then_some(offset)
+    let offset = cursor.split_once('-')?.0.parse().ok()?;
+    (cursor == write(kind, digest, offset)).then_some(offset)
 }
 
 fn seal(kind: Kind, digest: &ListDigest, offset: usize) -> String {

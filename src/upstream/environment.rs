@@ -259,7 +259,8 @@ mod tests {
 
     fn child_sees(command: &Command, ours: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         let ours = ours.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let cookie = Cookie { run: "ab".into(), inherited: None, spawned: AtomicU64::new(6) };
+        let cookie =
+            Cookie { run: "ab".into(), identity: "1d".into(), inherited: None, spawned: AtomicU64::new(6) };
         environment(command, &cookie.mark(), ours).into_iter().collect()
     }
 
@@ -278,7 +279,7 @@ mod tests {
             ("PATHOLOGY", "1"),
             ("TERM", "() { evil; }"),
         ];
-        let sees = pairs(&[("BRAID_RUN", "ab.7"), ("HOME", "/h"), ("LC_ALL", "C"), ("https_proxy", "p")]);
+        let sees = pairs(&[("BRAID_RUN", "ab.7.1d"), ("HOME", "/h"), ("LC_ALL", "C"), ("https_proxy", "p")]);
         assert_eq!(child_sees(&command(), &ours), sees);
     }
 
@@ -290,20 +291,26 @@ mod tests {
         let ours = [("HOME", "/h"), ("EDITOR", "vi"), ("PAGER", "less")];
         assert_eq!(
             child_sees(&command, &ours),
-            pairs(&[("BRAID_RUN", "ab.7"), ("EDITOR", "vi"), ("HOME", "/mine")])
+            pairs(&[("BRAID_RUN", "ab.7.1d"), ("EDITOR", "vi"), ("HOME", "/mine")])
         );
     }
 
     #[test]
     fn a_run_inside_a_run_carries_both_marks() {
-        let cookie = Cookie { run: "cd".into(), inherited: Some("ab.1".into()), spawned: AtomicU64::new(0) };
+        let cookie = Cookie {
+            run: "cd".into(),
+            identity: "1d".into(),
+            inherited: Some("ab.1.0e".into()),
+            spawned: AtomicU64::new(0),
+        };
         let mark = cookie.mark();
-        assert_eq!((mark.word(), mark.value.as_str()), ("cd.1", "ab.1,cd.1"));
+        assert_eq!((mark.word(), mark.value.as_str()), ("cd.1.1d", "ab.1.0e,cd.1.1d"));
+        assert_eq!(cookie.outer().collect::<Vec<_>>(), ["0e"]);
     }
 
     #[test]
     fn no_two_runs_are_alike() {
-        let (one, other) = (Cookie::new().unwrap(), Cookie::new().unwrap());
+        let (one, other) = (Cookie::new("1d").unwrap(), Cookie::new("1d").unwrap());
         assert_eq!(one.run().len(), 32);
         assert_ne!(one.run(), other.run());
     }

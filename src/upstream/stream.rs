@@ -15,8 +15,8 @@ use crate::wire::lines::{Line, Lines, one_line};
 use crate::wire::message::{Head, Message};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -105,6 +105,8 @@ pub struct Stream {
     batches: AtomicBool,
     batch_max: usize,
     counters: Counters,
+    /// Why we gave the stream up, if it was us.
+    given_up: OnceLock<&'static str>,
     heard: CancellationToken,
     ended: CancellationToken,
     hang_up: CancellationToken,
@@ -152,6 +154,7 @@ impl Stream {
             batches: AtomicBool::new(false),
             batch_max: limits.batch_max,
             counters: Counters::default(),
+            given_up: OnceLock::new(),
             heard: CancellationToken::new(),
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
@@ -233,6 +236,11 @@ impl Stream {
     /// Resolves when either direction has ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// Why we do not read any further, if it was us who stopped.
+    pub(super) fn given_up(&self) -> Option<&'static str> {
+        self.given_up.get().copied()
     }
 
     /// Closes our side: the server reads end of file.
@@ -368,6 +376,13 @@ impl Stream {
         }
     }
 
+    /// Stops reading: what comes cannot be understood any more.
+    fn give_up(&self, why: &'static str) {
+        tracing::warn!(server = %self.server, why, "the link is given up");
+        self.given_up.get_or_init(|| why);
+        self.ended.cancel();
+    }
+
     fn overlong(&self, id: Option<Bytes>, bytes: u64, line_bytes_max: usize) {
         tracing::warn!(server = %self.server, bytes, max = line_bytes_max, "a line over the limit; skipped");
         if let Some(id) = id.as_deref().and_then(call_id) {
@@ -440,15 +455,11 @@ async fn read(
                     Heard::Fine
                 }
                 Err(_) => {
-                    tracing::warn!(server = %stream.server, "a line that does not end; the link is given up");
-                    stream.ended.cancel();
-                    return;
+                    return stream.give_up("its line on stdout did not end");
                 }
             };
             if let Heard::TooMuchNoise = heard {
-                tracing::warn!(server = %stream.server, "too much on stdout that is no message; the link is given up");
-                stream.ended.cancel();
-                return;
+                return stream.give_up("there was too much on its stdout that is no message");
             }
         }
     }

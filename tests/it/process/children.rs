@@ -37,7 +37,7 @@ struct Started {
 
 impl Run {
     fn new() -> Self {
-        Self { cookie: Cookie::new().unwrap(), tracker: TaskTracker::new() }
+        Self { cookie: Cookie::new("1d").unwrap(), tracker: TaskTracker::new() }
     }
 
     fn spawn(&self, command: &Command) -> Result<Spawned, SpawnError> {
@@ -223,7 +223,9 @@ async fn p01_a_descendant_without_the_mark_ends_while_its_parents_lead_to_it() {
 
 #[tokio::test]
 async fn p01_a_tree_that_grows_while_it_is_struck_ends() {
-    let grower = "setsid sh -c 'trap \"\" TERM; while :; do setsid sleep 1000 & sleep 0.002; done'";
+    // Bounded, so that a machine outlives this test whatever becomes of it.
+    let grow = "while [ $n -lt 300 ]; do n=$((n+1)); setsid sleep 60 & sleep 0.002; done; sleep 60";
+    let grower = format!("setsid sh -c 'trap \"\" TERM; n=0; {grow}'");
     ends_whole(&format!("{grower} & echo ready $!; cat >/dev/null")).await;
 }
 

@@ -1,0 +1,9 @@
+//! Faults that real peers do not commit on demand, one at a time, beside a server that is well.
+//!
+//! Each test asks the same: is the fault one server's own, does its client learn what happened, and is nothing
+//! left behind?
+
+mod braid;
+mod leaving;
+mod mortal;
+mod servers;
