@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 mod children;
+#[cfg(target_os = "linux")]
+mod evil;
 mod leaving;
 
 use std::time::Duration;
