@@ -4,6 +4,7 @@
 //! remembers where the few members stand that Braid ever reads or replaces. All else is opaque.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 pub use crate::wire::batch::batch;
 pub use crate::wire::caps::Caps;
@@ -298,14 +299,13 @@ fn head(text: &Bytes, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
     let syntax = |error: serde_json::Error| {
         Refusal::Unread(BadMessage::new(BadKind::Syntax, format!("the message is not JSON: {error}")))
     };
-    match whole.bytes().next() {
-        Some(b'{') => {}
-        Some(b'[') => return unread(BadKind::Batch, "a batch is not allowed here"),
-        _ => {
-            let value: Result<&serde_json::value::RawValue, _> = serde_json::from_str(whole);
-            value.map_err(syntax)?;
-            return unread(BadKind::Object, "the message is not a JSON object");
+    if !whole.starts_with('{') {
+        // What is no JSON at all is told from what is no message.
+        serde_json::from_str::<&RawValue>(whole).map_err(syntax)?;
+        if whole.starts_with('[') {
+            return unread(BadKind::Batch, "a batch is not allowed here");
         }
+        return unread(BadKind::Object, "the message is not a JSON object");
     }
     let found = skim::skim(whole).map_err(syntax)?;
     let (id, response) = (found.id(), found.is_response());

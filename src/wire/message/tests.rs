@@ -375,6 +375,7 @@ fn what_is_no_json_is_a_parse_error() {
         ("", None),
         ("   ", None),
         ("hello", None),
+        ("[1,", None),
         ("{", None),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m""#, Some("1")),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m"}}"#, Some("1")),
