@@ -114,8 +114,10 @@ pub(super) fn read(
     let mut file = ClientFile { raw, source, variables: &variables, client, warnings: Vec::new() };
     let mut config = Config::new(&source.origin, &folder);
     let entries = servers.node.entries();
+    let last: BTreeMap<&str, usize> =
+        entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), index)).collect();
     for (index, entry) in entries.iter().enumerate() {
-        if entries.iter().skip(index + 1).any(|later| later.key == entry.key) {
+        if last.get(entry.key.as_str()) != Some(&index) {
             let message = format!("{} stands there twice", quoted(&entry.key));
             file.warn(Code::RepeatedKey, message, &entry.key_span, "the last one counts");
         } else if config.servers.len() == NAMED_MAX {

@@ -124,10 +124,11 @@ In `braid.toml` this is an error. In a client's own file the entry is skipped wi
     ${file:PATH}       the content of a file, without its last line break
     ${userHome}        your home folder
     ${cwd}             the folder that Braid was started in
+    ${workspaceFolder} the folder of the configuration file
     ${braid}           the Braid program itself
     $${                the two characters `${`
 
-In clients' own files also ${workspaceFolder}, ${input:ID} (from MCP_INPUT_<ID>) and ${/}.";
+In clients' own files also ${input:ID}, from the environment variable MCP_INPUT_<ID>.";
 
     BadFileReference = "C015", "file of a reference cannot be used",
 "`${file:PATH}` stands for the content of a file: text of at most 64 KiB, in UTF-8, in a regular file.

@@ -11,10 +11,13 @@ impl Config {
     /// A configuration of one server without a prefix, which runs in `folder`.
     ///
     /// The server is named after the package when a package runner is the program (`npx -y
-    /// @modelcontextprotocol/server-everything` is `everything`), otherwise after the program.
+    /// @modelcontextprotocol/server-everything` is `everything`), otherwise after the program. A program with
+    /// a slash is a path from `folder`.
     pub fn for_command(program: &str, args: &[String], folder: &Path) -> Self {
         let mut config = Self::new("command line", folder);
         let key = name_of(program, args);
+        let path = program.contains('/').then(|| folder.join(program));
+        let program = path.as_deref().and_then(Path::to_str).unwrap_or(program);
         let command = Command { args: args.to_vec(), ..Command::new(program, folder) };
         let server = ServerConfig { prefix: Prefix::Bare, ..ServerConfig::new(&key, Reach::Stdio(command)) };
         config.servers.push(server);
@@ -245,5 +248,8 @@ mod tests {
         assert_eq!((command.program.as_str(), command.args.len()), ("npx", 2));
         assert_eq!(command.folder, Path::new("/here"));
         assert_eq!(config.origin, "command line");
+        let config = Config::for_command("./run.sh", &[], Path::new("/here"));
+        let Reach::Stdio(command) = &config.servers[0].reach;
+        assert_eq!((command.program.as_str(), config.servers[0].key.as_str()), ("/here/./run.sh", "run"));
     }
 }

@@ -17,7 +17,7 @@ const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "contex
 pub(super) fn by_tree(text: &str, root: &Node) -> String {
     let mut spans = Vec::new();
     secrets_in(root, &mut spans);
-    let mut bytes = text.as_bytes().to_vec();
+    let mut bytes = drawable(text);
     for span in spans {
         cover(&mut bytes, text, &span, 0);
     }
@@ -62,12 +62,17 @@ fn leaves_of(node: &Node, spans: &mut Vec<Range<usize>>) {
     }
 }
 
+/// A carriage return would be drawn as a sign of its own at the end of each line.
+fn drawable(text: &str) -> Vec<u8> {
+    text.bytes().map(|byte| if byte == b'\r' { b' ' } else { byte }).collect()
+}
+
 /// The text of a file that could not be parsed: what looks like the value of a variable is covered.
 ///
 /// There is no tree to ask, so lines are read one by one. Too much may be covered, and a text that is broken
 /// in the midst of a secret may still show the rest of it; the tree's own cover has neither fault.
 pub(super) fn by_lines(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
+    let mut bytes = drawable(text);
     let mut in_table = false;
     let mut depth = 0_usize;
     let mut start = 0;
@@ -77,13 +82,19 @@ pub(super) fn by_lines(text: &str) -> String {
             let name = trimmed.trim_matches(|c| c == '[' || c == ']').rsplit('.').next().unwrap_or_default();
             in_table = SECRET_TABLES.contains(&name.trim().trim_matches('"'));
         }
-        let opens = depth == 0 && SECRET_TABLES.iter().any(|key| opens_table(trimmed, key));
-        if in_table || depth > 0 || opens {
-            let from = if opens { line.find('{').map_or(0, |at| at + 1) } else { 0 };
-            cover_values(&mut bytes, line, start, from);
+        let opens =
+            if depth == 0 { SECRET_TABLES.iter().find_map(|key| opens_table(line, key)) } else { None };
+        if in_table || depth > 0 || opens.is_some() {
+            cover_values(&mut bytes, line, start, opens.unwrap_or(0));
         }
-        if opens || depth > 0 {
-            let open = line.matches('{').count();
+        if opens.is_some() || depth > 0 {
+            let line = line.get(opens.unwrap_or(0)..).unwrap_or_default();
+            // The brace that opened the table is just before, when it is there.
+            let open = line.matches('{').count()
+                + usize::from(
+                    opens
+                        .is_some_and(|at| text.get(..start + at).is_some_and(|before| before.ends_with('{'))),
+                );
             // References bring their own pair of braces, which cancel out.
             depth = (depth + open).saturating_sub(line.matches('}').count());
         }
@@ -92,12 +103,15 @@ pub(super) fn by_lines(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-fn opens_table(line: &str, key: &str) -> bool {
-    line.match_indices(key).any(|(at, _)| {
+/// Where the values of a table begin: behind its `{`, or behind its name when it has none.
+fn opens_table(line: &str, key: &str) -> Option<usize> {
+    line.match_indices(key).find_map(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
-        let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        let after = line.get(at + key.len()..).unwrap_or_default().trim_start_matches('"').trim_start();
-        free && (after.starts_with('=') || after.starts_with(':') || after.starts_with('.'))
+        let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '-');
+        let after = line.get(at + key.len()..).unwrap_or_default();
+        let sign = after.trim_start_matches('"').trim_start().chars().next();
+        let names = free && matches!(sign, Some('=' | ':' | '.'));
+        names.then(|| at + key.len() + after.find('{').map_or(0, |brace| brace + 1))
     })
 }
 

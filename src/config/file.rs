@@ -118,11 +118,36 @@ fn is_toml(text: &str, origin: &str) -> bool {
     }
 }
 
+/// Syntax errors that are looked at; a file that is no TOML at all has one in each line.
+const SYNTAX_ERRORS_MAX: usize = 200;
+
 fn syntax_report(text: &str, origin: &str, errors: Vec<SyntaxError>) -> Report {
     let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_lines(text) });
-    let problems = errors.into_iter().map(|error| {
-        // An empty span at the end of a line is drawn at the start of the next.
-        Problem::error(&source, Code::Syntax, "the file cannot be parsed").at(&error.span, error.message)
+    // What follows a mistake on its line is mostly about the mistake; of two at one place the last is inmost.
+    let mut by_line: BTreeMap<usize, SyntaxError> = BTreeMap::new();
+    for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
+        let line = text.bytes().take(error.span.start).filter(|byte| *byte == b'\n').count();
+        if by_line.get(&line).is_none_or(|kept| error.span.start <= kept.span.start) {
+            by_line.insert(line, error);
+        }
+    }
+    let problems = by_line.into_values().map(|error| {
+        let what = text.get(error.span.clone()).unwrap_or_default();
+        if error.message == "duplicate key" {
+            return Problem::error(&source, Code::Syntax, format!("{} stands there twice", quoted(what)))
+                .at(&error.span, "for the second time")
+                .help("make one of the two");
+        }
+        let problem = Problem::error(&source, Code::Syntax, "the file cannot be parsed");
+        // The parser takes a bare word for a number that begins oddly.
+        if error.message.starts_with("invalid float") && what.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return problem.at(&error.span, "text needs quotes");
+        }
+        let problem = problem.at(&error.span, error.message);
+        if error.span.start == 0 && text.starts_with('{') && is_toml(text, origin) {
+            return problem.help("this looks like JSON: give the file a name that ends in `.json`");
+        }
+        problem
     });
     Report::new(&source, problems.collect())
 }
@@ -185,7 +210,7 @@ fn config(reader: &mut Reader<'_>, top: &Section) -> Config {
         reader.problems.push(if all_disabled {
             problem.help("remove `enabled = false` from one of them")
         } else {
-            problem.help("begin with\n\n[servers.notes]\ncommand = \"${braid}\"\nargs = [\"demo-server\", \"notes\"]\n\nor with `braid config example > braid.toml`")
+            problem.help("begin with `braid config example > braid.toml`, or with\n[servers.notes]\ncommand = \"${braid}\"\nargs = [\"demo-server\", \"notes\"]")
         });
     }
     config
@@ -413,9 +438,9 @@ fn server(
 fn judge_reach(reader: &mut Reader<'_>, key: &str, section: &Section) {
     let url = section.refused.iter().find(|(setting, _, _)| setting.key() == "url");
     let problem = match (section.has("command"), url) {
-        (Some(command), Some((_, url_key, _))) => reader
+        (Some(command), Some((_, _, url))) => reader
             .error(Code::CommandAndUrl, "server has both `command` and `url`")
-            .at(url_key, "makes it a remote server")
+            .at(url, "makes it a remote server")
             .beside(&section.span, "in this server")
             .beside(command, "makes it a stdio server")
             .help("remove one of the two, or split it into two servers; `url` is not supported yet"),
@@ -431,6 +456,7 @@ fn judge_reach(reader: &mut Reader<'_>, key: &str, section: &Section) {
                 State::Here => problem,
             }
         }
+        (None, None) if section.command_misspelt => return,
         (None, None) => reader
             .error(Code::MissingKey, format!("server {} has no `command`", quoted(key)))
             .at(&section.span, "expected `command` in this server"),
@@ -576,6 +602,8 @@ const ROOM_CHARS_MIN: usize = 12;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema::{Form, SETTINGS, Setting};
+    use crate::config::section::{LIST_MAX, NAMED_MAX};
 
     fn env(name: &str) -> Option<String> {
         match name {
@@ -701,5 +729,96 @@ mod tests {
         let run = command(&loaded.config.servers[0]);
         assert_eq!((run.program.as_str(), run.args[0].as_str()), ("${TOKEN}/x", "${NO}"));
         assert_eq!(run.folder, Path::new("${HOME}/x"));
+    }
+
+    /// Whether the reader calls the value out of bounds.
+    fn refused(setting: &Setting, value: &str) -> bool {
+        let path = setting.path.replace("servers.*", "servers.a").replace("tool.*", "tool.t");
+        let text = format!("servers.a.command = \"x\"\n{path} = {value}\n");
+        let problems = read(&text).map_or_else(|report| report.problems, |loaded| loaded.warnings);
+        let bounds = [Code::OutOfBounds, Code::UnknownVersion];
+        let (bound, other): (Vec<_>, Vec<_>) =
+            problems.iter().partition(|problem| bounds.contains(&problem.code));
+        // What the key says together with others is not the question here.
+        assert!(
+            other.iter().all(|problem| matches!(problem.code, Code::Contradiction | Code::NoEffect)),
+            "{text}{other:?}"
+        );
+        !bound.is_empty()
+    }
+
+    #[test]
+    fn every_number_is_taken_up_to_its_bounds_and_not_beyond() {
+        for setting in SETTINGS.iter().filter(|setting| setting.state == State::Here) {
+            let (inside, outside) = match setting.form {
+                Form::Count { min, max } => {
+                    let below = i64::try_from(min).unwrap() - 1;
+                    (vec![min.to_string(), max.to_string()], vec![below.to_string(), (max + 1).to_string()])
+                }
+                Form::Size { min, max } => {
+                    let text = |bytes: usize| format!("\"{bytes}B\"");
+                    let below = min.checked_sub(1).map(text);
+                    (vec![text(min), text(max)], below.into_iter().chain([text(max + 1)]).collect())
+                }
+                Form::Time { min_ms, max_ms, off } => {
+                    let text = |ms: u64| format!("\"{ms}ms\"");
+                    let zero = "\"0\"".to_owned();
+                    let below = (min_ms > 1).then(|| text(min_ms - 1));
+                    let mut inside = vec![text(min_ms), text(max_ms)];
+                    let mut outside: Vec<_> = below.into_iter().chain([text(max_ms + 1)]).collect();
+                    if off {
+                        inside.push(zero)
+                    } else {
+                        outside.push(zero)
+                    }
+                    (inside, outside)
+                }
+                Form::Section
+                | Form::Named
+                | Form::Flag
+                | Form::Text(_)
+                | Form::Texts(_)
+                | Form::Variables
+                | Form::Word(_) => continue,
+            };
+            for value in inside {
+                assert!(!refused(setting, &value), "{} = {value}", setting.path);
+            }
+            for value in outside {
+                assert!(refused(setting, &value), "{} = {value}", setting.path);
+            }
+        }
+    }
+
+    #[test]
+    fn lists_and_servers_are_bounded() {
+        let args =
+            |count: usize| format!("[servers.a]\ncommand = \"x\"\nargs = [{}]\n", "\"y\",".repeat(count));
+        assert!(read(&args(LIST_MAX)).is_ok());
+        assert_eq!(read(&args(LIST_MAX + 1)).unwrap_err().problems[0].code, Code::OutOfBounds);
+        let servers = |count: usize| {
+            (0..count).map(|index| format!("[servers.s{index}]\ncommand = \"x\"\n")).collect::<String>()
+        };
+        assert_eq!(read(&servers(NAMED_MAX)).unwrap().config.servers.len(), NAMED_MAX);
+        assert_eq!(read(&servers(NAMED_MAX + 1)).unwrap_err().problems[0].code, Code::OutOfBounds);
+        let entries: String =
+            (0..=NAMED_MAX).map(|index| format!("\"s{index}\": {{\"command\": \"x\"}},")).collect();
+        let text = format!("{{\"servers\": {{{entries}}}}}");
+        let loaded = from_text(&text, "mcp.json", Path::new("/"), &env).unwrap();
+        assert_eq!(loaded.config.servers.len(), NAMED_MAX);
+        assert_eq!(loaded.warnings[0].code, Code::EntrySkipped);
+    }
+
+    #[test]
+    fn a_file_has_a_largest_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("braid.toml");
+        let bytes_max = usize::try_from(FILE_BYTES_MAX).unwrap();
+        std::fs::write(&path, vec![b'#'; bytes_max + 1]).unwrap();
+        let report = load(&path, &env).unwrap_err();
+        assert_eq!(report.problems[0].code, Code::Unreadable);
+        assert!(report.problems[0].message.contains("larger than 16 MiB"));
+        std::fs::write(&path, vec![b'#'; bytes_max]).unwrap();
+        assert_eq!(load(&path, &env).unwrap_err().problems[0].code, Code::NoServers);
     }
 }

@@ -133,27 +133,34 @@ impl Problem {
         };
         let title = level.primary_title(self.message.as_str()).id(self.code.id());
         let mut group = Group::with_title(title);
-        let window = self.window();
+        let origin = self.source.origin.as_str();
         if let Some(primary) = &self.primary {
-            let (text, first_line) = self.source_in(&window);
+            let whole = self.window();
+            let window = self.cut(&whole, &primary.span);
+            let text = self.source.text.get(window.clone()).unwrap_or_default();
             let shift = |span: &Range<usize>| {
                 let start = floor_boundary(text, span.start.saturating_sub(window.start));
                 let end = floor_boundary(text, span.end.saturating_sub(window.start));
                 start..end.max(start)
             };
-            let labels = self.context.iter().map(|label| (AnnotationKind::Context, label));
-            let annotations = labels.chain([(AnnotationKind::Primary, primary)]).map(|(kind, label)| {
+            let inside = |label: &&Label| window.start <= label.span.start && label.span.start <= window.end;
+            let context = self.context.iter().filter(inside).map(|label| (AnnotationKind::Context, label));
+            let annotations = context.chain([(AnnotationKind::Primary, primary)]).map(|(kind, label)| {
                 let annotation = kind.span(shift(&label.span));
                 if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
             });
-            group = group.element(
-                Snippet::source(text)
-                    .path(self.source.origin.as_str())
-                    .line_start(first_line)
-                    .annotations(annotations),
-            );
-        } else if !self.source.origin.is_empty() {
-            group = group.element(Origin::path(self.source.origin.as_str()));
+            let (first_line, _) = self.source.place(window.start);
+            let mut snippet = Snippet::source(text).line_start(first_line).annotations(annotations);
+            if window == whole {
+                snippet = snippet.path(origin);
+            } else {
+                // The column of a line that was cut is not that of the piece.
+                let (line, column) = self.source.place(primary.span.start);
+                group = group.element(Origin::path(origin).line(line).char_column(column));
+            }
+            group = group.element(snippet);
+        } else if !origin.is_empty() {
+            group = group.element(Origin::path(origin));
         }
         group =
             group.elements(self.help.iter().map(|help| Element::from(Level::HELP.message(help.as_str()))));
@@ -175,9 +182,16 @@ impl Problem {
         start..tail.find('\n').map_or(text.len(), |newline| end + newline)
     }
 
-    fn source_in(&self, window: &Range<usize>) -> (&str, usize) {
-        let text = self.source.text.get(window.clone()).unwrap_or_default();
-        (text, self.source.place(window.start).0)
+    /// A piece around the mistake, when the lines are too long to be drawn: some files are one line.
+    fn cut(&self, window: &Range<usize>, primary: &Range<usize>) -> Range<usize> {
+        if window.len() <= DRAWN_BYTES_MAX {
+            return window.clone();
+        }
+        let text = &self.source.text;
+        let around = DRAWN_BYTES_MAX / 4;
+        let start = floor_boundary(text, primary.start.saturating_sub(around)).max(window.start);
+        let end = floor_boundary(text, primary.start + around).min(window.end);
+        start..end.max(start)
     }
 
     fn order(&self) -> (usize, Code) {
@@ -201,6 +215,9 @@ impl Problem {
         }
     }
 }
+
+/// Longest piece of a source that is drawn as it is; drawing costs more than the square of its length.
+const DRAWN_BYTES_MAX: usize = 4096;
 
 /// A problem as `--format json` shows it.
 #[derive(Serialize)]
@@ -229,18 +246,29 @@ struct Records<'a> {
 /// Everything that is wrong with a configuration that cannot be used. At least one error, in file order.
 #[derive(Debug)]
 pub struct Report {
+    /// At most [`PROBLEMS_MAX`], errors before warnings.
     pub problems: Vec<Problem>,
+    errors: usize,
+    warnings: usize,
     source: Arc<Source>,
 }
 
-/// Problems drawn at most; the rest is counted.
-const SHOWN_MAX: usize = 50;
+/// Problems of one file that are kept and shown; the rest is counted.
+pub const PROBLEMS_MAX: usize = 50;
 
 impl Report {
     /// Sorts what was found into the order of the file.
     pub fn new(source: &Arc<Source>, mut problems: Vec<Problem>) -> Self {
         sort(&mut problems);
-        Self { problems, source: Arc::clone(source) }
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        let warnings = problems.len() - errors;
+        if problems.len() > PROBLEMS_MAX {
+            // Errors are kept before warnings: without them nobody knows why nothing started.
+            problems.sort_by_key(|problem| problem.severity);
+            problems.truncate(PROBLEMS_MAX);
+            sort(&mut problems);
+        }
+        Self { problems, errors, warnings, source: Arc::clone(source) }
     }
 
     /// A report about a file that could not even be read.
@@ -251,28 +279,27 @@ impl Report {
         Self::new(&source, vec![problem])
     }
 
+    /// How many errors there are, shown or not.
     pub fn errors(&self) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.errors
     }
 
     /// Several paragraphs for people, with a last line that counts. Ends with a line break.
     pub fn render(&self, color: bool) -> String {
         let mut text = String::new();
-        for problem in self.problems.iter().take(SHOWN_MAX) {
+        for problem in &self.problems {
             text.push_str(&problem.render(color));
             text.push_str("\n\n");
         }
-        let errors = self.errors();
-        let warnings = self.problems.len() - errors;
         if !self.source.origin.is_empty() {
             text.push_str(&format!("{}: ", self.source.origin));
         }
-        text.push_str(&counted(errors, "error"));
-        if warnings > 0 {
-            text.push_str(&format!(", {}", counted(warnings, "warning")));
+        text.push_str(&counted(self.errors, "error"));
+        if self.warnings > 0 {
+            text.push_str(&format!(", {}", counted(self.warnings, "warning")));
         }
-        if self.problems.len() > SHOWN_MAX {
-            text.push_str(&format!(", the first {SHOWN_MAX} are shown"));
+        if self.errors + self.warnings > PROBLEMS_MAX {
+            text.push_str(&format!(", the first {PROBLEMS_MAX} are shown"));
         }
         if let Some(first) = self.problems.iter().find(|problem| problem.severity == Severity::Error) {
             text.push_str(&format!("; `braid explain {}` says more", first.code));

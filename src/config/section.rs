@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::codes::Code;
-use super::problem::{Problem, Source, quoted};
+use super::problem::{PROBLEMS_MAX, Problem, Source, quoted};
 use super::schema::{self, Form, Rule, Setting, State};
 use super::tree::{Entry, Node, Value};
 use super::units;
@@ -26,8 +26,10 @@ pub(super) struct Section {
     named: BTreeMap<&'static str, Vec<(String, Self)>>,
     /// Keys that are refused because this version cannot do them, with their places.
     pub(super) refused: Vec<(&'static Setting, Range<usize>, Range<usize>)>,
-    /// Keys that stand there, fine or not.
+    /// Keys that stand there, fine or not, with the places of their values.
     present: Vec<(&'static str, Range<usize>)>,
+    /// A key stands there that was probably meant to be `command`.
+    pub(super) command_misspelt: bool,
 }
 
 /// A value of its form, and where it stands.
@@ -122,7 +124,13 @@ impl Reader<'_> {
             // A name such as `*` in a file must not be taken for the schema's own sign.
             let known = schema::setting(&child_path).filter(|setting| setting.key() != "*");
             let Some(setting) = known else {
-                self.unknown(path, at, entry);
+                // Finding the nearest key costs more than reading one; nobody looks at that many.
+                let suggestion = (self.problems.len() < PROBLEMS_MAX)
+                    .then(|| schema::suggestion(path, at, &entry.key))
+                    .flatten();
+                let command = "did you mean `command`?";
+                section.command_misspelt |= suggestion.as_deref() == Some(command);
+                self.unknown(path, at, entry, suggestion);
                 continue;
             };
             if let State::NotYet(instead) = setting.state {
@@ -133,7 +141,7 @@ impl Reader<'_> {
                 }
                 continue;
             }
-            section.present.push((setting.key(), entry.key_span.clone()));
+            section.present.push((setting.key(), entry.node.span.clone()));
             self.entry(&mut section, setting, &shown_path(at, &entry.key), entry);
         }
         section
@@ -191,9 +199,7 @@ impl Reader<'_> {
                     .error(Code::WrongType, format!("{} is {what} and needs a table", quoted(&entry.key)))
                     .at(&entry.node.span, format!("expected a table, found {}", entry.node.kind()));
                 Some(match setting.path {
-                    "servers" => {
-                        problem.help("write `[servers.NAME]` on a line of its own and its keys, such as `command`, below it")
-                    }
+                    "servers" => problem.help(SERVER_HELP),
                     _ => problem,
                 })
             } else {
@@ -235,6 +241,13 @@ impl Reader<'_> {
                     self.out_of_bounds(setting, at, node, &min.to_string(), &max.to_string());
                 }
                 fine.map(Found::Number)
+            }
+            // Too long for an integer, but a whole number all the same.
+            (Form::Count { min, max }, Value::Number(number))
+                if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') =>
+            {
+                self.out_of_bounds(setting, at, node, &min.to_string(), &max.to_string());
+                None
             }
             (Form::Size { min, max }, Value::Text(text)) => {
                 let Some(size) = units::size(text) else {
@@ -298,8 +311,9 @@ impl Reader<'_> {
             Expanded { text: text.to_owned(), from_outside: false }
         };
         if let Err(expected) = rule.check(&expanded.text) {
-            let problem =
-                self.error(Code::BadText, format!("`{at}` cannot be this")).at(&node.span, expected);
+            let problem = self
+                .error(Code::BadText, format!("the value of `{at}` cannot be used"))
+                .at(&node.span, expected);
             let problem = if expanded.from_outside {
                 problem.help("the text is meant as it is after its references are replaced")
             } else {
@@ -378,13 +392,12 @@ impl Reader<'_> {
         Problem::warning(self.source, code, message)
     }
 
-    fn unknown(&mut self, path: &str, at: &str, entry: &Entry) {
+    fn unknown(&mut self, path: &str, at: &str, entry: &Entry, suggestion: Option<String>) {
         let message = if at.is_empty() {
             format!("unknown key {}", quoted(&entry.key))
         } else {
             format!("unknown key {} in `[{at}]`", quoted(&entry.key))
         };
-        let suggestion = schema::suggestion(path, at, &entry.key);
         let mut problem = self.error(Code::UnknownKey, message).at(&entry.key_span, "not known here");
         problem = match suggestion {
             Some(suggestion) => problem.help(suggestion),
@@ -408,12 +421,20 @@ impl Reader<'_> {
         let problem = self
             .error(Code::WrongType, format!("`{at}` has the wrong type"))
             .at(&node.span, format!("expected {}, found {}", expected(setting), node.kind()));
+        let problem = match (setting.path, &node.value) {
+            ("servers", _) => problem.help(SERVER_HELP),
+            ("servers.*.command", Value::List(_)) => {
+                problem.help("put the program into `command` and what follows it into `args`")
+            }
+            _ => problem,
+        };
         self.problems.push(problem);
     }
 
     fn unknown_word(&mut self, at: &str, words: &[&str], node: &Node, text: &str) {
-        let problem =
-            self.error(Code::UnknownWord, format!("`{at}` cannot be this")).at(&node.span, word_list(words));
+        let problem = self
+            .error(Code::UnknownWord, format!("the value of `{at}` is not known"))
+            .at(&node.span, word_list(words));
         let problem = match schema::nearest(text, words.iter().copied()) {
             Some(near) => problem.help(format!("did you mean \"{near}\"?")),
             None => problem,
@@ -460,8 +481,11 @@ impl Reader<'_> {
     }
 }
 
+const SERVER_HELP: &str =
+    "write `[servers.NAME]` on a line of its own, and the keys of the server, such as `command`, below it";
+
 /// Items of one list: arguments of a program, names of variables.
-const LIST_MAX: usize = 1024;
+pub(super) const LIST_MAX: usize = 1024;
 /// Sections with names of the user's choice in one table: servers, tools of a server.
 pub(super) const NAMED_MAX: usize = 512;
 /// Longest name that the user may choose.

@@ -65,7 +65,8 @@ impl Node {
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
             Value::Text(_) => "text",
-            Value::Integer(_) | Value::Number(_) => "a number",
+            Value::Integer(_) => "a number",
+            Value::Number(_) => "a fraction",
             Value::Flag(_) => "true or false",
             Value::Date => "a date or time",
             Value::Null => "null",

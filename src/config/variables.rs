@@ -37,7 +37,7 @@ impl<'a> Surroundings<'a> {
 pub enum Dialect {
     /// Those of `braid.toml`.
     Braid,
-    /// Those of clients' own files: also `${workspaceFolder}`, `${input:ID}`, `${/}`; no escape.
+    /// Those of clients' own files: also `${input:ID}`; no escape.
     Client,
     /// The same, and `$NAME`, which stays as it is when it is not set.
     Dollar,
@@ -211,13 +211,9 @@ impl Variables<'_> {
             (_, "userHome") => Some(path_text(around.home().as_deref())),
             (_, "cwd") => Some(path_text(around.current_folder.as_deref())),
             (Dialect::Braid, "braid") => Some(path_text(around.program.as_deref())),
-            (Dialect::Client | Dialect::Dollar, "workspaceFolder") => Some(path_text(Some(self.folder))),
-            (Dialect::Client | Dialect::Dollar, "workspaceFolderBasename") => {
-                Some(path_text(self.folder.file_name().map(Path::new)))
-            }
-            (Dialect::Client | Dialect::Dollar, "/" | "pathSeparator") => {
-                Some(Some(std::path::MAIN_SEPARATOR_STR.to_owned()))
-            }
+            (_, "workspaceFolder") => Some(path_text(Some(self.folder))),
+            (_, "workspaceFolderBasename") => Some(path_text(self.folder.file_name().map(Path::new))),
+            (_, "/" | "pathSeparator") => Some(Some(std::path::MAIN_SEPARATOR_STR.to_owned())),
             (Dialect::Braid | Dialect::Client | Dialect::Dollar, _) => None,
         }
     }
@@ -261,9 +257,6 @@ impl Variables<'_> {
 
     fn unreadable(&self, reference: &str, inner: &str) -> Fault {
         let help = match inner {
-            "workspaceFolder" => {
-                Some("write a path; relative ones start from the folder of this file".to_owned())
-            }
             _ if inner.starts_with("input:") => Some("use `${NAME}` with an environment variable".to_owned()),
             _ => self.escape_help(),
         };
@@ -406,6 +399,7 @@ mod tests {
             ("${userHome}/x", "/home/ana/x"),
             ("${cwd}", "/started/here"),
             ("${braid}", "/bin/braid"),
+            ("${/}", std::path::MAIN_SEPARATOR_STR),
             ("$${A}", "${A}"),
             ("$$${A}", "$${A}"),
             ("é${A}é", "éaé"),
@@ -438,7 +432,6 @@ mod tests {
             "${env:a=b}",
             "${file:}",
             "${input:x}",
-            "${workspaceFolder}",
             "${NO:-${}}",
             "${é}",
         ] {
