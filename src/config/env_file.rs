@@ -3,6 +3,7 @@
 //! Owns their grammar: comments, `export`, quotes. References are not expanded in them. An error names the
 //! line and never its content, because the content is secret.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::variables::{is_env_name, read_small};
@@ -70,6 +71,20 @@ fn unquoted(value: &str) -> Option<String> {
 fn is_comment(rest: &str) -> bool {
     let rest = rest.trim_start();
     rest.is_empty() || rest.starts_with('#')
+}
+
+/// Each name once, with its last value, in the order in which names first appear.
+pub(super) fn last_of_each(pairs: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept: Vec<(String, String)> = Vec::new();
+    for (name, value) in pairs {
+        let place = *places.entry(name.clone()).or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(pair) => pair.1 = value,
+            None => kept.push((name, value)),
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

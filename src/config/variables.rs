@@ -255,6 +255,30 @@ impl Variables<'_> {
         self.folder.join(tilde(written, self.surroundings))
     }
 
+    /// A program with a slash is a path from the file's folder; without, it is looked for in PATH.
+    pub fn program(&self, written: &str) -> String {
+        let is_path = written.contains('/') || (cfg!(windows) && written.contains('\\'));
+        if !is_path || self.stays(written) {
+            return written.to_owned();
+        }
+        // A path that is no text cannot have come from a text, except through the folder's own name.
+        self.path(written).to_str().map_or_else(|| written.to_owned(), str::to_owned)
+    }
+
+    /// The folder that a child runs in: the file's own unless another is written.
+    pub fn folder_of(&self, written: &str) -> PathBuf {
+        match written {
+            "" | "." => self.folder.to_owned(),
+            _ if self.stays(written) => PathBuf::from(written),
+            _ => self.path(written),
+        }
+    }
+
+    /// For showing, a path that begins with a reference stays as it is written.
+    fn stays(&self, path: &str) -> bool {
+        self.purpose == Purpose::Show && path.starts_with("${")
+    }
+
     fn unreadable(&self, reference: &str, inner: &str) -> Fault {
         let help = match inner {
             _ if inner.starts_with("input:") => Some("use `${NAME}` with an environment variable".to_owned()),

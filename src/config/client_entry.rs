@@ -1,0 +1,389 @@
+//! One entry of a client's file to a `ServerConfig`, or a warning why not.
+//!
+//! Knows the keys that clients write: which are used, which say nothing to us, and which would be missed. Each
+//! of the last kind is warned of by name. Only entries that start a program are used.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Client;
+use super::codes::Code;
+use super::problem::{Problem, Source, quoted};
+use super::section::{NAME_CHARS_MAX, reference_span};
+use super::tree::{Entry, Node, Value};
+use super::variables::{Purpose, Variables, is_env_name};
+use super::{Command, Reach, Secret, ServerConfig, env_file};
+
+/// Keys of an entry that we read.
+const USED: &[&str] = &[
+    "type",
+    "command",
+    "args",
+    "env",
+    "envFile",
+    "cwd",
+    "disabled",
+    "enabled",
+    "timeout",
+    "required",
+    "env_vars",
+    "startup_timeout_sec",
+    "startup_timeout_ms",
+    "tool_timeout_sec",
+];
+
+/// Keys that hold the address of a remote server.
+const REMOTE: &[&str] = &["httpUrl", "serverUrl", "url"];
+
+/// Keys that are between the client and its user, or that say nothing about how the server runs.
+const HARMLESS: &[&str] = &[
+    "alwaysAllow",
+    "alwaysLoad",
+    "autoApprove",
+    "description",
+    "dev",
+    "gallery",
+    "icon",
+    "metadata",
+    "name",
+    "protocolEra",
+    "roots",
+    "source",
+    "trust",
+    "version",
+    "watchPaths",
+    "headers",
+    "oauth",
+    "auth",
+];
+
+/// Keys whose meaning would be missed, and what happens instead.
+const MISSED: &[(&str, &str)] = &[
+    ("disabledTools", "every tool of the server is exposed"),
+    ("disabled_tools", "every tool of the server is exposed"),
+    ("enabled_tools", "every tool of the server is exposed"),
+    ("excludeTools", "every tool of the server is exposed"),
+    ("includeTools", "every tool of the server is exposed"),
+    ("sandbox", "the server is not run in a sandbox"),
+    ("sandboxEnabled", "the server is not run in a sandbox"),
+    ("settings", "they are meant for an extension of the client"),
+];
+
+/// Names that our own program goes by.
+const OWN_NAMES: &[&str] = &["braid", "mcp-braid"];
+
+/// Reads the entries of one file and collects what is odd about them.
+pub(super) struct EntryReader<'a> {
+    pub(super) raw: &'a str,
+    pub(super) source: &'a Arc<Source>,
+    pub(super) variables: &'a Variables<'a>,
+    pub(super) client: Client,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Why an entry is left out: the warning has been made.
+struct Skipped;
+
+impl EntryReader<'_> {
+    pub(super) fn warn(
+        &mut self,
+        code: Code,
+        message: impl Into<String>,
+        span: &Range<usize>,
+        label: impl Into<String>,
+    ) {
+        self.warnings.push(Problem::warning(self.source, code, message).at(span, label));
+    }
+
+    fn skip<T>(
+        &mut self,
+        entry: &Entry,
+        span: &Range<usize>,
+        label: impl Into<String>,
+    ) -> Result<T, Skipped> {
+        self.warn(Code::EntrySkipped, format!("server {} is skipped", quoted(&entry.key)), span, label);
+        Err(Skipped)
+    }
+
+    /// The server of an entry; `None` when it is disabled or skipped, which has been said.
+    pub(super) fn server(&mut self, entry: &Entry) -> Option<ServerConfig> {
+        let node = &entry.node;
+        let flag = |key: &str| node.get(key).map(|entry| &entry.node.value);
+        if flag("disabled") == Some(&Value::Flag(true)) || flag("enabled") == Some(&Value::Flag(false)) {
+            return None;
+        }
+        self.used_server(entry).ok()
+    }
+
+    fn used_server(&mut self, entry: &Entry) -> Result<ServerConfig, Skipped> {
+        let node = &entry.node;
+        if !node.is_table() {
+            return self.skip(entry, &node.span, format!("expected an object, found {}", node.kind()));
+        }
+        let odd = entry.key.trim().is_empty() || entry.key.chars().any(char::is_control);
+        if odd || entry.key.chars().count() > NAME_CHARS_MAX {
+            return self.skip(entry, &entry.key_span, "this name cannot be used");
+        }
+        if let Some(address) = remote(node) {
+            let message = format!("server {} is skipped", quoted(&entry.key));
+            self.warn(Code::RemoteSkipped, message, &address.key_span, "remote server, not supported yet");
+            return Err(Skipped);
+        }
+        let command = self.command(entry)?;
+        if self.is_ourselves(&command) {
+            let message = format!("server {} is skipped", quoted(&entry.key));
+            self.warn(Code::LoopSkipped, message, &entry.key_span, "it starts Braid itself: a loop");
+            return Err(Skipped);
+        }
+        let mut server = ServerConfig::new(&entry.key, Reach::Stdio(command));
+        server.required = node.get("required").is_some_and(|found| found.node.value == Value::Flag(true));
+        self.apply_timeouts(entry, &mut server);
+        self.warn_of_keys(entry);
+        Ok(server)
+    }
+
+    fn command(&mut self, entry: &Entry) -> Result<Command, Skipped> {
+        // Zed's older files have the program as `path` of an object `command`, with `args` and `env` beside it.
+        let (holder, written) = match entry.node.get("command") {
+            Some(command) if command.node.is_table() => (&command.node, command.node.get("path")),
+            command => (&entry.node, command),
+        };
+        let Some(written) = written else {
+            return self.skip(entry, &entry.key_span, "it has no `command`");
+        };
+        let program = self.text(entry, &written.node)?;
+        if program.trim().is_empty() {
+            return self.skip(entry, &written.node.span, "expected the name or the path of a program");
+        }
+        let mut args = Vec::new();
+        if let Some(found) = present(holder, "args") {
+            let Value::List(items) = &found.node.value else {
+                let label = format!("expected a list of texts, found {}", found.node.kind());
+                return self.skip(entry, &found.node.span, label);
+            };
+            for item in items {
+                args.push(self.text(entry, item)?);
+            }
+        }
+        let cwd = match present(&entry.node, "cwd") {
+            Some(found) => self.text(entry, &found.node)?,
+            None => String::new(),
+        };
+        let env = self.environment(entry, holder)?;
+        Ok(Command {
+            program: self.variables.program(&program),
+            args,
+            env: env.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            folder: self.variables.folder_of(&cwd),
+            inherit_env: self.inherited(entry),
+        })
+    }
+
+    fn environment(&mut self, entry: &Entry, holder: &Node) -> Result<Vec<(String, String)>, Skipped> {
+        let mut pairs = Vec::new();
+        if let Some(found) = present(&entry.node, "envFile") {
+            let path = self.text(entry, &found.node)?;
+            if self.variables.purpose == Purpose::Run {
+                match env_file::read(&self.variables.path(&path)) {
+                    Ok(read) => pairs = read,
+                    Err(why) => return self.skip(entry, &found.node.span, format!("the file {why}")),
+                }
+            }
+        }
+        let Some(found) = present(holder, "env") else { return Ok(pairs) };
+        if !found.node.is_table() {
+            let label = format!("expected an object of texts, found {}", found.node.kind());
+            return self.skip(entry, &found.node.span, label);
+        }
+        for variable in found.node.entries() {
+            if !is_env_name(&variable.key) {
+                return self.skip(entry, &variable.key_span, "expected the name of a variable");
+            }
+            // VS Code unsets a variable with null; children get none of ours that is not declared.
+            if variable.node.value != Value::Null {
+                let value = self.text(entry, &variable.node)?;
+                pairs.push((variable.key.clone(), value));
+            }
+        }
+        Ok(env_file::last_of_each(pairs))
+    }
+
+    /// Codex names variables of its own environment that the server gets as well.
+    fn inherited(&self, entry: &Entry) -> Vec<String> {
+        let Some(Value::List(items)) = entry.node.get("env_vars").map(|found| &found.node.value) else {
+            return Vec::new();
+        };
+        let names =
+            items.iter().filter_map(|item| match &item.get("name").map_or(item, |name| &name.node).value {
+                Value::Text(name) if is_env_name(name) => Some(name.clone()),
+                Value::Text(_)
+                | Value::Integer(_)
+                | Value::Number(_)
+                | Value::Flag(_)
+                | Value::Date
+                | Value::Null
+                | Value::List(_)
+                | Value::Table(_) => None,
+            });
+        names.collect()
+    }
+
+    /// Text without references. Numbers and flags count as text, because clients take them as such.
+    fn text(&mut self, entry: &Entry, node: &Node) -> Result<String, Skipped> {
+        let text = match &node.value {
+            Value::Text(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Number(number) => number.clone(),
+            Value::Flag(flag) => flag.to_string(),
+            Value::Date | Value::Null | Value::List(_) | Value::Table(_) => {
+                return self.skip(entry, &node.span, format!("expected text, found {}", node.kind()));
+            }
+        };
+        match self.variables.expand(&text) {
+            Ok(expanded) if expanded.text.contains('\0') => {
+                self.skip(entry, &node.span, "expected text without NUL")
+            }
+            Ok(expanded) => Ok(expanded.text),
+            Err(faults) => {
+                for fault in faults {
+                    let span = reference_span(self.raw, &node.span, &fault.reference);
+                    let message = format!("server {} is skipped", quoted(&entry.key));
+                    let problem = Problem::warning(self.source, fault.code, message).at(&span, fault.message);
+                    let problem = match fault.help {
+                        Some(help) => problem.help(help),
+                        None => problem,
+                    };
+                    self.warnings.push(problem);
+                }
+                Err(Skipped)
+            }
+        }
+    }
+
+    /// Whether the command serves the client's file again through another Braid.
+    fn is_ourselves(&self, command: &Command) -> bool {
+        let path = Path::new(&command.program);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.strip_suffix(".exe").unwrap_or(name);
+        let own = OWN_NAMES.contains(&name) || self.variables.surroundings.program.as_deref() == Some(path);
+        // With a server of its own on the command line it is a bridge to that and no loop.
+        let bridge =
+            command.args.iter().any(|arg| arg == "--" || arg == "--url" || arg.starts_with("--url="));
+        own && !bridge && (command.args.is_empty() || command.args.iter().any(|arg| arg == "stdio"))
+    }
+
+    /// Takes over how long the client would wait, where the unit of the number is certain.
+    fn apply_timeouts(&mut self, entry: &Entry, server: &mut ServerConfig) {
+        let ms = |node: &Node, unit_ms: f64| match &node.value {
+            Value::Integer(number) => u32::try_from(*number).ok().map(|number| f64::from(number) * unit_ms),
+            Value::Number(number) => number.parse::<f64>().ok().map(|number| number * unit_ms),
+            Value::Text(_)
+            | Value::Flag(_)
+            | Value::Date
+            | Value::Null
+            | Value::List(_)
+            | Value::Table(_) => None,
+        };
+        for (key, unit_ms) in [
+            ("startup_timeout_ms", Some(1.0)),
+            ("startup_timeout_sec", Some(1_000.0)),
+            ("tool_timeout_sec", Some(1_000.0)),
+            ("timeout", None),
+        ] {
+            let Some(found) = present(&entry.node, key) else { continue };
+            let message = format!("{} of server {} is ignored", quoted(key), quoted(&entry.key));
+            let Some(unit_ms) = unit_ms.or_else(|| self.timeout_unit_ms(&entry.node, &found.node)) else {
+                self.warn(
+                    Code::KeyIgnored,
+                    message,
+                    &found.node.span,
+                    "seconds or milliseconds? that is not certain here",
+                );
+                continue;
+            };
+            let time = ms(&found.node, unit_ms).filter(|ms| (TIMEOUT_MS_MIN..=TIMEOUT_MS_MAX).contains(ms));
+            let Some(time) = time.map(|ms| Duration::from_secs_f64(ms / 1_000.0)) else {
+                self.warn(
+                    Code::KeyIgnored,
+                    message,
+                    &found.node.span,
+                    "expected a number that makes 100 ms to 24 h",
+                );
+                continue;
+            };
+            if key.starts_with("startup") {
+                server.timeouts.start = time;
+            } else {
+                server.timeouts.call = time;
+                server.timeouts.call_max = server.timeouts.call_max.map(|max| max.max(time));
+            }
+        }
+    }
+
+    /// Milliseconds in one unit of `timeout`; `None` when it could be either.
+    fn timeout_unit_ms(&self, entry: &Node, timeout: &Node) -> Option<f64> {
+        let number = if let Value::Integer(number) = timeout.value { Some(number) } else { None };
+        // Nobody who counts in seconds allows more than an hour.
+        if number.is_some_and(|number| number > 3_600) {
+            return Some(1.0);
+        }
+        let clines = ["autoApprove", "alwaysAllow", "watchPaths"];
+        match self.client {
+            Client::Claude | Client::Gemini => Some(1.0),
+            Client::Cline => Some(1_000.0),
+            Client::Other => clines.iter().any(|key| entry.get(key).is_some()).then_some(1_000.0),
+        }
+    }
+
+    fn warn_of_keys(&mut self, entry: &Entry) {
+        for key in entry.node.entries() {
+            let name = key.key.as_str();
+            let missed = MISSED.iter().find(|(missed, _)| *missed == name).map(|(_, instead)| *instead);
+            let instead = match missed {
+                _ if REMOTE.contains(&name) => "the entry has a `command`, which is used",
+                _ if USED.contains(&name) || HARMLESS.contains(&name) => continue,
+                _ if is_empty(&key.node) => continue,
+                Some(instead) => instead,
+                None => "not known",
+            };
+            let message = format!("{} of server {} is ignored", quoted(name), quoted(&entry.key));
+            self.warn(Code::KeyIgnored, message, &key.key_span, instead);
+        }
+    }
+}
+
+/// What we accept as a client's number, in milliseconds: as for the timeouts of `braid.toml`.
+const TIMEOUT_MS_MIN: f64 = 100.0;
+const TIMEOUT_MS_MAX: f64 = 24.0 * 3_600_000.0;
+
+/// The key when it says something: `null` is the same as nothing.
+fn present<'t>(node: &'t Node, key: &str) -> Option<&'t Entry> {
+    node.get(key).filter(|entry| entry.node.value != Value::Null)
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Null | Value::Flag(false) => true,
+        Value::List(items) => items.is_empty(),
+        Value::Table(entries) => entries.is_empty(),
+        Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Flag(true) | Value::Date => false,
+    }
+}
+
+/// What makes an entry remote: an address without a command, or a `type` that says so.
+fn remote(node: &Node) -> Option<&Entry> {
+    let address = REMOTE.iter().find_map(|key| present(node, key));
+    let kind = present(node, "type").filter(|kind| {
+        let Value::Text(kind) = &kind.node.value else { return false };
+        matches!(
+            kind.as_str(),
+            "http" | "sse" | "streamable-http" | "streamableHttp" | "streamable_http" | "ws"
+        )
+    });
+    match (kind, address) {
+        (Some(kind), address) => Some(address.unwrap_or(kind)),
+        (None, address) => address.filter(|_| present(node, "command").is_none()),
+    }
+}
