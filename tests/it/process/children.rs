@@ -37,7 +37,7 @@ struct Started {
 
 impl Run {
     fn new() -> Self {
-        Self { cookie: Cookie::new().unwrap(), tracker: TaskTracker::new() }
+        Self { cookie: Cookie::new("1d").unwrap(), tracker: TaskTracker::new() }
     }
 
     fn spawn(&self, command: &Command) -> Result<Spawned, SpawnError> {

@@ -31,7 +31,7 @@ impl Evil {
             folder: "/".into(),
             inherit_env: vec![],
         };
-        let (cookie, tracker) = (Cookie::new().unwrap(), TaskTracker::new());
+        let (cookie, tracker) = (Cookie::new("1d").unwrap(), TaskTracker::new());
         let Spawned { process, stdin, stdout } =
             Process::spawn(&command, "evil", Stderr::Log, &cookie, &tracker)
                 .unwrap_or_else(|error| panic!("the evil server needs Python 3: {error}"));
