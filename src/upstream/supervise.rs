@@ -122,7 +122,7 @@ impl Supervisor {
         let mut stop = self.stop.clone();
         let greeted = tokio::select! {
             greeted = self.greet(stream, born) => greeted,
-            () = gone(stream, process) => Err(self.lost(stream, "ended before it answered initialize")),
+            () = gone(stream, process) => Err(self.lost("ended before it answered initialize")),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
@@ -136,7 +136,7 @@ impl Supervisor {
         self.state.send_replace(State::Ready(link));
         tokio::select! {
             () = gone(stream, process) => {
-                let why = self.lost(stream, "went away");
+                let why = self.lost("went away");
                 (End { why, since: Some(since), content: false }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
@@ -166,11 +166,11 @@ impl Supervisor {
         }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
         match timeout(LAST_WORDS, process.ended()).await {
-            Ok(ended) if stream.given_up().is_none() => {
+            Ok(ended) => {
                 end.content = ended.success && end.since.is_some();
                 end.why.text = format!("{}: it {ended}{}", self.server, last_words(process));
             }
-            Ok(_) | Err(_) => end.why.text.push_str(&last_words(process)),
+            Err(_) => end.why.text.push_str(&last_words(process)),
         }
         stream.close(&end.why);
         let mut stop = self.stop.clone();
@@ -184,12 +184,13 @@ impl Supervisor {
         end
     }
 
-    fn lost(&self, stream: &Stream, what: &str) -> Fault {
-        self.named(Fault::ours(Reason::Gone, stream.given_up().unwrap_or(what)))
+    fn lost(&self, what: &str) -> Fault {
+        self.named(Fault::ours(Reason::Gone, what))
     }
 
     fn named(&self, mut fault: Fault) -> Fault {
-        if !fault.text.starts_with(&*self.server) {
+        let name = format!("{}: ", self.server);
+        if !fault.text.starts_with(&name) {
             fault.text = format!("{}: {}", self.server, fault.text);
         }
         fault.server(&*self.server).outcome(CallOutcome::NotSent)

@@ -21,6 +21,7 @@ plays! {
     a_call_goes_there_and_back
     a_silent_call_times_out_and_is_cancelled_at_the_server
     a_late_answer_is_nobodys
+    a_server_that_dies_mid_call_leaves_its_outcome_unknown
     the_first_list_waits_for_a_hung_server_and_no_longer
 }
 
