@@ -3,7 +3,7 @@
 //! Straight-line code over a stream. It says of the client what it was given and of us what it must:
 //! our name, and the mark by which a proxy that meets itself knows it.
 
-use super::exchange::{Exchange, Subject};
+use super::exchange::{Exchange, Subject, words};
 use super::link::Greeting;
 use super::stream::{Places, Stream};
 use crate::mcp::caller::Told;
@@ -48,7 +48,7 @@ pub(super) async fn connect(
     };
     let posted = stream.post(&places, request)?;
     let deadline = Deadline::new(Instant::now().into_std(), patience, None);
-    let setting = (format!("servers.{server}.timeouts.start"), format!("{patience:?}"));
+    let setting = (format!("servers.{server}.timeouts.start"), words(patience));
     let subject = Subject {
         server: server.clone(),
         what: "initialize".to_owned(),

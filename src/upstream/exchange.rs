@@ -13,6 +13,7 @@ use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -226,4 +227,13 @@ async fn recv(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
         .recv()
         .await
         .unwrap_or_else(|| Arrival::Failed(Fault::ours(Reason::Internal, "nobody will answer")))
+}
+
+/// A time as people write it: `120 s`, `1.5 s`, `250 ms`.
+pub(super) fn words(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
 }

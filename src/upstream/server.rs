@@ -6,7 +6,7 @@
 use super::changed::Changed;
 use super::connect::Introduction;
 use super::dial::Dial;
-use super::exchange::{Exchange, Origin, Subject};
+use super::exchange::{Exchange, Origin, Subject, words};
 use super::link::{Link, State};
 use super::process::Pace;
 use super::stream::{Places, Stream};
@@ -377,13 +377,4 @@ fn addressed(id: CallId, outgoing: Outgoing<'_>) -> Bytes {
         None => {}
     }
     splice(message.text(), &mut edits)
-}
-
-/// A time as people write it: `120 s`, `1.5 s`, `250 ms`.
-pub fn words(time: Duration) -> String {
-    match time.as_millis() {
-        ms if ms < 1000 => format!("{ms} ms"),
-        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
-        _ => format!("{:.1} s", time.as_secs_f64()),
-    }
 }
