@@ -5,6 +5,7 @@
 
 use super::process::Process;
 use crate::wire::fault::Fault;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A fresh stream, and the process behind it where there is one.
@@ -16,8 +17,8 @@ pub struct Dialed {
 
 /// Makes a server's stream anew, each time it is asked.
 pub trait Dial: Send + Sync + 'static {
-    /// May block: it is called off the runtime, but within it. The fault is complete but for the server's name.
-    fn dial(&self) -> Result<Dialed, Fault>;
+    /// The fault is complete but for the server's name.
+    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>>;
 
     /// How the server is reached, in a word for people.
     fn transport(&self) -> &'static str;

@@ -5,6 +5,8 @@ use super::environment::Cookie;
 use super::process::{Process, Spawned};
 use crate::config::{Command, Stderr};
 use crate::wire::fault::{Fault, Reason};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -18,17 +20,24 @@ pub struct StdioDial {
 }
 
 impl Dial for StdioDial {
-    fn dial(&self) -> Result<Dialed, Fault> {
-        let spawned = Process::spawn(&self.command, &self.server, self.stderr, &self.cookie, &self.tracker);
-        match spawned {
-            Ok(Spawned { process, stdin, stdout }) => {
-                Ok(Dialed { reader: Box::new(stdout), writer: Box::new(stdin), process: Some(process) })
-            }
-            Err(error) => {
-                let text = format!("{}: {error} ({})", self.server, error.code());
-                Err(Fault::ours(Reason::Unreachable, text))
+    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        let (command, server, stderr) = (self.command.clone(), self.server.clone(), self.stderr);
+        let (cookie, tracker) = (self.cookie.clone(), self.tracker.clone());
+        // To find and load a program may take a while, and the runtime has clients to answer.
+        let spawn = move || Process::spawn(&command, &server, stderr, &cookie, &tracker);
+        async move {
+            match tokio::task::spawn_blocking(spawn).await {
+                Ok(Ok(Spawned { process, stdin, stdout })) => {
+                    Ok(Dialed { reader: Box::new(stdout), writer: Box::new(stdin), process: Some(process) })
+                }
+                Ok(Err(error)) => {
+                    let text = format!("{}: {error} ({})", self.server, error.code());
+                    Err(Fault::ours(Reason::Unreachable, text))
+                }
+                Err(_) => Err(Fault::ours(Reason::Internal, "could not be started")),
             }
         }
+        .boxed()
     }
 
     fn transport(&self) -> &'static str {

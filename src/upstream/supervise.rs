@@ -87,15 +87,9 @@ impl Supervisor {
             _ = asked_to_stop(&mut stop) => return self.stopped(),
         };
         let born = Instant::now();
-        // To find and load a program may take a while, and the runtime has clients to answer.
-        let dial = self.dial.clone();
-        let dialed = match tokio::task::spawn_blocking(move || dial.dial()).await {
-            Ok(Ok(dialed)) => dialed,
-            Ok(Err(fault)) => return End { why: self.named(fault), since: None, content: false },
-            Err(_) => {
-                let fault = Fault::ours(Reason::Internal, "could not be started");
-                return End { why: self.named(fault), since: None, content: false };
-            }
+        let dialed = match self.dial.dial().await {
+            Ok(dialed) => dialed,
+            Err(fault) => return End { why: self.named(fault), since: None, content: false },
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (changed, limits) = (self.changed.clone(), self.limits.clone());
@@ -122,7 +116,7 @@ impl Supervisor {
         let mut stop = self.stop.clone();
         let greeted = tokio::select! {
             greeted = self.greet(stream, born) => greeted,
-            () = gone(stream, process) => Err(self.lost("ended before it answered initialize")),
+            () = gone(stream, process) => Err(self.lost(stream, "ended before it answered initialize")),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
@@ -136,7 +130,7 @@ impl Supervisor {
         self.state.send_replace(State::Ready(link));
         tokio::select! {
             () = gone(stream, process) => {
-                let why = self.lost("went away");
+                let why = self.lost(stream, "went away");
                 (End { why, since: Some(since), content: false }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
@@ -166,11 +160,11 @@ impl Supervisor {
         }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
         match timeout(LAST_WORDS, process.ended()).await {
-            Ok(ended) => {
+            Ok(ended) if stream.given_up().is_none() => {
                 end.content = ended.success && end.since.is_some();
                 end.why.text = format!("{}: it {ended}{}", self.server, last_words(process));
             }
-            Err(_) => end.why.text.push_str(&last_words(process)),
+            Ok(_) | Err(_) => end.why.text.push_str(&last_words(process)),
         }
         stream.close(&end.why);
         let mut stop = self.stop.clone();
@@ -184,8 +178,8 @@ impl Supervisor {
         end
     }
 
-    fn lost(&self, what: &str) -> Fault {
-        self.named(Fault::ours(Reason::Gone, what))
+    fn lost(&self, stream: &Stream, what: &str) -> Fault {
+        self.named(Fault::ours(Reason::Gone, stream.given_up().unwrap_or(what)))
     }
 
     fn named(&self, mut fault: Fault) -> Fault {

@@ -6,6 +6,8 @@
 use super::client::Envelope;
 use super::script::Role;
 use bytes::{Buf, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use mcp_braid::upstream::dial::{Dial, Dialed};
 use mcp_braid::wire::fault::{Fault, Reason};
 use parking_lot::Mutex;
@@ -129,7 +131,17 @@ impl Desk {
 pub(crate) struct DeskDial(pub(crate) Arc<Desk>);
 
 impl Dial for DeskDial {
-    fn dial(&self) -> Result<Dialed, Fault> {
+    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        std::future::ready(self.dialed()).boxed()
+    }
+
+    fn transport(&self) -> &'static str {
+        "play"
+    }
+}
+
+impl DeskDial {
+    fn dialed(&self) -> Result<Dialed, Fault> {
         let desk = &self.0;
         let mut state = desk.state.lock();
         state.started += 1;
@@ -145,10 +157,6 @@ impl Dial for DeskDial {
         let life = Life { desk: desk.clone(), stdin, stdout: Some(stdout), acts, reads: true };
         desk.crew.spawn(life.run());
         Ok(Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None })
-    }
-
-    fn transport(&self) -> &'static str {
-        "play"
     }
 }
 
