@@ -378,7 +378,7 @@ pub const SETTINGS: &[Setting] = &[
     here("limits.total_in_flight", PLACES, "4096", "requests of all clients in flight"),
     here(
         "limits.buffered",
-        Form::Size { min: MIB, max: 16 * GIB },
+        Form::Size { min: MIB, max: GIB.saturating_mul(16) },
         "\"512MiB\"",
         "requests that wait in memory, of all clients",
     ),
