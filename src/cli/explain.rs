@@ -37,7 +37,9 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
         }
     }
     // What no list holds may still be routed: an own name that one server has, a URI by its prefix or template.
-    for method in [Method::ToolsCall, Method::PromptsGet, Method::ResourcesRead] {
+    for (method, noun) in
+        [(Method::ToolsCall, "tool"), (Method::PromptsGet, "prompt"), (Method::ResourcesRead, "resource")]
+    {
         if !text.is_empty() {
             break;
         }
@@ -48,9 +50,8 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
         match route(&catalog, method, &request) {
             Route::One(target) => {
                 let server = server(run, target.server);
-                let kind = noun(method);
                 text =
-                    format!("{what}\n  leads to the {kind} `{}` of {server}; it is in no list\n", target.own);
+                    format!("{what}\n  leads to the {noun} `{}` of {server}; it is in no list\n", target.own);
             }
             Route::Refuse(fault) => text = format!("{what}\n  {}\n", fault.text),
             Route::Local(_) | Route::Unknown(_) => {}
@@ -63,14 +64,6 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
             globals,
         ),
         false => out::print(&text),
-    }
-}
-
-fn noun(method: Method) -> &'static str {
-    match method {
-        Method::PromptsGet => "prompt",
-        Method::ResourcesRead => "resource",
-        _ => "tool",
     }
 }
 

@@ -6,8 +6,8 @@
 use super::exit::Exit;
 use super::{Globals, out};
 use crate::config::{Config, Reach};
+use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
-use crate::hub::hub::Hub;
 use crate::mcp::caller::{Caller, ClientId, Principal, Told};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;

@@ -6,8 +6,8 @@
 use super::news::{Given, News};
 use super::session::Session;
 use crate::config::Limits;
+use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked, response};
-use crate::hub::hub::Hub;
 use crate::mcp::capabilities;
 use crate::mcp::fit;
 use crate::mcp::method::Method;
@@ -424,7 +424,7 @@ fn fit_note(text: Bytes, revision: Revision) -> Bytes {
 
 fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
     match fitted {
-        Some(fitted) => splice(message.text(), &mut vec![(place, Bytes::from(fitted))]),
+        Some(fitted) => splice(message.text(), &mut [(place, Bytes::from(fitted))]),
         None => message.text().clone(),
     }
 }

@@ -3,7 +3,7 @@
 //! A client hears `list_changed` about a list that it has asked for and that differs, byte by byte, from what
 //! it got; at most once in a while, however often the catalog changes. It sends nothing itself.
 
-use crate::hub::hub::Hub;
+use crate::hub::Hub;
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;

@@ -3,7 +3,7 @@
 //! One look at the catalog decides. A name that nobody has is asked for again once every server was heard:
 //! a client may call a tool that it knows from yesterday before the servers are up today.
 
-use super::hub::Hub;
+use super::Hub;
 use crate::mcp::caller::Caller;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;

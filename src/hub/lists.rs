@@ -3,7 +3,7 @@
 //! One task per link. A burst of changes costs two fetches, the one that runs and one more; a list that
 //! fails keeps its last good items. Pages, items and bytes are bounded, and cursors that go in circles end.
 
-use super::hub::Hub;
+use super::Hub;
 use crate::config::Limits;
 use crate::mcp::method::Kind;
 use crate::routing::item::Item;

@@ -336,10 +336,11 @@ impl Stream {
             },
             Head::Request { id, method, .. } => {
                 let id = message.str(*id);
-                let text = match Method::parse(method.as_str(&message)) {
-                    Method::Ping => Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)),
+                let text = if Method::parse(method.as_str(&message)) == Method::Ping {
+                    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))
+                } else {
                     // We declared nothing that a server could ask of a client.
-                    _ => Fault::method_not_found(method.as_str(&message)).render(message.id().as_ref()),
+                    Fault::method_not_found(method.as_str(&message)).render(message.id().as_ref())
                 };
                 self.reply(text);
             }

@@ -3,6 +3,9 @@
 //! Each test asks the same: is the fault one server's own, does its client learn what happened, and is nothing
 //! left behind?
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_types, reason = "what a client hears is only looked at")]
+
 mod braid;
 mod leaving;
 mod mortal;

@@ -7,7 +7,7 @@ use super::script::Role;
 use bytes::Bytes;
 use mcp_braid::downstream::door::{Closed, Door};
 use mcp_braid::downstream::session::Session;
-use mcp_braid::hub::hub::Hub;
+use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use serde::Deserialize;
 use serde_json::value::RawValue;

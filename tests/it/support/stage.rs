@@ -9,7 +9,7 @@ use super::pattern::{self, Names};
 use super::script::{Count, Deed, Script, ScriptLine, Step};
 use super::server::{Act, Desk, DeskDial};
 use mcp_braid::config::{Config, file};
-use mcp_braid::hub::hub::Hub;
+use mcp_braid::hub::Hub;
 use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::link::State;
 use mcp_braid::upstream::process::Pace;
