@@ -18,47 +18,79 @@ macro_rules! plays {
 }
 
 plays! {
+    a_call_cancelled_while_its_server_starts_is_never_sent
+    a_call_ends_at_its_maximum_whatever_the_progress
     a_call_goes_there_and_back
+    a_call_has_no_maximum_when_it_is_turned_off
+    a_cancel_before_the_request_left_withdraws_it
+    a_cancel_in_the_queue_before_a_server_withdraws_the_request
+    a_cancel_never_overtakes_its_request
+    a_cancel_of_nothing_open_is_ignored
+    a_cancel_reaches_the_server_with_its_own_id
+    a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
+    a_client_that_leaves_cancels_its_calls
     a_completion_goes_to_whom_it_is_about
     a_cursor_that_is_not_ours_is_refused
+    a_duplicate_id_in_flight_is_refused_and_the_first_unharmed
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
     a_late_answer_is_nobodys
+    a_list_that_hangs_is_given_up_and_cancelled
     a_message_is_one_line_to_whom_it_goes
     a_method_that_braid_does_not_carry_is_refused
     a_name_is_looked_up_and_never_split
+    a_null_token_asks_for_no_progress
     a_ping_is_answered_before_and_after_initialize
+    a_progress_token_comes_back_as_it_was_written
     a_prompt_is_got_by_its_exposed_name
     a_raw_uri_is_accepted_when_one_server_can_own_it
+    a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
+    a_request_and_its_cancel_in_one_breath_leave_nothing
     a_resource_is_read_by_its_exposed_uri
     a_resource_that_nobody_has_is_refused
     a_revision_that_begins_otherwise_gets_our_latest
     a_run_that_ourselves_started_refuses_initialize
+    a_second_answer_is_nobodys
     a_second_initialize_is_refused
     a_server_is_told_its_clients_revision_and_our_mark
     a_server_of_a_foreign_revision_is_not_used
+    a_server_of_each_clients_own_is_started_for_each
     a_server_that_completes_nothing_is_not_asked_to
     a_server_that_dies_mid_call_leaves_its_outcome_unknown
     a_server_that_refuses_initialize_is_quoted
     a_servers_error_passes_byte_for_byte
     a_silent_call_times_out_and_is_cancelled_at_the_server
+    a_tool_may_have_a_patience_of_its_own
+    an_answer_just_in_time_is_the_answer
     an_answer_of_the_client_to_nothing_is_dropped
+    an_answer_to_a_guessed_id_is_nobodys
+    an_answer_with_another_servers_id_is_nobodys
     an_id_comes_back_as_it_was_written
+    an_id_is_free_again_after_a_cancel
     an_id_that_is_none_is_refused_without_it
     an_initialize_cannot_be_cancelled
     an_initialize_is_answered_within_250_ms_with_every_server_hung
     an_initialize_with_our_own_mark_is_refused
     an_initialize_without_a_version_is_refused_and_may_be_said_again
     an_own_name_is_accepted_when_one_server_has_it
+    braids_own_progress_token_is_its_own_affair
     each_revision_is_answered_in_kind
+    equal_ids_and_tokens_of_two_clients_are_kept_apart
+    equal_tokens_of_two_requests_are_kept_apart
     instructions_may_be_our_own_or_none
     instructions_of_a_slow_server_are_not_waited_for
     instructions_of_all_servers_are_merged
     items_of_lists_pass_but_for_their_names
+    notes_come_before_their_answer_and_in_order
     nothing_but_a_ping_is_served_before_initialize
+    our_id_comes_back_as_either_number_and_never_as_text
     pages_follow_one_another_and_end
+    progress_of_nobody_is_dropped
+    progress_renews_a_calls_patience
+    progress_that_does_not_increase_is_dropped
     the_first_list_waits_for_a_hung_server_and_no_longer
     the_four_lists_are_merged_in_the_order_of_the_configuration
     the_only_server_may_go_without_a_prefix
+    the_patience_without_settings_is_two_minutes_of_silence_and_half_an_hour_in_all
     uris_in_results_are_the_clients
     what_braid_does_not_know_passes_both_ways
     what_is_asked_without_a_name_is_refused

@@ -12,7 +12,8 @@
 //! files DEED            see `Deed`                 files open 1      see `Count`
 //! braid stops
 //! ```
-//! Within an instant everything happens that can; time passes only in `wait`.
+//! Before the next line is played everything happens that can, except between the `times` of one line; what must
+//! come in one piece is said with `>>` and `\x0a`. Time passes only in `wait`.
 
 use super::pattern::Pattern;
 use std::time::Duration;

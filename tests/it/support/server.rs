@@ -175,12 +175,13 @@ impl Life {
         loop {
             tokio::select! {
                 biased;
-                act = self.acts.recv() => match act {
-                    Some(Act::Write(bytes)) => self.write(&bytes).await,
-                    Some(Act::Stall) => self.reads = false,
-                    Some(Act::Read) => self.reads = true,
-                    Some(Act::CloseStdout) => self.stdout = None,
-                    Some(Act::Die) | None => break,
+                // None once the script speaks to a later life; this one goes on, as another client's may.
+                Some(act) = self.acts.recv() => match act {
+                    Act::Write(bytes) => self.write(&bytes).await,
+                    Act::Stall => self.reads = false,
+                    Act::Read => self.reads = true,
+                    Act::CloseStdout => self.stdout = None,
+                    Act::Die => break,
                 },
                 read = self.stdin.read_buf(&mut buffer), if self.reads => {
                     self.desk.state.lock().moves += 1;
@@ -189,6 +190,7 @@ impl Life {
                     }
                     self.take_lines(&mut buffer).await;
                 }
+                else => break,
             }
         }
         let mut state = self.desk.state.lock();

@@ -115,6 +115,8 @@ impl Stage {
     }
 
     async fn line(&mut self, line: &ScriptLine) -> Outcome {
+        // What one line causes comes before the next; only what is said `times` comes in one burst.
+        self.settle().await;
         let Some(times) = line.times else { return self.step(&line.step).await };
         for n in 1..=times {
             self.names.insert("n".to_owned(), n.to_string());
@@ -173,8 +175,6 @@ impl Stage {
                 waiting => Err(format!("but {party} heard\n{}", listed(&waiting))),
             },
             Step::Wait(time) => {
-                // What was said before the time passes is said before it passes.
-                self.settle().await;
                 self.wait(*time).await;
                 Ok(())
             }
@@ -195,7 +195,6 @@ impl Stage {
         if let Some(client) = self.clients.iter_mut().find(|client| client.name == party) {
             return client.say(bytes);
         }
-        // A server that speaks has heard what there was to hear.
         let desk = self.desk(party)?;
         desk.act(Act::Write(bytes)).await
     }
