@@ -36,7 +36,19 @@ class Comparison:
         self.rules = rules or Rules()
         self.masks = masks or Masks()
 
-    def records(self, left: Record, right: Record) -> list[Verdict]:
+    def records(self, left: Record, right: Record, other_era: Record | None = None) -> list[Verdict]:
+        """All verdicts on one server. `other_era` is what it says in 2026-07-28, which Braid may speak with it."""
+        verdicts = self._verdicts(left, right)
+        if other_era is None or all(verdict.equal for verdict in verdicts):
+            return verdicts
+        modern = {(v.kind, v.label): v for v in self._verdicts(other_era, right)}
+        for verdict in verdicts:
+            twin = modern.get((verdict.kind, verdict.label))
+            if not verdict.equal and twin is not None and twin.equal:
+                verdict.equal, verdict.rules, verdict.details = True, [*twin.rules, "other_era"], []
+        return verdicts
+
+    def _verdicts(self, left: Record, right: Record) -> list[Verdict]:
         verdicts = [self._list(method, left, right) for method in LISTS]
         for index, done in enumerate(left.steps):
             other = right.steps[index] if index < len(right.steps) else None

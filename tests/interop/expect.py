@@ -52,7 +52,7 @@ class Rules:
 
     def on(self, name: str, revision: str) -> bool:
         rule = self.rules[name]
-        return rule["mode"] != "off" and revision <= rule.get("upto", "9999")
+        return rule["mode"] != "off" and rule.get("since", "") <= revision <= rule.get("upto", "9999")
 
     def must(self, name: str) -> bool:
         return self.rules[name]["mode"] == "must"
@@ -165,17 +165,44 @@ def _with_member(expected: Node, seen: Node, name: str) -> str | None:
     return "{" + ",".join(parts) + "}"
 
 
-def modern_members(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
-    """For clients that speak the modern era to Braid only; takes over members that the era adds."""
-    if place.revision != "2026-07-28":
+def modern_server(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
+    """What a server that was spoken to in 2026-07-28 adds, and a client of an older revision does not need."""
+    if place.aspect != "result":
         return None
-    text = expected.text
+    text = cut_all(expected, seen, list(MODERN_MEMBERS), must)
+    meta, other = parse(text).get("_meta"), seen.get("_meta")
+    if meta is None or meta.get(SERVER_INFO) is None or (other is not None and other.get(SERVER_INFO) is not None):
+        return text
+    if len(meta.keys) == 1 and other is None:
+        return splice(text, [(*without(parse(text), "_meta"), "")])
+    return splice(text, [(meta.start, meta.end, splice(meta.text, [(*(at - meta.start for at in without(meta, SERVER_INFO)), "")]))])
+
+
+def modern_members(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
+    """For clients that speak the modern era to Braid: takes over what the era adds, and what is Braid's own to say."""
     if place.aspect == "error" and (code := expected.get("code")) and code.text == "-32002":
-        return splice(text, [(code.start, code.end, "-32602")])
+        return splice(expected.text, [(code.start, code.end, "-32602")])
+    text = expected.text
     for name in MODERN_MEMBERS:
-        if parse(text).get(name) is None:
-            text = _with_member(parse(text), seen, name) or text
+        text = _taken_over(parse(text), seen, name)
+    own = seen.get("_meta", SERVER_INFO)
+    if own is not None:
+        meta = parse(text).get("_meta")
+        inner = _taken_over(parse(meta.text if meta else "{}"), seen.get("_meta"), SERVER_INFO)
+        whole = parse(text) if meta else parse(_with_member(parse(text), seen, "_meta"))
+        meta = whole.get("_meta")
+        text = splice(whole.text, [(meta.start, meta.end, inner)])
     return text
+
+
+def _taken_over(expected: Node, seen: Node, name: str) -> str:
+    """The text with the other side's value of a member, whether it had the member or not."""
+    mine, other = expected.get(name), seen.get(name)
+    if other is None:
+        return expected.text
+    if mine is None:
+        return _with_member(expected, seen, name) or expected.text
+    return splice(expected.text, [(mine.start, mine.end, other.text)])
 
 
 CHANGES = {
@@ -187,6 +214,7 @@ CHANGES = {
     "enum_titles": enum_titles,
     "attribution": attribution,
     "modern_members": modern_members,
+    "modern_server": modern_server,
 }
 
 

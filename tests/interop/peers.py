@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ NODE_HOME = HOME / "node"
 PYTHON_1 = str(HOME / "py1" / "bin" / "python")
 PYTHON_2 = str(HOME / "py2" / "bin" / "python")
 NODE = shutil.which("node") or "node"
-BRAID = Path(os.environ.get("BRAID", HERE / "../../target/debug/braid")).resolve()
+# A path, or a command with arguments.
+BRAID = shlex.split(os.environ.get("BRAID") or str((HERE / "../../target/debug/braid").resolve()))
 
 # The file times that a listing with sizes or dates can show.
 LONG_AGO = 1_700_000_000
@@ -45,13 +47,15 @@ class Step:
     params: str
     # A progress token is added, and the notes that carry it count.
     progress: bool = False
+    # Its progress comes with time between, so that no client takes it together with the answer.
+    spaced: bool = False
     # Log messages during the call count.
     log: bool = False
     # A notification of this method must follow.
     note: str = ""
     # The call is cancelled at its first progress; this file of the work folder then tells what the server made of it.
     cancel: str = ""
-    # Client SDKs run it too: its params survive their types.
+    # Client SDKs take this step too; false where their types would change what is asked.
     clients: bool = True
     # The earliest revision in which a client can be asked what this call leads to.
     since: str = ""
@@ -70,8 +74,11 @@ class Peer:
     explore: bool = False
     # Lists grow after the handshake; wait for this quiet.
     settles: float = 0.0
-    # Client SDKs and the Inspector connect to it as well.
+    # Client SDKs connect to it as well.
     clients: bool = True
+    # It speaks 2026-07-28 too, which Braid may choose toward it whatever the client speaks.
+    dual: bool = False
+    # It is part of Braid's own binary.
     needs_braid: bool = False
 
 
@@ -146,7 +153,7 @@ def everything_steps(_: Path) -> list[Step]:
         call("gzip, embedded", "gzip-file-as-resource", {"name": "a.gz", "data": "data:text/plain,hello", "outputType": "resource"}),
         call("gzip, link", "gzip-file-as-resource", {"name": "b.gz", "data": "data:text/plain,hello", "outputType": "resourceLink"}),
         call("env", "get-env"),
-        call("long, with progress", "trigger-long-running-operation", {"duration": 0.4, "steps": 4}, kind="progress", progress=True),
+        call("long, with progress", "trigger-long-running-operation", {"duration": 0.4, "steps": 4}, kind="progress", progress=True, spaced=True),
         call("long, no token", "trigger-long-running-operation", {"duration": 0.2, "steps": 2}),
         call("task required", "simulate-research-query", {"topic": "rope"}, kind="tool error", since="2025-11-25", clients=False),
         call("roots", "get-roots-list", {}, kind="ask"),
@@ -466,9 +473,9 @@ def quirky_steps(_: Path) -> list[Step]:
         raw_call("echo, no arguments", '{"name":"echo"}'),
         raw_call("echo, name escaped", '{"arguments":{"x":1},"name":"ech\\u006f"}'),
     ]
-    answers = [call(f"canned {which}", "canned", {"which": which}, clients=which in ("links", "embedded", "order", "error_result")) for which in quirky.ANSWERS]
-    errors = [call(f"error {which}", "fail", {"which": which}, kind="error", clients=which in ("order", "bare")) for which in quirky.ERRORS]
-    reads = [read(uri, clients="/" in uri) for uri in quirky.CONTENTS]
+    answers = [call(f"canned {which}", "canned", {"which": which}) for which in quirky.ANSWERS]
+    errors = [call(f"error {which}", "fail", {"which": which}, kind="error") for which in quirky.ERRORS]
+    reads = [read(uri) for uri in quirky.CONTENTS]
     return [
         *echoes,
         *metas,
@@ -529,15 +536,16 @@ def peers() -> list[Peer]:
             sqlite_steps,
             clients=False,
         ),
-        Peer("notes", lambda work: [str(BRAID), "demo-server", "notes"], lambda work: [], explore=True, needs_braid=True),
-        Peer("workshop", lambda work: [str(BRAID), "demo-server", "workshop"], lambda work: [], explore=True, needs_braid=True),
+        Peer("notes", lambda work: [*BRAID, "demo-server", "notes"], lambda work: [], explore=True, needs_braid=True),
+        Peer("workshop", lambda work: [*BRAID, "demo-server", "workshop"], lambda work: [], explore=True, needs_braid=True),
         # The keys below need what a plain key does not: capitals, an underscore.
         Peer("Weather", lambda work: script(PYTHON_1, "lowlevel.py"), lowlevel_steps),
         Peer("my_products", lambda work: script(PYTHON_1, "products.py", str(work / "products.db")), products_steps),
         Peer("progress", lambda work: script(PYTHON_1, "progress.py", str(work / "trace.txt")), progress_steps),
         Peer("project", lambda work: script(PYTHON_1, "project.py"), project_steps, clients=False),
-        Peer("fast", lambda work: script(PYTHON_2, "fast.py"), fast_steps),
+        Peer("fast", lambda work: script(PYTHON_2, "fast.py"), fast_steps, dual=True),
         Peer("calc-high", lambda work: [NODE, str(NODE_HOME / "calc_high.mjs")], calc_high_steps),
-        Peer("calc-low", lambda work: [NODE, str(NODE_HOME / "calc_low.mjs")], calc_low_steps, clients=False),
-        Peer("quirky", lambda work: script(PYTHON_1, "quirky.py"), quirky_steps),
+        Peer("calc-low", lambda work: [NODE, str(NODE_HOME / "calc_low.mjs")], calc_low_steps),
+        # Client SDKs refuse some of its lists as a whole, and would refuse those of all others with them.
+        Peer("quirky", lambda work: script(PYTHON_1, "quirky.py"), quirky_steps, clients=False),
     ]

@@ -16,9 +16,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spans import Node, NotJson, parse, quote
+from spans import Node, NotJson, parse, quote, splice
 
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+MODERN = "2026-07-28"
 
 LIST_PAGES_MAX = 200
 STDERR_BYTES_MAX = 64 * 1024
@@ -30,6 +31,8 @@ class Silence(Exception):
 
 def capabilities(revision: str) -> str:
     """What a full client of a revision declares."""
+    if revision >= MODERN:
+        return "{}"
     if revision >= "2025-11-25":
         return '{"roots":{"listChanged":true},"sampling":{},"elicitation":{"form":{},"url":{}}}'
     if revision >= "2025-06-18":
@@ -155,6 +158,8 @@ class Session:
         """Sends a request and returns the text of its id; numbers and strings take turns."""
         self.next_id += 1
         id_text = str(self.next_id) if self.next_id % 2 else f'"r-{self.next_id}"'
+        if self.revision == MODERN:
+            params = self._with_era(params)
         tail = f',"params":{params}' if params is not None else ""
         self.waiting[id_text] = None
         self.send(f'{{"jsonrpc":"2.0","id":{id_text},"method":{quote(method)}{tail}}}')
@@ -276,8 +281,23 @@ class Session:
         state = "the process runs" if code is None else f"the process ended with {code}"
         return f"{state}; stderr: {bytes(self.stderr[-600:]).decode('utf-8', 'replace')!r}"
 
+    def _with_era(self, params: str | None) -> str:
+        """The params of a request that introduces itself, as there is no handshake in the modern era."""
+        own = (
+            f'"io.modelcontextprotocol/protocolVersion":{quote(MODERN)},"io.modelcontextprotocol/clientCapabilities":{self.declared},'
+            '"io.modelcontextprotocol/clientInfo":{"name":"raw","version":"1"}'
+        )
+        tree = parse(params or "{}")
+        meta = tree.get("_meta")
+        at = meta.start + 1 if meta else tree.start + 1
+        filled = (meta or tree).keys
+        new = own if meta else f'"_meta":{{{own}}}'
+        return splice(tree.source, [(at, at, new + ("," if filled else ""))])
+
     def handshake(self) -> Answer:
-        """`initialize` and `initialized`; the answer tells what was agreed."""
+        """`initialize` and `initialized`, or `server/discover`; the answer tells what was agreed."""
+        if self.revision == MODERN:
+            return self.request("server/discover")
         answer = self.request(
             "initialize",
             f'{{"protocolVersion":{quote(self.revision)},"capabilities":{self.declared},"clientInfo":{{"name":"raw","version":"1"}}}}',

@@ -28,6 +28,7 @@ KNOWN = set(
     "structuredContent isError resource blob contents messages role completion values total hasMore code message audience priority lastModified "
     "tools resources resourceTemplates prompts".split()
 )
+CAPABILITIES = '{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}'
 OPAQUE = {"inputSchema", "outputSchema", "structuredContent", "_meta", "data", "arguments"}
 
 
@@ -94,6 +95,7 @@ class Server:
         self.waiting: dict[str, Callable[[Node], None]] = {}
         self.next_id = 0
         self.lock = threading.Lock()
+        self.ready = threading.Event()
         env = {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LANG", "TMPDIR") if name in os.environ}
         self.process = subprocess.Popen(
             [entry["command"], *entry["args"]],
@@ -139,7 +141,10 @@ class Server:
     def start(self, params: str) -> None:
         self.wait("initialize", params)
         self.send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
-        self.hub.ready.release()
+        # Clients may call what they know from before, without asking for a list first.
+        for method in LISTS:
+            self.hub.learn(self, method, self.items(method))
+        self.ready.set()
 
     def items(self, method: str) -> list[str]:
         found, cursor = [], ""
@@ -167,7 +172,6 @@ class Hub:
         self.asks: dict[str, tuple[Server, str]] = {}
         self.running: dict[str, tuple[Server, str]] = {}
         self.tokens: dict[str, str] = {}
-        self.ready = threading.Semaphore(0)
         self.servers = [Server(key, entry, self) for key, entry in entries.items()]
 
     def log(self, line: str) -> None:
@@ -227,7 +231,7 @@ class Hub:
                 for server in self.servers:
                     threading.Thread(target=server.start, args=(text,), daemon=True).start()
                 version = params.get("protocolVersion").text
-                self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{"protocolVersion":{version},"capabilities":{{}},"serverInfo":{{"name":"stand-in","version":"0"}}}}}}')
+                self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{"protocolVersion":{version},"capabilities":{CAPABILITIES},"serverInfo":{{"name":"stand-in","version":"0"}}}}}}')
             case "notifications/cancelled":
                 server, id_text = self.running.get(params.get("requestId").text, (None, ""))
                 if server and self.lose == "cancel":
@@ -238,22 +242,32 @@ class Hub:
                 pass
             case _ if name in LISTS:
                 threading.Thread(target=self.list, args=(name, id_node.text), daemon=True).start()
+            case "ping" | "logging/setLevel":
+                self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{}}}}')
+            case "server/discover":
+                self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"error":{{"code":-32601,"message":"not here"}}}}')
             case _:
+                self.all_ready()
                 self.route(name, id_node.text, text, params)
 
+    def all_ready(self) -> None:
+        for server in self.servers:
+            server.ready.wait(60)
+
+    def learn(self, server: Server, method: str, originals: list[str]) -> None:
+        server.owned[method] = {parse(item).get(KEYS[method]).string() for item in originals}
+        if method in NAME_PLACES:
+            for item in originals:
+                self.name(server, LISTS[method], parse(item).get("name").string())
+
     def list(self, method: str, id_text: str) -> None:
-        """All servers' items, renamed. The first one waits until every server is ready."""
-        for _ in self.servers:
-            self.ready.acquire()
-        for _ in self.servers:
-            self.ready.release()
+        """All servers' items, renamed."""
+        self.all_ready()
         merged = []
         for server in self.servers:
             originals = server.items(method)
-            server.owned[method] = {parse(item).get(KEYS[method]).string() for item in originals}
+            self.learn(server, method, originals)
             for item in originals:
-                if method in NAME_PLACES:
-                    self.name(server, LISTS[method], parse(item).get("name").string())
                 whole = server.exposure.result(method, f'{{"{LISTS[method]}":[{item}]}}')
                 inner = parse(whole).get(LISTS[method], 0).text
                 merged.append(self.lossy("result", inner, f"list {method} {server.key}"))

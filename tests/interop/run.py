@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""The interop run: does a client see through Braid what it sees from each server directly?
+
+    BRAID=path tests/interop/run.py [--only NAME]... [--quick] [--json] [--direct] [--self-test]
+
+Three parts: `raw` compares texts in each revision, `sdk` what client SDKs make of them, `inspector` what the Inspector's
+command line prints. `--only` takes a part, a server, a revision or a client, and may be given several times. `--direct`
+compares the servers with themselves, which needs no Braid and finds what is volatile. The last line counts; the exit code
+is 0 when nothing differs, 1 when something does, 2 when the run could not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import inspector
+import sdk
+from compare import Comparison, Verdict, table
+from peers import BRAID, HERE, HOME, peers
+from raw import MODERN, REVISIONS
+from record import Record, install_scripts, record_braid, record_direct
+from selftest import self_test
+
+AT_ONCE = 2
+QUICK_REVISIONS = (REVISIONS[0], REVISIONS[-1])
+QUICK_CLIENTS = ("py 1.x", "py 2.x auto", "ts 1.x")
+QUICK_SERVERS = ("everything", "Weather", "progress", "fast", "notes", "workshop")
+PARTS = ("raw", "sdk", "inspector")
+DETAILS_MAX = 6
+
+
+class Choice:
+    """What of everything is to run: a kind of name that `--only` does not mention is not restricted."""
+
+    def __init__(self, only: list[str], quick: bool):
+        self.only, self.quick = only, quick
+
+    def of(self, names: list[str], quick: tuple[str, ...] | None = None) -> list[str]:
+        named = [name for name in names if name in self.only]
+        if named or not (self.quick and quick):
+            return named or names
+        return [name for name in names if name in quick]
+
+
+class Run:
+    def __init__(self, choice: Choice, direct: bool):
+        self.choice, self.direct = choice, direct
+        self.folder = HOME / "run"
+        self.comparison = Comparison()
+        # The demo servers are in Braid's binary: directly they run only where one is named.
+        own = not direct or "BRAID" in os.environ
+        stand_in = any("standin.py" in word for word in BRAID)
+        everyone = [peer for peer in peers() if not peer.needs_braid or (own and not stand_in)]
+        keys = choice.of([peer.key for peer in everyone])
+        self.peers = [peer for peer in everyone if peer.key in keys]
+        client_keys = choice.of([peer.key for peer in everyone if peer.clients], QUICK_SERVERS)
+        self.client_peers = [peer for peer in self.peers if peer.clients and peer.key in client_keys]
+        self.revisions = choice.of(list(REVISIONS), QUICK_REVISIONS)
+        self.parts = choice.of(list(PARTS))
+        self.clients = [c for c in sdk.clients() if c.name in choice.of([c.name for c in sdk.clients()], QUICK_CLIENTS)]
+        self.inspectors = [i for i in inspector.inspectors() if i.name in choice.of([i.name for i in inspector.inspectors()])]
+
+    def verdicts(self) -> list[Verdict]:
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        (self.folder / "work").mkdir(parents=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            direct = self.directly(pool)
+            # The long ones first, so that the end is not one worker waiting for the other.
+            jobs: list[Future[list[Verdict]]] = []
+            if "inspector" in self.parts:
+                jobs += [pool.submit(self.with_inspector, number, one) for number, one in enumerate(self.inspectors)]
+            if "sdk" in self.parts:
+                jobs += [pool.submit(self.with_client, number, client, direct) for number, client in enumerate(self.clients)]
+            if "raw" in self.parts:
+                jobs += [pool.submit(self.with_raw, revision, direct) for revision in self.revisions]
+            return [verdict for job in reversed(jobs) for verdict in job.result()]
+
+    def directly(self, pool: ThreadPoolExecutor) -> dict[tuple[str, str], Record]:
+        """Every server by itself in every revision, and in the modern era where it speaks that too."""
+        wanted = [(peer, revision) for revision in self.revisions for peer in self.peers if "raw" in self.parts]
+        wanted += [(peer, MODERN) for peer in self.peers if peer.dual and "raw" in self.parts]
+        # The client programs take their steps for these from what they list.
+        wanted += [(peer, REVISIONS[-1]) for peer in self.client_peers if peer.explore and (peer, REVISIONS[-1]) not in wanted]
+        records = pool.map(lambda pair: record_direct(*pair, self.folder / "work" / f"d-{pair[1]}"), wanted)
+        return {(peer.key, revision): record for (peer, revision), record in zip(wanted, records)}
+
+    def with_raw(self, revision: str, direct: dict[tuple[str, str], Record]) -> list[Verdict]:
+        left = {peer.key: direct[peer.key, revision] for peer in self.peers}
+        folder, faults = self.folder / "work" / f"b-{revision}", []
+        if self.direct:
+            right = {peer.key: record_direct(peer, revision, folder) for peer in self.peers}
+        else:
+            right, faults = record_braid(BRAID, self.peers, revision, folder, left)
+        found = []
+        for peer in self.peers:
+            found += self.comparison.records(left[peer.key], right[peer.key], direct.get((peer.key, MODERN)))
+        if faults:
+            found.append(Verdict("braid", revision, "session", "session", False, details=faults[:20]))
+        return found
+
+    def with_client(self, number: int, client: sdk.Client, direct: dict[tuple[str, str], Record]) -> list[Verdict]:
+        sides = [self.folder / "work" / f"c{number}-{side}" for side in "db"]
+        for side in sides:
+            side.mkdir()
+        explored = {peer.key: direct[peer.key, REVISIONS[-1]] for peer in self.client_peers if peer.explore}
+        left = sdk.direct_records(client, self.client_peers, sides[0], explored)
+        if self.direct:
+            right, revision, faults = sdk.direct_records(client, self.client_peers, sides[1], explored), REVISIONS[-1], []
+        else:
+            right, revision, faults = sdk.braid_records(client, BRAID, self.client_peers, sides[1], left)
+        return sdk.verdicts(client, self.client_peers, left, right, revision, faults, self.comparison)
+
+    def with_inspector(self, number: int, one: inspector.Inspector) -> list[Verdict]:
+        folder = self.folder / "work" / f"i{number}"
+        return inspector.compare(one, None if self.direct else BRAID, peers(), folder, self.comparison, self.choice.quick)
+
+
+def report(found: list[Verdict], seconds: float, as_json: bool) -> str:
+    wrong = [verdict for verdict in found if not verdict.equal]
+    rules = Counter(rule for verdict in found if verdict.equal for rule in verdict.rules)
+    if as_json:
+        return json.dumps(
+            {
+                "equal": len(found) - len(wrong),
+                "different": len(wrong),
+                "rules": rules,
+                "seconds": round(seconds, 1),
+                "differences": [vars(verdict) for verdict in wrong],
+            }
+        )
+    lines = [table(found), ""]
+    for verdict in wrong:
+        lines.append(f"DIFFERS  {verdict.server}  {verdict.revision}  {verdict.kind}: {verdict.label}")
+        lines += [f"    {detail}" for detail in verdict.details[:DETAILS_MAX]]
+    if rules:
+        lines.append("equal by a rule of expectations.json: " + ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items())))
+    lines.append(f"interop: {len(found) - len(wrong)} equal, {len(wrong)} different ({seconds:.0f} s)")
+    return "\n".join(lines)
+
+
+def ready(direct: bool) -> str | None:
+    """Installs what is missing. Tells why the run cannot start."""
+    if not direct and shutil.which(BRAID[0]) is None:
+        return f"no Braid at {BRAID[0]}: build it, or set BRAID"
+    done = subprocess.run([str(HERE / "setup.sh")], stdout=sys.stderr)
+    if done.returncode != 0:
+        return f"setup.sh ended with {done.returncode}"
+    install_scripts()
+    return None
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--only", action="append", default=[], metavar="NAME")
+    arguments.add_argument("--quick", action="store_true", help="two revisions, three clients, fewer servers for them")
+    arguments.add_argument("--json", action="store_true", help="one object on stdout")
+    arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
+    arguments.add_argument("--self-test", action="store_true", help="check that the comparison finds what a stand-in loses")
+    options = arguments.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")
+    known = {*PARTS, *REVISIONS, *(p.key for p in peers()), *(c.name for c in sdk.clients()), *(i.name for i in inspector.inspectors())}
+    if unknown := [name for name in options.only if name not in known]:
+        arguments.error(f"--only knows no {unknown}; it knows {sorted(known)}")
+    if problem := ready(options.direct or options.self_test):
+        print(f"interop: {problem}", file=sys.stderr)
+        return 2
+    (HOME / "run").mkdir(exist_ok=True)
+    with open(HOME / "run" / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("interop: another run is under way in this target folder", file=sys.stderr)
+            return 2
+        if options.self_test:
+            trials = self_test()
+            print("\n".join(map(str, trials)))
+            return 0 if all(trial.good for trial in trials) else 1
+        start = time.monotonic()
+        found = Run(Choice(options.only, options.quick), options.direct).verdicts()
+        print(report(found, time.monotonic() - start, options.json))
+        return 1 if not found or any(not verdict.equal for verdict in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
