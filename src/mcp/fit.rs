@@ -72,13 +72,12 @@ fn fit_tool_result(result: &str, to: Revision) -> Option<String> {
         }
     }
     let is_structured = |member: &Member<'_>| member.key == "structuredContent";
-    let Some(structured) = structured.filter(|_| content.as_ref().is_none_or(|content| !content.has_text))
-    else {
+    let Some(structured) = structured.filter(|_| content.as_ref().is_none_or(|content| !content.says)) else {
         edits.remove(&members, is_structured);
         return edits.finish();
     };
     // Servers should say in text as well what they say structured (2025-06-18, server/tools, Structured
-    // Content). This one did not, and its text is all that an older client sees.
+    // Content). This one said it nowhere else, and an older client sees nothing else.
     let text = text_block(structured.value);
     match content {
         Some(content) => {
@@ -115,23 +114,24 @@ struct Content<'a> {
     /// What comes after the last block.
     end: &'a str,
     is_empty: bool,
-    has_text: bool,
+    /// There is more in it than links.
+    says: bool,
 }
 
 impl<'a> Content<'a> {
     fn fit(array: &'a str, to: Revision, edits: &mut Edits<'a>) -> Self {
         let blocks = elements(array);
         // To content that is no list nothing can be added; it is left to the client.
-        let mut has_text = blocks.is_none();
+        let mut says = blocks.is_none();
         let blocks = blocks.unwrap_or_default();
         for (place, block) in blocks.iter().enumerate() {
-            has_text |= kind(block).as_deref() == Some("text");
+            says |= matches!(kind(block).as_deref(), Some("text" | "image" | "audio" | "resource"));
             if let Some(fitted) = fit_block(block, to, place + 1) {
                 edits.replace(block, fitted);
             }
         }
         let end = array.get(array.len().saturating_sub(1)..).unwrap_or_default();
-        Self { end, is_empty: blocks.is_empty(), has_text }
+        Self { end, is_empty: blocks.is_empty(), says }
     }
 }
 
@@ -370,10 +370,6 @@ mod tests {
                 r#"{"content":[{"type":"text","text":"{\"a\": 1.0}"}]}"#,
             ),
             (
-                r#"{"structuredContent":{"a":1},"content":[{"type":"image","data":"","mimeType":"x"} ],"b":2}"#,
-                r#"{"content":[{"type":"image","data":"","mimeType":"x"} ,{"type":"text","text":"{\"a\":1}"}],"b":2}"#,
-            ),
-            (
                 r#"{"a":1,"structuredContent":[1],"b":2}"#,
                 r#"{"a":1,"content":[{"type":"text","text":"[1]"}],"b":2}"#,
             ),
@@ -384,6 +380,17 @@ mod tests {
         ] {
             assert_eq!(call(result, V2025_03_26), expected);
         }
+    }
+
+    #[test]
+    fn a_picture_says_enough() {
+        assert_eq!(
+            call(
+                r#"{"structuredContent":{"a":1},"content":[{"type":"image","data":"","mimeType":"x"} ],"b":2}"#,
+                V2025_03_26
+            ),
+            r#"{"content":[{"type":"image","data":"","mimeType":"x"} ],"b":2}"#
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::mcp::method::Kind;
 use crate::routing::uris::UriMap;
-use crate::wire::members::{member, quote, string};
+use crate::wire::members::{member, requote, string};
 use crate::wire::message::Span;
 use crate::wire::splice::splice;
 use bytes::Bytes;
@@ -48,15 +48,14 @@ impl Item {
     pub fn render(&self, exposed: &str, uris: &UriMap) -> Bytes {
         let mut edits = Vec::with_capacity(1 + self.links.len());
         if exposed != &*self.own {
-            edits.push((self.key, Bytes::from(quote(exposed))));
+            edits.push((self.key, Bytes::from(requote(self.raw(self.key), &self.own, exposed))));
         }
         for link in &self.links {
-            let raw = self.text.get(link.start as usize..link.end as usize);
-            let own = raw.and_then(|raw| std::str::from_utf8(raw).ok()).and_then(string);
-            if let Some(own) = own {
+            let raw = self.raw(*link);
+            if let Some(own) = string(raw) {
                 let exposed = uris.expose(&own);
                 if exposed != own {
-                    edits.push((*link, Bytes::from(quote(&exposed))));
+                    edits.push((*link, Bytes::from(requote(raw, &own, &exposed))));
                 }
             }
         }
@@ -64,6 +63,11 @@ impl Item {
             true => self.text.clone(),
             false => splice(&self.text, &mut edits),
         }
+    }
+
+    fn raw(&self, span: Span) -> &str {
+        let raw = self.text.get(span.start as usize..span.end as usize);
+        raw.and_then(|raw| std::str::from_utf8(raw).ok()).unwrap_or_default()
     }
 }
 
@@ -104,7 +108,7 @@ mod tests {
         let tool = item(Kind::Tools, text).unwrap();
         assert_eq!(tool.own(), "read_file");
         let rendered = tool.render("fs__read_file", &UriMap::default());
-        assert_eq!(rendered, text.replace(r#""read\u005ffile""#, r#""fs__read_file""#));
+        assert_eq!(rendered, text.replace(r#""read\u005ffile""#, r#""fs__read\u005ffile""#));
     }
 
     #[test]

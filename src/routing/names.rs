@@ -540,6 +540,9 @@ fn guard(lead: char, fronts: &[Option<Front>]) -> String {
     }
 }
 
+/// Further hashes that a claim tries.
+const LEVELS_MAX: u32 = 16;
+
 /// Somebody who wants a name.
 struct Claim {
     owner: usize,
@@ -561,7 +564,13 @@ fn settle(claims: &mut [Claim], form: impl Fn(usize, u32) -> String) -> Vec<Stri
     while !moving.is_empty() {
         let mut wanted: HashMap<String, Vec<usize>> = HashMap::with_capacity(moving.len());
         for index in moving.drain(..) {
-            wanted.entry(form(index, claims[index].level)).or_default().push(index);
+            let level = claims[index].level;
+            let name = match level {
+                0..=LEVELS_MAX => form(index, level),
+                // Claims that differ in nothing that is hashed, which a valid configuration has not.
+                _ => format!("x{index}-{level}"),
+            };
+            wanted.entry(name).or_default().push(index);
         }
         for (name, mut rivals) in wanted {
             let spoilt = match holders.get(&name) {
@@ -624,14 +633,20 @@ fn hash(parts: &[&str], ordinal: u64, level: u32) -> String {
         _ => (64, level - 4),
     };
     let mut hasher = Sha256::new();
-    for (index, part) in parts.iter().enumerate() {
-        if index > 0 {
-            hasher.update([0]);
+    if parts.iter().any(|part| part.contains('\0')) {
+        // A zero byte within a part could stand for the one between parts: then lengths keep them apart.
+        hasher.update([0]);
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
         }
-        hasher.update(part);
-    }
-    if ordinal > 0 || salt > 0 {
-        hasher.update(format!("\0{ordinal}\0{salt}"));
+        hasher.update(ordinal.to_be_bytes());
+        hasher.update(salt.to_be_bytes());
+    } else {
+        hasher.update(parts.join("\0"));
+        if ordinal > 0 || salt > 0 {
+            hasher.update(format!("\0{ordinal}\0{salt}"));
+        }
     }
     let mut hex = String::with_capacity(64);
     for byte in hasher.finalize() {

@@ -7,7 +7,7 @@ use super::catalog::{Catalog, Entry};
 use super::{template, uris};
 use crate::mcp::method::{Kind, Method};
 use crate::wire::fault::Fault;
-use crate::wire::members::quote;
+use crate::wire::members::{quote, requote};
 use crate::wire::message::{Message, Params, Span, Text};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -70,12 +70,12 @@ fn by_name(catalog: &Catalog, kind: Kind, request: &Message, name: Option<&Text>
     let said = name.as_str(request);
     let what = if kind == Kind::Tools { "tool" } else { "prompt" };
     if let Some(entry) = catalog.exposed(kind, said) {
-        return Route::One(target(entry, name, said));
+        return Route::One(target(entry, request, name, said));
     }
     // Bundled apps call their own server's tools by the names they know.
     let mut owners = catalog.owned(kind, said);
     match (owners.next(), owners.next()) {
-        (Some(entry), None) => Route::One(target(entry, name, said)),
+        (Some(entry), None) => Route::One(target(entry, request, name, said)),
         (Some(first), Some(second)) => Route::Refuse(Fault::invalid_params(format!(
             "{what} `{}` is offered by more than one server; say `{}` or `{}`",
             brief(said),
@@ -92,7 +92,7 @@ fn by_uri(catalog: &Catalog, request: &Message, uri: Option<&Text>) -> Route {
     };
     let said = uri.as_str(request);
     match owner(catalog, said) {
-        Owner::One(server, own) => Route::One(addressed(server, &own, uri, said)),
+        Owner::One(server, own) => Route::One(addressed(server, &own, request, uri, said)),
         Owner::Many(servers) => Route::Refuse(ambiguous(catalog, said, &servers)),
         Owner::None => Route::Unknown(not_found(said)),
     }
@@ -113,18 +113,19 @@ fn by_reference(catalog: &Catalog, request: &Message, params: &Params) -> Route 
     }
 }
 
-fn target(entry: &Entry, name: &Text, said: &str) -> Target {
+fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
     let mut edits = Vec::new();
     if said != &*entry.own {
-        edits.push((name.span(), Bytes::from(quote(&entry.own))));
+        let own = requote(request.str(name.span()), said, &entry.own);
+        edits.push((name.span(), Bytes::from(own)));
     }
     Target { server: entry.server, own: entry.own.clone(), edits }
 }
 
-fn addressed(server: usize, own: &str, uri: &Text, said: &str) -> Target {
+fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
     let mut edits = Vec::new();
     if said != own {
-        edits.push((uri.span(), Bytes::from(quote(own))));
+        edits.push((uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
     }
     Target { server, own: own.into(), edits }
 }

@@ -8,7 +8,7 @@ use crate::routing::deadline::{Deadline, Expiry};
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
-use crate::wire::members::quote;
+use crate::wire::members::requote;
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
@@ -207,7 +207,7 @@ impl Exchange {
             let own = place.as_str(response);
             let exposed = origin.uris.expose(own);
             if exposed != own {
-                splice = splice.replace(place.span(), quote(&exposed));
+                splice = splice.replace(place.span(), requote(response.str(place.span()), own, &exposed));
             }
         }
         splice.finish()

@@ -95,6 +95,21 @@ pub fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
 
+/// The literal `raw`, which says `said`, changed to say `new`: what is only added in front or taken away there
+/// leaves the rest as it was written, escapes and all.
+pub fn requote(raw: &str, said: &str, new: &str) -> String {
+    if let (Some(added), Some(rest)) = (new.strip_suffix(said), raw.get(1..)) {
+        let mut literal = quote(added);
+        literal.pop();
+        return literal + rest;
+    }
+    let taken = said.strip_suffix(new).and_then(|front| raw.strip_prefix('"')?.strip_prefix(front));
+    match taken {
+        Some(rest) => format!("\"{rest}"),
+        None => quote(new),
+    }
+}
+
 /// Whether a tree may be built of this text.
 pub fn within_tree_caps(text: &str, caps: Caps) -> bool {
     caps.check(text).is_ok()
@@ -110,6 +125,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_only_gains_or_loses_a_front_keeps_its_escapes() {
+        assert_eq!(requote(r#""a:\/\/\u0062""#, "a://b", "s+a://b"), r#""s+a:\/\/\u0062""#);
+        assert_eq!(requote(r#""s+a:\/\/b""#, "s+a://b", "a://b"), r#""a:\/\/b""#);
+        assert_eq!(requote(r#""\u0073+a""#, "s+a", "a"), r#""a""#);
+        assert_eq!(requote(r#""ui:\/\/x""#, "ui://x", "ui://s/x"), r#""ui://s/x""#);
+        assert_eq!(requote(r#""\"x""#, "\"x", "\"\"x"), r#""\"\"x""#);
+    }
 
     #[test]
     fn members_come_in_order_and_as_text() {

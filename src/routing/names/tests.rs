@@ -477,3 +477,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn zero_bytes_cannot_make_two_names_one() {
+    let plan = plan_of(&names(PrefixMode::Never), &["a\0b", "a"]);
+    let exposed = exposed(&plan, &[&["\u{1}"], &["b\0\u{1}"]]);
+    assert_ne!(exposed[0][0].0, exposed[1][0].0);
+    let plan = plan_of(&names(PrefixMode::Never), &["a", "a\0"]);
+    let exposed = self::exposed(&plan, &[&["\0?"], &["?"]]);
+    assert_ne!(exposed[0][0].0, exposed[1][0].0);
+}
+
+#[test]
+fn keys_that_are_equal_end_all_the_same() {
+    let plan = plan_of(&names(PrefixMode::Never), &["a", "a"]);
+    let exposed = exposed(&plan, &[&["x"], &["x"]]);
+    assert_ne!(exposed[0][0].0, exposed[1][0].0);
+}
