@@ -22,6 +22,9 @@ plays! {
     a_call_ends_at_its_maximum_whatever_the_progress
     a_call_goes_there_and_back
     a_call_has_no_maximum_when_it_is_turned_off
+    a_call_to_a_server_in_its_pause_is_answered_at_once
+    a_call_waits_no_longer_than_a_start_may_take
+    a_call_while_its_server_starts_again_waits_for_it
     a_cancel_before_the_request_left_withdraws_it
     a_cancel_in_the_queue_before_a_server_withdraws_the_request
     a_cancel_never_overtakes_its_request
@@ -45,25 +48,41 @@ plays! {
     a_raw_uri_is_accepted_when_one_server_can_own_it
     a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
     a_request_and_its_cancel_in_one_breath_leave_nothing
+    a_request_that_never_left_is_said_to_be_not_sent
     a_resource_is_read_by_its_exposed_uri
     a_resource_that_nobody_has_is_refused
     a_revision_that_begins_otherwise_gets_our_latest
     a_run_that_ourselves_started_refuses_initialize
     a_second_answer_is_nobodys
     a_second_initialize_is_refused
+    a_server_is_started_again_and_listed_again
     a_server_is_told_its_clients_revision_and_our_mark
     a_server_of_a_foreign_revision_is_not_used
     a_server_of_each_clients_own_is_started_for_each
+    a_server_that_asks_and_does_not_read_fills_nothing
+    a_server_that_closes_its_stdout_is_gone
+    a_server_that_comes_back_the_same_is_no_news
     a_server_that_completes_nothing_is_not_asked_to
+    a_server_that_crashes_at_once_is_started_at_most_70_times_in_an_hour
     a_server_that_dies_mid_call_leaves_its_outcome_unknown
+    a_server_that_is_down_does_not_disturb_the_others
+    a_server_that_may_not_be_restarted_stays_down
+    a_server_that_never_greets_is_started_again_at_its_deadlines
     a_server_that_refuses_initialize_is_quoted
     a_servers_error_passes_byte_for_byte
+    a_servers_notes_that_braid_does_not_carry_reach_nobody
+    a_servers_ping_is_answered_and_its_other_requests_are_refused
     a_silent_call_times_out_and_is_cancelled_at_the_server
+    a_stalled_client_leaves_no_call_behind_when_it_goes
+    a_stalled_client_stalls_nobody_else
+    a_thousand_first_calls_start_one_process
+    a_thousand_notes_to_a_stalled_client_do_not_cost_it_its_answer
     a_tool_may_have_a_patience_of_its_own
     an_answer_just_in_time_is_the_answer
     an_answer_of_the_client_to_nothing_is_dropped
     an_answer_to_a_guessed_id_is_nobodys
     an_answer_with_another_servers_id_is_nobodys
+    an_answer_without_a_newline_at_the_end_is_the_answer
     an_id_comes_back_as_it_was_written
     an_id_is_free_again_after_a_cancel
     an_id_that_is_none_is_refused_without_it
@@ -76,6 +95,7 @@ plays! {
     each_revision_is_answered_in_kind
     equal_ids_and_tokens_of_two_clients_are_kept_apart
     equal_tokens_of_two_requests_are_kept_apart
+    half_an_answer_is_none
     instructions_may_be_our_own_or_none
     instructions_of_a_slow_server_are_not_waited_for
     instructions_of_all_servers_are_merged

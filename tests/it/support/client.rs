@@ -12,7 +12,7 @@ use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,7 +30,7 @@ pub(crate) struct Client {
     /// The revision that it asks for by itself; `None`: the script greets.
     pub(crate) greets: Option<String>,
     /// The ids of its requests, as it wrote them.
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: BTreeSet<String>,
     inbox: Option<mpsc::Sender<Bytes>>,
     outbox: mpsc::Receiver<Bytes>,
     door: JoinHandle<Closed>,
@@ -78,7 +78,7 @@ impl Client {
             closed: None,
             stalls: false,
             greets,
-            ids: Vec::new(),
+            ids: BTreeSet::new(),
             inbox: Some(inbox),
             outbox,
             door: tokio::task::spawn_local(door.serve(chunks)),
@@ -93,7 +93,7 @@ impl Client {
                 && method != "initialize"
                 && !id.get().starts_with(['n', '{', '['])
             {
-                self.ids.push(id.get().to_owned());
+                self.ids.insert(id.get().to_owned());
             }
         }
         let inbox = self.inbox.as_ref().ok_or("it has left")?;
@@ -102,6 +102,13 @@ impl Client {
 
     pub(crate) fn leave(&mut self) {
         self.inbox = None;
+    }
+
+    /// Closes both sides, whatever is under way.
+    pub(crate) fn go(&mut self) {
+        self.inbox = None;
+        self.outbox.close();
+        while self.outbox.try_recv().is_ok() {}
     }
 
     pub(crate) fn has_left(&self) -> bool {

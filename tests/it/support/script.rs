@@ -59,14 +59,7 @@ pub(crate) enum Step {
     },
     Hear {
         party: String,
-        pattern: Pattern,
-    },
-    HearAmong {
-        party: String,
-        pattern: Pattern,
-    },
-    HearAnyNumber {
-        party: String,
+        which: Which,
         pattern: Pattern,
     },
     Silent {
@@ -86,11 +79,23 @@ pub(crate) enum Step {
     BraidStops,
 }
 
+/// Which of the lines that wait for the script.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    Next,
+    /// The first that is so.
+    Among,
+    /// All of the next ones that are so, and it may be none.
+    AnyNumber,
+}
+
 /// What a party does beside talking.
 #[derive(Debug, Clone)]
 pub(crate) enum Deed {
     /// A client closes its side, and goes on reading.
     Leaves,
+    /// It is gone, and nobody reads its side any more.
+    Goes,
     /// A client's door has closed.
     IsLeft,
     /// It stops reading, or reads again.
@@ -197,15 +202,20 @@ type Make = fn(String, &str) -> Step;
 const MARKS: [(&str, Make); 5] = [
     (">>", |party, text| Step::Write { party, text: text.to_owned() }),
     (">", |party, text| Step::Say { party, text: text.to_owned() }),
-    ("<~", |party, text| Step::HearAmong { party, pattern: Pattern::parse(text) }),
-    ("<*", |party, text| Step::HearAnyNumber { party, pattern: Pattern::parse(text) }),
-    ("<", |party, text| Step::Hear { party, pattern: Pattern::parse(text) }),
+    ("<~", |party, text| hear(party, Which::Among, text)),
+    ("<*", |party, text| hear(party, Which::AnyNumber, text)),
+    ("<", |party, text| hear(party, Which::Next, text)),
 ];
+
+fn hear(party: String, which: Which, text: &str) -> Step {
+    Step::Hear { party, which, pattern: Pattern::parse(text) }
+}
 
 fn deed(party: String, words: &str) -> Result<Step, String> {
     let deed = match words {
         "silent" => return Ok(Step::Silent { party }),
         "leaves" => Deed::Leaves,
+        "goes" => Deed::Goes,
         "is left" => Deed::IsLeft,
         "stalls" => Deed::Stalls,
         "reads" => Deed::Reads,

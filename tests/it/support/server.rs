@@ -109,8 +109,8 @@ impl Desk {
     }
 
     /// Every line that waits for the script.
-    pub(crate) fn hear(&self, take: impl FnOnce(&mut VecDeque<String>)) {
-        take(&mut self.state.lock().heard);
+    pub(crate) fn hear<T>(&self, take: impl FnOnce(&mut VecDeque<String>) -> T) -> T {
+        take(&mut self.state.lock().heard)
     }
 
     pub(crate) fn started(&self) -> u64 {

@@ -5,8 +5,8 @@
 
 use super::client::{Client, IDENTITY};
 use super::panics;
-use super::pattern::{self, Names};
-use super::script::{Count, Deed, Script, ScriptLine, Step};
+use super::pattern::{self, Names, Pattern};
+use super::script::{Count, Deed, Script, ScriptLine, Step, Which};
 use super::server::{Act, Desk, DeskDial};
 use mcp_braid::config::{Config, file};
 use mcp_braid::hub::Hub;
@@ -137,40 +137,15 @@ impl Stage {
                 let bytes = pattern::said(text, &self.names)?;
                 self.say(party, bytes).await
             }
-            Step::Hear { party, pattern } => {
-                let names = self.names.clone();
-                let found = self.hear(party, |heard| {
-                    let matched = pattern.matched(heard.front()?, &names)?;
-                    heard.pop_front();
-                    Some(matched)
-                });
-                let found = found.await?;
+            Step::Hear { party, which, pattern } => {
+                let mut found = self.hear(party, |heard, names| take(heard, *which, pattern, names))?;
+                if found.is_none() {
+                    self.settle().await;
+                    found = self.hear(party, |heard, names| take(heard, *which, pattern, names))?;
+                }
                 self.heard(party, found)
             }
-            Step::HearAmong { party, pattern } => {
-                let names = self.names.clone();
-                let found = self.hear(party, |heard| {
-                    let mut lines = heard.iter().enumerate();
-                    let (at, matched) =
-                        lines.find_map(|(at, line)| Some((at, pattern.matched(line, &names)?)))?;
-                    heard.remove(at);
-                    Some(matched)
-                });
-                let found = found.await?;
-                self.heard(party, found)
-            }
-            Step::HearAnyNumber { party, pattern } => {
-                let names = self.names.clone();
-                let found = self.hear(party, |heard| {
-                    while heard.front().is_some_and(|line| pattern.matched(line, &names).is_some()) {
-                        heard.pop_front();
-                    }
-                    Some(names.clone())
-                });
-                let found = found.await?;
-                self.heard(party, found)
-            }
-            Step::Silent { party } => match self.waiting(party).await? {
+            Step::Silent { party } => match self.waiting(party)? {
                 waiting if waiting.is_empty() => Ok(()),
                 waiting => Err(format!("but {party} heard\n{}", listed(&waiting))),
             },
@@ -204,6 +179,7 @@ impl Stage {
         if let Some(client) = self.clients.iter_mut().find(|client| client.name == party) {
             match deed {
                 Deed::Leaves => client.leave(),
+                Deed::Goes => client.go(),
                 Deed::IsLeft if client.closed.is_none() => return Err("but its door is open".to_owned()),
                 Deed::IsLeft => {}
                 Deed::Stalls => client.stalls = true,
@@ -223,7 +199,7 @@ impl Stage {
             Deed::Refuses => desk.refuses(true),
             Deed::Returns => desk.refuses(false),
             Deed::Offers(items) => desk.offers(items)?,
-            Deed::Leaves | Deed::IsLeft => return Err("a server does no such thing".to_owned()),
+            Deed::Leaves | Deed::Goes | Deed::IsLeft => return Err("a server does no such thing".to_owned()),
         }
         self.settle().await;
         Ok(())
@@ -258,31 +234,24 @@ impl Stage {
     }
 
     /// Looks at what waits for the script, and may take of it.
-    async fn hear<T>(
+    fn hear<T>(
         &mut self,
         party: &str,
-        take: impl FnOnce(&mut VecDeque<String>) -> T,
+        take: impl FnOnce(&mut VecDeque<String>, &Names) -> T,
     ) -> Result<T, String> {
-        self.settle().await;
         if let Some(client) = self.clients.iter_mut().find(|client| client.name == party) {
-            return Ok(take(&mut client.heard));
+            return Ok(take(&mut client.heard, &self.names));
         }
-        let mut taken = None;
-        self.desk(party)?.hear(|heard| taken = Some(take(heard)));
-        taken.ok_or_else(|| "nothing was taken".to_owned())
+        Ok(self.desk(party)?.hear(|heard| take(heard, &self.names)))
     }
 
-    async fn waiting(&mut self, party: &str) -> Result<Vec<String>, String> {
-        self.hear(party, |heard| heard.iter().cloned().collect()).await
+    fn waiting(&mut self, party: &str) -> Result<Vec<String>, String> {
+        self.hear(party, |heard, _| heard.iter().cloned().collect())
     }
 
     fn heard(&mut self, party: &str, found: Option<Names>) -> Outcome {
         let Some(names) = found else {
-            let mut waiting = Vec::new();
-            match self.clients.iter().find(|client| client.name == party) {
-                Some(client) => waiting.extend(client.heard.iter().cloned()),
-                None => self.desk(party)?.hear(|heard| waiting.extend(heard.iter().cloned())),
-            }
+            let waiting = self.waiting(party)?;
             let names: Vec<_> = self.names.iter().map(|(name, value)| format!("${name} = {value}")).collect();
             let at = self.begun.elapsed().as_millis();
             return Err(match waiting.is_empty() {
@@ -387,8 +356,7 @@ impl Stage {
             }
         }
         for desk in &self.desks {
-            let mut lines = Vec::new();
-            desk.hear(|heard| lines.extend(heard.iter().cloned()));
+            let lines: Vec<_> = desk.hear(|heard| heard.iter().cloned().collect());
             if !lines.is_empty() {
                 write!(left, "{} also heard\n{}", desk.name, listed(&lines)).map_err(|e| e.to_string())?;
             }
@@ -416,22 +384,48 @@ impl Stage {
     /// A door that forgot a request's end would refuse its id as open already.
     async fn ids_are_free(&mut self, at: usize) -> Outcome {
         let client = &self.clients[at];
-        if client.has_left() || client.closed.is_some() || client.stalls {
+        if client.has_left() || client.closed.is_some() || client.stalls || client.ids.is_empty() {
             return Ok(());
         }
-        for id in std::mem::take(&mut self.clients[at].ids) {
-            let list = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#);
-            self.clients[at].say(format!("{list}\n").into_bytes())?;
-            self.settle().await;
-            if self.clients[at].heard.is_empty() {
-                self.wait(LIST_MAX).await;
-            }
-            let line = self.clients[at].heard.pop_front().unwrap_or_default();
-            if line.contains("is open already") || line.is_empty() {
-                return Err(format!("the id {id} is not free: {line}"));
-            }
+        let ids = std::mem::take(&mut self.clients[at].ids);
+        let lists =
+            ids.iter().map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n"));
+        self.clients[at].say(lists.collect::<String>().into_bytes())?;
+        self.settle().await;
+        if self.clients[at].heard.len() < ids.len() {
+            self.wait(LIST_MAX).await;
         }
-        Ok(())
+        let answers = std::mem::take(&mut self.clients[at].heard);
+        if let Some(answer) = answers.iter().find(|answer| answer.contains("is open already")) {
+            return Err(format!("an id is not free: {answer}"));
+        }
+        match answers.len() == ids.len() {
+            true => Ok(()),
+            false => Err(format!("{} ids were tried again, {} answered", ids.len(), answers.len())),
+        }
+    }
+}
+
+/// Takes what a line of the script expects; the names after it, or `None`.
+fn take(heard: &mut VecDeque<String>, which: Which, pattern: &Pattern, names: &Names) -> Option<Names> {
+    match which {
+        Which::Next => {
+            let matched = pattern.matched(heard.front()?, names)?;
+            heard.pop_front();
+            Some(matched)
+        }
+        Which::Among => {
+            let mut lines = heard.iter().enumerate();
+            let (at, matched) = lines.find_map(|(at, line)| Some((at, pattern.matched(line, names)?)))?;
+            heard.remove(at);
+            Some(matched)
+        }
+        Which::AnyNumber => {
+            while heard.front().is_some_and(|line| pattern.matched(line, names).is_some()) {
+                heard.pop_front();
+            }
+            Some(names.clone())
+        }
     }
 }
 
