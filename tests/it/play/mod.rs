@@ -18,6 +18,11 @@ macro_rules! plays {
 }
 
 plays! {
+    a_batch_is_answered_as_one_in_2025_03_26
+    a_batch_is_refused_where_there_are_none
+    a_batch_of_more_than_32_is_refused_whole
+    a_batch_without_requests_has_no_answer
+    a_call_by_yesterdays_name_waits_for_its_server
     a_call_cancelled_while_its_server_starts_is_never_sent
     a_call_ends_at_its_maximum_whatever_the_progress
     a_call_goes_there_and_back
@@ -30,6 +35,9 @@ plays! {
     a_cancel_never_overtakes_its_request
     a_cancel_of_nothing_open_is_ignored
     a_cancel_reaches_the_server_with_its_own_id
+    a_cancelled_request_of_a_batch_is_missing_in_its_answer
+    a_changed_list_is_fetched_once_and_told_once
+    a_client_is_told_of_changes_four_times_a_second_at_most
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
     a_client_that_leaves_cancels_its_calls
     a_completion_goes_to_whom_it_is_about
@@ -37,7 +45,11 @@ plays! {
     a_duplicate_id_in_flight_is_refused_and_the_first_unharmed
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
     a_late_answer_is_nobodys
+    a_list_method_that_a_server_does_not_know_is_an_empty_list
+    a_list_that_fails_keeps_its_last_good_items
     a_list_that_hangs_is_given_up_and_cancelled
+    a_list_that_nobody_asked_for_is_no_news
+    a_list_that_only_says_it_changed_is_no_news
     a_message_is_one_line_to_whom_it_goes
     a_method_that_braid_does_not_carry_is_refused
     a_name_is_looked_up_and_never_split
@@ -69,12 +81,14 @@ plays! {
     a_server_that_may_not_be_restarted_stays_down
     a_server_that_never_greets_is_started_again_at_its_deadlines
     a_server_that_refuses_initialize_is_quoted
+    a_servers_batch_is_read_where_it_agreed_on_them
     a_servers_error_passes_byte_for_byte
     a_servers_notes_that_braid_does_not_carry_reach_nobody
     a_servers_ping_is_answered_and_its_other_requests_are_refused
     a_silent_call_times_out_and_is_cancelled_at_the_server
     a_stalled_client_leaves_no_call_behind_when_it_goes
     a_stalled_client_stalls_nobody_else
+    a_storm_of_list_changed_costs_two_fetches
     a_thousand_first_calls_start_one_process
     a_thousand_notes_to_a_stalled_client_do_not_cost_it_its_answer
     a_tool_may_have_a_patience_of_its_own
@@ -91,19 +105,27 @@ plays! {
     an_initialize_with_our_own_mark_is_refused
     an_initialize_without_a_version_is_refused_and_may_be_said_again
     an_own_name_is_accepted_when_one_server_has_it
+    an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
     braids_own_progress_token_is_its_own_affair
     each_revision_is_answered_in_kind
     equal_ids_and_tokens_of_two_clients_are_kept_apart
     equal_tokens_of_two_requests_are_kept_apart
+    every_page_of_a_server_is_listed
     half_an_answer_is_none
+    initialize_is_refused_within_a_batch
     instructions_may_be_our_own_or_none
     instructions_of_a_slow_server_are_not_waited_for
     instructions_of_all_servers_are_merged
     items_of_lists_pass_but_for_their_names
+    items_without_a_name_or_too_large_are_left_out_alone
+    lists_do_not_depend_on_who_arrives_first
+    news_for_a_client_that_does_not_read_wait_and_are_few
     notes_come_before_their_answer_and_in_order
     nothing_but_a_ping_is_served_before_initialize
     our_id_comes_back_as_either_number_and_never_as_text
     pages_follow_one_another_and_end
+    pages_of_a_server_that_go_in_circles_end
+    pages_of_a_server_that_never_end_are_cut
     progress_of_nobody_is_dropped
     progress_renews_a_calls_patience
     progress_that_does_not_increase_is_dropped
