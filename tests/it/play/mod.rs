@@ -18,16 +18,20 @@ macro_rules! plays {
 }
 
 plays! {
+    a_banner_before_the_handshake_is_skipped
     a_batch_is_answered_as_one_in_2025_03_26
     a_batch_is_refused_where_there_are_none
     a_batch_of_more_than_32_is_refused_whole
     a_batch_without_requests_has_no_answer
+    a_broken_answer_fails_its_call_at_once
     a_call_by_yesterdays_name_waits_for_its_server
     a_call_cancelled_while_its_server_starts_is_never_sent
     a_call_ends_at_its_maximum_whatever_the_progress
     a_call_goes_there_and_back
     a_call_has_no_maximum_when_it_is_turned_off
+    a_call_that_finds_no_place_at_its_server_is_told_that_it_is_busy
     a_call_to_a_server_in_its_pause_is_answered_at_once
+    a_call_waits_for_a_place_no_longer_than_for_an_answer
     a_call_waits_no_longer_than_a_start_may_take
     a_call_while_its_server_starts_again_waits_for_it
     a_cancel_before_the_request_left_withdraws_it
@@ -44,6 +48,7 @@ plays! {
     a_cursor_that_is_not_ours_is_refused
     a_duplicate_id_in_flight_is_refused_and_the_first_unharmed
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
+    a_large_message_passes_both_ways
     a_late_answer_is_nobodys
     a_list_method_that_a_server_does_not_know_is_an_empty_list
     a_list_that_fails_keeps_its_last_good_items
@@ -51,6 +56,7 @@ plays! {
     a_list_that_nobody_asked_for_is_no_news
     a_list_that_only_says_it_changed_is_no_news
     a_message_is_one_line_to_whom_it_goes
+    a_message_too_deep_or_too_wide_is_refused
     a_method_that_braid_does_not_carry_is_refused
     a_name_is_looked_up_and_never_split
     a_null_token_asks_for_no_progress
@@ -77,14 +83,17 @@ plays! {
     a_server_that_completes_nothing_is_not_asked_to
     a_server_that_crashes_at_once_is_started_at_most_70_times_in_an_hour
     a_server_that_dies_mid_call_leaves_its_outcome_unknown
+    a_server_that_does_not_read_holds_up_only_its_own_calls
     a_server_that_is_down_does_not_disturb_the_others
     a_server_that_may_not_be_restarted_stays_down
     a_server_that_never_greets_is_started_again_at_its_deadlines
+    a_server_that_prints_without_end_is_given_up
     a_server_that_refuses_initialize_is_quoted
     a_servers_batch_is_read_where_it_agreed_on_them
     a_servers_error_passes_byte_for_byte
     a_servers_notes_that_braid_does_not_carry_reach_nobody
     a_servers_ping_is_answered_and_its_other_requests_are_refused
+    a_servers_result_may_be_as_deep_and_wide_as_it_is
     a_silent_call_times_out_and_is_cancelled_at_the_server
     a_stalled_client_leaves_no_call_behind_when_it_goes
     a_stalled_client_stalls_nobody_else
@@ -104,8 +113,11 @@ plays! {
     an_initialize_is_answered_within_250_ms_with_every_server_hung
     an_initialize_with_our_own_mark_is_refused
     an_initialize_without_a_version_is_refused_and_may_be_said_again
+    an_overlong_answer_of_a_server_fails_its_call_alone
+    an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
+    blank_lines_marks_and_carriage_returns_are_no_matter
     braids_own_progress_token_is_its_own_affair
     each_revision_is_answered_in_kind
     equal_ids_and_tokens_of_two_clients_are_kept_apart
@@ -119,6 +131,8 @@ plays! {
     items_of_lists_pass_but_for_their_names
     items_without_a_name_or_too_large_are_left_out_alone
     lists_do_not_depend_on_who_arrives_first
+    malformed_lines_of_a_client_fail_alone
+    malformed_lines_of_a_server_are_skipped
     news_for_a_client_that_does_not_read_wait_and_are_few
     notes_come_before_their_answer_and_in_order
     nothing_but_a_ping_is_served_before_initialize
@@ -129,6 +143,10 @@ plays! {
     progress_of_nobody_is_dropped
     progress_renews_a_calls_patience
     progress_that_does_not_increase_is_dropped
+    requests_of_a_client_wait_their_turn_and_are_then_refused
+    requests_of_all_clients_have_a_bound
+    requests_that_fill_the_memory_are_refused
+    stopping_ends_every_server_and_closes_the_door
     the_first_list_waits_for_a_hung_server_and_no_longer
     the_four_lists_are_merged_in_the_order_of_the_configuration
     the_only_server_may_go_without_a_prefix
@@ -137,6 +155,7 @@ plays! {
     what_braid_does_not_know_passes_both_ways
     what_is_asked_without_a_name_is_refused
     what_nobody_has_is_refused
+    what_two_readers_could_read_differently_is_refused
 }
 
 #[test]

@@ -63,10 +63,15 @@ fn matched(pieces: &[Piece], heard: &str, mut names: Names) -> Option<Names> {
     let Some((first, pieces)) = pieces.split_first() else { return heard.is_empty().then_some(names) };
     match first {
         Piece::Text(text) => matched(pieces, heard.strip_prefix(text.as_str())?, names),
-        Piece::Any => {
-            let ends = heard.char_indices().map(|(at, _)| at).chain([heard.len()]);
-            ends.into_iter().find_map(|end| matched(pieces, &heard[end..], names.clone()))
-        }
+        Piece::Any => match pieces {
+            [Piece::Text(last)] => heard.ends_with(last.as_str()).then_some(names),
+            [Piece::Text(next), ..] => {
+                let mut ends = heard.match_indices(next.as_str());
+                ends.find_map(|(end, _)| matched(pieces, &heard[end..], names.clone()))
+            }
+            // A text, empty or not, stands behind every mark.
+            _ => None,
+        },
         Piece::Name(name) => {
             let value = scalar(heard)?;
             let known = names.entry(name.clone()).or_insert_with(|| value.to_owned());

@@ -173,6 +173,7 @@ impl Life {
     async fn run(mut self) {
         let mut buffer = BytesMut::new();
         loop {
+            let scanned = buffer.len();
             tokio::select! {
                 biased;
                 // None once the script speaks to a later life; this one goes on, as another client's may.
@@ -188,7 +189,7 @@ impl Life {
                     if read.is_ok_and(|count| count == 0) {
                         break;
                     }
-                    self.take_lines(&mut buffer).await;
+                    self.take_lines(&mut buffer, scanned).await;
                 }
                 else => break,
             }
@@ -201,10 +202,13 @@ impl Life {
         state.moves += 1;
     }
 
-    async fn take_lines(&mut self, buffer: &mut BytesMut) {
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line = String::from_utf8_lossy(&buffer.split_to(end)).into_owned();
+    /// Hears every whole line; there was none before `scanned`.
+    async fn take_lines(&mut self, buffer: &mut BytesMut, scanned: usize) {
+        let mut from = scanned;
+        while let Some(end) = memchr::memchr(b'\n', &buffer[from..]) {
+            let line = String::from_utf8_lossy(&buffer.split_to(from + end)).into_owned();
             buffer.advance(1);
+            from = 0;
             let reply = self.desk.state.lock().offer.reply(&line);
             match reply {
                 Reply::Say(mut text) => {
