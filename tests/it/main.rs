@@ -4,4 +4,5 @@ mod config;
 mod faults;
 mod play;
 mod process;
+mod sdk;
 mod support;
