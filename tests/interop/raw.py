@@ -7,6 +7,7 @@ notifications before it and the questions in between. Every wait has an end, and
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spans import Node, NotJson, parse, quote, splice
+
+# Which back-flows Braid carries.
+CARRIED: dict[str, bool] = json.loads((Path(__file__).resolve().parent / "carried.json").read_text())
 
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = "2026-07-28"
@@ -31,7 +35,7 @@ class Silence(Exception):
 
 def capabilities(revision: str) -> str:
     """What a full client of a revision declares."""
-    if revision >= MODERN:
+    if revision >= MODERN or not CARRIED["asks"]:
         return "{}"
     if revision >= "2025-11-25":
         return '{"roots":{"listChanged":true},"sampling":{},"elicitation":{"form":{},"url":{}}}'

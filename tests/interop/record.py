@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from names import BadName, Exposure
-from peers import HERE, NODE_HOME, Peer, Step, call, complete, of_prompt, prompt, read
+from peers import HERE, NODE_HOME, Peer, Step, call, complete, due, of_prompt, prompt, read
 from raw import MODERN, Answer, Session, Silence, environment
 from spans import Node, parse, quote, splice
 
@@ -106,7 +106,7 @@ def record_direct(peer: Peer, revision: str, folder: Path) -> Record:
             for method, member in LISTS.items():
                 items = session.list_all(method, member)
                 record.lists[method] = items if isinstance(items, list) else []
-            play(session, peer.steps(work) + (explored(record) if peer.explore else []), record)
+            play(session, due(peer.steps(work)) + (explored(record) if peer.explore else []), record)
             after(session, record)
     except Silence as silence:
         record.faults.append(str(silence))
@@ -127,7 +127,7 @@ def record_braid(command: list[str], peers: list[Peer], revision: str, folder: P
             for method in LISTS:
                 whole.faults += divide(method, lists[method], records, direct)
             for peer in peers:
-                steps = peer.steps(works[peer.key]) + (explored(direct[peer.key]) if peer.explore else [])
+                steps = due(peer.steps(works[peer.key])) + (explored(direct[peer.key]) if peer.explore else [])
                 play(session, steps, records[peer.key])
             after(session, whole)
             code = session.close()

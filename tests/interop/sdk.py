@@ -11,8 +11,8 @@ from pathlib import Path
 
 from compare import Comparison, Verdict
 from names import Exposure
-from peers import HERE, NODE, NODE_HOME, PYTHON_1, PYTHON_2, Peer, Step
-from raw import environment
+from peers import HERE, NODE, NODE_HOME, PYTHON_1, PYTHON_2, Peer, Step, due
+from raw import CARRIED, environment
 from record import LISTS, Done, Record, divide, explored, fresh, roots_of, write_config
 
 CLIENT_SECONDS_MAX = 240
@@ -40,7 +40,7 @@ def clients() -> list[Client]:
 
 
 def steps_of(peer: Peer, work: Path, record: Record | None) -> list[Step]:
-    steps = peer.steps(work) + (explored(record) if peer.explore and record else [])
+    steps = due(peer.steps(work)) + (explored(record) if peer.explore and record else [])
     return [step for step in steps if step.clients and step.kind != "unknown"]
 
 
@@ -54,6 +54,7 @@ def target(name: str, command: list[str], env: dict[str, str], cwd: Path, folder
         "command": command,
         "env": environment(env),
         "cwd": str(cwd),
+        "asks": CARRIED["asks"],
         "roots": roots_of(folder),
         "quiet": quiet,
         "counts": counts,

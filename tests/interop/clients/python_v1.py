@@ -73,9 +73,9 @@ class Client(Conversation):
                     reader,
                     writer,
                     read_timeout_seconds=timedelta(seconds=PATIENCE_SECONDS),
-                    sampling_callback=self.sample,
-                    elicitation_callback=self.elicit,
-                    list_roots_callback=self.roots,
+                    sampling_callback=self.sample if self.target["asks"] else None,
+                    elicitation_callback=self.elicit if self.target["asks"] else None,
+                    list_roots_callback=self.roots if self.target["asks"] else None,
                 ) as self.session:
                     agreed = await self.session.initialize()
                     lists = await self.gathered(self.lists)

@@ -68,9 +68,9 @@ class Client(Conversation):
             StdioServerParameters(command=command, args=args, env=self.target["env"], cwd=self.target["cwd"]),
             mode=mode,
             read_timeout_seconds=PATIENCE_SECONDS,
-            sampling_callback=self.sample,
-            elicitation_callback=self.elicit,
-            list_roots_callback=self.roots,
+            sampling_callback=self.sample if self.target["asks"] else None,
+            elicitation_callback=self.elicit if self.target["asks"] else None,
+            list_roots_callback=self.roots if self.target["asks"] else None,
             cache=None,
         ) as self.client:
             lists = await self.gathered(self.lists)

@@ -11,11 +11,13 @@ await main(async (target, answers) => {
   transport.setProtocolVersion = (version) => { negotiated = version; };
   const client = new Client(
     { name: 'ts-v1', version: '1' },
-    { capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } } },
+    { capabilities: target.asks ? { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } } : {} },
   );
-  client.setRequestHandler(CreateMessageRequestSchema, answers.sample);
-  client.setRequestHandler(ElicitRequestSchema, answers.elicit);
-  client.setRequestHandler(ListRootsRequestSchema, answers.roots);
+  if (target.asks) {
+    client.setRequestHandler(CreateMessageRequestSchema, answers.sample);
+    client.setRequestHandler(ElicitRequestSchema, answers.elicit);
+    client.setRequestHandler(ListRootsRequestSchema, answers.roots);
+  }
   await client.connect(transport);
   const lists = {
     'tools/list': (params) => client.listTools(params),

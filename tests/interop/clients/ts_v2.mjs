@@ -8,11 +8,13 @@ await main(async (target, answers, mode) => {
   const transport = new StdioClientTransport({ command, args, env: target.env, cwd: target.cwd, stderr: 'ignore' });
   const client = new Client(
     { name: 'ts-v2', version: '1' },
-    { capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } }, versionNegotiation: { mode } },
+    { capabilities: target.asks ? { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } } : {}, versionNegotiation: { mode } },
   );
-  client.setRequestHandler('sampling/createMessage', answers.sample);
-  client.setRequestHandler('elicitation/create', answers.elicit);
-  client.setRequestHandler('roots/list', answers.roots);
+  if (target.asks) {
+    client.setRequestHandler('sampling/createMessage', answers.sample);
+    client.setRequestHandler('elicitation/create', answers.elicit);
+    client.setRequestHandler('roots/list', answers.roots);
+  }
   await client.connect(transport);
   // Without a cursor this client walks all pages by itself and answers from its cache; `refresh` asks each time.
   const fresh = { cacheMode: 'refresh' };
