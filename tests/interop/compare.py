@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from expect import Masks, Place, Rules, own_unknown_name
+from raw import CARRIED
 from record import LISTS, Done, Record
 from spans import clip, dense, differences, parse
 
@@ -62,6 +63,10 @@ class Comparison:
         verdict = Verdict(left.key, left.revision, LIST_KINDS[method], method, True)
         member = LISTS[method]
         mine, theirs = left.lists.get(method, []), right.lists.get(method, [])
+        if not CARRIED["asks"] and right.exposure.key:
+            absent = [f'"{name}"' for name in CARRIED["needs_asks"].get(left.key, [])]
+            named = lambda item: (node := parse(item).get("name")) and node.text
+            mine = [item for item in mine if named(item) not in absent]
         if len(mine) != len(theirs):
             verdict.equal = False
             verdict.details.append(f"{len(mine)} items directly, {len(theirs)} through Braid")
