@@ -50,7 +50,7 @@ class Comparison:
         return verdicts
 
     def _verdicts(self, left: Record, right: Record) -> list[Verdict]:
-        verdicts = [self._list(method, left, right) for method in LISTS]
+        verdicts = [self._list(method, left, right) for method in LISTS if method in left.lists or method in right.lists]
         for index, done in enumerate(left.steps):
             other = right.steps[index] if index < len(right.steps) else None
             verdicts.append(self._step(done, other, left, right))
@@ -101,13 +101,17 @@ class Comparison:
         return verdict
 
     def _texts(self, place: Place, expected: str, seen: str, left: Record, right: Record, verdict: Verdict) -> None:
+        if right.exposure.key:
+            expected, used = self.rules.adapt(place, expected, seen, "must")
+            verdict.rules += [rule for rule in used if rule not in verdict.rules]
         if expected == seen:
             return
-        expected = self.masks.apply(place, expected.replace(str(left.work.parent), "@RUN@"))
-        seen = self.masks.apply(place, seen.replace(str(right.work.parent), "@RUN@"))
+        for side in (left, right):
+            expected, seen = (text.replace(str(side.work.parent), "@RUN@") for text in (expected, seen))
+        expected, seen = self.masks.apply(place, expected), self.masks.apply(place, seen)
         if dense(parse(expected)) == dense(parse(seen)):
             return
-        expected, used = self.rules.adapt(place, expected, seen)
+        expected, used = self.rules.adapt(place, expected, seen, "may")
         a, b = parse(expected), parse(seen)
         if dense(a) == dense(b):
             verdict.rules += [rule for rule in used if rule not in verdict.rules]

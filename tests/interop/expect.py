@@ -57,11 +57,11 @@ class Rules:
     def must(self, name: str) -> bool:
         return self.rules[name]["mode"] == "must"
 
-    def adapt(self, place: Place, expected: str, seen: str) -> tuple[str, list[str]]:
-        """`expected` changed as the rules allow toward `seen`, and the names of the rules that changed it."""
+    def adapt(self, place: Place, expected: str, seen: str, mode: str) -> tuple[str, list[str]]:
+        """`expected` changed as the rules of a mode say, toward `seen`, and the names of the rules that changed it."""
         used = []
         for name, change in CHANGES.items():
-            if self.on(name, place.revision):
+            if self.on(name, place.revision) and self.must(name) == (mode == "must"):
                 changed = change(place, parse(expected), parse(seen), self.must(name))
                 if changed is not None and changed != expected:
                     expected = changed
@@ -96,10 +96,12 @@ def structured(place: Place, expected: Node, seen: Node, must: bool) -> str | No
     return None
 
 
-def swap_blocks(place: Place, expected: Node, seen: Node, old: str, fits) -> str | None:
+def swap_blocks(place: Place, expected: Node, seen: Node, old: str, fits, must: bool) -> str | None:
     """Takes over the other side's block wherever it is an allowed stand-in for an `old` block."""
-    pairs = zip(blocks(place.method, expected), blocks(place.method, seen))
-    edits = [(a.start, a.end, b.text) for a, b in pairs if kind_of(a) == old and kind_of(b) != old and fits(a, b)]
+    pairs = [(a, b) for a, b in zip(blocks(place.method, expected), blocks(place.method, seen)) if kind_of(a) == old]
+    edits = [(a.start, a.end, b.text) for a, b in pairs if kind_of(b) != old and fits(a, b)]
+    # Where it must be converted and is not, nothing that could be seen is right.
+    edits += [(a.start, a.end, '"a stand-in for this block"') for a, b in pairs if must and kind_of(b) == old]
     return splice(expected.source, edits)
 
 
@@ -108,7 +110,7 @@ def resource_link(place: Place, expected: Node, seen: Node, must: bool) -> str |
         uri, words = link.get("uri"), other.get("text")
         return kind_of(other) == "text" and bool(uri and words) and (uri.string() or "-") in (words.string() or "")
 
-    return swap_blocks(place, expected, seen, "resource_link", fits)
+    return swap_blocks(place, expected, seen, "resource_link", fits, must)
 
 
 def audio(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
@@ -118,7 +120,7 @@ def audio(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
         same = [(sound.get("data"), other.get("resource", "blob")), (sound.get("mimeType"), other.get("resource", "mimeType"))]
         return kind_of(other) == "resource" and all(a and b and a.text == b.text for a, b in same)
 
-    return swap_blocks(place, expected, seen, "audio", fits)
+    return swap_blocks(place, expected, seen, "audio", fits, must)
 
 
 def progress_message(place: Place, expected: Node, seen: Node, must: bool) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from names import BadName, Exposure
 from peers import HERE, NODE_HOME, Peer, Step, call, complete, due, of_prompt, prompt, read
 from raw import MODERN, Answer, Session, Silence, environment
-from spans import Node, parse, quote, splice
+from spans import Node, parse, quote
 
 LISTS = {
     "tools/list": "tools",
@@ -24,7 +24,10 @@ KEYS = {"tools/list": "name", "resources/list": "uri", "resources/templates/list
 
 # How long Braid may take until its lists hold what all servers offer; on a loaded machine the servers take most of it.
 GATHER_SECONDS_MAX = 45.0
+# Lists that have not grown for so long will not.
+STILL_SECONDS_MAX = 15.0
 CANCEL_SECONDS_MAX = 10.0
+LEFT_SECONDS_MAX = 3.0
 
 
 @dataclass
@@ -113,7 +116,9 @@ def record_direct(peer: Peer, revision: str, folder: Path) -> Record:
     return record
 
 
-def record_braid(command: list[str], peers: list[Peer], revision: str, folder: Path, direct: dict[str, Record], env: dict[str, str] | None = None) -> tuple[dict[str, Record], list[str]]:
+def record_braid(
+    command: list[str], peers: list[Peer], revision: str, folder: Path, direct: dict[str, Record], env: dict[str, str] | None = None
+) -> tuple[dict[str, Record], list[str]]:
     """All servers through one Braid, in one session. Besides the records, what is wrong with the whole."""
     works = {peer.key: fresh(folder, peer) for peer in peers}
     config = write_config(folder, peers, works)
@@ -133,9 +138,26 @@ def record_braid(command: list[str], peers: list[Peer], revision: str, folder: P
             code = session.close()
             if code != 0:
                 whole.faults.append(f"Braid ended with {code} after its stdin closed")
+        whole.faults += [f"left behind: {command}" for command in left_behind(folder)]
     except Silence as silence:
         whole.faults.append(str(silence))
     return records, whole.faults
+
+
+def left_behind(folder: Path) -> list[str]:
+    """The processes that still work in a folder a while after they should be gone. Only Linux can tell."""
+    end = time.monotonic() + LEFT_SECONDS_MAX
+    while True:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip())
+            except OSError:
+                continue
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
 
 
 def agreed(session: Session, record: Record) -> None:
@@ -163,13 +185,16 @@ def gather(session: Session, direct: dict[str, Record]) -> dict[str, list[str]]:
     Lists may be short at first: a server that is slow to start is announced by list_changed and not waited for.
     """
     end = time.monotonic() + float(os.environ.get("INTEROP_GATHER", GATHER_SECONDS_MAX))
+    total, grown = 0, time.monotonic()
     while True:
         lists = {}
         for method, member in LISTS.items():
             items = session.list_all(method, member)
             lists[method] = items if isinstance(items, list) else []
         missing = [m for m in LISTS if len(lists[m]) < sum(len(record.lists.get(m, [])) for record in direct.values())]
-        if not missing or time.monotonic() > end:
+        if sum(map(len, lists.values())) > total:
+            total, grown = sum(map(len, lists.values())), time.monotonic()
+        if not missing or time.monotonic() > min(end, grown + STILL_SECONDS_MAX):
             return lists
         session.settle(0.5, 0.5)
 

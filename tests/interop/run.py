@@ -170,15 +170,15 @@ def main() -> int:
     known = {*PARTS, *REVISIONS, *(p.key for p in peers()), *(c.name for c in sdk.clients()), *(i.name for i in inspector.inspectors())}
     if unknown := [name for name in options.only if name not in known]:
         arguments.error(f"--only knows no {unknown}; it knows {sorted(known)}")
-    if problem := ready(options.direct or options.self_test):
-        print(f"interop: {problem}", file=sys.stderr)
-        return 2
-    (HOME / "run").mkdir(exist_ok=True)
+    (HOME / "run").mkdir(parents=True, exist_ok=True)
     with open(HOME / "run" / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             print("interop: another run is under way in this target folder", file=sys.stderr)
+            return 2
+        if problem := ready(options.direct or options.self_test):
+            print(f"interop: {problem}", file=sys.stderr)
             return 2
         if options.self_test:
             trials = self_test()

@@ -156,7 +156,9 @@ def braid_records(client: Client, braid: list[str], peers: list[Peer], folder: P
     return records, report.get("negotiated") or LEGACY_LATEST, faults
 
 
-def verdicts(client: Client, peers: list[Peer], direct: dict[str, Record], seen: dict[str, Record], revision: str, faults: list[str], comparison: Comparison) -> list[Verdict]:
+def verdicts(
+    client: Client, peers: list[Peer], direct: dict[str, Record], seen: dict[str, Record], revision: str, faults: list[str], comparison: Comparison
+) -> list[Verdict]:
     found = []
     for peer in peers:
         # The rules go by the revision between client and Braid; the table shows the client.

@@ -30,11 +30,11 @@ python_env() { # NAME REQUIREMENTS
     rm -rf "${home:?}/$name"
     # Some systems ship Python without venv or without ensurepip: then a plain folder of packages must do.
     if "$base" -c 'import ensurepip, venv' 2>/dev/null && "$base" -m venv "$home/$name" 2>/dev/null; then
-        "$home/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$pins"
+        "$home/$name/bin/python" -m pip install --quiet --disable-pip-version-check -r "$pins"
     else
         rm -rf "${home:?}/$name"
         mkdir -p "$home/$name/bin"
-        "$base" -m pip install --quiet --disable-pip-version-check --no-deps --target "$home/$name/site" -r "$pins"
+        "$base" -m pip install --quiet --disable-pip-version-check --target "$home/$name/site" -r "$pins"
         printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$home/$name/site" "$(command -v "$base")" > "$home/$name/bin/python"
         chmod +x "$home/$name/bin/python"
     fi
