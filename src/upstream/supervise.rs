@@ -83,8 +83,10 @@ impl Supervisor {
     async fn live(&mut self) -> End {
         let mut stop = self.stop.clone();
         let slot = tokio::select! {
-            slot = self.starting.clone().acquire_owned() => slot.ok(),
+            // First, so that nothing is started only to be ended.
+            biased;
             _ = asked_to_stop(&mut stop) => return self.stopped(),
+            slot = self.starting.clone().acquire_owned() => slot.ok(),
         };
         let born = Instant::now();
         let dialed = match self.dial.dial().await {

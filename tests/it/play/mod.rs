@@ -73,6 +73,7 @@ plays! {
     a_run_that_ourselves_started_refuses_initialize
     a_second_answer_is_nobodys
     a_second_initialize_is_refused
+    a_server_in_its_pause_is_not_started_by_our_leaving
     a_server_is_started_again_and_listed_again
     a_server_is_told_its_clients_revision_and_our_mark
     a_server_of_a_foreign_revision_is_not_used
