@@ -11,9 +11,11 @@ import os
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
+
+from raw import CARRIED
 
 HERE = Path(__file__).resolve().parent
 HOME = Path(os.environ.get("INTEROP_HOME", HERE / "../../target/interop")).resolve()
@@ -80,6 +82,18 @@ class Peer:
     dual: bool = False
     # It is part of Braid's own binary.
     needs_braid: bool = False
+
+
+def due(steps: list[Step]) -> list[Step]:
+    """The steps that are about what Braid carries."""
+    subscribing = ("resources/subscribe", "resources/unsubscribe")
+    kept = [
+        step
+        for step in steps
+        if (CARRIED["asks"] or step.kind != "ask")
+        and (CARRIED["subscriptions"] or (step.method not in subscribing and step.kind != "update"))
+    ]
+    return [replace(step, log=step.log and CARRIED["logs"]) for step in kept]
 
 
 def text(value: object) -> str:
