@@ -25,6 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import inspector
 import sdk
 from compare import Comparison, Verdict, table
+from expect import Rules
 from peers import BRAID, HERE, HOME, peers
 from raw import MODERN, REVISIONS
 from record import Record, install_scripts, record_braid, record_direct
@@ -124,14 +125,27 @@ class Run:
         return inspector.compare(one, None if self.direct else BRAID, peers(), folder, self.comparison, self.choice.quick)
 
 
-def report(found: list[Verdict], seconds: float, as_json: bool) -> str:
-    wrong = [verdict for verdict in found if not verdict.equal]
+def divided(found: list[Verdict], rules: Rules) -> tuple[list[Verdict], list[Verdict], list[dict[str, str]]]:
+    """What differs, what differs because it is not carried yet, and the gaps that turn out to be closed."""
+    gaps = [(verdict, rules.gap(verdict.server, verdict.kind, verdict.label)) for verdict in found]
+    wrong = [verdict for verdict, gap in gaps if not verdict.equal and gap is None]
+    waiting = [verdict for verdict, gap in gaps if not verdict.equal and gap is not None]
+    open_gaps = [gap for verdict, gap in gaps if not verdict.equal]
+    closed = [gap for gap in rules.gaps if gap not in open_gaps and any(gap is other for _, other in gaps)]
+    return wrong, waiting, closed
+
+
+def report(found: list[Verdict], expectations: Rules, seconds: float, as_json: bool) -> str:
+    wrong, waiting, closed = divided(found, expectations)
+    equal = len(found) - len(wrong) - len(waiting)
     rules = Counter(rule for verdict in found if verdict.equal for rule in verdict.rules)
     if as_json:
         return json.dumps(
             {
-                "equal": len(found) - len(wrong),
+                "equal": equal,
                 "different": len(wrong),
+                "not_yet": len(waiting),
+                "closed": closed,
                 "rules": rules,
                 "seconds": round(seconds, 1),
                 "differences": [vars(verdict) for verdict in wrong],
@@ -143,7 +157,9 @@ def report(found: list[Verdict], seconds: float, as_json: bool) -> str:
         lines += [f"    {detail}" for detail in verdict.details[:DETAILS_MAX]]
     if rules:
         lines.append("equal by a rule of expectations.json: " + ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items())))
-    lines.append(f"interop: {len(found) - len(wrong)} equal, {len(wrong)} different ({seconds:.0f} s)")
+    lines += [f"no longer a gap, take it out of expectations.json: {gap}" for gap in closed]
+    later = f", {len(waiting)} not yet" if waiting else ""
+    lines.append(f"interop: {equal} equal, {len(wrong)} different{later} ({seconds:.0f} s)")
     return "\n".join(lines)
 
 
@@ -185,9 +201,10 @@ def main() -> int:
             print("\n".join(map(str, trials)))
             return 0 if all(trial.good for trial in trials) else 1
         start = time.monotonic()
-        found = Run(Choice(options.only, options.quick), options.direct).verdicts()
-        print(report(found, time.monotonic() - start, options.json))
-        return 1 if not found or any(not verdict.equal for verdict in found) else 0
+        run = Run(Choice(options.only, options.quick), options.direct)
+        found = run.verdicts()
+        print(report(found, run.comparison.rules, time.monotonic() - start, options.json))
+        return 1 if not found or divided(found, run.comparison.rules)[0] else 0
 
 
 if __name__ == "__main__":

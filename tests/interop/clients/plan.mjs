@@ -3,6 +3,8 @@ import { text } from 'node:stream/consumers';
 
 export const patience = 40_000;
 const gatherMost = 45_000;
+// Lists that have not grown for so long will not.
+const stillMost = 15_000;
 const targetMost = 170_000;
 const methodNotFound = -32601;
 
@@ -87,10 +89,15 @@ async function run(connect, target, mode) {
   try {
     await pause(target.quiet * 1000);
     const end = Date.now() + gatherMost;
+    const size = (found) => Object.values(found).flat().length;
     let found = await lists(client.list);
-    while (Object.entries(target.counts).some(([method, count]) => found[method].length < count) && Date.now() < end) {
+    let grown = Date.now();
+    const short = () => Object.entries(target.counts).some(([method, count]) => found[method].length < count);
+    while (short() && Date.now() < Math.min(end, grown + stillMost)) {
       await pause(500);
+      const before = size(found);
       found = await lists(client.list);
+      if (size(found) > before) grown = Date.now();
     }
     const outcomes = [];
     for (const operation of target.operations) outcomes.push(await operate(client, operation, asks));

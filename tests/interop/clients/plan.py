@@ -10,6 +10,8 @@ import sys
 
 PATIENCE_SECONDS = 40.0
 GATHER_ROUNDS_MAX = 90
+# Lists that have not grown for so many rounds will not.
+STILL_ROUNDS_MAX = 30
 GATHER_PAUSE_SECONDS = 0.5
 TARGET_SECONDS_MAX = 170.0
 
@@ -57,9 +59,12 @@ class Conversation:
     async def gathered(self, lists) -> dict:
         """The lists, asked for again until they are as long as the plan says, or patience ends."""
         await asyncio.sleep(self.target["quiet"])
+        total, still = -1, 0
         for _ in range(GATHER_ROUNDS_MAX):
             found = await lists()
-            if all(len(found[method]) >= count for method, count in self.target["counts"].items()):
+            before, total = total, sum(map(len, found.values()))
+            still = still + 1 if total == before else 0
+            if still > STILL_ROUNDS_MAX or all(len(found[method]) >= count for method, count in self.target["counts"].items()):
                 break
             await asyncio.sleep(GATHER_PAUSE_SECONDS)
         return found
