@@ -156,7 +156,8 @@ impl Run {
             message: &message,
             revision: Revision::LATEST,
             patience: Instant::now() + self.patience(),
-            places: Vec::new(),
+            turns: Vec::new(),
+            memory: None,
         };
         let reply = match self.hub.begin(asked).await {
             Answer::Now(reply) => reply,

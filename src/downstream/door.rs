@@ -360,7 +360,8 @@ impl Call {
             message: &message,
             revision: self.revision,
             patience: self.patience,
-            places: vec![turn, self.memory],
+            turns: vec![turn],
+            memory: Some(self.memory),
         };
         let reply = match self.hub.begin(asked).await {
             Answer::Now(reply) => reply,

@@ -40,8 +40,10 @@ pub struct Asked<'a> {
     pub revision: Revision,
     /// Until when a list waits for servers that were not heard yet.
     pub patience: Instant,
-    /// The places it took on its way here.
-    pub places: Vec<OwnedSemaphorePermit>,
+    /// The turns it took on its way here, given back at its end.
+    pub turns: Vec<OwnedSemaphorePermit>,
+    /// The room of its text in memory.
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Hub {
@@ -71,10 +73,16 @@ impl Hub {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };
-        let mut places = asked.places;
-        places.push(place);
-        let outgoing =
-            Outgoing { message: asked.message, method, own: &target.own, edits: target.edits, places };
+        let mut turns = asked.turns;
+        turns.push(place);
+        let outgoing = Outgoing {
+            message: asked.message,
+            method,
+            own: &target.own,
+            edits: target.edits,
+            turns,
+            memory: asked.memory,
+        };
         match server.begin(&key, asked.id.clone(), outgoing).await {
             Ok(exchange) => Answer::Later(Box::new(exchange)),
             Err(fault) => Answer::Now(Err(fault)),

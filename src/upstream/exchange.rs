@@ -14,7 +14,7 @@ use crate::wire::splice::Splice;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 /// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs.
@@ -65,6 +65,8 @@ pub struct Exchange {
     progress: Option<f64>,
     cancellable: bool,
     over: bool,
+    /// What the request holds until its end, however long its server takes to read what is written to it.
+    _turns: Vec<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
@@ -86,7 +88,13 @@ impl Exchange {
             progress: None,
             cancellable: true,
             over: false,
+            _turns: Vec::new(),
         }
+    }
+
+    pub(super) fn holding(mut self, turns: Vec<OwnedSemaphorePermit>) -> Self {
+        self._turns = turns;
+        self
     }
 
     /// `initialize` is never cancelled (2025-11-25, basic/utilities/cancellation).

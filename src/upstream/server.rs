@@ -56,8 +56,10 @@ pub struct Outgoing<'a> {
     /// What the server calls what is asked for.
     pub own: &'a str,
     pub edits: Vec<(Span, Bytes)>,
-    /// Places that the request took on its way here.
-    pub places: Vec<OwnedSemaphorePermit>,
+    /// Turns that the request took on its way here, given back at its end.
+    pub turns: Vec<OwnedSemaphorePermit>,
+    /// The room of its text in memory, given back when the text is written.
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 /// A configured server.
@@ -177,8 +179,8 @@ impl Server {
         mut outgoing: Outgoing<'_>,
     ) -> Result<Exchange, Fault> {
         let link = self.ready(key).await?;
-        let held = std::mem::take(&mut outgoing.places);
-        let (places, room) = self.admit(&link, outgoing.message.text().len(), &outgoing, held).await?;
+        let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
+        let (place, room) = self.admit(&link, outgoing.message.text().len(), &outgoing).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let origin = Origin {
@@ -188,11 +190,10 @@ impl Server {
             uris: self.uris.clone(),
         };
         let (subject, deadline) = self.patience(outgoing.method, outgoing.own, outgoing.message.method());
-        let mut held = places;
-        held.push(room);
-        let places = Places::new(held);
+        let places = Places::new([place, room].into_iter().chain(memory).collect());
         let posted = link.stream.post(&places, |id| addressed(id, outgoing))?;
-        Ok(Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject))
+        let exchange = Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject);
+        Ok(exchange.holding(turns))
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
@@ -278,8 +279,7 @@ impl Server {
         link: &Link,
         bytes: usize,
         outgoing: &Outgoing<'_>,
-        mut held: Vec<OwnedSemaphorePermit>,
-    ) -> Result<(Vec<OwnedSemaphorePermit>, OwnedSemaphorePermit), Fault> {
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Fault> {
         let (_, patience, _) = self.bounds(outgoing.method, outgoing.own);
         let place = match self.in_flight.clone().try_acquire_owned() {
             Ok(place) => place,
@@ -298,9 +298,8 @@ impl Server {
                 }
             }
         };
-        held.push(place);
         match timeout(patience, link.stream.room(bytes)).await {
-            Ok(Some(room)) => Ok((held, room)),
+            Ok(Some(room)) => Ok((place, room)),
             Ok(None) | Err(_) => Err(self.no_place(patience)),
         }
     }

@@ -88,6 +88,7 @@ plays! {
     a_server_that_is_down_does_not_disturb_the_others
     a_server_that_may_not_be_restarted_stays_down
     a_server_that_never_greets_is_started_again_at_its_deadlines
+    a_server_that_never_reads_again_costs_its_client_no_turn
     a_server_that_prints_without_end_is_given_up
     a_server_that_refuses_initialize_is_quoted
     a_servers_batch_is_read_where_it_agreed_on_them
