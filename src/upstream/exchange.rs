@@ -6,7 +6,7 @@
 use super::stream::{Arrival, Places, Posted, Stream};
 use crate::routing::deadline::{Deadline, Expiry};
 use crate::routing::uris::UriMap;
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::requote;
 use crate::wire::message::{Head, Message, Outcome, Text};
@@ -169,10 +169,13 @@ impl Exchange {
                 )
             }
         };
+        let told = self.end(why);
+        // Only now it is certain that the writer will not take it up any more.
         let outcome = self.posted.fate.outcome();
-        let end = match self.end(why) {
-            true => "; the call was cancelled there",
-            false => "",
+        let end = match (told, outcome) {
+            (true, _) => "; the call was cancelled there",
+            (false, CallOutcome::NotSent) if self.cancellable => "; it was never sent",
+            (false, CallOutcome::NotSent | CallOutcome::Unknown) => "",
         };
         Fault::ours(reason, format!("{server}: {text}{end}")).server(&**server).outcome(outcome)
     }
@@ -181,9 +184,11 @@ impl Exchange {
     fn end(&self, why: &str) -> bool {
         match self.cancellable {
             true => self.stream.cancel(self.posted.id, &self.places, why),
-            false => self.stream.forget(self.posted.id),
+            false => {
+                self.stream.forget(self.posted.id);
+                false
+            }
         }
-        self.cancellable
     }
 
     /// A progress note in the client's terms; `None` if it gave no token, or the note does not move forward

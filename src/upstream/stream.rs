@@ -197,17 +197,17 @@ impl Stream {
     }
 
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
-    /// the queue that it went through, so that a cancel never overtakes its request.
-    pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) {
-        let Some(listener) = self.open.lock().ledger.close(id) else { return };
+    /// the queue that it went through, so that a cancel never overtakes its request. `true` if the server is told.
+    pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) -> bool {
+        let Some(listener) = self.open.lock().ledger.close(id) else { return false };
         if listener.fate.withdraw() {
-            return;
+            return false;
         }
         let reason = crate::wire::members::quote(why);
         let text = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
         );
-        self.outbox.send(Frame { text: text.into(), fate: None, _places: places.clone() }).ok();
+        self.outbox.send(Frame { text: text.into(), fate: None, _places: places.clone() }).is_ok()
     }
 
     /// Forgets a request without telling the server: `initialize` is never cancelled.

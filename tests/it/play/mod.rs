@@ -67,6 +67,7 @@ plays! {
     a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
     a_request_and_its_cancel_in_one_breath_leave_nothing
     a_request_that_never_left_is_said_to_be_not_sent
+    a_request_that_times_out_unsent_is_not_said_to_be_cancelled
     a_resource_is_read_by_its_exposed_uri
     a_resource_that_nobody_has_is_refused
     a_revision_that_begins_otherwise_gets_our_latest
