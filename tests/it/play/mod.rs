@@ -40,6 +40,7 @@ plays! {
     a_cancel_of_nothing_open_is_ignored
     a_cancel_reaches_the_server_with_its_own_id
     a_cancelled_request_of_a_batch_is_missing_in_its_answer
+    a_change_during_the_first_fetch_is_not_lost
     a_changed_list_is_fetched_once_and_told_once
     a_client_is_told_of_changes_four_times_a_second_at_most
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
@@ -50,11 +51,13 @@ plays! {
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
     a_large_message_passes_both_ways
     a_late_answer_is_nobodys
+    a_list_is_given_from_the_last_good_one_while_its_server_hangs
     a_list_method_that_a_server_does_not_know_is_an_empty_list
     a_list_that_fails_keeps_its_last_good_items
     a_list_that_hangs_is_given_up_and_cancelled
     a_list_that_nobody_asked_for_is_no_news
     a_list_that_only_says_it_changed_is_no_news
+    a_list_that_waits_can_be_cancelled
     a_message_is_one_line_to_whom_it_goes
     a_message_too_deep_or_too_wide_is_refused
     a_method_that_braid_does_not_carry_is_refused
@@ -111,11 +114,13 @@ plays! {
     an_answer_without_a_newline_at_the_end_is_the_answer
     an_id_comes_back_as_it_was_written
     an_id_is_free_again_after_a_cancel
+    an_id_or_token_over_its_limit_is_refused
     an_id_that_is_none_is_refused_without_it
     an_initialize_cannot_be_cancelled
     an_initialize_is_answered_within_250_ms_with_every_server_hung
     an_initialize_with_our_own_mark_is_refused
     an_initialize_without_a_version_is_refused_and_may_be_said_again
+    an_older_client_hears_in_words_that_it_knows
     an_overlong_answer_of_a_server_fails_its_call_alone
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
