@@ -128,7 +128,8 @@ async fn once(hub: &Arc<Hub>, caller: &Caller) -> Result<Bytes, Fault> {
         message: &message,
         revision: Revision::LATEST,
         patience: Instant::now() + Duration::from_secs(4),
-        places: Vec::new(),
+        turns: Vec::new(),
+        memory: None,
     };
     match hub.begin(asked).await {
         Answer::Now(reply) => reply,
