@@ -462,8 +462,9 @@ pub const PACE_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the rest of a tree gets to follow its leader, within a stop.
 const FOLLOW_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Looks at who is between two programs, which lasts microseconds.
-const UNCLEAR_LOOKS_MAX: usize = 2;
+/// Looks at who is between two programs, which lasts microseconds on an idle machine and may last many
+/// milliseconds on a busy one. With the pauses between them they take a third of a second at most.
+const UNCLEAR_LOOKS_MAX: usize = 10;
 
 /// Looks at who is about to end.
 const REAPS_MAX: usize = 25;
