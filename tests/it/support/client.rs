@@ -48,18 +48,19 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl Client {
-    /// `number` from 1; `alone` if it is the only one. The servers are started for it.
+    /// A role's words: the revision that it asks for, or `by hand`: the script greets; `outbox 4`: lines that may wait for
+    /// it; `behind itself`: Braid was started by itself. `number` from 1; `alone` if it is the only one. The servers are started for it.
     pub(crate) fn open(role: &Role, number: u64, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
         let mut greets = Some("2025-11-25".to_owned());
         let mut lines_max = LINES_MAX;
         let mut behind_itself = false;
         for word in &role.traits {
             match word.split_once(' ') {
-                None => greets = Some(word.clone()),
+                None if word.starts_with(|c: char| c.is_ascii_digit()) => greets = Some(word.clone()),
                 Some(("by", "hand")) => greets = None,
                 Some(("behind", "itself")) => behind_itself = true,
                 Some(("outbox", lines)) => lines_max = lines.parse().map_err(|_| "no number")?,
-                Some(_) => return Err(format!("no such client: {word}")),
+                None | Some(_) => return Err(format!("no such client: {word}")),
             }
         }
         let caller = Caller { principal: Principal::local(), client: ClientId(number), alone };

@@ -13,7 +13,8 @@
 //! braid stops
 //! ```
 //! Before the next line is played everything happens that can, except between the `times` of one line; what must
-//! come in one piece is said with `>>` and `\x0a`. Time passes only in `wait`.
+//! come in one piece is said with `>>` and `\x0a`. Time passes only in `wait`. A server that ends is not started
+//! again for an hour, more or less, unless `restart_backoff` is set.
 
 use super::pattern::Pattern;
 use std::time::Duration;

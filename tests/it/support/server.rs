@@ -72,6 +72,10 @@ pub(crate) enum Act {
 }
 
 impl Desk {
+    /// A role's words: a revision; `tools a b`, `prompts a`, `resources uri`, `templates uri` for what is declared and
+    /// listed; `completions`; `instructions Text.`; `echoes`: a call is answered with its arguments; `hand METHOD…`:
+    /// the script answers these, `mute`: it answers all; `pipe 64`: bytes that its stdin holds; `refuses`: cannot be
+    /// started.
     pub(crate) fn new(role: &Role, crew: TaskTracker) -> Result<Arc<Self>, String> {
         let mut state = State { pipe_bytes: 64 * 1024, ..State::default() };
         state.offer.revision = "2025-11-25".to_owned();
@@ -86,7 +90,9 @@ impl Desk {
                 "instructions" => state.offer.instructions = Some(rest.to_owned()),
                 "pipe" => state.pipe_bytes = rest.parse().map_err(|_| "no number")?,
                 _ if state.offer.list(word) => {}
-                _ if rest.is_empty() => state.offer.revision = first.to_owned(),
+                _ if first.starts_with(|c: char| c.is_ascii_digit()) => {
+                    state.offer.revision = first.to_owned();
+                }
                 _ => return Err(format!("no such server: {word}")),
             }
         }
