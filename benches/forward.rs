@@ -1,5 +1,7 @@
 //! What forwarding costs.
 
+#[path = "forward/core.rs"]
+mod core;
 #[path = "forward/wire.rs"]
 mod wire;
 
@@ -8,9 +10,11 @@ use criterion::Criterion;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     wire::groups(&mut criterion);
+    core::groups(&mut criterion);
     criterion.final_summary();
     // Ratios only mean something in an optimised build, and `cargo test` runs this one too.
     if std::env::args().any(|argument| argument == "--bench") {
+        core::table();
         wire::assert_ratio();
     }
 }
