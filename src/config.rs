@@ -205,6 +205,12 @@ impl Sharing {
     }
 }
 
+/// A name as a key of TOML: bare where it may be, else in quotes.
+pub fn toml_key(name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare { name.to_owned() } else { format!("{name:?}") }
+}
+
 /// How long we wait for one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {

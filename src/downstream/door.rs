@@ -325,8 +325,9 @@ impl Door {
         self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
     }
 
-    async fn send(&self, text: Bytes) {
-        self.outbox.send(text).await.ok();
+    fn send(&self, text: Bytes) -> impl Future<Output = ()> + use<> {
+        let outbox = self.outbox.clone();
+        async move { outbox.send(text).await.unwrap_or_default() }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::upstream::server::{Server, Watched};
 use crate::wire::fault::Fault;
 use crate::wire::members::{elements, member, quote, string};
 use crate::wire::message::{Head, Outcome};
-use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,10 +76,12 @@ async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Ki
         (*kind, items, fetch.trouble)
     });
     let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
-    let mut lists: Lists = undeclared.map(|kind| (*kind, Arc::default())).collect();
-    for (kind, items, mut trouble) in join_all(fetched).await {
+    hub.publish(at, link, undeclared.map(|kind| (*kind, Arc::default())).collect());
+    // Each list counts as soon as it is there: one that hangs holds up no other.
+    let mut fetched: FuturesUnordered<_> = fetched.collect();
+    while let Some((kind, items, mut trouble)) = fetched.next().await {
         match items {
-            Ok(items) => lists.push((kind, Arc::new(items))),
+            Ok(items) => hub.publish(at, link, vec![(kind, Arc::new(items))]),
             Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
         }
         if let Some(trouble) = &trouble {
@@ -87,7 +89,6 @@ async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Ki
         }
         hub.note_trouble(at, kind, trouble);
     }
-    hub.publish(at, link, lists);
 }
 
 /// One list on its way in.

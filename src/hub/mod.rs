@@ -229,7 +229,7 @@ impl Hub {
         self.servers.get(at).map(|server| (server, server.link_key(caller)))
     }
 
-    /// Puts a server's lists into the next catalog. Nothing is published when no list differs.
+    /// Puts a server's lists into the next catalog.
     fn publish(&self, at: usize, link: &Link, lists: lists::Lists) {
         let mut offers = self.offers.lock();
         let Some(offer) = offers.get_mut(at) else { return };
