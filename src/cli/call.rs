@@ -51,7 +51,7 @@ fn run(ask: &Ask<'_>, from: &Source, globals: &Globals) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    log::start(&config.log, Some("error"), globals);
+    let _log = log::start(&config.log, Some("error"), globals);
     Run::with(config, globals, async |run| request(ask, run, globals).await)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    log::start(&config.log, Some("error"), globals);
+    let _log = log::start(&config.log, Some("error"), globals);
     for warning in &warnings {
         out::say(warning);
     }

@@ -23,7 +23,7 @@ pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    log::start(&config.log, Some("error"), globals);
+    let _log = log::start(&config.log, Some("error"), globals);
     Run::with(config, globals, async |run| explained(what, run, globals).await)
 }
 

@@ -24,7 +24,7 @@ pub(super) fn run(what: What, server: Option<&str>, from: &Source, globals: &Glo
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    log::start(&config.log, Some("error"), globals);
+    let _log = log::start(&config.log, Some("error"), globals);
     if let Some(unknown) = server.filter(|server| config.servers.iter().all(|known| known.key != *server)) {
         let known: Vec<&str> = config.servers.iter().map(|server| server.key.as_str()).collect();
         let text = format!("no server `{unknown}`; there are {}", known.join(", "));

@@ -3,8 +3,13 @@
 use super::Globals;
 use crate::config::{Log, LogFormat};
 use clap::ValueEnum;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// How the log is written, as the command line says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,8 +19,72 @@ pub(super) enum Shape {
     Json,
 }
 
+/// Lines on their way to stderr. A client that does not read our stderr must hold up nothing: what finds no room
+/// is dropped.
+#[derive(Debug, Clone)]
+struct Lines {
+    lines: SyncSender<Vec<u8>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The log of this process. Dropping it gives what still waits a moment to be written.
+pub(super) struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let until = Instant::now() + LAST_LINES;
+        while self.0.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Lines {
+    /// A thread of its own writes, since a blocked write may last for ever.
+    fn start() -> Self {
+        let (lines, queue) = sync_channel::<Vec<u8>>(LINES_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = waiting.clone();
+        let write = move || {
+            for line in queue {
+                // A stderr that is gone takes nothing; those who log need not know.
+                std::io::stderr().write_all(&line).ok();
+                left.fetch_sub(1, Ordering::AcqRel);
+            }
+        };
+        std::thread::Builder::new().name("log".to_owned()).spawn(write).ok();
+        Self { lines, waiting }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        if self.lines.try_send(line.to_vec()).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Lines that may wait for a reader of stderr, and how long the last of them may take when we leave.
+const LINES_MAX: usize = 1024;
+const LAST_LINES: Duration = Duration::from_millis(50);
+
 /// Starts the log. What the command line says stands above the configuration. A second call changes nothing.
-pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals) {
+pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals) -> Running {
     let level = match (&globals.log_level, globals.quiet, default_level) {
         (_, true, _) => "error",
         (Some(level), false, _) => level,
@@ -28,10 +97,12 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
         Some(Shape::Text) => false,
         Some(Shape::Auto) | None => config.format == LogFormat::Json,
     };
+    let lines = Lines::start();
+    let running = Running(lines.waiting.clone());
     // A stderr that is gone must not end us: internal errors of the log are not printed either.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(lines)
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(super::out::stderr_has_color() && std::io::stderr().is_terminal());
@@ -39,4 +110,5 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
         true => builder.json().flatten_event(true).try_init().ok(),
         false => builder.try_init().ok(),
     };
+    running
 }

@@ -203,5 +203,5 @@ fn identity(config: &Config) -> String {
 }
 
 /// A client gives us two seconds for everything.
-const STOP_MAX: Duration = Duration::from_millis(1700);
-const SWEEP_MAX: Duration = Duration::from_millis(200);
+const STOP_MAX: Duration = Duration::from_millis(1600);
+const SWEEP_MAX: Duration = Duration::from_millis(150);

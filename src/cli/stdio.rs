@@ -14,7 +14,7 @@ pub(super) fn run(from: &Source, globals: &Globals) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    log::start(&config.log, None, globals);
+    let _log = log::start(&config.log, None, globals);
     let served = runtime().and_then(|runtime| {
         let exit = runtime.block_on(serve(config));
         // Whoever still reads our stdin or waits for our stdout must not hold us up.
@@ -53,4 +53,4 @@ async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
     Ok(exit)
 }
 
-const LAST_LINES: Duration = Duration::from_millis(100);
+const LAST_LINES: Duration = Duration::from_millis(50);
