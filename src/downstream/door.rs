@@ -28,6 +28,7 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::{AbortHandle, Abortable, FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
@@ -75,21 +76,24 @@ impl Door {
         let mut lines = Lines::new(self.hub.config().limits.client_message_bytes_max);
         let mut news = News::new(&self.hub, self.given.clone());
         let outbox = self.outbox.clone();
+        let limits = &self.hub.config().limits;
+        let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         loop {
             tokio::select! {
-                chunk = inbox.recv() => match chunk {
+                // A client that sends and never reads is not read either, from some point on.
+                chunk = inbox.recv(), if self.calls.len() < waiting_max => match chunk {
                     Some(chunk) => {
                         lines.feed(&chunk);
                         while let Some(line) = lines.next() {
                             match line {
-                                Ok(line) => self.hear(line).await,
+                                Ok(line) => self.hear(line),
                                 Err(_) => return Closed::Client,
                             }
                         }
                     }
                     None => {
                         if let Some(line) = lines.finish() {
-                            self.hear(line).await;
+                            self.hear(line);
                         }
                         self.drain().await;
                         return Closed::Client;
@@ -114,9 +118,9 @@ impl Door {
         timeout(DRAIN, answered).await.ok();
     }
 
-    async fn hear(&mut self, line: Line) {
+    fn hear(&mut self, line: Line) {
         match line {
-            Line::Text(text) => self.hear_text(text).await,
+            Line::Text(text) => self.hear_text(text),
             Line::TooLong { id, bytes, response } => {
                 let max = self.hub.config().limits.client_message_bytes_max;
                 tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
@@ -125,32 +129,32 @@ impl Door {
                         "the message has {bytes} bytes, over the limit of {max} (limits.client_message)"
                     );
                     let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
-                    self.send(fault.render(id.and_then(Id::parse).as_ref())).await;
+                    self.send(fault.render(id.and_then(Id::parse).as_ref()));
                 }
             }
         }
     }
 
-    async fn hear_text(&mut self, text: Bytes) {
+    fn hear_text(&mut self, text: Bytes) {
         let batches = self.session.agreed().is_some_and(|agreed| agreed.revision.batches());
         let limits = &self.hub.config().limits;
         match batch(&text, limits.batch_max) {
             None => {
                 if let Some(reply) = self.hear_one(text) {
-                    self.take(reply).await;
+                    self.take(reply);
                 }
             }
             Some(_) if !batches => {
                 let text = "a batch: only 2025-03-26 has them, and only after initialize";
-                self.send(Fault::invalid_request(text).render(None)).await;
+                self.send(Fault::invalid_request(text).render(None));
             }
-            Some(Err(bad)) => self.send(refuse(&bad)).await,
-            Some(Ok(texts)) => self.hear_batch(texts).await,
+            Some(Err(bad)) => self.send(refuse(&bad)),
+            Some(Ok(texts)) => self.hear_batch(texts),
         }
     }
 
     /// Each element goes the way of a single message; the answers come back together.
-    async fn hear_batch(&mut self, texts: Vec<Bytes>) {
+    fn hear_batch(&mut self, texts: Vec<Bytes>) {
         let mut pending = Vec::new();
         for text in texts {
             let batched = Message::parse_client(text.clone(), caps(&self.hub.config().limits));
@@ -190,9 +194,9 @@ impl Door {
     }
 
     /// Sends what is there, or lets a call go on beside the others.
-    async fn take(&mut self, reply: Reply) {
+    fn take(&mut self, reply: Reply) {
         match reply {
-            Reply::Now(text) => self.send(text).await,
+            Reply::Now(text) => self.send(text),
             Reply::Later(call) => {
                 let outbox = self.outbox.clone();
                 let answered = async move {
@@ -253,7 +257,7 @@ impl Door {
                     return refused(Fault::invalid_request(text));
                 }
                 let waiting = limits.session_in_flight_max + limits.session_waiting_max;
-                if self.calls.len() >= waiting {
+                if self.session.open.len() >= waiting {
                     let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
                     return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
                 }
@@ -325,9 +329,12 @@ impl Door {
         self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
     }
 
-    fn send(&self, text: Bytes) -> impl Future<Output = ()> + use<> {
-        let outbox = self.outbox.clone();
-        async move { outbox.send(text).await.unwrap_or_default() }
+    /// Sends now, or beside the calls when the client is slow to read: the door itself never waits for it.
+    fn send(&mut self, text: Bytes) {
+        if let Err(TrySendError::Full(text)) = self.outbox.try_send(text) {
+            let outbox = self.outbox.clone();
+            self.calls.push(async move { outbox.send(text).await.unwrap_or_default() }.boxed());
+        }
     }
 }
 
@@ -364,7 +371,11 @@ impl Call {
             turns: vec![turn],
             memory: Some(self.memory),
         };
-        let reply = match self.hub.begin(asked).await {
+        let answer = self.hub.begin(asked).await;
+        let method = message.method().unwrap_or_default().to_owned();
+        // What it asks is on its way: its text need not wait here for the answer.
+        drop(message);
+        let reply = match answer {
             Answer::Now(reply) => reply,
             Answer::List { text, kind, edition } => {
                 self.given.give(kind, edition);
@@ -382,7 +393,7 @@ impl Call {
             },
         };
         match reply {
-            Ok(text) => one_line(fit_response(text, message.method().unwrap_or_default(), self.revision)),
+            Ok(text) => one_line(fit_response(text, &method, self.revision)),
             Err(fault) => fault.render(Some(&id)),
         }
     }
@@ -441,6 +452,6 @@ fn caps(limits: &Limits) -> Caps {
 }
 
 /// How long a client that hung up may still be answered.
-const DRAIN: Duration = Duration::from_millis(250);
+const DRAIN: Duration = Duration::from_millis(150);
 /// How long `initialize` waits for the servers' instructions.
 const GREETING: Duration = Duration::from_millis(150);

@@ -62,6 +62,10 @@ impl Open {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// A request has its answer: from now on its id is free, and a cancel of it comes too late.
     pub(super) fn leave(&self, id: &Id) {
         self.0.lock().remove(id);
