@@ -15,6 +15,7 @@ use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::message::Message;
 use bytes::{BufMut, Bytes, BytesMut};
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -58,6 +59,16 @@ impl Hub {
             self.settled(asked.patience).await;
             routed = route(&self.catalog(), method, asked.message);
         }
+        if let (Route::Unknown(_), Some(at)) = (&routed, self.unheard(&asked)) {
+            // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
+            if let Some((server, key)) = self.key_of(at, asked.caller)
+                && let Err(why) = server.reach(&key).await
+            {
+                return Answer::Now(Err(why));
+            }
+            self.settled(Instant::now() + server_patience(self, at)).await;
+            routed = route(&self.catalog(), method, asked.message);
+        }
         let target = match routed {
             Route::One(target) => target,
             Route::Local(local) => return self.local(local, &asked),
@@ -89,6 +100,13 @@ impl Hub {
         }
     }
 
+    /// The server whose names begin as the asked one does, if its lists were never heard.
+    fn unheard(&self, asked: &Asked<'_>) -> Option<usize> {
+        let params = asked.message.params()?;
+        let name = params.name.as_ref().map(|name| name.as_str(asked.message))?;
+        self.unheard_front(name)
+    }
+
     fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
         match local {
             Local::Ping => Answer::Now(Ok(response(asked.id, b"{}"))),
@@ -112,6 +130,11 @@ impl Hub {
             }
         }
     }
+}
+
+/// How long one server's lists may take once it is ready.
+fn server_patience(hub: &Hub, at: usize) -> Duration {
+    hub.servers().get(at).map(|server| server.settings().timeouts.list).unwrap_or_default()
 }
 
 /// A response with this result.

@@ -12,6 +12,7 @@ use crate::upstream::server::{Server, Watched};
 use crate::wire::fault::Fault;
 use crate::wire::members::{elements, member, quote, string};
 use crate::wire::message::{Head, Outcome};
+use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
                 // What was announced before is in the lists that are fetched now.
                 watched.changed.take();
                 refresh(&hub, &server, at, &link, &Kind::ALL).await;
-                hub.settle(at);
+                hub.hear(at);
                 follow(&hub, &server, at, &link, &mut watched).await;
                 continue;
             }
@@ -130,8 +131,13 @@ impl Fetch<'_> {
                     );
                     return Ok(items);
                 }
-                match Item::parse(kind, response.text().slice_ref(text.as_bytes())) {
-                    Some(_) if text.len() > limits.list_item_bytes_max => {
+                // A copy: an item lives long, and must not keep the whole page in memory.
+                let item = match text.len() > limits.list_item_bytes_max {
+                    true => None,
+                    false => Item::parse(kind, Bytes::copy_from_slice(text.as_bytes())),
+                };
+                match item {
+                    None if text.len() > limits.list_item_bytes_max => {
                         self.left_out("an item is larger than limits.list_item: it is left out");
                     }
                     Some(item) => items.push(item),
@@ -146,7 +152,7 @@ impl Fetch<'_> {
                 Some(_) => {}
             }
         }
-        self.left_out("its pages do not end: what came so far is listed");
+        self.left_out("its pages do not end, or are more than limits.list_pages: what came so far is listed");
         Ok(items)
     }
 

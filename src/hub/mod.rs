@@ -22,6 +22,7 @@ use crate::upstream::server::{LinkKey, Server, Surroundings};
 use crate::wire::fault::Fault;
 use futures::future::join_all;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -36,6 +37,8 @@ pub struct Hub {
     servers: Vec<Arc<Server>>,
     offers: Mutex<Vec<Offer>>,
     catalog: watch::Sender<Arc<Catalog>>,
+    /// Servers, by place, whose lists were heard at least once.
+    heard: Mutex<HashSet<usize>>,
     /// What is wrong with each server's lists, by place and kind.
     troubles: Mutex<Vec<[Option<String>; 4]>>,
     /// Servers, by place, whose lists were heard or that failed to start: the first list waits for all.
@@ -87,6 +90,7 @@ impl Hub {
             plan,
             offers: Mutex::new(offers),
             catalog: watch::Sender::new(Arc::new(catalog)),
+            heard: Mutex::default(),
             troubles: Mutex::new(vec![Default::default(); servers.len()]),
             settled: watch::Sender::new(vec![false; servers.len()]),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
@@ -187,6 +191,14 @@ impl Hub {
         }
     }
 
+    /// The server that a name must belong to by its front, if that server's lists were never heard.
+    fn unheard_front(&self, name: &str) -> Option<usize> {
+        let heard = self.heard.lock();
+        let unheard = self.servers.iter().enumerate().filter(|(at, _)| !heard.contains(at));
+        let mut fronts = unheard.map(|(at, server)| (at, self.front(server)));
+        fronts.find(|(_, front)| !front.is_empty() && name.starts_with(front.as_str())).map(|(at, _)| at)
+    }
+
     /// Each server's state, in the order of the configuration.
     pub fn reports(&self, caller: &Caller) -> Vec<Report> {
         let servers = self.servers.iter();
@@ -253,6 +265,12 @@ impl Hub {
     /// What is wrong with a server's lists, a sentence each.
     pub fn troubles(&self, at: usize) -> Vec<String> {
         self.troubles.lock().get(at).into_iter().flatten().flatten().cloned().collect()
+    }
+
+    /// All lists of a server were asked for.
+    fn hear(&self, at: usize) {
+        self.heard.lock().insert(at);
+        self.settle(at);
     }
 
     fn settle(&self, at: usize) {

@@ -5,12 +5,13 @@
 
 use crate::mcp::method::Kind;
 use crate::routing::uris::UriMap;
+use crate::wire::lines::one_line;
 use crate::wire::members::{member, requote, string};
 use crate::wire::message::Span;
 use crate::wire::splice::splice;
 use bytes::Bytes;
 
-/// An item of a list. Its text is one JSON object with a string under the kind's key.
+/// An item of a list. Its text is one JSON object on one line, with a string under the kind's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     text: Bytes,
@@ -23,6 +24,7 @@ pub struct Item {
 impl Item {
     /// `None` when the text is no object, or has no string under the kind's key.
     pub fn parse(kind: Kind, text: Bytes) -> Option<Self> {
+        let text = one_line(text);
         let whole = std::str::from_utf8(&text).ok()?;
         let key = member(whole, kind.key())?;
         let own = string(key)?.into_owned().into_boxed_str();

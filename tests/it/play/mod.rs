@@ -61,6 +61,7 @@ plays! {
     a_message_is_one_line_to_whom_it_goes
     a_message_too_deep_or_too_wide_is_refused
     a_method_that_braid_does_not_carry_is_refused
+    a_name_of_a_server_that_never_came_up_says_why
     a_name_is_looked_up_and_never_split
     a_null_token_asks_for_no_progress
     a_ping_is_answered_before_and_after_initialize
