@@ -5,7 +5,9 @@
 
 use super::exchange::{Exchange, Subject, words};
 use super::link::Greeting;
+use super::stderr::escaped;
 use super::stream::{Places, Stream};
+use crate::config::toml_key;
 use crate::mcp::caller::Told;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::revision::Revision;
@@ -34,6 +36,7 @@ pub(super) async fn connect(
     introduction: &Introduction,
     told: &Told,
     patience: Duration,
+    start: Duration,
 ) -> Result<Greeting, Fault> {
     let places = Arc::new(Places::default());
     let request = |id| {
@@ -46,9 +49,9 @@ pub(super) async fn connect(
             quote(&introduction.hops),
         ))
     };
-    let posted = stream.post(&places, request)?;
+    let posted = stream.post(&places, Vec::new(), request)?;
     let deadline = Deadline::new(Instant::now().into_std(), patience, None);
-    let setting = (format!("servers.{server}.timeouts.start"), words(patience));
+    let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(start));
     let subject = Subject {
         server: server.clone(),
         what: "initialize".to_owned(),
@@ -64,7 +67,7 @@ pub(super) async fn connect(
         Outcome::Result { value, .. } => response.str(*value),
         Outcome::Error { value, code, .. } => {
             let error = response.str(*value);
-            let said = member(error, "message").and_then(string).unwrap_or_default();
+            let said = brief(&member(error, "message").and_then(string).unwrap_or_default());
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
             return Err(refused(format!("refused initialize: {said}{code}")));
         }
@@ -82,7 +85,7 @@ fn read(result: &str) -> Result<Greeting, Fault> {
     let offered = text("protocolVersion").unwrap_or_default();
     let Some(revision) = Revision::parse(&offered) else {
         let ours = Revision::ALL.map(Revision::as_str).join(", ");
-        return Err(refused(format!("speaks revision `{offered}`; we speak {ours}")));
+        return Err(refused(format!("speaks revision `{}`; we speak {ours}", brief(&offered))));
     };
     Ok(Greeting {
         revision,
@@ -91,6 +94,13 @@ fn read(result: &str) -> Result<Greeting, Fault> {
         info: member(result, "serverInfo").map(str::to_owned),
     })
 }
+
+/// What a server says, within our sentence: on one line, and not for ever.
+fn brief(said: &str) -> String {
+    escaped(&said.chars().take(SAID_CHARS_MAX).collect::<String>())
+}
+
+const SAID_CHARS_MAX: usize = 500;
 
 fn refused(why: impl Into<String>) -> Fault {
     Fault::ours(Reason::Unreachable, why)

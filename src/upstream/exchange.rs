@@ -3,7 +3,7 @@
 //! Owns the wait: its deadline, its place in the ledger, and the client's own id and token, which it puts back
 //! into everything it yields. Dropping it before its end cancels it at the server. It never retries.
 
-use super::stream::{Arrival, Places, Posted, Stream};
+use super::stream::{Arrival, Parting, Places, Posted, Stream};
 use crate::routing::deadline::{Deadline, Expiry};
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -134,12 +134,17 @@ impl Exchange {
             return Arrival::Failed(Fault::ours(Reason::Internal, "the request is over already"));
         }
         let arrival = loop {
+            // Looked at first: a server that never stops sending notes must not outlast its time in all.
+            match self.deadline.expired(Instant::now().into_std()) {
+                Some(Expiry::Total) => break self.give_up(Expiry::Total).await,
+                Some(Expiry::Idle) | None => {}
+            }
             let Some(at) = self.deadline.next() else { break recv(&mut self.posted.arrivals).await };
             if let Ok(arrival) = timeout_at(Instant::from_std(at), recv(&mut self.posted.arrivals)).await {
                 break arrival;
             }
             if let Some(expiry) = self.deadline.expired(Instant::now().into_std()) {
-                break Arrival::Failed(self.give_up(expiry));
+                break self.give_up(expiry).await;
             }
         };
         match arrival {
@@ -149,7 +154,8 @@ impl Exchange {
         arrival
     }
 
-    fn give_up(&self, expiry: Expiry) -> Fault {
+    /// The fault of a bound that ran out; or the answer, if it came in the same moment.
+    async fn give_up(&mut self, expiry: Expiry) -> Arrival {
         let Subject { server, what, idle, total } = &self.subject;
         let (text, reason, why) = match expiry {
             Expiry::Idle => {
@@ -169,25 +175,26 @@ impl Exchange {
                 )
             }
         };
-        let told = self.end(why);
-        // Only now it is certain that the writer will not take it up any more.
-        let outcome = self.posted.fate.outcome();
-        let end = match (told, outcome) {
-            (true, _) => "; the call was cancelled there",
-            (false, CallOutcome::NotSent) if self.cancellable => "; it was never sent",
-            (false, CallOutcome::NotSent | CallOutcome::Unknown) => "",
+        let (end, outcome) = match self.end(why) {
+            Parting::Told => ("; the call was cancelled there", CallOutcome::Unknown),
+            Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
+            Parting::Forgotten => ("", CallOutcome::Unknown),
+            Parting::Over => loop {
+                match recv(&mut self.posted.arrivals).await {
+                    Arrival::Note(_) => {}
+                    end @ (Arrival::Done(_) | Arrival::Failed(_)) => return end,
+                }
+            },
         };
-        Fault::ours(reason, format!("{server}: {text}{end}")).server(&**server).outcome(outcome)
+        let fault = Fault::ours(reason, format!("{server}: {text}{end}"));
+        Arrival::Failed(fault.server(&**server).outcome(outcome))
     }
 
-    /// Leaves the ledger; `true` if the server is told.
-    fn end(&self, why: &str) -> bool {
+    /// Leaves the ledger, and tells the server if it may know of the request.
+    fn end(&self, why: &str) -> Parting {
         match self.cancellable {
             true => self.stream.cancel(self.posted.id, &self.places, why),
-            false => {
-                self.stream.forget(self.posted.id);
-                false
-            }
+            false => self.stream.forget(self.posted.id),
         }
     }
 

@@ -11,7 +11,7 @@ use super::link::{Link, State};
 use super::process::Pace;
 use super::stream::{Places, Stream};
 use super::supervise::Supervisor;
-use crate::config::{Limits, ServerConfig};
+use crate::config::{Limits, ServerConfig, toml_key};
 use crate::mcp::caller::{Caller, ClientId, Principal, Told};
 use crate::mcp::method::Method;
 use crate::routing::deadline::Deadline;
@@ -190,8 +190,9 @@ impl Server {
             uris: self.uris.clone(),
         };
         let (subject, deadline) = self.patience(outgoing.method, outgoing.own, outgoing.message.method());
-        let places = Places::new([place, room].into_iter().chain(memory).collect());
-        let posted = link.stream.post(&places, |id| addressed(id, outgoing))?;
+        let places = Places::new(vec![place]);
+        let room = [room].into_iter().chain(memory).collect();
+        let posted = link.stream.post(&places, room, |id| addressed(id, outgoing))?;
         let exchange = Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject);
         Ok(exchange.holding(turns))
     }
@@ -200,15 +201,20 @@ impl Server {
     pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
         let stream: &Arc<Stream> = &link.stream;
         let places = Arc::new(Places::default());
-        let posted = stream.post(&places, |id| {
+        let posted = stream.post(&places, Vec::new(), |id| {
             Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
         })?;
         let patience = self.settings.timeouts.list;
         let deadline = Deadline::new(Instant::now().into_std(), patience, None);
-        let setting = (format!("servers.{}.timeouts.list", self.key), words(patience));
+        let setting = (format!("servers.{}.timeouts.list", toml_key(&self.key)), words(patience));
         let what = method.to_owned();
         let subject = Subject { server: self.key.clone(), what, idle: setting.clone(), total: setting };
         Exchange::new(stream.clone(), posted, places, deadline, None, subject).response().await
+    }
+
+    /// Whether requests can be sent, or why not. Waits while the link is being made.
+    pub async fn reach(&self, key: &LinkKey) -> Result<(), Fault> {
+        self.ready(key).await.map(drop)
     }
 
     /// The link once it is ready or down; for those who only want to know.
@@ -255,8 +261,11 @@ impl Server {
                 }
                 Err(_) => {
                     let time = words(self.settings.timeouts.start);
-                    let text =
-                        format!("{0}: is still starting after {time} (servers.{0}.timeouts.start)", self.key);
+                    let text = format!(
+                        "{}: is still starting after {time} (servers.{}.timeouts.start)",
+                        self.key,
+                        toml_key(&self.key)
+                    );
                     return Err(self.ours(Reason::Starting, text));
                 }
             }
@@ -286,43 +295,48 @@ impl Server {
             Err(_) => {
                 let _turn = Turn::take(&self.waiting, self.settings.waiting_max).ok_or_else(|| {
                     let (busy, queue) = (self.settings.in_flight_max, self.settings.waiting_max);
-                    let key = &self.key;
+                    let (name, key) = (&self.key, toml_key(&self.key));
                     let text = format!(
-                        "{key}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
+                        "{name}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
                     );
                     self.ours(Reason::Busy, text)
                 })?;
                 match timeout(patience, self.in_flight.clone().acquire_owned()).await {
                     Ok(Ok(place)) => place,
-                    Ok(Err(_)) | Err(_) => return Err(self.no_place(patience)),
+                    Ok(Err(_)) | Err(_) => {
+                        return Err(
+                            self.no_place(patience, &format!("servers.{}.concurrency", toml_key(&self.key)))
+                        );
+                    }
                 }
             }
         };
         match timeout(patience, link.stream.room(bytes)).await {
             Ok(Some(room)) => Ok((place, room)),
-            Ok(None) | Err(_) => Err(self.no_place(patience)),
+            Ok(None) | Err(_) => Err(self.no_place(patience, "limits.link_buffer")),
         }
     }
 
-    fn no_place(&self, patience: Duration) -> Fault {
-        let text = format!("{}: no place for another request within {}", self.key, words(patience));
+    fn no_place(&self, patience: Duration, setting: &str) -> Fault {
+        let text =
+            format!("{}: no place for another request within {} ({setting})", self.key, words(patience));
         self.ours(Reason::Busy, text)
     }
 
     /// The setting behind a bound's name, the silence allowed, the time in all.
     fn bounds(&self, method: Method, own: &str) -> (String, Duration, (String, Option<Duration>)) {
-        let (key, timeouts) = (&self.key, &self.settings.timeouts);
+        let (key, timeouts) = (toml_key(&self.key), &self.settings.timeouts);
         let whole = (format!("servers.{key}.timeouts.call_max"), timeouts.call_max);
         if method != Method::ToolsCall {
             return (format!("servers.{key}.timeouts.read"), timeouts.read, whole);
         }
         let tool = self.settings.tools.get(own);
         let idle = match tool.and_then(|tool| tool.call) {
-            Some(patience) => (format!("servers.{key}.tool.{own}.timeout"), patience),
+            Some(patience) => (format!("servers.{key}.tool.{}.timeout", toml_key(own)), patience),
             None => (format!("servers.{key}.timeouts.call"), timeouts.call),
         };
         let whole = match tool.and_then(|tool| tool.call_max) {
-            Some(max) => (format!("servers.{key}.tool.{own}.timeout_max"), Some(max)),
+            Some(max) => (format!("servers.{key}.tool.{}.timeout_max", toml_key(own)), Some(max)),
             None => whole,
         };
         (idle.0, idle.1, whole)
@@ -332,7 +346,11 @@ impl Server {
         let (setting, idle, (whole, total)) = self.bounds(method, own);
         let subject = Subject {
             server: self.key.clone(),
-            what: format!("{} {own}", said.unwrap_or_default()),
+            what: format!(
+                "{} {}",
+                said.unwrap_or_default(),
+                own.chars().take(OWN_CHARS_MAX).collect::<String>()
+            ),
             idle: (setting, words(idle)),
             total: (whole, words(total.unwrap_or_default())),
         };
@@ -377,3 +395,6 @@ fn addressed(id: CallId, outgoing: Outgoing<'_>) -> Bytes {
     }
     splice(message.text(), &mut edits)
 }
+
+/// A peer's text within our sentence is no longer than a line.
+const OWN_CHARS_MAX: usize = 200;

@@ -54,7 +54,7 @@ impl Tail {
 pub async fn drain(
     mut pipe: impl AsyncRead + Unpin,
     server: String,
-    stderr: Stderr,
+    mut stderr: Stderr,
     tail: Tail,
     gone: CancellationToken,
 ) {
@@ -78,18 +78,18 @@ pub async fn drain(
                 tail.keep(bytes);
                 if stderr != Stderr::Drop {
                     lines.take(bytes);
-                    pass_on(&mut lines, &server, stderr).await;
+                    pass_on(&mut lines, &server, &mut stderr).await;
                 }
             }
         }
     }
     lines.end();
-    pass_on(&mut lines, &server, stderr).await;
+    pass_on(&mut lines, &server, &mut stderr).await;
 }
 
-async fn pass_on(lines: &mut Lines, server: &str, stderr: Stderr) {
+async fn pass_on(lines: &mut Lines, server: &str, stderr: &mut Stderr) {
     for line in lines.ready.drain(..) {
-        match stderr {
+        match *stderr {
             Stderr::Log => tracing::info!(event = "stderr", server, "{line}"),
             Stderr::Drop => {}
             Stderr::Inherit => {
@@ -100,7 +100,10 @@ async fn pass_on(lines: &mut Lines, server: &str, stderr: Stderr) {
                     ours.write_all(b"\n").await?;
                     ours.flush().await
                 };
-                let _ = timeout(INHERIT_WAIT_MAX, write).await;
+                // Once is enough to know: each further try would leave one more thread waiting.
+                if timeout(INHERIT_WAIT_MAX, write).await.is_err() {
+                    *stderr = Stderr::Drop;
+                }
             }
         }
     }

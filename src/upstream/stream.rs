@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,6 @@ struct Listener {
 pub(super) struct Posted {
     pub(super) id: CallId,
     pub(super) arrivals: mpsc::Receiver<Arrival>,
-    pub(super) fate: Arc<Fate>,
 }
 
 /// The places that a request takes, given back when the last of its frames is written or dropped.
@@ -85,10 +85,32 @@ impl Fate {
     }
 }
 
+/// What becomes of a request that nobody waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// The server is told.
+    Told,
+    /// Nothing of it had left.
+    TakenBack,
+    /// The server is not told: it may answer, to nobody.
+    Forgotten,
+    /// It had its end before: that is on its way to whoever waited.
+    Over,
+}
+
 struct Frame {
     text: Bytes,
     fate: Option<Arc<Fate>>,
     _places: Arc<Places>,
+    /// What bounds the queue: given back when the frame is written.
+    _room: Vec<OwnedSemaphorePermit>,
+}
+
+impl Frame {
+    /// A frame that is not taken back and takes no room of its own.
+    fn small(text: Bytes, places: Arc<Places>) -> Self {
+        Self { text, fate: None, _places: places, _room: Vec::new() }
+    }
 }
 
 /// A byte stream to one server, from the first byte to the last.
@@ -103,7 +125,6 @@ pub struct Stream {
     /// Answers to the server's own requests that may wait to be written.
     answers: Arc<Semaphore>,
     batches: AtomicBool,
-    batch_max: usize,
     counters: Counters,
     /// Why we gave the stream up, if it was us.
     given_up: OnceLock<&'static str>,
@@ -152,7 +173,6 @@ impl Stream {
             room_kib: kib(limits.link_bytes_max),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
             batches: AtomicBool::new(false),
-            batch_max: limits.batch_max,
             counters: Counters::default(),
             given_up: OnceLock::new(),
             heard: CancellationToken::new(),
@@ -166,10 +186,12 @@ impl Stream {
         stream
     }
 
-    /// Puts a request on the stream; `build` writes it for the id that it gets.
+    /// Puts a request on the stream; `build` writes it for the id that it gets. `places` are held until the end of
+    /// the exchange and of what is written for it, `room` until the request is written.
     pub(super) fn post(
         &self,
         places: &Arc<Places>,
+        room: Vec<OwnedSemaphorePermit>,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
         let (sender, arrivals) = mpsc::channel(1 + NOTES_MAX);
@@ -186,33 +208,39 @@ impl Stream {
             open.ledger.open(listener)
         };
         // A writer that is gone means a stream about to be closed, which fails whatever is open.
-        let frame = Frame { text: build(id), fate: Some(fate.clone()), _places: places.clone() };
+        let frame = Frame { text: build(id), fate: Some(fate), _places: places.clone(), _room: room };
         self.outbox.send(frame).ok();
-        Ok(Posted { id, arrivals, fate })
+        Ok(Posted { id, arrivals })
     }
 
     /// Sends a notification of ours.
     pub(super) fn notify(&self, text: Bytes) {
-        self.outbox.send(Frame { text, fate: None, _places: Arc::default() }).ok();
+        self.outbox.send(Frame::small(text, Arc::default())).ok();
     }
 
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
-    /// the queue that it went through, so that a cancel never overtakes its request. `true` if the server is told.
-    pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) -> bool {
-        let Some(listener) = self.open.lock().ledger.close(id) else { return false };
+    /// the queue that it went through, so that a cancel never overtakes its request.
+    pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) -> Parting {
+        let Some(listener) = self.open.lock().ledger.close(id) else { return Parting::Over };
         if listener.fate.withdraw() {
-            return false;
+            return Parting::TakenBack;
         }
         let reason = crate::wire::members::quote(why);
         let text = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
         );
-        self.outbox.send(Frame { text: text.into(), fate: None, _places: places.clone() }).is_ok()
+        match self.outbox.send(Frame::small(text.into(), places.clone())) {
+            Ok(()) => Parting::Told,
+            Err(_) => Parting::Forgotten,
+        }
     }
 
     /// Forgets a request without telling the server: `initialize` is never cancelled.
-    pub(super) fn forget(&self, id: CallId) {
-        self.open.lock().ledger.close(id);
+    pub(super) fn forget(&self, id: CallId) -> Parting {
+        match self.open.lock().ledger.close(id) {
+            Some(_) => Parting::Forgotten,
+            None => Parting::Over,
+        }
     }
 
     /// Room for so many bytes in the writer's queue. A text over all the room waits for all of it.
@@ -276,11 +304,13 @@ impl Stream {
     /// One line that is text.
     fn hear(&self, text: Bytes, noise: &mut Noise) -> Heard {
         if self.batches.load(Ordering::Acquire)
-            && let Some(Ok(texts)) = batch(&text, self.batch_max)
+            && let Some(Ok(texts)) = batch(&text, usize::MAX)
         {
             noise.quiet();
             for text in texts {
-                self.hear_one(text, noise);
+                if let Heard::Crowded(..) = self.hear_one(text, noise) {
+                    self.counters.notes.fetch_add(1, Ordering::Relaxed);
+                }
             }
             return Heard::Fine;
         }
@@ -318,7 +348,7 @@ impl Stream {
             Head::Notification { method, params } => match Method::parse(method.as_str(&message)) {
                 Method::Progress => {
                     let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
-                    self.note(id, message);
+                    return self.note(id, message);
                 }
                 Method::ListChanged(kind) => self.changed.raise(kind),
                 Method::Initialize
@@ -348,16 +378,36 @@ impl Stream {
         Heard::Fine
     }
 
-    fn note(&self, id: Option<CallId>, message: Message) {
-        let sent = id.is_some_and(|id| {
+    /// Hands a note to whoever waits for its request; one for nobody is dropped and counted.
+    fn note(&self, id: Option<CallId>, message: Message) -> Heard {
+        let known = id.filter(|_| message.text().len() <= NOTE_BYTES_MAX);
+        let sent = known.and_then(|id| {
             let open = self.open.lock();
-            open.ledger
-                .get(id)
-                .is_some_and(|listener| listener.arrivals.try_send(Arrival::Note(message)).is_ok())
+            let listener = open.ledger.get(id)?;
+            Some((id, listener.arrivals.try_send(Arrival::Note(message))))
         });
-        if !sent {
-            self.counters.notes.fetch_add(1, Ordering::Relaxed);
+        match sent {
+            Some((_, Ok(()))) => return Heard::Fine,
+            Some((id, Err(TrySendError::Full(Arrival::Note(note))))) => {
+                return Heard::Crowded(id, Box::new(note));
+            }
+            Some((_, Err(_))) | None => self.counters.notes.fetch_add(1, Ordering::Relaxed),
+        };
+        Heard::Fine
+    }
+
+    /// Offers a note again, after those who wait have had their turn; then it is dropped and counted, and whose it
+    /// was is returned.
+    async fn press(&self, id: CallId, mut note: Box<Message>) -> Option<CallId> {
+        for _ in 0..PRESSES_MAX {
+            tokio::task::yield_now().await;
+            match self.note(Some(id), *note) {
+                Heard::Crowded(_, again) => note = again,
+                Heard::Fine | Heard::TooMuchNoise => return None,
+            }
         }
+        self.counters.notes.fetch_add(1, Ordering::Relaxed);
+        Some(id)
     }
 
     /// Answers a request of the server's; dropped when it asks faster than it reads.
@@ -366,7 +416,7 @@ impl Stream {
             self.counters.notes.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        self.outbox.send(Frame { text, fate: None, _places: Places::new(vec![place]) }).ok();
+        self.outbox.send(Frame::small(text, Places::new(vec![place]))).ok();
     }
 
     /// Ends one request with a fault of its own; the others go on.
@@ -398,6 +448,8 @@ impl Stream {
 
 enum Heard {
     Fine,
+    /// A note that finds no room: so many came at once that nobody could take the others away.
+    Crowded(CallId, Box<Message>),
     TooMuchNoise,
 }
 
@@ -438,6 +490,8 @@ async fn read(
     stream: Arc<Stream>,
 ) {
     let mut noise = Noise::new();
+    // Whom a note was pressed on in vain: until something else gets through, more would only cost time.
+    let mut full: Option<CallId> = None;
     let deaf = stream.deaf.clone();
     loop {
         let read = tokio::select! {
@@ -459,8 +513,15 @@ async fn read(
                     return stream.give_up("its line on stdout did not end");
                 }
             };
-            if let Heard::TooMuchNoise = heard {
-                return stream.give_up("there was too much on its stdout that is no message");
+            match heard {
+                Heard::Fine => full = None,
+                Heard::Crowded(id, _) if full == Some(id) => {
+                    stream.counters.notes.fetch_add(1, Ordering::Relaxed);
+                }
+                Heard::Crowded(id, note) => full = stream.press(id, note).await,
+                Heard::TooMuchNoise => {
+                    return stream.give_up("there was too much on its stdout that is no message");
+                }
             }
         }
     }
@@ -547,6 +608,10 @@ fn kib(bytes: usize) -> u32 {
 
 /// Notes of one request that may wait for its client.
 const NOTES_MAX: usize = 32;
+/// A longer note is dropped.
+const NOTE_BYTES_MAX: usize = 256 * 1024;
+/// How often a note is offered before it is dropped.
+const PRESSES_MAX: usize = 4;
 /// Answers to a server's own requests that may wait to be written.
 const ANSWERS_MAX: usize = 64;
 /// Frames that leave together, and the bytes up to which they are put together first.

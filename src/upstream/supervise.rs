@@ -13,6 +13,7 @@ use crate::config::{Limits, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
+use futures::FutureExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -69,7 +70,10 @@ impl Supervisor {
             let pause = backoff.failed(Instant::now().into_std(), end.since.map(Instant::into_std), jitter());
             let retry_at = again.then(|| Instant::now() + pause);
             let parked = backoff.parked();
-            tracing::warn!(server = %self.server, why = %end.why.text, retry = ?again.then_some(pause), parked, "down");
+            let why = end.why.text.replace('\n', " | ");
+            tracing::warn!(server = %self.server, why, retry = ?again.then_some(pause), parked, "down");
+            // A ring from before is no reason to start it again.
+            self.wake.notified().now_or_never();
             self.state.send_replace(State::Down { why: end.why, retry_at });
             tokio::select! {
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
@@ -140,6 +144,7 @@ impl Supervisor {
     }
 
     async fn greet(&mut self, stream: &Arc<Stream>, born: Instant) -> Result<super::link::Greeting, Fault> {
+        let early = self.told.borrow().is_some();
         let told = match self.told.wait_for(Option::is_some).await {
             Ok(told) => told.clone(),
             Err(_) => None,
@@ -149,8 +154,10 @@ impl Supervisor {
             return std::future::pending().await;
         };
         // The time that a program has to start does not run while we wait for our own client.
-        let patience = self.settings.timeouts.start.saturating_sub(born.elapsed()).max(PATIENCE_MIN);
-        connect(stream, &self.server, &self.introduction, &told, patience).await
+        let since = if early { born } else { Instant::now() };
+        let start = self.settings.timeouts.start;
+        let patience = start.saturating_sub(since.elapsed()).max(PATIENCE_MIN);
+        connect(stream, &self.server, &self.introduction, &told, patience, start).await
     }
 
     /// Ends the process and everything it started; the sentence learns how it ended and its last words.

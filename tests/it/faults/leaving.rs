@@ -16,7 +16,7 @@ fn leaves(how: impl FnOnce(&mut Braid), code: i32) {
     braid.until("both servers", |braid| braid.tools().iter().any(|name| name == "evil__echo"));
     let open = braid.call("evil__slow", r#"{"ms":60000}"#);
     let runs = marked(braid.id());
-    assert!(survivors(&runs).len() >= 4, "two servers and two children of one");
+    braid.until("two servers and two children of one", |_| survivors(&runs).len() >= 4);
     how(&mut braid);
     let (status, took) = braid.exited();
     assert_eq!(status.code(), Some(code), "stderr:\n{}", braid.stderr());
