@@ -233,11 +233,11 @@ on first use, which may take longer: run the command once by hand, or raise
 
     NotPermitted = "S004", "the program may not be run",
 "The `command` names a file that is there but that this user may not execute, or a folder. Check its
-permissions (`chmod +x`), and for a script its first line.";
+permissions (`chmod +x`), and that it is the file you mean.";
 
     UnknownRevision = "S005", "the server speaks no revision that Braid knows",
 "The server answered `initialize` with a protocol revision that Braid does not know. Braid speaks 2024-11-05,
-2025-03-26, 2025-06-18, 2025-11-25 and 2026-07-28. Update Braid or the server.";
+2025-03-26, 2025-06-18 and 2025-11-25. Update Braid or the server.";
 
     ServerGone = "S006", "the server is gone",
 "The server ended, or closed its output, while it was needed. `data.outcome` of the error says whether the
@@ -251,6 +251,23 @@ safe to repeat. `restart_backoff` says how long the waits are.";
     ServerUnreachable = "S008", "the server was never reached",
 "The server has not been ready since Braid started; each start failed. The call was not sent. `braid check`
 starts every server and says what is wrong.";
+
+    FolderNotFound = "S009", "the server's folder does not exist",
+"The server is to run in the folder `cwd`, and there is none by that name. A relative `cwd` starts from the
+folder of the configuration file; without `cwd` that folder itself is taken. Create it, or correct `cwd`.";
+
+    InterpreterNotFound = "S010", "the script's interpreter does not exist",
+"The `command` is a script that is there and may be run, but the program that its first line names
+(`#!/usr/bin/python3`) is not. A script that was saved with Windows line ends names a program that ends in a
+carriage return. For a binary it means that the system's loader for it is missing.
+
+Install the program, correct the first line, or name the interpreter itself as the `command` and the script
+as its first argument.";
+
+    NotStarted = "S011", "the system could not start the program",
+"The program was found, but the operating system refused to start it. The message has the system's own words:
+out of memory, too many processes or open files, arguments that are too long, or a file that is no program
+for this machine. What may pass is tried again as `restart` says.";
 
     CallTimeout = "T001", "no sign of life in time",
 "The server neither answered nor reported progress for as long as `timeouts.call` (or `.read`, `.list`)

@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 
 use super::environment::{Cookie, Mark, environment, find};
 use super::stderr::{Tail, drain};
+use crate::config::codes::Code;
 use crate::config::{self, Command};
 use crate::system::{Blow, Exits, Family, Here, Kin, System};
 
@@ -98,13 +99,13 @@ pub enum SpawnError {
 
 impl SpawnError {
     /// The stable code that `explain` knows.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::NotFound { .. } => "BRAID-S001",
-            Self::NotPermitted { .. } => "BRAID-S002",
-            Self::Folder { .. } => "BRAID-S003",
-            Self::Interpreter { .. } => "BRAID-S004",
-            Self::Other { .. } => "BRAID-S005",
+            Self::NotFound { .. } => Code::ProgramNotFound,
+            Self::NotPermitted { .. } => Code::NotPermitted,
+            Self::Folder { .. } => Code::FolderNotFound,
+            Self::Interpreter { .. } => Code::InterpreterNotFound,
+            Self::Other { .. } => Code::NotStarted,
         }
     }
 

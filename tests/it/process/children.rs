@@ -461,23 +461,23 @@ async fn what_cannot_be_started_is_said_with_its_reason() {
     assert_eq!(refusal(&program("./none")), "BRAID-S001 `./none` not found; looked in /");
 
     let plain = put("plain", "#!/bin/sh\n", 0o644);
-    assert_eq!(refusal(&program(&plain)), format!("BRAID-S002 `{plain}` may not be run: {plain}"));
+    assert_eq!(refusal(&program(&plain)), format!("BRAID-S004 `{plain}` may not be run: {plain}"));
 
     let mut lost = sh("true");
     lost.folder = PathBuf::from("/no/such/folder");
-    assert_eq!(refusal(&lost), "BRAID-S003 the folder `/no/such/folder` does not exist");
+    assert_eq!(refusal(&lost), "BRAID-S009 the folder `/no/such/folder` does not exist");
 
     let script = put("script", "#!/no/such/interpreter\n", 0o755);
     assert_eq!(
         refusal(&program(&script)),
-        format!("BRAID-S004 `{script}` cannot be run: what its first line names does not exist ({script})")
+        format!("BRAID-S010 `{script}` cannot be run: what its first line names does not exist ({script})")
     );
 
     let mut long = sh("true");
     long.args.push("x".repeat(8 << 20));
-    assert_eq!(refusal(&long), "BRAID-S005 `sh` could not be started: Argument list too long (os error 7)");
+    assert_eq!(refusal(&long), "BRAID-S011 `sh` could not be started: Argument list too long (os error 7)");
     long.args.push("a\0b".into());
-    assert!(refusal(&long).starts_with("BRAID-S005 `sh` could not be started: "));
+    assert!(refusal(&long).starts_with("BRAID-S011 `sh` could not be started: "));
 }
 
 #[tokio::test]
