@@ -185,6 +185,7 @@ enum ConfigCommand {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    crate::system::keep_descriptors();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

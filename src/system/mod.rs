@@ -29,6 +29,14 @@ pub use self::windows::Windows as Here;
 /// The environment variable that carries the run's mark (see `upstream::environment::Cookie`).
 pub const MARK_VARIABLE: &str = "BRAID_RUN";
 
+/// Marks every descriptor that we were started with, but the first three, so that no child of ours gets it.
+///
+/// What we open ourselves is marked by the standard library; call this before anything is started.
+pub fn keep_descriptors() {
+    #[cfg(unix)]
+    close_fds::set_fds_cloexec(3, &[]);
+}
+
 /// How hard a process is struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blow {
