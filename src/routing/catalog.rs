@@ -272,3 +272,111 @@ fn list(offer: &Offer, kind: Kind) -> &[Item] {
         Kind::Templates => templates,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Names, Prefix, Uris};
+    use crate::routing::names::NamePlan;
+    use crate::wire::members::{elements, member, quote, string};
+    use proptest::prelude::*;
+
+    fn plan(keys: &[&str]) -> NamePlan {
+        let servers: Vec<_> = keys.iter().map(|key| (*key, &Prefix::Key, Uris::Prefixed)).collect();
+        NamePlan::new(&Names::default(), &servers)
+    }
+
+    fn tools(names: &[String]) -> Offer {
+        let item = |name: &String| Item::parse(Kind::Tools, format!(r#"{{"name":{}}}"#, quote(name)).into());
+        let items = names.iter().filter_map(item).collect();
+        Offer { lists: [Arc::new(items), Arc::default(), Arc::default(), Arc::default()], ..Offer::default() }
+    }
+
+    /// Every name on every page, as a client walks them.
+    fn walked(catalog: &Catalog) -> Vec<String> {
+        let (mut names, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = catalog.page(Kind::Tools, cursor.as_deref(), Revision::LATEST).unwrap();
+            let page = std::str::from_utf8(&page).unwrap();
+            for item in elements(member(page, "tools").unwrap()).unwrap() {
+                names.push(string(member(item, "name").unwrap()).unwrap().into_owned());
+            }
+            match member(page, "nextCursor").and_then(string) {
+                Some(next) => cursor = Some(next.into_owned()),
+                None => return names,
+            }
+        }
+    }
+
+    #[test]
+    fn thousands_of_tools_are_walked_page_by_page_each_once() {
+        let names = |server: &str| (0..1700).map(|n| format!("{server}{n}")).collect::<Vec<_>>();
+        let offers = [tools(&names("a")), tools(&names("b"))];
+        let catalog = Catalog::merge(&plan(&["one", "two"]), &offers, 1000);
+        let walked = walked(&catalog);
+        assert_eq!(walked.len(), 3400);
+        assert_eq!((walked[0].as_str(), walked[3399].as_str()), ("one__a0", "two__b1699"));
+        let first = catalog.page(Kind::Tools, None, Revision::LATEST).unwrap();
+        let again = Catalog::merge(&plan(&["one", "two"]), &offers, 1000);
+        assert_eq!(
+            first,
+            again.page(Kind::Tools, None, Revision::LATEST).unwrap(),
+            "after a restart as before"
+        );
+    }
+
+    #[test]
+    fn a_list_that_is_the_same_has_the_same_digest() {
+        let plan = plan(&["one"]);
+        let catalog = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            Catalog::merge(&plan, &[tools(&names)], 1000)
+        };
+        assert_eq!(catalog(&["a", "b"]).digest(Kind::Tools), catalog(&["a", "b"]).digest(Kind::Tools));
+        assert_ne!(catalog(&["a", "b"]).digest(Kind::Tools), catalog(&["b", "a"]).digest(Kind::Tools));
+        assert_ne!(catalog(&[]).digest(Kind::Tools), catalog(&[]).digest(Kind::Prompts));
+    }
+
+    proptest! {
+        /// Whichever server is heard first, the catalog that all end up in is the same, byte by byte; and on the way
+        /// nothing that was listed changes its name.
+        #[test]
+        fn arrival_does_not_show(
+            lists in prop::collection::vec(prop::collection::vec("[a-c_.]{0,3}|\\PC{0,4}", 0..5), 1..5),
+            order in any::<prop::sample::Index>(),
+        ) {
+            let keys = ["a", "a__b", "A b", "c"];
+            let plan = plan(&keys[..lists.len()]);
+            let offers: Vec<Offer> = lists.iter().map(|names| tools(names)).collect();
+            let whole = Catalog::merge(&plan, &offers, 3);
+            let mut arriving = vec![Offer::default(); offers.len()];
+            let turn = order.index(offers.len());
+            for step in 0..offers.len() {
+                let at = (step + turn) % offers.len();
+                arriving[at] = offers[at].clone();
+                let partial = Catalog::merge(&plan, &arriving, 3);
+                for entry in partial.entries(Kind::Tools) {
+                    let later = whole.exposed(Kind::Tools, &entry.exposed).unwrap();
+                    prop_assert_eq!((later.server, &later.own), (entry.server, &entry.own));
+                }
+            }
+            let last = Catalog::merge(&plan, &arriving, 3);
+            prop_assert_eq!(last.digest(Kind::Tools), whole.digest(Kind::Tools));
+            prop_assert_eq!(walked(&last), walked(&whole));
+            prop_assert_eq!(walked(&whole).len(), offers.iter().map(|offer| offer.lists[0].len()).sum::<usize>());
+        }
+
+        #[test]
+        fn what_is_exposed_leads_back(lists in prop::collection::vec(prop::collection::vec("\\PC{0,70}", 0..6), 1..4)) {
+            let plan = plan(&["x", "x_", "x y"][..lists.len()]);
+            let offers: Vec<Offer> = lists.iter().map(|names| tools(names)).collect();
+            let catalog = Catalog::merge(&plan, &offers, 1000);
+            let mut expected = lists.iter().enumerate().flat_map(|(at, names)| names.iter().map(move |name| (at, name)));
+            for entry in catalog.entries(Kind::Tools) {
+                let found = catalog.exposed(Kind::Tools, &entry.exposed).unwrap();
+                prop_assert_eq!(Some((found.server, &found.own.to_string())), expected.next());
+            }
+            prop_assert_eq!(expected.next(), None);
+        }
+    }
+}
