@@ -12,8 +12,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
     pidfd_send_signal, waitid, waitpid,
@@ -117,20 +115,7 @@ impl System for Linux {
     }
 
     fn await_reader_gone() {
-        let stdout = std::io::stdout();
-        loop {
-            // Asked for nothing, poll still reports that the other end is closed.
-            let mut place = [PollFd::new(&stdout, PollFlags::empty())];
-            match poll(&mut place, None) {
-                Ok(_) if place[0].revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) => {
-                    return;
-                }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => loop {
-                    std::thread::park();
-                },
-            }
-        }
+        super::reader::await_gone();
     }
 
     fn ending_signal(status: ExitStatus) -> Option<i32> {

@@ -11,6 +11,8 @@ mod leaving;
 mod linux;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod macos;
+#[cfg(unix)]
+mod reader;
 #[cfg(windows)]
 mod windows;
 
