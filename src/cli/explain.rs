@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::run::Run;
-use super::{Globals, Source, explain_code, log, out, source};
+use super::{Globals, Source, explain_code, log, out, printable, source};
 use crate::config::Reach;
 use crate::config::codes::Code;
 use crate::mcp::method::{Kind, Method};
@@ -40,7 +40,8 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
     for (method, noun) in
         [(Method::ToolsCall, "tool"), (Method::PromptsGet, "prompt"), (Method::ResourcesRead, "resource")]
     {
-        if !text.is_empty() {
+        // A word without a colon is no URI, and what routing says of it as one is about nothing.
+        if !text.is_empty() || (method == Method::ResourcesRead && !what.contains(':')) {
             break;
         }
         let name = quote(what);
@@ -50,10 +51,12 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
         match route(&catalog, method, &request) {
             Route::One(target) => {
                 let server = server(run, target.server);
-                text =
-                    format!("{what}\n  leads to the {noun} `{}` of {server}; it is in no list\n", target.own);
+                let (what, own) = (printable::line(what), printable::line(&target.own));
+                text = format!("{what}\n  leads to the {noun} `{own}` of {server}; it is in no list\n");
             }
-            Route::Refuse(fault) => text = format!("{what}\n  {}\n", fault.text),
+            Route::Refuse(fault) => {
+                text = format!("{}\n  {}\n", printable::line(what), printable::line(&fault.text));
+            }
             Route::Local(_) | Route::Unknown(_) => {}
         }
     }
@@ -90,14 +93,15 @@ fn sentence(run: &Run, kind: Kind, entry: &Entry) -> String {
         }
     };
     let server = server(run, entry.server);
-    format!("{}\n  leads to the {noun} `{}` of {server}\n  {why}\n", entry.exposed, entry.own)
+    let (exposed, own) = (printable::line(&entry.exposed), printable::line(&entry.own));
+    format!("{exposed}\n  leads to the {noun} `{own}` of {server}\n  {why}\n")
 }
 
 fn server(run: &Run, at: usize) -> String {
     match run.hub.config().servers.get(at) {
         Some(server) => {
             let Reach::Stdio(command) = &server.reach;
-            format!("`{}` ({})", server.key, command.program)
+            format!("`{}` ({})", server.key, printable::line(&command.program))
         }
         None => String::new(),
     }

@@ -1,7 +1,8 @@
 //! A peer's text on somebody's terminal.
 //!
-//! What a server says may hold escape sequences that move the cursor, change the title or answer for the user, and
-//! marks that turn the order of letters around. Here they become visible instead. Nothing else is touched.
+//! What a server says may hold escape sequences that move the cursor, change the title or answer for the user,
+//! marks that turn the order of letters around, and letters that only a model sees. Here they become visible
+//! instead. Nothing else is touched.
 
 use std::borrow::Cow;
 
@@ -35,9 +36,15 @@ fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Controls of both sets, the two Unicode line ends, and the marks that override the direction of text.
+/// Controls of both sets, the two Unicode line ends, the marks that steer the direction of text, and the tags:
+/// an alphabet without shapes.
 fn is_hidden(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -49,6 +56,15 @@ mod tests {
         assert_eq!(text("a\u{1b}]0;title\u{7}b"), r"a\u{1b}]0;title\u{7}b");
         assert_eq!(text("\u{9b}31m\u{7f}\0"), r"\u{9b}31m\u{7f}\u{0}");
         assert_eq!(text("\u{202e}txt.exe"), r"\u{202e}txt.exe");
+    }
+
+    #[test]
+    fn marks_without_a_shape_are_seen() {
+        for mark in ['\u{61c}', '\u{200e}', '\u{200f}', '\u{e0000}', '\u{e0041}', '\u{e007f}'] {
+            assert_eq!(text(&format!("a{mark}b")), format!("a{}b", mark.escape_unicode()));
+        }
+        // Joiners are part of ordinary letters and pictures.
+        assert!(matches!(text("\u{200d}\u{200c}"), Cow::Borrowed(_)));
     }
 
     #[test]
