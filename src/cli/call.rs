@@ -2,11 +2,11 @@
 
 use super::exit::Exit;
 use super::run::Run;
-use super::{Globals, Source, arguments, log, out, printable, result, source};
+use super::{Globals, Source, arguments, log, out, result, source};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::wire::fault::{Fault, Reason};
-use crate::wire::members::{member, quote, string};
+use crate::wire::members::{member, quote};
 use crate::wire::message::{Head, Message, Outcome};
 use std::io::Read;
 
@@ -120,18 +120,7 @@ fn shown(ask: &Ask<'_>, response: &Message, globals: &Globals) -> Exit {
             };
             if printed == Exit::Ok { exit } else { printed }
         }
-        Outcome::Error { value, .. } => {
-            let error = response.str(*value);
-            match globals.json() {
-                true => out::say(&format!(r#"{{"error":{error},"exit":{}}}"#, Exit::ToolError.code())),
-                false => {
-                    let said = member(error, "message").and_then(string).unwrap_or_default();
-                    let code = member(error, "code").unwrap_or("no code");
-                    out::say(&format!("braid: {} ({code})", printable::text(&said)));
-                }
-            }
-            Exit::ToolError
-        }
+        Outcome::Error { value, .. } => out::fail_with(Exit::ToolError, response.str(*value), globals),
     }
 }
 
@@ -151,11 +140,7 @@ fn failed(fault: &Fault, globals: &Globals) -> Exit {
         | None => Exit::ToolError,
     };
     match globals.json() {
-        true => {
-            let error = String::from_utf8_lossy(&fault.render_error()).into_owned();
-            out::say(&format!(r#"{{"error":{error},"exit":{}}}"#, exit.code()));
-            exit
-        }
+        true => out::fail_with(exit, &String::from_utf8_lossy(&fault.render_error()), globals),
         false => out::fail(exit, &fault.text, globals),
     }
 }

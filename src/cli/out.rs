@@ -4,8 +4,8 @@
 
 use super::exit::Exit;
 use super::table::Page;
-use super::{Color, Globals};
-use crate::wire::members::quote;
+use super::{Color, Globals, printable};
+use crate::wire::members::{member, quote, string};
 use std::io::{IsTerminal, Write};
 
 /// Sets, once, whether colours are written.
@@ -61,11 +61,32 @@ pub(super) fn progress(text: &str) {
     }
 }
 
-/// Says what went wrong, and ends with this code. With JSON it is one object on the last line of stderr.
+/// Says what went wrong, and ends with this code. Peers may have written the text.
 pub(super) fn fail(exit: Exit, text: &str, globals: &Globals) -> Exit {
     match globals.json() {
-        true => say(&format!(r#"{{"error":{{"message":{},"exit":{}}}}}"#, quote(text), exit.code())),
-        false => say(&format!("braid: {text}")),
+        true => say(&failure(exit, text, None, None)),
+        false => say(&format!("braid: {}", printable::text(text))),
     }
     exit
+}
+
+/// The same for the error object of a response, of which scripts get the code and the data as well.
+pub(super) fn fail_with(exit: Exit, error: &str, globals: &Globals) -> Exit {
+    let said = member(error, "message").and_then(string).unwrap_or_default();
+    let code = member(error, "code");
+    match globals.json() {
+        true => say(&failure(exit, &said, code, member(error, "data"))),
+        false => {
+            let code = printable::line(code.unwrap_or("no code"));
+            say(&format!("braid: {} ({code})", printable::text(&said)));
+        }
+    }
+    exit
+}
+
+/// The one shape that errors have as JSON: one object on the last line of stderr. `code` and `data` are JSON.
+pub(super) fn failure(exit: Exit, message: &str, code: Option<&str>, data: Option<&str>) -> String {
+    let code = code.map(|code| format!(r#","code":{code}"#)).unwrap_or_default();
+    let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+    format!(r#"{{"error":{{"message":{}{code}{data}}},"exit":{}}}"#, quote(message), exit.code())
 }

@@ -60,7 +60,10 @@ fn searched(from: &Source) -> Search {
 
 fn refused(report: &Report, globals: &Globals) -> Exit {
     match globals.json() {
-        true => out::say(&report.to_json()),
+        true => {
+            let data = report.to_json();
+            out::say(&out::failure(Exit::BadConfig, report.headline(), None, Some(&data)));
+        }
         false => out::say(report.render(out::stderr_has_color()).trim_end()),
     }
     Exit::BadConfig

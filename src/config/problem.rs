@@ -238,7 +238,6 @@ struct Record<'a> {
 
 #[derive(Serialize)]
 struct Records<'a> {
-    error: &'static str,
     file: &'a str,
     problems: Vec<Record<'a>>,
 }
@@ -308,10 +307,16 @@ impl Report {
         text
     }
 
-    /// One line of JSON: `{"error":"config","file":…,"problems":[{"code":…,"line":…}]}`.
+    /// What the first error says, in one line and without its place.
+    pub fn headline(&self) -> &str {
+        let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        errors.map(|problem| problem.message.as_str()).next().unwrap_or("the configuration cannot be used")
+    }
+
+    /// One line of JSON: `{"file":…,"problems":[{"code":…,"line":…}]}`.
     pub fn to_json(&self) -> String {
         let problems = self.problems.iter().map(Problem::to_record).collect();
-        let records = Records { error: "config", file: &self.source.origin, problems };
+        let records = Records { file: &self.source.origin, problems };
         // Strings and numbers only: serialising them cannot fail.
         serde_json::to_string(&records).unwrap_or_default()
     }
@@ -422,7 +427,7 @@ mod tests {
         );
         assert_eq!(
             report.to_json(),
-            r#"{"error":"config","file":"braid.toml","problems":[{"code":"BRAID-C021","severity":"warning","message":"first","file":"braid.toml","line":1,"column":1},{"code":"BRAID-C001","severity":"error","message":"second","file":"braid.toml","line":2,"column":1}]}"#
+            r#"{"file":"braid.toml","problems":[{"code":"BRAID-C021","severity":"warning","message":"first","file":"braid.toml","line":1,"column":1},{"code":"BRAID-C001","severity":"error","message":"second","file":"braid.toml","line":2,"column":1}]}"#
         );
     }
 
