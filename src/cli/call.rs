@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::run::Run;
-use super::{Globals, Source, arguments, log, out, result, source};
+use super::{Globals, Source, arguments, check, log, out, result, source};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::wire::fault::{Fault, Reason};
@@ -57,6 +57,10 @@ fn run(ask: &Ask<'_>, from: &Source, globals: &Globals) -> Exit {
 
 async fn request(ask: &Ask<'_>, run: &Run, globals: &Globals) -> Exit {
     run.greet_until(|catalog| catalog.exposed(ask.kind, ask.name).is_some()).await;
+    // Before anything is sent: who reads this exit code may repeat the call.
+    if let Some(why) = check::required_down(run) {
+        return out::fail(Exit::Unreachable, &why, globals);
+    }
     let params = match params(ask, &run.hub.catalog()) {
         Ok(params) => params,
         Err(why) => return out::fail(Exit::Usage, &why, globals),

@@ -6,7 +6,8 @@
 use super::exit::Exit;
 use super::run::Run;
 use super::table::{self, Mark, ServerRow};
-use super::{Globals, Source, budget, log, out, source};
+use super::{Globals, Source, budget, log, out, printable, source};
+use crate::hub::Report;
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::routing::names::Change;
@@ -63,7 +64,7 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
         false => {
             let mut text = table::servers(&rows, out::page());
             for Finding { code, text: said } in &findings {
-                text.push_str(&format!("names   ! {code} {said}\n"));
+                text.push_str(&format!("names   ! {code} {}\n", printable::line(said)));
             }
             text.push_str(&budget::text(&catalog, &budgets, run.hub.config().names.length_max));
             out::print(&text)
@@ -80,26 +81,46 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
     }
 }
 
-/// `braid list servers`.
+/// `braid list servers`. A server that is down has its reason in its row.
 pub(super) fn servers(run: &Run, server: Option<&str>, globals: &Globals) -> Exit {
     let rows = rows_of(run, server);
-    match globals.json() {
+    let printed = match globals.json() {
         true => out::print(&json(run, &run.hub.catalog(), &rows, &[])),
         false => out::print(&table::servers(&rows, out::page())),
+    };
+    match required_down(run) {
+        Some(why) if printed == Exit::Ok => out::fail(Exit::Unreachable, &why, globals),
+        Some(_) | None => printed,
     }
 }
 
-/// Why servers are down, a sentence each.
-pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<String> {
+/// Why servers are down, a sentence each, and whether that one is required.
+pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
     let reports = run.hub.reports(&run.caller).into_iter();
-    let reports = reports.filter(|report| server.is_none_or(|server| report.key == server));
-    reports
-        .filter_map(|report| match report.state {
-            State::Down { why, .. } => Some(why.text),
-            State::Connecting => Some(format!("{}: is still starting", report.key)),
-            State::Ready(_) => None,
+    // Without a required server the command fails, whichever server it asks about.
+    let asked = reports.filter(|report| report.required || server.is_none_or(|server| report.key == server));
+    asked
+        .filter_map(|report| {
+            let must_be = report.required || server.is_some();
+            sentence(report).map(|why| (why, must_be))
         })
         .collect()
+}
+
+/// Why the command cannot do what it is for: required servers that are not there after all the waiting.
+pub(super) fn required_down(run: &Run) -> Option<String> {
+    let reports = run.hub.reports(&run.caller).into_iter().filter(|report| report.required);
+    let sentences: Vec<String> = reports.filter_map(sentence).collect();
+    (!sentences.is_empty()).then(|| sentences.join("\n"))
+}
+
+/// Why a server is not there, unless it is.
+fn sentence(report: Report) -> Option<String> {
+    match report.state {
+        State::Down { why, .. } => Some(why.text),
+        State::Connecting => Some(format!("{}: is still starting", report.key)),
+        State::Ready(_) => None,
+    }
 }
 
 fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {

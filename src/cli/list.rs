@@ -55,13 +55,15 @@ async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) 
         }
     };
     let down = check::down(run, server);
-    for why in &down {
-        out::say(&format!("braid: {why}"));
+    let mut exit = printed;
+    for (why, must_be_there) in &down {
+        if printed == Exit::Ok && *must_be_there {
+            exit = out::fail(Exit::Unreachable, why, globals);
+        } else {
+            out::warn(why, globals);
+        }
     }
-    match (printed, down.is_empty(), server) {
-        (Exit::Ok, false, Some(_)) => Exit::Unreachable,
-        (exit, _, _) => exit,
-    }
+    exit
 }
 
 fn row(entry: &Entry, server: &str) -> ItemRow {

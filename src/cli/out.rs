@@ -90,3 +90,11 @@ pub(super) fn failure(exit: Exit, message: &str, code: Option<&str>, data: Optio
     let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
     format!(r#"{{"error":{{"message":{}{code}{data}}},"exit":{}}}"#, quote(message), exit.code())
 }
+
+/// Says what a person should know though the command goes on.
+pub(super) fn warn(text: &str, globals: &Globals) {
+    match globals.json() {
+        true => say(&format!(r#"{{"warning":{{"message":{}}}}}"#, quote(text))),
+        false => say(&format!("braid: {}", printable::text(text))),
+    }
+}

@@ -103,12 +103,20 @@ impl Run {
         self.hub.settled(Instant::now() + self.patience()).await;
     }
 
-    /// The same, but only until `enough` of the catalog is there.
+    /// The same, but only until `enough` of the catalog is there and every required server was heard.
     pub(super) async fn greet_until(&self, enough: impl Fn(&Catalog) -> bool) {
-        let mut catalog = self.hub.watch_catalog();
+        let (mut catalog, mut settled) = (self.hub.watch_catalog(), self.hub.watch_settled());
+        let servers = &self.hub.config().servers;
+        let heard = async {
+            catalog.wait_for(|catalog| enough(catalog)).await.ok();
+            let required = |settled: &Vec<bool>| {
+                servers.iter().zip(settled).all(|(server, settled)| *settled || !server.required)
+            };
+            settled.wait_for(required).await.ok();
+        };
         tokio::select! {
             () = self.greet() => {}
-            _ = catalog.wait_for(|catalog| enough(catalog)) => {}
+            () = heard => {}
         }
     }
 
