@@ -22,7 +22,8 @@ mod source;
 mod stdio;
 pub mod table;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use exit::Exit;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -38,6 +39,16 @@ struct Arguments {
     globals: Globals,
 }
 
+impl Arguments {
+    fn read() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        arguments.globals.log_level_is_typed =
+            matches.value_source("log_level") == Some(ValueSource::CommandLine);
+        Ok(arguments)
+    }
+}
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 struct Globals {
@@ -48,7 +59,7 @@ struct Globals {
     #[arg(long, global = true)]
     json: bool,
     /// What is logged on stderr: error, warn, info, debug, trace, or a filter such as `mcp_braid::upstream=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "BRAID_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", env = log::VARIABLE, value_parser = log::filter)]
     log_level: Option<String>,
     /// How the log is written
     #[arg(long, global = true, value_enum)]
@@ -56,9 +67,12 @@ struct Globals {
     /// Whether output is coloured
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
-    /// Log nothing but errors
+    /// Log nothing but errors, unless `--log-level` says otherwise
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// The log level is typed here, rather than inherited
+    #[arg(skip)]
+    log_level_is_typed: bool,
 }
 
 impl Globals {
@@ -186,8 +200,13 @@ enum ConfigCommand {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     crate::system::keep_descriptors();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && json_is_asked_for(std::env::args()) => {
+            let text = error.render().to_string();
+            out::say(&out::failure(Exit::Usage, text.trim_end(), None, None));
+            return Exit::Usage.into();
+        }
         Err(error) => {
             error.print().ok();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
@@ -221,6 +240,13 @@ pub fn main() -> ExitCode {
         Some(Command::DemoServer { name }) => return demo(&name),
     };
     exit.into()
+}
+
+/// Arguments that cannot be parsed may still say how they want to be told so.
+fn json_is_asked_for(words: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = words.skip(1).take_while(|word| word != "--").collect();
+    words.iter().any(|word| word == "--json" || word == "--format=json")
+        || words.windows(2).any(|pair| pair == ["--format", "json"])
 }
 
 fn configuration(command: &ConfigCommand, globals: &Globals) -> Exit {

@@ -1,6 +1,7 @@
 //! The log: on stderr, and never anything that could break a client's stdout.
 
 use super::Globals;
+use crate::config::schema::Rule;
 use crate::config::{Log, LogFormat};
 use clap::ValueEnum;
 use std::io::{IsTerminal, Write};
@@ -14,7 +15,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How the log is written, as the command line says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Shape {
+    /// Text, in colours on a terminal.
     Auto,
+    /// Text without colours.
     Text,
     Json,
 }
@@ -85,18 +88,21 @@ const LAST_LINES: Duration = Duration::from_millis(50);
 
 /// Starts the log. What the command line says stands above the configuration. A second call changes nothing.
 pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals) -> Running {
-    let level = match (&globals.log_level, globals.quiet, default_level) {
-        (_, true, _) => "error",
-        (Some(level), false, _) => level,
-        (None, false, Some(level)) => level,
-        (None, false, None) => &config.level,
+    let typed = globals.log_level.as_deref().filter(|_| globals.log_level_is_typed);
+    let level = match (typed, globals.quiet, &globals.log_level, default_level) {
+        (Some(level), _, _, _) => level,
+        (None, true, _, _) => "error",
+        (None, false, Some(level), _) => level,
+        (None, false, None, Some(level)) => level,
+        (None, false, None, None) => &config.level,
     };
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let json = match globals.log_format {
-        Some(Shape::Json) => true,
-        Some(Shape::Text) => false,
-        Some(Shape::Auto) | None => config.format == LogFormat::Json,
-    };
+    let shape = globals.log_format.unwrap_or(match config.format {
+        LogFormat::Auto => Shape::Auto,
+        LogFormat::Text => Shape::Text,
+        LogFormat::Json => Shape::Json,
+    });
+    let colours = super::out::stderr_has_color() && std::io::stderr().is_terminal();
     let lines = Lines::start();
     let running = Running(lines.waiting.clone());
     // A stderr that is gone must not end us: internal errors of the log are not printed either.
@@ -105,10 +111,18 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
         .with_writer(lines)
         .log_internal_errors(false)
         .with_target(false)
-        .with_ansi(super::out::stderr_has_color() && std::io::stderr().is_terminal());
-    match json {
-        true => builder.json().flatten_event(true).try_init().ok(),
-        false => builder.try_init().ok(),
+        .with_ansi(colours && shape == Shape::Auto);
+    match shape {
+        Shape::Json => builder.json().flatten_event(true).try_init().ok(),
+        Shape::Auto | Shape::Text => builder.try_init().ok(),
     };
     running
 }
+
+/// `--log-level`, by the rule of the file's `log.level`.
+pub(super) fn filter(text: &str) -> Result<String, &'static str> {
+    Rule::Filter.check(text).map(|()| text.to_owned())
+}
+
+/// Stands above the file, and below what is typed.
+pub(super) const VARIABLE: &str = "BRAID_LOG";
