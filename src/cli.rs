@@ -183,7 +183,7 @@ enum Command {
 enum ConfigCommand {
     /// Every option with its default, ready to be saved as braid.toml
     Example,
-    /// The configuration as it is understood, secrets hidden
+    /// The configuration as it is understood, values of variables hidden
     Show {
         #[command(flatten)]
         source: Source,
