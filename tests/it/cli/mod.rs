@@ -1,0 +1,116 @@
+//! The real binary as people and scripts use it: what each command prints, where, and its exit code.
+//!
+//! Every run has a folder of its own, nothing of our surroundings that could lead it elsewhere, and an end.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_types, reason = "what is printed as JSON is only looked at")]
+
+mod commands;
+mod failures;
+mod log;
+mod loops;
+mod printed;
+mod required;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml");
+
+/// No command of a test takes longer, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+struct Said {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+impl Said {
+    /// It ended well, and said nothing beside its result.
+    #[track_caller]
+    fn fine(self) -> String {
+        assert!(self.code == 0 && self.err.is_empty(), "{self:?}");
+        self.out
+    }
+
+    #[track_caller]
+    fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
+    /// The one object on stderr.
+    #[track_caller]
+    fn error(&self) -> serde_json::Value {
+        assert_eq!(self.err.lines().count(), 1, "{self:?}");
+        let object: serde_json::Value = serde_json::from_str(&self.err).unwrap();
+        assert_eq!(object["exit"], self.code, "{self:?}");
+        assert!(object["error"]["message"].is_string(), "{self:?}");
+        assert_eq!(object.as_object().unwrap().len(), 2, "{self:?}");
+        object["error"].clone()
+    }
+}
+
+fn braid(args: &[&str]) -> Said {
+    let folder = tempfile::tempdir().unwrap();
+    braid_in(folder.path(), args, "", &[])
+}
+
+/// The same with the demo servers of the example.
+fn with_example(args: &[&str]) -> Said {
+    let source = ["-c", EXAMPLE];
+    braid(&[args, &source].concat())
+}
+
+/// The same with this `braid.toml`.
+fn with_config(config: &str, args: &[&str]) -> Said {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("braid.toml"), config).unwrap();
+    braid_in(folder.path(), args, "", &[])
+}
+
+fn braid_in(folder: &Path, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    for ours in ["BRAID_CONFIG", "BRAID_LOG", "BRAID_RUN", "CLICOLOR_FORCE", "NO_COLOR"] {
+        command.env_remove(ours);
+    }
+    command
+        .args(args)
+        .current_dir(folder)
+        // Or our own configuration would be found.
+        .env("HOME", folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that reads nothing may be gone before it is written to.
+    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let out = thread::spawn(move || read(&mut stdout));
+    let err = thread::spawn(move || read(&mut stderr));
+    let limit = Instant::now() + PATIENCE;
+    while !(out.is_finished() && err.is_finished()) {
+        if Instant::now() > limit {
+            child.kill().unwrap();
+            panic!("`braid {}` does not end", args.join(" "));
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    let code = child.wait().unwrap().code().unwrap_or(-1);
+    Said { out: out.join().unwrap(), err: err.join().unwrap(), code }
+}
+
+fn read(from: &mut impl Read) -> String {
+    let mut text = String::new();
+    from.read_to_string(&mut text).unwrap();
+    text
+}
