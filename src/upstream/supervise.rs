@@ -169,7 +169,8 @@ impl Supervisor {
         }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
         match timeout(LAST_WORDS, process.ended()).await {
-            Ok(ended) if stream.given_up().is_none() => {
+            // Of one that we gave up on, our own reason says more.
+            Ok(ended) if stream.given_up().is_none() && end.why.reason == Some(Reason::Gone) => {
                 end.content = ended.success && end.since.is_some();
                 end.why.text = format!("{}: it {ended}{}", self.server, last_words(process));
             }
