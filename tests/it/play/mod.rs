@@ -53,16 +53,18 @@ plays! {
     a_late_answer_is_nobodys
     a_list_is_given_from_the_last_good_one_while_its_server_hangs
     a_list_method_that_a_server_does_not_know_is_an_empty_list
+    a_list_over_its_size_is_cut
     a_list_that_fails_keeps_its_last_good_items
     a_list_that_hangs_is_given_up_and_cancelled
     a_list_that_nobody_asked_for_is_no_news
     a_list_that_only_says_it_changed_is_no_news
     a_list_that_waits_can_be_cancelled
     a_message_is_one_line_to_whom_it_goes
+    a_message_of_too_many_values_is_refused
     a_message_too_deep_or_too_wide_is_refused
     a_method_that_braid_does_not_carry_is_refused
-    a_name_of_a_server_that_never_came_up_says_why
     a_name_is_looked_up_and_never_split
+    a_name_of_a_server_that_never_came_up_says_why
     a_null_token_asks_for_no_progress
     a_ping_is_answered_before_and_after_initialize
     a_progress_token_comes_back_as_it_was_written
@@ -145,6 +147,7 @@ plays! {
     news_for_a_client_that_does_not_read_wait_and_are_few
     notes_come_before_their_answer_and_in_order
     nothing_but_a_ping_is_served_before_initialize
+    only_so_many_servers_start_at_once
     our_id_comes_back_as_either_number_and_never_as_text
     pages_follow_one_another_and_end
     pages_of_a_server_that_go_in_circles_end
