@@ -153,13 +153,8 @@ fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
         let matching = catalog.entries(Kind::Templates).iter().filter(|e| template::matches(&e.own, said));
         matching.map(|entry| entry.server).collect()
     };
-    let questions: [&dyn Fn() -> BTreeSet<usize>; 5] = [
-        &|| lists(Kind::Resources),
-        &|| lists(Kind::Templates),
-        &templates,
-        &|| same_scheme(catalog, said),
-        &|| catalog.resource_servers().collect(),
-    ];
+    let questions: [&dyn Fn() -> BTreeSet<usize>; 4] =
+        [&|| lists(Kind::Resources), &|| lists(Kind::Templates), &templates, &|| same_scheme(catalog, said)];
     for question in questions {
         let servers: Vec<usize> = question().into_iter().collect();
         match servers.as_slice() {
@@ -168,7 +163,12 @@ fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
             _ => return Owner::Many(servers),
         }
     }
-    Owner::None
+    // Nothing points at anybody: it can only be the server's that is alone in having resources.
+    let mut all = catalog.resource_servers();
+    match (all.next(), all.next()) {
+        (Some(only), None) => Owner::One(only, Cow::Borrowed(said)),
+        _ => Owner::None,
+    }
 }
 
 /// Servers that list a resource or template of the scheme of `said`.
