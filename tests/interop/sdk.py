@@ -15,6 +15,9 @@ from peers import HERE, NODE, NODE_HOME, PYTHON_1, PYTHON_2, Peer, Step, due
 from raw import CARRIED, environment
 from record import LISTS, Done, Record, divide, explored, fresh, roots_of, write_config
 
+# Built by `cargo build --examples`.
+RMCP = (HERE / "../../target/debug/examples/interop_rmcp").resolve()
+
 CLIENT_SECONDS_MAX = 240
 LEGACY_LATEST = "2025-11-25"
 
@@ -33,6 +36,7 @@ def clients() -> list[Client]:
         Client("py 1.x", [PYTHON_1, str(HERE / "clients" / "python_v1.py")]),
         Client("py 2.x", [PYTHON_2, str(HERE / "clients" / "python_v2.py")]),
         Client("py 2.x auto", [PYTHON_2, str(HERE / "clients" / "python_v2.py")], "auto"),
+        Client("rmcp", [str(RMCP)], late_notes=True),
         Client("ts 1.x", [NODE, str(NODE_HOME / "ts_v1.mjs")], late_notes=True),
         Client("ts 2.x", [NODE, str(NODE_HOME / "ts_v2.mjs")], late_notes=True),
         Client("ts 2.x auto", [NODE, str(NODE_HOME / "ts_v2.mjs")], "auto", late_notes=True),
