@@ -97,10 +97,8 @@ impl Client {
                 if let Value::Array(page) = outcome["result"][member].take() {
                     items.extend(page);
                 }
-                match outcome["result"]["nextCursor"].take() {
-                    Value::String(cursor) => params = json!({ "cursor": cursor }),
-                    _ => break,
-                }
+                let Value::String(cursor) = outcome["result"]["nextCursor"].take() else { break };
+                params = json!({ "cursor": cursor });
             }
             found.insert(method.to_owned(), items.into());
         }
