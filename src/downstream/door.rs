@@ -140,7 +140,9 @@ impl Door {
         let limits = &self.hub.config().limits;
         match batch(&text, limits.batch_max) {
             None => {
-                if let Some(reply) = self.hear_one(text) {
+                let reply =
+                    self.parsed(text).map_or_else(|refusal| refusal, |message| self.hear_one(message));
+                if let Some(reply) = reply {
                     self.take(reply);
                 }
             }
@@ -157,15 +159,15 @@ impl Door {
     fn hear_batch(&mut self, texts: Vec<Bytes>) {
         let mut pending = Vec::new();
         for text in texts {
-            let batched = Message::parse_client(text.clone(), caps(&self.hub.config().limits));
-            let initialize = batched.as_ref().is_ok_and(|m| m.method() == Some("initialize"));
-            if initialize {
-                let fault = Fault::invalid_request("`initialize` must not be part of a batch");
-                let id = batched.ok().and_then(|message| message.id());
-                pending.push(futures::future::ready(Some(fault.render(id.as_ref()))).boxed());
-                continue;
-            }
-            match self.hear_one(text) {
+            let reply = match self.parsed(text) {
+                Ok(message) if message.method() == Some("initialize") => {
+                    let fault = Fault::invalid_request("`initialize` must not be part of a batch");
+                    Some(Reply::Now(fault.render(message.id().as_ref())))
+                }
+                Ok(message) => self.hear_one(message),
+                Err(refusal) => refusal,
+            };
+            match reply {
                 None => {}
                 Some(Reply::Now(text)) => pending.push(futures::future::ready(Some(text)).boxed()),
                 Some(Reply::Later(call)) => pending.push(call),
@@ -209,13 +211,14 @@ impl Door {
         }
     }
 
+    /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
+    fn parsed(&self, text: Bytes) -> Result<Message, Option<Reply>> {
+        let parsed = Message::parse_client(text, caps(&self.hub.config().limits));
+        parsed.map_err(|bad| (!bad.response).then(|| Reply::Now(refuse(&bad))))
+    }
+
     /// One message. What it needs is decided here; what it waits for is in the future that it returns.
-    fn hear_one(&mut self, text: Bytes) -> Option<Reply> {
-        let message = match Message::parse_client(text, caps(&self.hub.config().limits)) {
-            Ok(message) => message,
-            Err(bad) if bad.response => return None,
-            Err(bad) => return Some(Reply::Now(refuse(&bad))),
-        };
+    fn hear_one(&mut self, message: Message) -> Option<Reply> {
         match message.head() {
             Head::Request { method, .. } => {
                 let method = Method::parse(method.as_str(&message));
