@@ -180,7 +180,8 @@ impl Server {
     ) -> Result<Exchange, Fault> {
         let link = self.ready(key).await?;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
-        let (place, room) = self.admit(&link, outgoing.message.text().len(), &outgoing).await?;
+        let bounds = self.bounds(outgoing.method, outgoing.own);
+        let (place, room) = self.admit(&link, outgoing.message.text().len(), bounds.idle.1).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let origin = Origin {
@@ -189,7 +190,7 @@ impl Server {
             token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
             uris: self.uris.clone(),
         };
-        let (subject, deadline) = self.patience(outgoing.method, outgoing.own, outgoing.message.method());
+        let (subject, deadline) = self.patience(bounds, outgoing.own, outgoing.message.method());
         let places = Places::new(vec![place]);
         let room = [room].into_iter().chain(memory).collect();
         let posted = link.stream.post(&places, room, |id| addressed(id, outgoing))?;
@@ -287,9 +288,8 @@ impl Server {
         &self,
         link: &Link,
         bytes: usize,
-        outgoing: &Outgoing<'_>,
+        patience: Duration,
     ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Fault> {
-        let (_, patience, _) = self.bounds(outgoing.method, outgoing.own);
         let place = match self.in_flight.clone().try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
@@ -323,12 +323,12 @@ impl Server {
         self.ours(Reason::Busy, text)
     }
 
-    /// The setting behind a bound's name, the silence allowed, the time in all.
-    fn bounds(&self, method: Method, own: &str) -> (String, Duration, (String, Option<Duration>)) {
+    /// How long a request may take.
+    fn bounds(&self, method: Method, own: &str) -> Bounds {
         let (key, timeouts) = (toml_key(&self.key), &self.settings.timeouts);
         let whole = (format!("servers.{key}.timeouts.call_max"), timeouts.call_max);
         if method != Method::ToolsCall {
-            return (format!("servers.{key}.timeouts.read"), timeouts.read, whole);
+            return Bounds { idle: (format!("servers.{key}.timeouts.read"), timeouts.read), whole };
         }
         let tool = self.settings.tools.get(own);
         let idle = match tool.and_then(|tool| tool.call) {
@@ -339,11 +339,11 @@ impl Server {
             Some(max) => (format!("servers.{key}.tool.{}.timeout_max", toml_key(own)), Some(max)),
             None => whole,
         };
-        (idle.0, idle.1, whole)
+        Bounds { idle, whole }
     }
 
-    fn patience(&self, method: Method, own: &str, said: Option<&str>) -> (Subject, Deadline) {
-        let (setting, idle, (whole, total)) = self.bounds(method, own);
+    fn patience(&self, bounds: Bounds, own: &str, said: Option<&str>) -> (Subject, Deadline) {
+        let Bounds { idle: (setting, idle), whole: (whole, total) } = bounds;
         let subject = Subject {
             server: self.key.clone(),
             what: format!(
@@ -360,6 +360,12 @@ impl Server {
     fn ours(&self, reason: Reason, text: String) -> Fault {
         Fault::ours(reason, text).server(&*self.key).outcome(CallOutcome::NotSent)
     }
+}
+
+/// The silence allowed and the time in all, each with the setting behind it.
+struct Bounds {
+    idle: (String, Duration),
+    whole: (String, Option<Duration>),
 }
 
 /// A place in the queue before a server, given back when it is dropped.
