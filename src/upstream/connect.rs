@@ -6,7 +6,8 @@
 use super::exchange::{Exchange, Subject, words};
 use super::link::Greeting;
 use super::stderr::escaped;
-use super::stream::{Places, Stream};
+use super::stream::Stream;
+use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::Told;
 use crate::mcp::capabilities::Capabilities;

@@ -3,7 +3,8 @@
 //! Owns the wait: its deadline, its place in the ledger, and the client's own id and token, which it puts back
 //! into everything it yields. Dropping it before its end cancels it at the server. It never retries.
 
-use super::stream::{Arrival, Parting, Places, Posted, Stream};
+use super::stream::{Arrival, Parting, Posted, Stream};
+use super::writer::Places;
 use crate::routing::deadline::{Deadline, Expiry};
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};

@@ -15,6 +15,8 @@ pub mod exchange;
 
 pub mod stream;
 
+pub(crate) mod writer;
+
 pub mod changed;
 
 pub mod dial;

@@ -5,19 +5,20 @@
 //! JSON-RPC and no MCP beyond progress, `ping` and `list_changed`.
 
 use super::changed::Changed;
+use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
 use crate::mcp::method::Method;
 use crate::routing::ledger::Ledger;
 use crate::wire::batch::batch;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
-use crate::wire::lines::{Line, Lines, one_line};
+use crate::wire::lines::{Line, Lines};
 use crate::wire::message::{Head, Message};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -45,46 +46,6 @@ pub(super) struct Posted {
     pub(super) arrivals: mpsc::Receiver<Arrival>,
 }
 
-/// The places that a request takes, given back when the last of its frames is written or dropped.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    _held: Vec<OwnedSemaphorePermit>,
-}
-
-impl Places {
-    pub(super) fn new(held: Vec<OwnedSemaphorePermit>) -> Arc<Self> {
-        Arc::new(Self { _held: held })
-    }
-}
-
-/// Whether a request's bytes may have left us.
-#[derive(Debug, Default)]
-pub(super) struct Fate(AtomicU8);
-
-impl Fate {
-    const QUEUED: u8 = 0;
-    const LEFT: u8 = 1;
-    const WITHDRAWN: u8 = 2;
-
-    /// The writer takes the frame up; `false` if it was withdrawn.
-    fn leave(&self) -> bool {
-        self.0.compare_exchange(Self::QUEUED, Self::LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Takes back what the writer has not taken up; `false` if it is too late.
-    fn withdraw(&self) -> bool {
-        self.0.compare_exchange(Self::QUEUED, Self::WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// What may be said of the call if it fails now.
-    pub(super) fn outcome(&self) -> CallOutcome {
-        match self.0.load(Ordering::Acquire) {
-            Self::LEFT => CallOutcome::Unknown,
-            _ => CallOutcome::NotSent,
-        }
-    }
-}
-
 /// What becomes of a request that nobody waits for any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parting {
@@ -96,21 +57,6 @@ pub(super) enum Parting {
     Forgotten,
     /// It had its end before: that is on its way to whoever waited.
     Over,
-}
-
-struct Frame {
-    text: Bytes,
-    fate: Option<Arc<Fate>>,
-    _places: Arc<Places>,
-    /// What bounds the queue: given back when the frame is written.
-    _room: Vec<OwnedSemaphorePermit>,
-}
-
-impl Frame {
-    /// A frame that is not taken back and takes no room of its own.
-    fn small(text: Bytes, places: Arc<Places>) -> Self {
-        Self { text, fate: None, _places: places, _room: Vec::new() }
-    }
 }
 
 /// A byte stream to one server, from the first byte to the last.
@@ -531,67 +477,6 @@ async fn read(
     stream.ended.cancel();
 }
 
-/// Writes frames in order; small ones that wait together leave together.
-async fn write(
-    mut writer: impl AsyncWrite + Unpin,
-    mut outgoing: mpsc::UnboundedReceiver<Frame>,
-    ended: CancellationToken,
-    hang_up: CancellationToken,
-) {
-    let mut frames = Vec::new();
-    let mut batch = BytesMut::new();
-    loop {
-        let count = tokio::select! {
-            count = outgoing.recv_many(&mut frames, FRAMES_MAX) => count,
-            () = hang_up.cancelled() => break,
-        };
-        if count == 0 {
-            break;
-        }
-        batch.clear();
-        // What is in `frames` keeps its places until all of it is written.
-        let written = tokio::select! {
-            written = write_all(&mut writer, &mut batch, &frames) => written,
-            () = hang_up.cancelled() => break,
-        };
-        frames.clear();
-        if written.is_err() {
-            break;
-        }
-        if batch.capacity() > BATCH_BYTES_MAX * 4 {
-            batch = BytesMut::new();
-        }
-    }
-    writer.shutdown().await.ok();
-    ended.cancel();
-}
-
-async fn write_all(
-    writer: &mut (impl AsyncWrite + Unpin),
-    batch: &mut BytesMut,
-    frames: &[Frame],
-) -> std::io::Result<()> {
-    for frame in frames {
-        if frame.fate.as_ref().is_some_and(|fate| !fate.leave()) {
-            continue;
-        }
-        let text = one_line(frame.text.clone());
-        if batch.len() + text.len() > BATCH_BYTES_MAX {
-            writer.write_all(batch).await?;
-            batch.clear();
-        }
-        if text.len() > BATCH_BYTES_MAX {
-            writer.write_all(&text).await?;
-            batch.extend_from_slice(b"\n");
-            continue;
-        }
-        batch.extend_from_slice(&text);
-        batch.extend_from_slice(b"\n");
-    }
-    writer.write_all(batch).await?;
-    writer.flush().await
-}
-
 fn call_id(raw: &[u8]) -> Option<CallId> {
     std::str::from_utf8(raw).ok().and_then(CallId::read)
 }
@@ -614,9 +499,6 @@ const NOTE_BYTES_MAX: usize = 256 * 1024;
 const PRESSES_MAX: usize = 4;
 /// Answers to a server's own requests that may wait to be written.
 const ANSWERS_MAX: usize = 64;
-/// Frames that leave together, and the bytes up to which they are put together first.
-const FRAMES_MAX: usize = 64;
-const BATCH_BYTES_MAX: usize = 64 * 1024;
 const EXCERPT_BYTES_MAX: usize = 200;
 /// Beyond either, what a server prints is no protocol.
 const NOISE_IN_A_ROW_MAX: u32 = 10_000;
