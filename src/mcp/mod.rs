@@ -1,8 +1,10 @@
 //! FLOOR 1. What MCP words mean. Pure: it neither waits nor reads a clock.
 //!
-//! Reading order: the methods, the revisions and what each knows, who asks, what is offered.
+//! Reading order: the methods, the levels of logs, the revisions and what each knows, who asks, what is offered.
 
 pub mod method;
+
+pub mod level;
 
 pub mod revision;
 
