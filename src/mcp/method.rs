@@ -14,8 +14,24 @@ pub enum Method {
     PromptsGet,
     ResourcesRead,
     Complete,
+    SetLevel,
+    Subscribe,
+    Unsubscribe,
+    /// A server asks for the client's roots.
+    RootsList,
+    /// A server asks the client's model.
+    Sampling,
+    /// A server asks the person at the client.
+    Elicitation,
     Cancelled,
     Progress,
+    /// `notifications/message`: a server logs.
+    Log,
+    /// `notifications/resources/updated`
+    Updated,
+    RootsChanged,
+    /// What a person did elsewhere, at a URL, is done (2025-11-25).
+    ElicitationComplete,
     /// `notifications/…/list_changed`; for resources it covers the templates as well.
     ListChanged(Kind),
     Other,
@@ -35,8 +51,18 @@ impl Method {
             "prompts/get" => Self::PromptsGet,
             "resources/read" => Self::ResourcesRead,
             "completion/complete" => Self::Complete,
+            "logging/setLevel" => Self::SetLevel,
+            "resources/subscribe" => Self::Subscribe,
+            "resources/unsubscribe" => Self::Unsubscribe,
+            "roots/list" => Self::RootsList,
+            "sampling/createMessage" => Self::Sampling,
+            "elicitation/create" => Self::Elicitation,
             "notifications/cancelled" => Self::Cancelled,
             "notifications/progress" => Self::Progress,
+            "notifications/message" => Self::Log,
+            "notifications/resources/updated" => Self::Updated,
+            "notifications/roots/list_changed" => Self::RootsChanged,
+            "notifications/elicitation/complete" => Self::ElicitationComplete,
             "notifications/tools/list_changed" => Self::ListChanged(Kind::Tools),
             "notifications/prompts/list_changed" => Self::ListChanged(Kind::Prompts),
             "notifications/resources/list_changed" => Self::ListChanged(Kind::Resources),
@@ -115,6 +141,24 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Method::parse(kind.list_method()), Method::List(kind));
             assert_eq!(Kind::ALL[kind.index()], kind);
+        }
+    }
+
+    #[test]
+    fn what_flows_to_clients_has_its_names() {
+        for (name, method) in [
+            ("logging/setLevel", Method::SetLevel),
+            ("resources/subscribe", Method::Subscribe),
+            ("resources/unsubscribe", Method::Unsubscribe),
+            ("roots/list", Method::RootsList),
+            ("sampling/createMessage", Method::Sampling),
+            ("elicitation/create", Method::Elicitation),
+            ("notifications/message", Method::Log),
+            ("notifications/resources/updated", Method::Updated),
+            ("notifications/roots/list_changed", Method::RootsChanged),
+            ("notifications/elicitation/complete", Method::ElicitationComplete),
+        ] {
+            assert_eq!(Method::parse(name), method);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::catalog::{Catalog, Entry};
 use super::{template, uris};
+use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::wire::fault::Fault;
 use crate::wire::members::{quote, requote};
@@ -41,6 +42,8 @@ pub enum Local {
     List(Kind),
     /// A completion for something whose server completes nothing.
     NoCompletions,
+    /// From this level on the client wants to hear what its servers log.
+    SetLevel(Level),
 }
 
 /// `method` is the message's own, already parsed.
@@ -52,14 +55,36 @@ pub fn route(catalog: &Catalog, method: Method, request: &Message) -> Route {
         Method::List(kind) => Route::Local(Local::List(kind)),
         Method::ToolsCall => by_name(catalog, Kind::Tools, request, params.name.as_ref()),
         Method::PromptsGet => by_name(catalog, Kind::Prompts, request, params.name.as_ref()),
-        Method::ResourcesRead => by_uri(catalog, request, params.uri.as_ref()),
+        Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => {
+            by_uri(catalog, request, params.uri.as_ref())
+        }
         Method::Complete => by_reference(catalog, request, params),
+        Method::SetLevel => level(request, params.level.as_ref()),
+        // What only a server may ask is no method of ours either.
         Method::Initialize
         | Method::Initialized
+        | Method::RootsList
+        | Method::Sampling
+        | Method::Elicitation
         | Method::Cancelled
         | Method::Progress
+        | Method::Log
+        | Method::Updated
+        | Method::RootsChanged
+        | Method::ElicitationComplete
         | Method::ListChanged(_)
         | Method::Other => Route::Refuse(Fault::method_not_found(request.method().unwrap_or_default())),
+    }
+}
+
+/// An unknown level is refused with -32602 (2025-11-25, server/utilities/logging, error handling).
+fn level(request: &Message, level: Option<&Text>) -> Route {
+    match level.and_then(|level| Level::parse(level.as_str(request))) {
+        Some(level) => Route::Local(Local::SetLevel(level)),
+        None => {
+            let known = Level::ALL.map(Level::as_str).join(", ");
+            Route::Refuse(Fault::invalid_params(format!("`params.level` must be one of {known}")))
+        }
     }
 }
 
@@ -205,3 +230,65 @@ fn brief(text: &str) -> &str {
 }
 
 const BRIEF_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Names, Prefix, Uris};
+    use crate::mcp::capabilities::Capabilities;
+    use crate::routing::catalog::Offer;
+    use crate::routing::names::NamePlan;
+    use crate::wire::caps::Caps;
+    use crate::wire::splice::splice;
+
+    /// Two servers with resources, and no lists heard yet.
+    fn catalog() -> Catalog {
+        let servers = [("a", &Prefix::Key, Uris::Prefixed), ("b", &Prefix::Key, Uris::Prefixed)];
+        let offer = Offer { capabilities: Capabilities::read(r#"{"resources":{}}"#), ..Offer::default() };
+        Catalog::merge(&NamePlan::new(&Names::default(), &servers), &[offer.clone(), offer], 10)
+    }
+
+    fn routed(text: &str) -> (Message, Route) {
+        let request =
+            Message::parse_client(Bytes::copy_from_slice(text.as_bytes()), Caps::default()).unwrap();
+        let route = route(&catalog(), Method::parse(request.method().unwrap()), &request);
+        (request, route)
+    }
+
+    #[test]
+    fn a_subscription_goes_where_the_resource_is_read() {
+        for method in ["resources/read", "resources/subscribe", "resources/unsubscribe"] {
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"uri":"b+demo://x"}}}}"#);
+            let (request, Route::One(mut target)) = routed(&text) else { panic!("{method}") };
+            assert_eq!((target.server, &*target.own), (1, "demo://x"));
+            assert_eq!(splice(request.text(), &mut target.edits), text.replace("b+", ""));
+        }
+    }
+
+    #[test]
+    fn a_level_is_ours_to_keep_and_an_unknown_one_is_refused() {
+        let ask = |params: &str| {
+            routed(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{params}}}"#)).1
+        };
+        let known = ask(r#"{"level":"warning"}"#);
+        assert!(matches!(known, Route::Local(Local::SetLevel(Level::Warning))), "{known:?}");
+        for params in [r#"{"level":"warn"}"#, r#"{"level":3}"#, "{}"] {
+            let Route::Refuse(fault) = ask(params) else { panic!("{params}") };
+            assert_eq!(fault.code, -32602);
+            assert!(fault.text.contains("debug, info, notice, warning, error, critical, alert, emergency"));
+        }
+    }
+
+    #[test]
+    fn what_only_servers_ask_is_no_method_of_ours() {
+        for method in ["roots/list", "sampling/createMessage", "elicitation/create"] {
+            let (_, Route::Refuse(fault)) =
+                routed(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#))
+            else {
+                panic!("{method}")
+            };
+            assert_eq!(fault.code, -32601);
+        }
+    }
+}

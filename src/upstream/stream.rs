@@ -305,7 +305,17 @@ impl Stream {
                 | Method::PromptsGet
                 | Method::ResourcesRead
                 | Method::Complete
+                | Method::SetLevel
+                | Method::Subscribe
+                | Method::Unsubscribe
+                | Method::RootsList
+                | Method::Sampling
+                | Method::Elicitation
                 | Method::Cancelled
+                | Method::Log
+                | Method::Updated
+                | Method::RootsChanged
+                | Method::ElicitationComplete
                 | Method::Other => {
                     tracing::trace!(server = %self.server, method = method.as_str(&message), "a note for nobody");
                 }
