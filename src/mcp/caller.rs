@@ -18,8 +18,17 @@ impl Principal {
 }
 
 /// One client among all that we serve. Unique for the life of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
+
+/// Whom a link serves, now and later; it never changes in the life of the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// One client, to which everything belongs that the server says.
+    One,
+    /// All clients of a principal, however many there are at the moment.
+    Many,
+}
 
 /// Who asks: one per client, borrowed per request.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.
 //!
 //! Reading order: names and URIs, an item, the catalog of all items, where a request goes; then the
-//! tables that outlive a request: ledger, deadline, backoff.
+//! tables that outlive a request: ledger, deadline, backoff; last, whom a server means that speaks first:
+//! levels.
 
 pub mod names;
 
@@ -22,3 +23,5 @@ pub mod ledger;
 pub mod deadline;
 
 pub mod backoff;
+
+pub mod levels;
