@@ -2,7 +2,7 @@
 //!
 //! Reading order: names and URIs, an item, the catalog of all items, where a request goes; then the
 //! tables that outlive a request: ledger, deadline, backoff; last, whom a server means that speaks first:
-//! levels, subscriptions.
+//! levels, subscriptions, owner.
 
 pub mod names;
 
@@ -27,3 +27,5 @@ pub mod backoff;
 pub mod levels;
 
 pub mod subscriptions;
+
+pub mod owner;
