@@ -5,13 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-/// `idle` moves on each sign of life, `total` never. Both stand still while someone else is being waited for.
+/// `idle` moves on each sign of life, `total` does not; both move by what someone else was waited for.
 #[derive(Debug, Clone)]
 pub struct Deadline {
     idle: Instant,
     total: Option<Instant>,
     patience: Duration,
-    held: Option<Instant>,
 }
 
 /// Which of the two bounds ran out.
@@ -23,7 +22,7 @@ pub enum Expiry {
 
 impl Deadline {
     pub fn new(now: Instant, patience: Duration, total: Option<Duration>) -> Self {
-        Self { idle: now + patience, total: total.map(|total| now + total), patience, held: None }
+        Self { idle: now + patience, total: total.map(|total| now + total), patience }
     }
 
     /// A sign of life.
@@ -31,32 +30,18 @@ impl Deadline {
         self.idle = now + self.patience;
     }
 
-    /// Stops the clock: a person is being asked.
-    pub fn hold(&mut self, now: Instant) {
-        self.held.get_or_insert(now);
+    /// So much of the time that has passed counts for neither bound: a person was being asked.
+    pub fn extend(&mut self, by: Duration) {
+        self.idle += by;
+        self.total = self.total.map(|total| total + by);
     }
 
-    /// Lets the clock run again; the time held counts for neither bound.
-    pub fn resume(&mut self, now: Instant) {
-        if let Some(since) = self.held.take() {
-            let pause = now.saturating_duration_since(since);
-            self.idle += pause;
-            self.total = self.total.map(|total| total + pause);
-        }
-    }
-
-    /// When to look again. `None` while held.
-    pub fn next(&self) -> Option<Instant> {
-        match self.held {
-            Some(_) => None,
-            None => Some(self.total.map_or(self.idle, |total| total.min(self.idle))),
-        }
+    /// When to look again.
+    pub fn next(&self) -> Instant {
+        self.total.map_or(self.idle, |total| total.min(self.idle))
     }
 
     pub fn expired(&self, now: Instant) -> Option<Expiry> {
-        if self.held.is_some() {
-            return None;
-        }
         if self.total.is_some_and(|total| total <= now) {
             return Some(Expiry::Total);
         }
@@ -85,7 +70,7 @@ mod tests {
         let start = Instant::now();
         let mut deadline = Deadline::new(start, 10 * SECOND, Some(15 * SECOND));
         deadline.renew(start + 9 * SECOND);
-        assert_eq!(deadline.next(), Some(start + 15 * SECOND));
+        assert_eq!(deadline.next(), start + 15 * SECOND);
         assert_eq!(deadline.expired(start + 15 * SECOND), Some(Expiry::Total));
     }
 
@@ -93,11 +78,11 @@ mod tests {
     fn a_person_who_thinks_costs_no_time() {
         let start = Instant::now();
         let mut deadline = Deadline::new(start, 10 * SECOND, Some(15 * SECOND));
-        deadline.hold(start + 5 * SECOND);
-        assert_eq!(deadline.next(), None);
-        assert_eq!(deadline.expired(start + 500 * SECOND), None);
-        deadline.resume(start + 105 * SECOND);
+        deadline.extend(100 * SECOND);
+        assert_eq!(deadline.next(), start + 110 * SECOND);
         assert_eq!(deadline.expired(start + 109 * SECOND), None);
         assert_eq!(deadline.expired(start + 110 * SECOND), Some(Expiry::Idle));
+        deadline.renew(start + 109 * SECOND);
+        assert_eq!(deadline.expired(start + 115 * SECOND), Some(Expiry::Total));
     }
 }

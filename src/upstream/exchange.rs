@@ -140,7 +140,7 @@ impl Exchange {
                 Some(Expiry::Total) => break self.give_up(Expiry::Total).await,
                 Some(Expiry::Idle) | None => {}
             }
-            let Some(at) = self.deadline.next() else { break recv(&mut self.posted.arrivals).await };
+            let at = self.deadline.next();
             if let Ok(arrival) = timeout_at(Instant::from_std(at), recv(&mut self.posted.arrivals)).await {
                 break arrival;
             }
