@@ -1,6 +1,7 @@
 //! FLOOR 1. What MCP words mean. Pure: it neither waits nor reads a clock.
 //!
-//! Reading order: the methods, the levels of logs, the revisions and what each knows, who asks, what is offered.
+//! Reading order: the methods, the levels of logs, the revisions and what each knows, who asks, what is offered,
+//! what a client can be asked.
 
 pub mod method;
 
@@ -11,6 +12,8 @@ pub mod revision;
 pub mod caller;
 
 pub mod capabilities;
+
+pub mod askable;
 
 pub mod fit;
 pub mod instructions;

@@ -1,0 +1,272 @@
+//! What a client can be asked by a server: for its roots, its model, or an answer of its person.
+//!
+//! Reads the `capabilities` that a client sent with `initialize`, once; says what its servers are told of
+//! them, and whether it may be asked one thing. Only what was declared may be asked (2025-11-25,
+//! basic/lifecycle, operation). It knows nothing of who asks or who is meant.
+
+use super::method::Method;
+use super::revision::Revision;
+use crate::wire::fault::Fault;
+use crate::wire::members::{member, members, string};
+use crate::wire::message::Message;
+
+/// What one client can be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Askable {
+    pub roots: bool,
+    /// It says when its roots change.
+    pub roots_changed: bool,
+    pub sampling: bool,
+    /// Its model may use tools that the server brings along.
+    pub sampling_tools: bool,
+    /// Its person may be asked to fill in a form,
+    pub form: bool,
+    /// or to go to a URL.
+    pub url: bool,
+}
+
+impl Askable {
+    /// What the servers of a shared link are told: all that Braid can carry, for whichever client it may be.
+    /// Nothing of changes of roots, since they are not one client's.
+    pub const SHARED: &str = r#"{"roots":{},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}}}"#;
+
+    /// Reads a `capabilities` object. What the client's revision has no word for is not read, and what is no
+    /// object declares nothing, so that a server is refused rather than a client surprised.
+    pub fn read(capabilities: &str, revision: Revision) -> Self {
+        let roots = declared(capabilities, "roots");
+        let sampling = declared(capabilities, "sampling");
+        let elicitation = declared(capabilities, "elicitation").filter(|_| revision >= Revision::V2025_06_18);
+        let latest = revision >= Revision::V2025_11_25;
+        let has = |object: Option<&str>, key| latest && object.and_then(|it| declared(it, key)).is_some();
+        let url = has(elicitation, "url");
+        Self {
+            roots: roots.is_some(),
+            roots_changed: roots.and_then(|roots| member(roots, "listChanged")) == Some("true"),
+            sampling: sampling.is_some(),
+            sampling_tools: has(sampling, "tools"),
+            // An empty object means forms (2025-11-25, client/elicitation, capabilities), and so does one that
+            // names no mode that we know.
+            form: elicitation.is_some() && (!url || has(elicitation, "form")),
+            url,
+        }
+    }
+
+    /// All that [`SHARED`](Self::SHARED) says.
+    pub fn everything() -> Self {
+        Self {
+            roots: true,
+            roots_changed: false,
+            sampling: true,
+            sampling_tools: true,
+            form: true,
+            url: true,
+        }
+    }
+
+    /// What a server of this client alone is told: of the client's own `capabilities` the members that can be
+    /// asked for, as they stand and in their order. Others are left out, since Braid does not carry them.
+    pub fn told(&self, capabilities: &str) -> String {
+        let known = members(capabilities).unwrap_or_default();
+        let told = known.iter().filter(|known| {
+            let asked = match known.key.as_ref() {
+                "roots" => self.roots,
+                "sampling" => self.sampling,
+                "elicitation" => self.form || self.url,
+                _ => false,
+            };
+            asked && declared(capabilities, &known.key).is_some()
+        });
+        let told: Vec<String> = told.map(|told| format!("{}:{}", told.key_raw, told.value)).collect();
+        format!("{{{}}}", told.join(","))
+    }
+
+    /// Why the client cannot be asked this; `None`: it can.
+    pub fn refusal(&self, ask: &Message) -> Option<Fault> {
+        let method = ask.method().unwrap_or_default();
+        let undeclared = |what: &str| {
+            Some(Fault::plain(
+                -32601,
+                format!("method not found: {method}; the client did not declare `{what}`"),
+            ))
+        };
+        match Method::parse(method) {
+            Method::RootsList if self.roots => None,
+            Method::RootsList => undeclared("roots"),
+            Method::Sampling if self.sampling => self.no_tools(ask),
+            Method::Sampling => undeclared("sampling"),
+            Method::Elicitation if self.form || self.url => self.no_mode(ask),
+            Method::Elicitation => undeclared("elicitation"),
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Cancelled
+            | Method::Progress
+            | Method::ListChanged(_)
+            | Method::Log
+            | Method::Updated
+            | Method::RootsChanged
+            | Method::ElicitationComplete
+            | Method::Other => Some(Fault::method_not_found(method)),
+        }
+    }
+
+    /// Tools without the word for them are an error (2025-11-25, schema, CreateMessageRequestParams).
+    fn no_tools(&self, ask: &Message) -> Option<Fault> {
+        let with = ["tools", "toolChoice"].into_iter().find(|key| param(ask, key).is_some());
+        let with = with.filter(|_| !self.sampling_tools)?;
+        let text = format!("`params.{with}` needs `sampling.tools`, which the client did not declare");
+        Some(Fault::invalid_params(text))
+    }
+
+    /// An undeclared mode is refused with -32602 (2025-11-25, client/elicitation, error handling).
+    fn no_mode(&self, ask: &Message) -> Option<Fault> {
+        let mode = param(ask, "mode");
+        let (needed, declared) = match mode.map(string) {
+            None => ("form", self.form),
+            Some(Some(mode)) if mode == "form" => ("form", self.form),
+            Some(Some(mode)) if mode == "url" => ("url", self.url),
+            Some(_) => return Some(Fault::invalid_params("`params.mode` must be `form` or `url`")),
+        };
+        let text =
+            format!("the mode `{needed}` needs `elicitation.{needed}`, which the client did not declare");
+        (!declared).then(|| Fault::invalid_params(text))
+    }
+}
+
+/// A member that is an object.
+fn declared<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+    member(object, key).filter(|value| value.starts_with('{'))
+}
+
+/// A member of the params that says something. None stands there twice: such a message is refused.
+fn param<'a>(ask: &'a Message, key: &str) -> Option<&'a str> {
+    member(ask.str(ask.params()?.object?), key).filter(|value| *value != "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Revision::*;
+    use super::*;
+    use bytes::Bytes;
+
+    fn read(capabilities: &str) -> Askable {
+        Askable::read(capabilities, Revision::LATEST)
+    }
+
+    /// The code with which a client that declared this refuses that.
+    fn code(askable: &Askable, method: &str, params: &str) -> Option<i32> {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        askable.refusal(&Message::parse_server(Bytes::from(text)).unwrap()).map(|fault| fault.code)
+    }
+
+    #[test]
+    fn what_a_client_declared_is_read() {
+        assert_eq!(read(Askable::SHARED), Askable::everything());
+        let roots = Askable { roots: true, ..Askable::default() };
+        assert_eq!(read(r#"{"roots":{"listChanged":false}}"#), roots);
+        assert_eq!(read(r#"{"roots":{"listChanged":true}}"#), Askable { roots_changed: true, ..roots });
+        assert_eq!(read(r#"{"sampling":{"context":{}}}"#), Askable { sampling: true, ..Askable::default() });
+    }
+
+    #[test]
+    fn elicitation_without_a_mode_means_forms() {
+        let modes = |elicitation: &str| {
+            let read = read(&format!(r#"{{"elicitation":{elicitation}}}"#));
+            (read.form, read.url)
+        };
+        assert_eq!(modes("{}"), (true, false));
+        assert_eq!(modes(r#"{"applyDefaults":true}"#), (true, false));
+        assert_eq!(modes(r#"{"form":{}}"#), (true, false));
+        assert_eq!(modes(r#"{"url":{}}"#), (false, true));
+        assert_eq!(modes(r#"{"url":{},"form":{}}"#), (true, true));
+        assert_eq!(modes(r#"{"url":null}"#), (true, false));
+        assert_eq!(modes("null"), (false, false));
+    }
+
+    #[test]
+    fn a_revision_declares_what_it_has_words_for() {
+        let all = Askable::everything();
+        let forms = Askable { sampling_tools: false, url: false, ..all };
+        let none = Askable { form: false, ..forms };
+        for (revision, askable) in
+            [(V2024_11_05, &none), (V2025_03_26, &none), (V2025_06_18, &forms), (V2025_11_25, &all)]
+        {
+            assert_eq!(&Askable::read(Askable::SHARED, revision), askable, "{revision}");
+        }
+    }
+
+    #[test]
+    fn nonsense_declares_nothing() {
+        for capabilities in [
+            "",
+            "[]",
+            "null",
+            r#"{"roots":null,"sampling":false,"elicitation":true}"#,
+            r#"{"roots":[],"sampling":"yes","elicitation":1}"#,
+            r#"{"roots":{},"roots":{}}"#,
+        ] {
+            assert_eq!(read(capabilities), Askable::default(), "{capabilities}");
+            assert_eq!(read(capabilities).told(capabilities), "{}");
+            assert_eq!(Askable::everything().told(capabilities), "{}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_told_what_the_client_wrote() {
+        let said = r#"{"tasks":{"list":{}}, "s\u0061mpling" : {"x": 1.0},"experimental":{},
+            "elicitation":{"form" :{}},"extensions":{},"roots":{"listChanged":true}}"#;
+        assert_eq!(
+            read(said).told(said),
+            r#"{"s\u0061mpling":{"x": 1.0},"elicitation":{"form" :{}},"roots":{"listChanged":true}}"#
+        );
+        let old = Askable::read(said, V2025_03_26);
+        assert_eq!(old.told(said), r#"{"s\u0061mpling":{"x": 1.0},"roots":{"listChanged":true}}"#);
+    }
+
+    #[test]
+    fn only_what_was_declared_may_be_asked() {
+        let (all, none) = (Askable::everything(), Askable::default());
+        for (method, params) in [
+            ("roots/list", "{}"),
+            ("sampling/createMessage", r#"{"messages":[],"maxTokens":1,"tools":[],"toolChoice":{}}"#),
+            ("elicitation/create", r#"{"message":"?","requestedSchema":{}}"#),
+            ("elicitation/create", r#"{"mode":"form","message":"?","requestedSchema":{}}"#),
+            ("elicitation/create", r#"{"mode":"url","message":"?","url":"x:y","elicitationId":"1"}"#),
+        ] {
+            assert_eq!(code(&all, method, params), None, "{params}");
+            assert_eq!(code(&none, method, params), Some(-32601), "{params}");
+        }
+        for method in ["tools/call", "tasks/get", "ping", "notifications/message"] {
+            assert_eq!(code(&all, method, "{}"), Some(-32601));
+        }
+    }
+
+    #[test]
+    fn an_ask_for_more_than_was_declared_has_wrong_params() {
+        let sampling = read(r#"{"sampling":{}}"#);
+        assert_eq!(code(&sampling, "sampling/createMessage", r#"{"tools":null}"#), None);
+        for params in [r#"{"tools":[]}"#, r#"{"toolChoice":{"mode":"none"}}"#] {
+            assert_eq!(code(&sampling, "sampling/createMessage", params), Some(-32602), "{params}");
+        }
+        let (form, url) = (read(r#"{"elicitation":{}}"#), read(r#"{"elicitation":{"url":{}}}"#));
+        for (askable, params, refused) in [
+            (&form, r#"{"mode":"url"}"#, Some(-32602)),
+            (&form, r#"{"mode":null}"#, None),
+            (&form, r#"{"mode":"voice"}"#, Some(-32602)),
+            (&form, r#"{"mode":7}"#, Some(-32602)),
+            (&url, r#"{"mode":"\u0075rl"}"#, None),
+            (&url, r#"{"mode":"form"}"#, Some(-32602)),
+            (&url, "{}", Some(-32602)),
+        ] {
+            assert_eq!(code(askable, "elicitation/create", params), refused, "{params}");
+        }
+    }
+}
