@@ -32,8 +32,8 @@ impl Item {
             Kind::Tools => links(whole),
             Kind::Prompts | Kind::Resources | Kind::Templates => Vec::new(),
         };
-        let links = links.into_iter().filter_map(|part| span(whole, part)).collect();
-        let key = span(whole, key)?;
+        let links = links.into_iter().filter_map(|part| Span::of(whole, part)).collect();
+        let key = Span::of(whole, key)?;
         Some(Self { own, key, links, text })
     }
 
@@ -77,16 +77,6 @@ fn links(tool: &str) -> Vec<&str> {
     let Some(meta) = member(tool, "_meta") else { return Vec::new() };
     let nested = member(meta, "ui").and_then(|ui| member(ui, "resourceUri"));
     [nested, member(meta, "ui/resourceUri")].into_iter().flatten().collect()
-}
-
-/// Where `part`, a slice of `whole`, stands in it.
-fn span(whole: &str, part: &str) -> Option<Span> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    let end = start.checked_add(part.len())?;
-    if end > whole.len() {
-        return None;
-    }
-    Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
 }
 
 #[cfg(test)]

@@ -98,16 +98,21 @@ pub fn quote(text: &str) -> String {
 /// The literal `raw`, which says `said`, changed to say `new`: what is only added in front or taken away there
 /// leaves the rest as it was written, escapes and all.
 pub fn requote(raw: &str, said: &str, new: &str) -> String {
-    if let (Some(added), Some(rest)) = (new.strip_suffix(said), raw.get(1..)) {
-        let mut literal = quote(added);
-        literal.pop();
-        return literal + rest;
+    if let Some(added) = new.strip_suffix(said) {
+        return prepend(raw, added);
     }
     let taken = said.strip_suffix(new).and_then(|front| raw.strip_prefix('"')?.strip_prefix(front));
     match taken {
         Some(rest) => format!("\"{rest}"),
         None => quote(new),
     }
+}
+
+/// The literal `raw` with `front` before whatever it says, even if that is no Unicode text.
+pub fn prepend(raw: &str, front: &str) -> String {
+    let mut literal = quote(front);
+    literal.pop();
+    literal + raw.strip_prefix('"').unwrap_or("\"")
 }
 
 /// Whether a tree may be built of this text.
@@ -133,6 +138,12 @@ mod tests {
         assert_eq!(requote(r#""\u0073+a""#, "s+a", "a"), r#""a""#);
         assert_eq!(requote(r#""ui:\/\/x""#, "ui://x", "ui://s/x"), r#""ui://s/x""#);
         assert_eq!(requote(r#""\"x""#, "\"x", "\"\"x"), r#""\"\"x""#);
+    }
+
+    #[test]
+    fn a_front_is_put_before_anything_that_is_said() {
+        assert_eq!(prepend(r#""\ud800\/""#, "a\"b "), r#""a\"b \ud800\/""#);
+        assert_eq!(prepend("\"\"", ""), "\"\"");
     }
 
     #[test]

@@ -149,6 +149,27 @@ pub struct Places {
     pub next_cursor: Option<Text>,
 }
 
+impl Span {
+    /// Where `part`, a slice of `whole`, stands in it. `None` for a text that is no slice of it.
+    pub fn of(whole: &str, part: &str) -> Option<Self> {
+        let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+        let end = start.checked_add(part.len())?;
+        if end > whole.len() {
+            return None;
+        }
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+}
+
+impl Places {
+    /// The places in an array of messages with content, as a prompt has them and as a server gives them to
+    /// the client's model. `messages` is a slice of the message's text. Empty for an odd shape.
+    pub fn of_messages(message: &Message, messages: &str) -> Self {
+        let whole = Span { start: 0, end: message.text.len() as u32 };
+        skim::messages(message.str(whole), messages)
+    }
+}
+
 impl Message {
     /// Parses a message from a client. Depth and number of values are bounded by `caps`.
     pub fn parse_client(text: Bytes, caps: Caps) -> Result<Self, BadMessage> {

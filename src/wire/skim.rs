@@ -15,13 +15,13 @@ use std::borrow::Cow;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 
 use self::keys::Keys;
-use self::places::{Failure, Found, Gather};
+use self::places::{Failure, Found, Gather, Messages};
 use self::shape::{Key, Lenient, Shape, UNKNOWN, last_value_end, raw, span, text, value_end};
 use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::is_id;
 use crate::wire::members::string;
 use crate::wire::message::{
-    HOP_KEY, Head, METHOD_BYTES_MAX, Meta, Outcome, Params, Reference, Span, TOKEN_BYTES_MAX, Text,
+    HOP_KEY, Head, METHOD_BYTES_MAX, Meta, Outcome, Params, Places, Reference, Span, TOKEN_BYTES_MAX, Text,
 };
 
 /// The keys that are read in the message itself.
@@ -57,6 +57,14 @@ pub(super) fn skim(whole: &str) -> Result<Skim<'_>, serde_json::Error> {
     // The second pass is for a result in which the first one stumbles over what is valid but odd: it is
     // nested deep along `content`, say. Then it has no places, and all else is found again.
     pass(whole, Look::Inside).or_else(|_| pass(whole, Look::Outside))
+}
+
+/// The places in an array of messages, which is a slice of `whole`. None if it is nested too deep.
+pub(super) fn messages(whole: &str, messages: &str) -> Places {
+    let mut places = Gather::new(whole);
+    let mut reader = serde_json::Deserializer::from_str(messages);
+    let read = Lenient(Messages(&mut places)).deserialize(&mut reader);
+    read.map_or_else(|_| Places::default(), |()| places.finish())
 }
 
 /// Whether places are looked for inside results and errors.

@@ -670,3 +670,19 @@ proptest! {
         prop_assert!(Message::parse_server(text.slice(..cut)).is_err());
     }
 }
+
+#[test]
+fn places_in_messages_to_a_model_are_found_where_they_stand() {
+    let message = accepted(
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"uri":"no","content":{"type":"resource_link","uri":"no"},"messages": [{"role":"user","content":[{"type":"text","text":"a:0"},{"type":"tool_result","content":[{"type":"resource_link","uri":"a:1"}]}]},{"content":{"uri":"a:2","type":"resource_link"}},{"content":{"type":"resource","resource":{"uri":"a:3"}}}]}}"#,
+    );
+    let params = message.str(message.params().unwrap().object.unwrap());
+    let messages = crate::wire::members::member(params, "messages").unwrap();
+    let places = Places::of_messages(&message, messages);
+    let said: Vec<_> =
+        places.uris.iter().map(|uri| (uri.as_str(&message), message.str(uri.span()))).collect();
+    assert_eq!(said, [("a:1", r#""a:1""#), ("a:2", r#""a:2""#), ("a:3", r#""a:3""#)]);
+    for odd in ["{}", "7", r#"[{"content":"a"}]"#, "[", ""] {
+        assert_eq!(Places::of_messages(&message, odd), Places::default());
+    }
+}

@@ -80,6 +80,15 @@ impl<'a> Shape<'a> for Found<'_, 'a> {
     }
 }
 
+/// An array of messages.
+pub(super) struct Messages<'s, 'a>(pub(super) &'s mut Gather<'a>);
+
+impl<'a> Shape<'a> for Messages<'_, 'a> {
+    fn array<S: SeqAccess<'a>>(self, seq: S) -> Result<(), S::Error> {
+        Items { gather: self.0, hold: Hold::Content }.array(seq)
+    }
+}
+
 /// What matters of an item: the uri of resource contents, the content of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
