@@ -2,7 +2,7 @@
 //!
 //! Reading order: names and URIs, an item, the catalog of all items, where a request goes; then the
 //! tables that outlive a request: ledger, deadline, backoff; last, whom a server means that speaks first:
-//! levels, subscriptions, owner, and how long a person was asked.
+//! levels, subscriptions, owner, asking, and how long a person was asked.
 
 pub mod names;
 
@@ -29,5 +29,7 @@ pub mod levels;
 pub mod subscriptions;
 
 pub mod owner;
+
+pub mod asking;
 
 pub mod held;

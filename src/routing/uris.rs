@@ -41,6 +41,15 @@ impl UriMap {
         }
     }
 
+    /// The id that a server gave to something which ends elsewhere (`elicitationId`), as its clients see it: two
+    /// servers may use the same one. There is no way back, since such an id is never sent to a server.
+    pub fn expose_id<'a>(&self, id: &'a str) -> Cow<'a, str> {
+        match &self.prefix {
+            Some(prefix) => Cow::Owned(format!("{prefix}:{id}")),
+            None => Cow::Borrowed(id),
+        }
+    }
+
     /// The server's own form of an exposed URI or template. `None`: it does not carry this server's prefix.
     pub fn own<'a>(&self, exposed: &'a str) -> Option<Cow<'a, str>> {
         let prefix = self.prefix.as_deref()?;
@@ -238,6 +247,13 @@ mod tests {
         let map = UriMap { prefix: None };
         assert_eq!(map.expose("demo://x"), "demo://x");
         assert_eq!(map.own("everything+demo://x"), None);
+    }
+
+    #[test]
+    fn equal_ids_of_two_servers_are_told_apart() {
+        assert_eq!(map("a").expose_id("7"), "a:7");
+        assert_ne!(map("a").expose_id("7"), map("b").expose_id("7"));
+        assert_eq!(UriMap { prefix: None }.expose_id("7"), "7");
     }
 
     #[test]
