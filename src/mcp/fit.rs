@@ -6,6 +6,10 @@
 //!
 //! To be called after URIs were mapped, since a link's URI ends up in text that nobody maps.
 
+mod ask;
+
+pub use ask::fit_ask;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
