@@ -224,6 +224,8 @@ pub struct Timeouts {
     pub call_max: Option<Duration>,
     /// Silence during resources/read, prompts/get and completion/complete.
     pub read: Duration,
+    /// What a client may take to answer when a server asks it something.
+    pub ask: Duration,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -383,6 +385,7 @@ impl Default for Timeouts {
             call: Duration::from_secs(120),
             call_max: Some(Duration::from_secs(30 * 60)),
             read: Duration::from_secs(30),
+            ask: Duration::from_secs(30 * 60),
         }
     }
 }

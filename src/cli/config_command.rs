@@ -185,6 +185,7 @@ fn timeouts(page: &mut Page, timeouts: &Timeouts) {
     page.time("timeouts.call", timeouts.call);
     page.time("timeouts.call_max", timeouts.call_max.unwrap_or(Duration::ZERO));
     page.time("timeouts.read", timeouts.read);
+    page.time("timeouts.ask", timeouts.ask);
 }
 
 /// A value of a variable as anyone may see it.
