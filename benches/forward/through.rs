@@ -13,14 +13,15 @@ use mcp_braid::downstream::door::Door;
 use mcp_braid::downstream::session::Session;
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::begin::{Answer, Asked};
-use mcp_braid::mcp::caller::{Caller, ClientId, Principal, Told};
+use mcp_braid::hub::seat::Seat;
+use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use mcp_braid::mcp::method::Kind;
 use mcp_braid::mcp::revision::Revision;
 use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::exchange::Step;
 use mcp_braid::wire::id::Id;
 use mcp_braid::wire::message::{Caps, Message};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio_util::task::TaskTracker;
 
@@ -29,16 +30,15 @@ use super::echo::{Client, Echo, Line};
 /// A hub with one server, and its only caller.
 pub(crate) struct Through {
     hub: Arc<Hub>,
-    caller: Caller,
-    _told: watch::Sender<Option<Told>>,
+    seat: Seat,
 }
 
 impl Through {
     pub(crate) async fn open(server: Echo) -> Self {
-        let (hub, caller, told) = opened(server);
-        told.send_replace(Some(Told { revision: Revision::LATEST, capabilities: Arc::from("{}") }));
-        settled(&hub).await;
-        Self { hub, caller, _told: told }
+        let (hub, seat) = opened(server);
+        seat.introduce(Revision::LATEST, "{}");
+        settled(&seat).await;
+        Self { hub, seat }
     }
 
     /// So many calls to their ends, so many of them at a time.
@@ -56,7 +56,7 @@ impl Through {
     /// From begin to done.
     pub(crate) async fn ask(&self, request: &Request) -> Bytes {
         let asked = Asked {
-            caller: &self.caller,
+            seat: &self.seat,
             id: &request.id,
             message: &request.message,
             revision: Revision::LATEST,
@@ -69,8 +69,7 @@ impl Through {
             Answer::List { text, .. } => text,
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
-                    Step::Notify(_) => {}
-                    Step::Ask(ask) => match ask {},
+                    Step::Notify(_) | Step::Ask(_) => {}
                     Step::Done(answer) => break answer.expect("an answer"),
                 }
             },
@@ -94,33 +93,34 @@ impl Request {
 
 /// A client of a door, greeted and with the server there.
 pub(crate) async fn door() -> Client {
-    let (hub, caller, told) = opened(Echo::with(1));
+    let (_, seat) = opened(Echo::with(1));
+    let seat = Arc::new(seat);
     let (inbox, chunks) = mpsc::channel(4);
     let (lines, outbox) = mpsc::channel(64);
-    let door = Door::new(hub.clone(), Session::new(caller, told), lines, "", false);
+    let door = Door::new(Session::new(seat.clone()), lines, "", false);
     spawn_local(door.serve(chunks));
     let mut line = Line::Door(inbox, outbox);
     line.send(Bytes::from_static(INITIALIZE)).await;
     line.answers().await;
-    settled(&hub).await;
+    settled(&seat).await;
     Client { line, tool: "echo__read_0", next_id: 0 }
 }
 
-fn opened(server: Echo) -> (Arc<Hub>, Caller, watch::Sender<Option<Told>>) {
+fn opened(server: Echo) -> (Arc<Hub>, Seat) {
     let folder = Path::new("/");
     let mut config = Config::new("a bench", folder);
     config.servers = vec![ServerConfig::new("echo", Reach::Stdio(Command::new("echo", folder)))];
     let dials: Vec<Arc<dyn Dial>> = vec![Arc::new(server)];
     let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
     let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
-    let told = watch::Sender::new(None);
-    assert!(hub.open(&caller, &told.subscribe()).is_empty(), "the server cannot be opened");
-    (hub, caller, told)
+    let seat = hub.seat(caller);
+    assert!(seat.open().is_empty(), "the server cannot be opened");
+    (hub, seat)
 }
 
-async fn settled(hub: &Hub) {
-    hub.settled(tokio::time::Instant::now() + Duration::from_secs(10)).await;
-    assert!(!hub.catalog().entries(Kind::Tools).is_empty(), "the server was not heard");
+async fn settled(seat: &Seat) {
+    seat.view().settled(tokio::time::Instant::now() + Duration::from_secs(10)).await;
+    assert!(!seat.view().catalog().entries(Kind::Tools).is_empty(), "the server was not heard");
 }
 
 const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}

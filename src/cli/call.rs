@@ -61,7 +61,7 @@ async fn request(ask: &Ask<'_>, run: &Run, globals: &Globals) -> Exit {
     if let Some(why) = check::required_down(run) {
         return out::fail(Exit::Unreachable, &why, globals);
     }
-    let params = match params(ask, &run.hub.catalog()) {
+    let params = match params(ask, &run.seat.view().catalog()) {
         Ok(params) => params,
         Err(why) => return out::fail(Exit::Usage, &why, globals),
     };

@@ -52,7 +52,7 @@ pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
 
 async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Globals) -> Exit {
     run.greet_watched().await;
-    let catalog = run.hub.catalog();
+    let catalog = run.seat.view().catalog();
     let rows = rows_of(run, None);
     let down = rows.iter().filter(|row| row.mark == Mark::Bad).count();
     let findings = findings(run, &catalog);
@@ -85,7 +85,7 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
 pub(super) fn servers(run: &Run, server: Option<&str>, globals: &Globals) -> Exit {
     let rows = rows_of(run, server);
     let printed = match globals.json() {
-        true => out::print(&json(run, &run.hub.catalog(), &rows, &[])),
+        true => out::print(&json(run, &run.seat.view().catalog(), &rows, &[])),
         false => out::print(&table::servers(&rows, out::page())),
     };
     match required_down(run) {
@@ -96,7 +96,7 @@ pub(super) fn servers(run: &Run, server: Option<&str>, globals: &Globals) -> Exi
 
 /// Why servers are down, a sentence each, and whether that one is required.
 pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
-    let reports = run.hub.reports(&run.caller).into_iter();
+    let reports = run.hub.reports(run.seat.caller()).into_iter();
     // Without a required server the command fails, whichever server it asks about.
     let asked = reports.filter(|report| report.required || server.is_none_or(|server| report.key == server));
     asked
@@ -109,7 +109,7 @@ pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
 
 /// Why the command cannot do what it is for: required servers that are not there after all the waiting.
 pub(super) fn required_down(run: &Run) -> Option<String> {
-    let reports = run.hub.reports(&run.caller).into_iter().filter(|report| report.required);
+    let reports = run.hub.reports(run.seat.caller()).into_iter().filter(|report| report.required);
     let sentences: Vec<String> = reports.filter_map(sentence).collect();
     (!sentences.is_empty()).then(|| sentences.join("\n"))
 }
@@ -124,8 +124,8 @@ fn sentence(report: Report) -> Option<String> {
 }
 
 fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
-    let catalog = run.hub.catalog();
-    let reports = run.hub.reports(&run.caller).into_iter().enumerate();
+    let catalog = run.seat.view().catalog();
+    let reports = run.hub.reports(run.seat.caller()).into_iter().enumerate();
     let reports = reports.filter(|(_, report)| server.is_none_or(|server| report.key == server));
     reports
         .map(|(at, report)| {
@@ -143,7 +143,7 @@ fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
                 State::Ready(link) => {
                     row.revision = Some(link.greeting().revision.as_str().to_owned());
                     row.took_ms = u64::try_from(link.took().as_millis()).ok();
-                    row.notes = run.hub.troubles(at);
+                    row.notes = run.hub.troubles(at, run.seat.caller());
                     row.mark = if row.notes.is_empty() { Mark::Good } else { Mark::Warning };
                 }
                 State::Down { why, .. } => {

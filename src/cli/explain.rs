@@ -29,7 +29,7 @@ pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
 
 async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
     run.greet_until(|catalog| Kind::ALL.into_iter().any(|kind| catalog.exposed(kind, what).is_some())).await;
-    let catalog = run.hub.catalog();
+    let catalog = run.seat.view().catalog();
     let mut text = String::new();
     for kind in Kind::ALL {
         if let Some(entry) = catalog.exposed(kind, what) {

@@ -42,7 +42,7 @@ async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) 
         What::Resources => Kind::Resources,
         What::Templates => Kind::Templates,
     };
-    let catalog = run.hub.catalog();
+    let catalog = run.seat.view().catalog();
     let keys: Vec<&str> = run.hub.config().servers.iter().map(|server| server.key.as_str()).collect();
     let key = |entry: &Entry| keys.get(entry.server).copied().unwrap_or_default();
     let entries =

@@ -8,7 +8,9 @@ use super::{Globals, out};
 use crate::config::{Config, Reach};
 use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
-use crate::mcp::caller::{Caller, ClientId, Principal, Told};
+use crate::hub::seat::Seat;
+use crate::hub::views::Standing;
+use crate::mcp::caller::{Caller, ClientId, Principal};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::system::Signal;
@@ -26,15 +28,14 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// The servers of one run.
 pub(super) struct Run {
     pub(super) hub: Arc<Hub>,
-    pub(super) caller: Caller,
-    pub(super) told: watch::Sender<Option<Told>>,
+    /// The one client that the command line is.
+    pub(super) seat: Arc<Seat>,
     pub(super) identity: String,
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
@@ -63,13 +64,13 @@ impl Run {
         let dials = dials.collect();
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
         let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
-        let told = watch::Sender::new(None);
+        let seat = Arc::new(hub.seat(caller));
         if !behind_itself {
-            for fault in hub.open(&caller, &told.subscribe()) {
+            for fault in seat.open() {
                 tracing::warn!(why = fault.text, "not started");
             }
         }
-        Ok(Self { hub, caller, told, identity, behind_itself, cookie })
+        Ok(Self { hub, seat, identity, behind_itself, cookie })
     }
 
     /// Does `work` with every server started, and returns when nothing of them is left.
@@ -99,18 +100,20 @@ impl Run {
     /// Greets the servers on behalf of the command line, which can be asked for nothing, and waits until
     /// each has been heard or has failed.
     pub(super) async fn greet(&self) {
-        self.told.send_replace(Some(Told { revision: Revision::LATEST, capabilities: Arc::from("{}") }));
-        self.hub.settled(Instant::now() + self.patience()).await;
+        self.seat.introduce(Revision::LATEST, "{}");
+        self.seat.view().settled(Instant::now() + self.patience()).await;
     }
 
     /// The same, but only until `enough` of the catalog is there and every required server was heard.
     pub(super) async fn greet_until(&self, enough: impl Fn(&Catalog) -> bool) {
-        let (mut catalog, mut settled) = (self.hub.watch_catalog(), self.hub.watch_settled());
+        let view = self.seat.view();
+        let (mut catalog, mut settled) = (view.watch_catalog(), view.watch_standings());
         let servers = &self.hub.config().servers;
         let heard = async {
             catalog.wait_for(|catalog| enough(catalog)).await.ok();
-            let required = |settled: &Vec<bool>| {
-                servers.iter().zip(settled).all(|(server, settled)| *settled || !server.required)
+            let required = |standings: &Vec<Standing>| {
+                let mut servers = servers.iter().zip(standings);
+                servers.all(|(server, standing)| *standing != Standing::Awaited || !server.required)
             };
             settled.wait_for(required).await.ok();
         };
@@ -122,13 +125,16 @@ impl Run {
 
     /// The same, and tells a person at a terminal which servers are still awaited.
     pub(super) async fn greet_watched(&self) {
-        let mut settled = self.hub.watch_settled();
+        let mut settled = self.seat.view().watch_standings();
         let progress = async {
             loop {
                 let waiting: Vec<&str> = {
                     let heard = settled.borrow_and_update();
                     let servers = self.hub.config().servers.iter().zip(heard.iter());
-                    servers.filter(|(_, heard)| !**heard).map(|(server, _)| server.key.as_str()).collect()
+                    servers
+                        .filter(|(_, standing)| **standing == Standing::Awaited)
+                        .map(|(server, _)| server.key.as_str())
+                        .collect()
                 };
                 out::progress(&format!("waiting for {}", waiting.join(", ")));
                 if settled.changed().await.is_err() {
@@ -159,7 +165,7 @@ impl Run {
         let id = Id::parse(Bytes::from_static(b"1"));
         let id = id.ok_or_else(|| Fault::ours(Reason::Internal, "`1` is no id"))?;
         let asked = Asked {
-            caller: &self.caller,
+            seat: &self.seat,
             id: &id,
             message: &message,
             revision: Revision::LATEST,
@@ -172,8 +178,8 @@ impl Run {
             Answer::List { text, .. } => Ok(text),
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
-                    Step::Notify(_) => {}
-                    Step::Ask(ask) => match ask {},
+                    // An ask is refused by being dropped.
+                    Step::Notify(_) | Step::Ask(_) => {}
                     Step::Done(reply) => break reply,
                 }
             },

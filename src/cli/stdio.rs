@@ -32,8 +32,8 @@ async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
     let inbox = stdio::stdin()?;
     let (outbox, written) = stdio::stdout()?;
     let run = Run::start(config)?;
-    let session = Session::new(run.caller.clone(), run.told.clone());
-    let door = Door::new(run.hub.clone(), session, outbox, &run.identity, run.behind_itself);
+    let session = Session::new(run.seat.clone());
+    let door = Door::new(session, outbox, &run.identity, run.behind_itself);
     let exit = tokio::select! {
         closed = door.serve(inbox) => {
             tracing::debug!(by = ?closed, "the door is closed");

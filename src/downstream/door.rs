@@ -3,13 +3,15 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::asks::Asks;
+use super::delivery::{Delivery, fit_response};
 use super::news::{Given, News};
 use super::session::Session;
 use crate::config::Limits;
 use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked, response};
+use crate::hub::seat::Seat;
 use crate::mcp::capabilities;
-use crate::mcp::fit;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::exchange::Step;
@@ -20,8 +22,7 @@ use crate::wire::flaw::BadMessage;
 use crate::wire::id::Id;
 use crate::wire::lines::{Line, Lines, one_line};
 use crate::wire::members::{member, quote, string};
-use crate::wire::message::{Head, Message, Outcome, Span};
-use crate::wire::splice::splice;
+use crate::wire::message::{Head, Message, Params};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -34,9 +35,10 @@ use tokio::time::{Instant, timeout};
 
 /// One client's connection: chunks of bytes from it, whole lines to it.
 pub struct Door {
-    hub: Arc<Hub>,
     session: Session,
     outbox: mpsc::Sender<Bytes>,
+    /// What the servers say beside their answers.
+    delivery: Delivery,
     /// Requests that have begun; the rest wait their turn.
     turns: Arc<Semaphore>,
     /// Our own mark, by which we know ourselves behind ourselves.
@@ -57,26 +59,31 @@ pub enum Closed {
 }
 
 impl Door {
-    pub fn new(
-        hub: Arc<Hub>,
-        session: Session,
-        outbox: mpsc::Sender<Bytes>,
-        identity: &str,
-        behind_itself: bool,
-    ) -> Self {
-        let turns = Arc::new(Semaphore::new(hub.config().limits.session_in_flight_max));
+    pub fn new(session: Session, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
+        let turns = Arc::new(Semaphore::new(session.seat.hub().config().limits.session_in_flight_max));
         let identity = Arc::from(identity);
         let (given, calls) = (Given::default(), FuturesUnordered::new());
-        Self { hub, session, outbox, turns, identity, behind_itself, given, calls }
+        let delivery = Delivery {
+            mail: session.seat.mail().clone(),
+            asks: Asks::default(),
+            outbox: outbox.clone(),
+            revision: Arc::default(),
+        };
+        Self { session, outbox, delivery, turns, identity, behind_itself, given, calls }
+    }
+
+    fn hub(&self) -> &Arc<Hub> {
+        self.session.seat.hub()
     }
 
     /// Serves the client until either side is done.
     pub async fn serve(mut self, mut inbox: mpsc::Receiver<Bytes>) -> Closed {
-        let stopping = self.hub.stopping();
-        let mut lines = Lines::new(self.hub.config().limits.client_message_bytes_max);
-        let mut news = News::new(&self.hub, self.given.clone());
-        let outbox = self.outbox.clone();
-        let limits = &self.hub.config().limits;
+        let seat = self.session.seat.clone();
+        let limits = &seat.hub().config().limits;
+        let stopping = seat.hub().stopping();
+        let mut lines = Lines::new(limits.client_message_bytes_max);
+        let mut news = News::new(seat.view(), self.given.clone());
+        let (outbox, delivery) = (self.outbox.clone(), self.delivery.clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         loop {
             tokio::select! {
@@ -106,6 +113,8 @@ impl Door {
                         news.told(&note);
                     }
                 }
+                () = delivery.next() => {}
+                expired = delivery.asks.expired() => expired.into_iter().for_each(|text| self.send(text)),
                 () = outbox.closed() => return Closed::Client,
                 () = stopping.cancelled() => return Closed::Us,
             }
@@ -122,7 +131,7 @@ impl Door {
         match line {
             Line::Text(text) => self.hear_text(text),
             Line::TooLong { id, bytes, response } => {
-                let max = self.hub.config().limits.client_message_bytes_max;
+                let max = self.hub().config().limits.client_message_bytes_max;
                 tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
                 if !response {
                     let text = format!(
@@ -137,7 +146,7 @@ impl Door {
 
     fn hear_text(&mut self, text: Bytes) {
         let batches = self.session.agreed().is_some_and(|agreed| agreed.revision.batches());
-        let limits = &self.hub.config().limits;
+        let limits = &self.hub().config().limits;
         match batch(&text, limits.batch_max) {
             None => {
                 let reply =
@@ -213,7 +222,7 @@ impl Door {
 
     /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
     fn parsed(&self, text: Bytes) -> Result<Message, Option<Reply>> {
-        let parsed = Message::parse_client(text, caps(&self.hub.config().limits));
+        let parsed = Message::parse_client(text, caps(&self.hub().config().limits));
         parsed.map_err(|bad| (!bad.response).then(|| Reply::Now(refuse(&bad))))
     }
 
@@ -226,19 +235,49 @@ impl Door {
                 Some(self.request(id, method, message))
             }
             Head::Notification { method, params } => {
-                if Method::parse(method.as_str(&message)) == Method::Cancelled {
-                    let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
-                    if let Some(id) = id {
-                        self.session.open.cancel(&id);
-                    }
+                self.notification(Method::parse(method.as_str(&message)), params, &message);
+                None
+            }
+            Head::Response { id, .. } => {
+                let id = id.map(|id| message.str(id)).unwrap_or_default();
+                self.delivery.asks.answer(id, &message);
+                None
+            }
+        }
+    }
+
+    fn notification(&self, method: Method, params: &Params, message: &Message) {
+        match method {
+            Method::Cancelled => {
+                if let Some(id) = params.request_id.and_then(|id| Id::parse(message.slice(id))) {
+                    self.session.open.cancel(&id);
                 }
-                None
             }
-            // We ask a client for nothing, so that whatever this answers is nobody's.
-            Head::Response { .. } => {
-                tracing::debug!("an answer from the client to no open request; dropped");
-                None
+            Method::Progress => {
+                if let Some(token) = params.progress_token {
+                    self.delivery.asks.progress(message.str(token), message);
+                }
             }
+            Method::RootsChanged => self.session.seat.roots_changed(message.text()),
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::ListChanged(_)
+            | Method::Log
+            | Method::Updated
+            | Method::RootsList
+            | Method::Sampling
+            | Method::Elicitation
+            | Method::ElicitationComplete
+            | Method::Other => {}
         }
     }
 
@@ -251,7 +290,7 @@ impl Door {
             (Method::Other, _) => refused(Fault::method_not_found(message.method().unwrap_or_default())),
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
-                let limits = &self.hub.config().limits;
+                let limits = &self.hub().config().limits;
                 let token =
                     message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
                 let token = token.map(|token| message.str(token).len()).unwrap_or_default();
@@ -264,21 +303,20 @@ impl Door {
                     let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
                     return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
                 }
-                let Some(memory) = self.hub.buffer(message.text().len()) else {
+                let Some(memory) = self.hub().buffer(message.text().len()) else {
                     let text = "too much is waiting in memory (limits.buffered)";
                     return refused(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
                 };
-                let patience = agreed.since + self.hub.config().first_list;
+                let patience = agreed.since + self.hub().config().first_list;
                 let (handle, registration) = AbortHandle::new_pair();
                 if !self.session.open.enter(&id, handle) {
                     return refused(Fault::invalid_request("a request with this id is open already"));
                 }
                 let call = Call {
-                    hub: self.hub.clone(),
-                    caller: self.session.caller.clone(),
+                    seat: self.session.seat.clone(),
                     revision: agreed.revision,
                     turns: self.turns.clone(),
-                    outbox: self.outbox.clone(),
+                    delivery: self.delivery.clone(),
                     given: self.given.clone(),
                     patience,
                     memory,
@@ -314,12 +352,14 @@ impl Door {
             );
         }
         let revision = Revision::negotiate(&asked);
-        self.session.agree(revision);
-        let (hub, caller) = (self.hub.clone(), self.session.caller.clone());
+        let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
+        self.delivery.revision.get_or_init(|| revision);
+        self.session.agree(revision, capabilities);
+        let seat = self.session.seat.clone();
         Reply::Later(
             async move {
-                let instructions = hub.instructions(&caller, GREETING).await;
-                Some(response(&id, greeting(&hub, revision, instructions.as_deref()).as_bytes()))
+                let instructions = seat.hub().instructions(seat.caller(), GREETING).await;
+                Some(response(&id, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
             }
             .boxed(),
         )
@@ -350,11 +390,10 @@ enum Reply {
 
 /// One request on its way through the hub and back.
 struct Call {
-    hub: Arc<Hub>,
-    caller: crate::mcp::caller::Caller,
+    seat: Arc<Seat>,
     revision: Revision,
     turns: Arc<Semaphore>,
-    outbox: mpsc::Sender<Bytes>,
+    delivery: Delivery,
     given: Given,
     patience: Instant,
     memory: OwnedSemaphorePermit,
@@ -366,7 +405,7 @@ impl Call {
             return Fault::ours(Reason::Stopping, "Braid is stopping").render(Some(&id));
         };
         let asked = Asked {
-            caller: &self.caller,
+            seat: &self.seat,
             id: &id,
             message: &message,
             revision: self.revision,
@@ -374,7 +413,7 @@ impl Call {
             turns: vec![turn],
             memory: Some(self.memory),
         };
-        let answer = self.hub.begin(asked).await;
+        let answer = self.seat.hub().begin(asked).await;
         let method = message.method().unwrap_or_default().to_owned();
         // What it asks is on its way: its text need not wait here for the answer.
         drop(message);
@@ -386,15 +425,14 @@ impl Call {
             }
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
-                    Step::Notify(note) => {
-                        let note = fit_note(note, self.revision);
-                        self.outbox.send(one_line(note)).await.ok();
-                    }
-                    Step::Ask(ask) => match ask {},
+                    Step::Notify(note) => self.delivery.note(note).await,
+                    Step::Ask(ask) => self.delivery.ask(ask).await,
                     Step::Done(reply) => break reply,
                 }
             },
         };
+        // What its server said before the end must not come after it.
+        self.delivery.flush().await;
         match reply {
             Ok(text) => one_line(fit_response(text, &method, self.revision)),
             Err(fault) => fault.render(Some(&id)),
@@ -416,33 +454,6 @@ fn greeting(hub: &Hub, revision: Revision, instructions: Option<&str>) -> String
         quote(&identity.name),
         env!("CARGO_PKG_VERSION"),
     )
-}
-
-/// A response as a client of `revision` may read it; the latest takes every response as it is.
-fn fit_response(text: Bytes, method: &str, revision: Revision) -> Bytes {
-    if revision == Revision::LATEST {
-        return text;
-    }
-    let Ok(message) = Message::parse_server(text.clone()) else { return text };
-    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = message.head() else { return text };
-    replaced(&message, *value, fit::fit_result(method, message.str(*value), revision))
-}
-
-fn fit_note(text: Bytes, revision: Revision) -> Bytes {
-    if revision == Revision::LATEST {
-        return text;
-    }
-    let Ok(message) = Message::parse_server(text.clone()) else { return text };
-    let Some(params) = message.params().and_then(|params| params.object) else { return text };
-    let fitted = fit::fit_note(message.method().unwrap_or_default(), message.str(params), revision);
-    replaced(&message, params, fitted)
-}
-
-fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
-    match fitted {
-        Some(fitted) => splice(message.text(), &mut [(place, Bytes::from(fitted))]),
-        None => message.text().clone(),
-    }
 }
 
 /// The answer to a text that is no message, under its id if one can be read.

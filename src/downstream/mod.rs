@@ -7,6 +7,10 @@ pub mod door;
 
 pub mod session;
 
+mod delivery;
+
+mod asks;
+
 mod news;
 
 pub mod stdio;

@@ -3,7 +3,7 @@
 //! A client hears `list_changed` about a list that it has asked for and that differs, byte by byte, from what
 //! it got; at most once in a while, however often the catalog changes. It sends nothing itself.
 
-use crate::hub::Hub;
+use crate::hub::views::View;
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
@@ -46,8 +46,8 @@ pub(super) struct Note {
 }
 
 impl News {
-    pub(super) fn new(hub: &Hub, given: Given) -> Self {
-        Self { catalog: hub.watch_catalog(), given, next: Instant::now() }
+    pub(super) fn new(view: &View, given: Given) -> Self {
+        Self { catalog: view.watch_catalog(), given, next: Instant::now() }
     }
 
     /// Resolves when there is something to tell, and `BETWEEN_NEWS` after the last time at the earliest.

@@ -2,7 +2,7 @@
 //!
 //! Owns what `initialize` agreed on and the requests that are open, by the client's own ids. It sends nothing.
 
-use crate::mcp::caller::{Caller, Told};
+use crate::hub::seat::Seat;
 use crate::mcp::revision::Revision;
 use crate::wire::id::Id;
 use futures::stream::AbortHandle;
@@ -10,14 +10,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// One client, from its first byte to its last.
 pub struct Session {
-    pub(super) caller: Caller,
+    pub(super) seat: Arc<Seat>,
     agreed: Option<Agreed>,
-    told: watch::Sender<Option<Told>>,
     pub(super) open: Open,
 }
 
@@ -29,20 +27,18 @@ pub(super) struct Agreed {
 }
 
 impl Session {
-    /// `told` is where servers learn about this client.
-    pub fn new(caller: Caller, told: watch::Sender<Option<Told>>) -> Self {
-        Self { caller, agreed: None, told, open: Open::default() }
+    pub fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, agreed: None, open: Open::default() }
     }
 
     pub(super) fn agreed(&self) -> Option<Agreed> {
         self.agreed
     }
 
-    /// Settles on a revision, once, and lets the servers be greeted.
-    pub(super) fn agree(&mut self, revision: Revision) {
+    /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
+    pub(super) fn agree(&mut self, revision: Revision, capabilities: &str) {
         self.agreed = Some(Agreed { revision, since: Instant::now() });
-        // Servers are told that this client can be asked for nothing: what we cannot carry, we do not promise.
-        self.told.send_replace(Some(Told { revision, capabilities: Arc::from("{}") }));
+        self.seat.introduce(revision, capabilities);
     }
 }
 

@@ -4,13 +4,13 @@
 //! a client may call a tool that it knows from yesterday before the servers are up today.
 
 use super::Hub;
-use crate::mcp::caller::Caller;
+use super::seat::Seat;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
 use crate::routing::route::{Local, Route, route};
 use crate::upstream::exchange::Exchange;
-use crate::upstream::server::Outgoing;
+use crate::upstream::server::{Begun, Outgoing};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::message::Message;
@@ -34,7 +34,7 @@ pub enum Answer {
 
 /// A request as its door hands it over.
 pub struct Asked<'a> {
-    pub caller: &'a Caller,
+    pub seat: &'a Seat,
     pub id: &'a Id,
     pub message: &'a Message,
     /// What the client's lists may hold.
@@ -51,30 +51,31 @@ impl Hub {
     /// Decides what becomes of a request. Total: every request gets exactly one answer.
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
+        let (view, caller) = (asked.seat.view(), asked.seat.caller());
         if let Method::List(_) = method {
-            self.settled(asked.patience).await;
+            view.settled(asked.patience).await;
         }
-        let mut routed = route(&self.catalog(), method, asked.message);
-        if let (Route::Unknown(_), false) = (&routed, self.is_settled()) {
-            self.settled(asked.patience).await;
-            routed = route(&self.catalog(), method, asked.message);
+        let mut routed = route(&view.catalog(), method, asked.message);
+        if let (Route::Unknown(_), false) = (&routed, view.is_settled()) {
+            view.settled(asked.patience).await;
+            routed = route(&view.catalog(), method, asked.message);
         }
         if let (Route::Unknown(_), Some(at)) = (&routed, self.unheard(&asked)) {
             // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
-            if let Some((server, key)) = self.key_of(at, asked.caller)
+            if let Some((server, key)) = self.key_of(at, caller)
                 && let Err(why) = server.reach(&key).await
             {
                 return Answer::Now(Err(why));
             }
-            self.settled(Instant::now() + server_patience(self, at)).await;
-            routed = route(&self.catalog(), method, asked.message);
+            view.settled(Instant::now() + server_patience(self, at)).await;
+            routed = route(&view.catalog(), method, asked.message);
         }
         let target = match routed {
             Route::One(target) => target,
             Route::Local(local) => return self.local(local, &asked),
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
-        let Some((server, key)) = self.key_of(target.server, asked.caller) else {
+        let Some((server, key)) = self.key_of(target.server, caller) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
                 "the catalog names a server that is not there",
@@ -87,6 +88,8 @@ impl Hub {
         let mut turns = asked.turns;
         turns.push(place);
         let outgoing = Outgoing {
+            client: caller.client,
+            id: asked.id,
             message: asked.message,
             method,
             own: &target.own,
@@ -94,8 +97,9 @@ impl Hub {
             turns,
             memory: asked.memory,
         };
-        match server.begin(&key, asked.id.clone(), outgoing).await {
-            Ok(exchange) => Answer::Later(Box::new(exchange)),
+        match server.begin(&key, outgoing).await {
+            Ok(Begun::Exchange(exchange)) => Answer::Later(exchange),
+            Ok(Begun::Already) => Answer::Now(Ok(response(asked.id, b"{}"))),
             Err(fault) => Answer::Now(Err(fault)),
         }
     }
@@ -104,7 +108,7 @@ impl Hub {
     fn unheard(&self, asked: &Asked<'_>) -> Option<usize> {
         let params = asked.message.params()?;
         let name = params.name.as_ref().map(|name| name.as_str(asked.message))?;
-        self.unheard_front(name)
+        self.unheard_front(asked.seat.view(), name)
     }
 
     fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
@@ -112,12 +116,15 @@ impl Hub {
             Local::Ping => Answer::Now(Ok(response(asked.id, b"{}"))),
             Local::NoCompletions => Answer::Now(Ok(response(asked.id, br#"{"completion":{"values":[]}}"#))),
             Local::List(kind) => self.page(kind, asked),
-            Local::SetLevel(_) => Answer::Now(Ok(response(asked.id, b"{}"))),
+            Local::SetLevel(level) => {
+                asked.seat.set_level(level);
+                Answer::Now(Ok(response(asked.id, b"{}")))
+            }
         }
     }
 
     fn page(&self, kind: Kind, asked: &Asked<'_>) -> Answer {
-        let catalog = self.catalog();
+        let catalog = asked.seat.view().catalog();
         let params = asked.message.params();
         let cursor =
             params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));

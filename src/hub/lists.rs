@@ -4,11 +4,12 @@
 //! fails keeps its last good items. Pages, items and bytes are bounded, and cursors that go in circles end.
 
 use super::Hub;
+use super::views::Standing;
 use crate::config::Limits;
 use crate::mcp::method::Kind;
 use crate::routing::item::Item;
 use crate::upstream::link::{Link, State};
-use crate::upstream::server::{Server, Watched};
+use crate::upstream::server::{LinkKey, Server, Watched};
 use crate::wire::fault::Fault;
 use crate::wire::members::{elements, member, quote, string};
 use crate::wire::message::{Head, Outcome};
@@ -25,70 +26,87 @@ pub type Lists = Vec<(Kind, Arc<Vec<Item>>)>;
 /// Follows a link for as long as it lives.
 pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
     let Some(server) = hub.servers().get(at).cloned() else { return };
+    let key = watched.key.clone();
+    let keeper = Keeper { hub: &hub, server: &server, at, key: &key };
     loop {
         let state = watched.state.borrow_and_update().clone();
         match state {
             State::Connecting => {}
-            State::Down { .. } => hub.settle(at),
+            State::Down { .. } => hub.views.stands(at, &key, Standing::Failed),
             State::Ready(link) => {
                 // What was announced before is in the lists that are fetched now.
-                watched.changed.take();
-                refresh(&hub, &server, at, &link, &Kind::ALL).await;
-                hub.hear(at);
-                follow(&hub, &server, at, &link, &mut watched).await;
+                watched.audience.changed().take();
+                keeper.refresh(&link, &Kind::ALL).await;
+                hub.views.stands(at, &key, Standing::Heard);
+                keeper.follow(&link, &mut watched).await;
                 continue;
             }
         }
         if watched.state.changed().await.is_err() {
+            // It has ended for good; nobody looks at its lists any more.
+            hub.views.forget(at, &key);
             return;
         }
     }
 }
 
-/// Fetches what the server says has changed, until the link's state changes.
-async fn follow(hub: &Hub, server: &Server, at: usize, link: &Link, watched: &mut Watched) {
-    let mut next = Instant::now() + BETWEEN_FETCHES;
-    loop {
-        tokio::select! {
-            changed = watched.state.changed() => {
-                if changed.is_err() {
-                    return std::future::pending().await;
-                }
-                return;
-            }
-            () = watched.changed.rung() => {}
-        }
-        // One that runs and one that is wanted, however many are announced meanwhile.
-        sleep_until(next).await;
-        let kinds = watched.changed.take();
-        if !kinds.is_empty() {
-            refresh(hub, server, at, link, &kinds).await;
-        }
-        next = Instant::now() + BETWEEN_FETCHES;
-    }
+/// Whose lists are kept, and where.
+struct Keeper<'a> {
+    hub: &'a Hub,
+    server: &'a Server,
+    at: usize,
+    key: &'a LinkKey,
 }
 
-async fn refresh(hub: &Hub, server: &Server, at: usize, link: &Link, kinds: &[Kind]) {
-    let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
-    let limits = &hub.config().limits;
-    let fetched = declared.map(|kind| async move {
-        let mut fetch = Fetch { server, link, kind: *kind, limits, trouble: None };
-        let items = fetch.pages().await;
-        (*kind, items, fetch.trouble)
-    });
-    let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
-    hub.publish(at, link, undeclared.map(|kind| (*kind, Arc::default())).collect());
-    // Each list counts as soon as it is there: one that hangs holds up no other.
-    let mut fetched: FuturesUnordered<_> = fetched.collect();
-    while let Some((kind, items, mut trouble)) = fetched.next().await {
-        match items {
-            Ok(items) => hub.publish(at, link, vec![(kind, Arc::new(items))]),
-            Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
+impl Keeper<'_> {
+    /// Fetches what the server says has changed, until the link's state changes.
+    async fn follow(&self, link: &Link, watched: &mut Watched) {
+        let changed = watched.audience.clone();
+        let changed = changed.changed();
+        let mut next = Instant::now() + BETWEEN_FETCHES;
+        loop {
+            tokio::select! {
+                _ = watched.state.changed() => return,
+                () = changed.rung() => {}
+            }
+            // One that runs and one that is wanted, however many are announced meanwhile.
+            sleep_until(next).await;
+            let kinds = changed.take();
+            if !kinds.is_empty() {
+                self.refresh(link, &kinds).await;
+            }
+            next = Instant::now() + BETWEEN_FETCHES;
         }
-        if let Some(trouble) = &trouble {
-            tracing::warn!(server = server.name().key(), list = kind.list_method(), "{trouble}");
+    }
+
+    async fn refresh(&self, link: &Link, kinds: &[Kind]) {
+        let Self { hub, server, .. } = self;
+        let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
+        let limits = &hub.config().limits;
+        let fetched = declared.map(|kind| async move {
+            let mut fetch = Fetch { server, link, kind: *kind, limits, trouble: None };
+            let items = fetch.pages().await;
+            (*kind, items, fetch.trouble)
+        });
+        let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
+        self.publish(link, undeclared.map(|kind| (*kind, Arc::default())).collect());
+        // Each list counts as soon as it is there: one that hangs holds up no other.
+        let mut fetched: FuturesUnordered<_> = fetched.collect();
+        while let Some((kind, items, mut trouble)) = fetched.next().await {
+            match items {
+                Ok(items) => self.publish(link, vec![(kind, Arc::new(items))]),
+                Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
+            }
+            if let Some(trouble) = &trouble {
+                tracing::warn!(server = server.name().key(), list = kind.list_method(), "{trouble}");
+            }
+            hub.views.note_trouble(self.at, self.key, kind, trouble);
         }
-        hub.note_trouble(at, kind, trouble);
+    }
+
+    fn publish(&self, link: &Link, lists: Lists) {
+        let greeting = link.greeting();
+        self.hub.views.publish((self.at, self.key), &greeting.capabilities, greeting.revision, lists);
     }
 }
 

@@ -6,26 +6,27 @@
 
 pub mod begin;
 
+pub mod seat;
+
+pub mod views;
+
 pub mod lists;
 
+use self::seat::Seat;
+use self::views::{Standing, View, Views};
 use crate::config::{Config, Instructions};
-use crate::mcp::caller::{Caller, Told};
+use crate::mcp::caller::Caller;
 use crate::mcp::instructions::{self, Speaker};
-use crate::mcp::method::Kind;
-use crate::routing::catalog::{Catalog, Offer};
 use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
-use crate::upstream::link::{Link, State};
+use crate::upstream::link::State;
 use crate::upstream::process::Pace;
-use crate::upstream::server::{LinkKey, Server, Surroundings};
-use crate::wire::fault::Fault;
+use crate::upstream::server::{LinkKey, Server, Surroundings, Watched};
 use futures::future::join_all;
-use parking_lot::Mutex;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,16 +34,8 @@ use tokio_util::task::TaskTracker;
 /// What serves every client of a run.
 pub struct Hub {
     config: Arc<Config>,
-    plan: NamePlan,
     servers: Vec<Arc<Server>>,
-    offers: Mutex<Vec<Offer>>,
-    catalog: watch::Sender<Arc<Catalog>>,
-    /// Servers, by place, whose lists were heard at least once.
-    heard: Mutex<HashSet<usize>>,
-    /// What is wrong with each server's lists, by place and kind.
-    troubles: Mutex<Vec<[Option<String>; 4]>>,
-    /// Servers, by place, whose lists were heard or that failed to start: the first list waits for all.
-    settled: watch::Sender<Vec<bool>>,
+    views: Views,
     total: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     tracker: TaskTracker,
@@ -78,21 +71,18 @@ impl Hub {
             starting: Arc::new(Semaphore::new(config.limits.starting_max)),
             tracker: tracker.clone(),
         };
+        let alone = plan.servers().len() == 1;
         let made = plan.servers().iter().zip(&config.servers).zip(dials);
         let servers: Vec<_> = made
             .map(|((name, settings), dial)| {
-                Arc::new(Server::new(name.clone(), settings.clone(), surroundings.clone(), dial))
+                // One server without a name in front is all that the client knows: there is nobody to tell it from.
+                let named = !(alone && name.name_prefix().is_empty());
+                let label = named.then(|| Arc::from(name.key()));
+                Arc::new(Server::new(name.clone(), settings.clone(), surroundings.clone(), dial, label))
             })
             .collect();
-        let offers = vec![Offer::default(); servers.len()];
-        let catalog = Catalog::merge(&plan, &offers, config.limits.page_items_max);
         Arc::new(Self {
-            plan,
-            offers: Mutex::new(offers),
-            catalog: watch::Sender::new(Arc::new(catalog)),
-            heard: Mutex::default(),
-            troubles: Mutex::new(vec![Default::default(); servers.len()]),
-            settled: watch::Sender::new(vec![false; servers.len()]),
+            views: Views::new(plan, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
             memory: Arc::new(Semaphore::new(
                 kib(config.limits.buffered_bytes_max / 100 * BUFFERED_PERCENT) as usize
@@ -112,44 +102,22 @@ impl Hub {
         &self.servers
     }
 
-    /// Starts every server for a client. Programs start at once; they are greeted when `told` is known.
-    pub fn open(self: &Arc<Self>, caller: &Caller, told: &watch::Receiver<Option<Told>>) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (at, server) in self.servers.iter().enumerate() {
-            match server.open(server.link_key(caller), told.clone()) {
-                Ok(watched) => {
-                    let kept = lists::keep(self.clone(), at, watched);
-                    self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
-                }
-                Err(fault) => faults.push(fault),
-            }
+    /// A place for a client; nothing is started before it is opened.
+    pub fn seat(self: &Arc<Self>, caller: Caller) -> Seat {
+        Seat::new(self.clone(), caller)
+    }
+
+    /// Keeps the lists of a link from now on.
+    fn follow(self: &Arc<Self>, at: usize, watched: Watched) {
+        let kept = lists::keep(self.clone(), at, watched);
+        self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
+    }
+
+    /// A server could not be opened for a caller: nothing is to be waited for.
+    fn fails(&self, at: usize, caller: &Caller) {
+        if let Some((_, key)) = self.key_of(at, caller) {
+            self.views.stands(at, &key, Standing::Failed);
         }
-        faults
-    }
-
-    /// The catalog of this moment.
-    pub fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.borrow().clone()
-    }
-
-    /// Resolves anew for each change of the catalog.
-    pub fn watch_catalog(&self) -> watch::Receiver<Arc<Catalog>> {
-        self.catalog.subscribe()
-    }
-
-    /// Waits until every server was heard or has failed, and for no longer than `until`.
-    pub async fn settled(&self, until: Instant) {
-        let mut settled = self.settled.subscribe();
-        timeout_at(until, settled.wait_for(|all| all.iter().all(|one| *one))).await.ok();
-    }
-
-    /// Resolves anew for each server that was heard or has failed.
-    pub fn watch_settled(&self) -> watch::Receiver<Vec<bool>> {
-        self.settled.subscribe()
-    }
-
-    pub fn is_settled(&self) -> bool {
-        self.settled.borrow().iter().all(|one| *one)
     }
 
     /// The servers' instructions, merged, as far as they are known within `patience`.
@@ -187,14 +155,13 @@ impl Hub {
     fn front(&self, server: &Server) -> String {
         match server.name().name_prefix() {
             "" => String::new(),
-            prefix => format!("{prefix}{}", self.plan.separator()),
+            prefix => format!("{prefix}{}", self.views.plan().separator()),
         }
     }
 
     /// The server that a name must belong to by its front, if that server's lists were never heard.
-    fn unheard_front(&self, name: &str) -> Option<usize> {
-        let heard = self.heard.lock();
-        let unheard = self.servers.iter().enumerate().filter(|(at, _)| !heard.contains(at));
+    fn unheard_front(&self, view: &View, name: &str) -> Option<usize> {
+        let unheard = self.servers.iter().enumerate().filter(|(at, _)| !view.is_heard(*at));
         let mut fronts = unheard.map(|(at, server)| (at, self.front(server)));
         fronts.find(|(_, front)| !front.is_empty() && name.starts_with(front.as_str())).map(|(at, _)| at)
     }
@@ -241,46 +208,9 @@ impl Hub {
         self.servers.get(at).map(|server| (server, server.link_key(caller)))
     }
 
-    /// Puts a server's lists into the next catalog.
-    fn publish(&self, at: usize, link: &Link, lists: lists::Lists) {
-        let mut offers = self.offers.lock();
-        let Some(offer) = offers.get_mut(at) else { return };
-        offer.capabilities = link.greeting().capabilities.clone();
-        offer.completes = link.greeting().capabilities.completes(link.greeting().revision);
-        for (kind, list) in lists {
-            if let Some(place) = offer.lists.get_mut(kind.index()) {
-                *place = list;
-            }
-        }
-        let next = Catalog::merge(&self.plan, &offers, self.config.limits.page_items_max);
-        self.catalog.send_replace(Arc::new(next));
-    }
-
-    fn note_trouble(&self, at: usize, kind: Kind, trouble: Option<String>) {
-        if let Some(place) = self.troubles.lock().get_mut(at).and_then(|kinds| kinds.get_mut(kind.index())) {
-            *place = trouble;
-        }
-    }
-
     /// What is wrong with a server's lists, a sentence each.
-    pub fn troubles(&self, at: usize) -> Vec<String> {
-        self.troubles.lock().get(at).into_iter().flatten().flatten().cloned().collect()
-    }
-
-    /// All lists of a server were asked for.
-    fn hear(&self, at: usize) {
-        self.heard.lock().insert(at);
-        self.settle(at);
-    }
-
-    fn settle(&self, at: usize) {
-        self.settled.send_if_modified(|all| match all.get_mut(at) {
-            Some(one) if !*one => {
-                *one = true;
-                true
-            }
-            Some(_) | None => false,
-        });
+    pub fn troubles(&self, at: usize, caller: &Caller) -> Vec<String> {
+        self.key_of(at, caller).map(|(_, key)| self.views.troubles(at, &key)).unwrap_or_default()
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Capabilities {
     pub prompts: bool,
     pub resources: bool,
     pub completions: bool,
+    pub logging: bool,
 }
 
 impl Capabilities {
@@ -25,6 +26,7 @@ impl Capabilities {
             prompts: has("prompts"),
             resources: has("resources"),
             completions: has("completions"),
+            logging: has("logging"),
         }
     }
 
@@ -47,10 +49,10 @@ impl Capabilities {
 pub fn ours(revision: Revision) -> &'static str {
     match revision {
         Revision::V2024_11_05 => {
-            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true}}"#
+            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"logging":{}}"#
         }
         Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => {
-            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true},"completions":{}}"#
+            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"logging":{},"completions":{}}"#
         }
     }
 }

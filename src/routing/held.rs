@@ -30,6 +30,11 @@ impl Held {
         }
     }
 
+    /// A question is open.
+    pub fn is_held(&self) -> bool {
+        self.open > 0
+    }
+
     /// All of it up to now, the open question included. Never less than before, if `now` never is.
     pub fn total(&self, now: Instant) -> Duration {
         let open = self.since.map(|since| now.saturating_duration_since(since));

@@ -34,12 +34,19 @@ impl<T> Ledger<T> {
         self.open.get(&id)
     }
 
-    /// The only entry, when there is exactly one: whom a message without an addressee must mean.
-    pub fn sole(&self) -> Option<&T> {
-        match self.open.len() {
-            1 => self.open.values().next(),
-            _ => None,
-        }
+    /// What is open, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (CallId, &T)> {
+        self.open.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    /// Takes the entry out by its id as a peer writes it.
+    pub fn close_as_written(&mut self, raw: &str) -> Option<T> {
+        self.close(CallId::read(raw)?)
+    }
+
+    /// Finds the entry by its id as a peer writes it.
+    pub fn get_as_written(&self, raw: &str) -> Option<&T> {
+        self.get(CallId::read(raw)?)
     }
 
     pub fn len(&self) -> usize {
@@ -92,7 +99,7 @@ mod tests {
                     prop_assert_eq!(ledger.close(id), None);
                 }
                 prop_assert_eq!(ledger.len(), live.len());
-                prop_assert_eq!(ledger.sole().is_some(), live.len() == 1);
+                prop_assert_eq!(ledger.entries().count(), live.len());
             }
             let mut rest: Vec<_> = live.into_iter().map(|(_, entry)| entry).collect();
             rest.sort_unstable();

@@ -3,23 +3,21 @@
 //! Straight-line code over a stream. It says of the client what it was given and of us what it must:
 //! our name, and the mark by which a proxy that meets itself knows it.
 
+use super::clock::Clock;
 use super::exchange::{Exchange, Subject, words};
 use super::link::Greeting;
 use super::stderr::escaped;
-use super::stream::Stream;
-use super::writer::Places;
+use super::stream::{Posting, Stream};
 use crate::config::toml_key;
 use crate::mcp::caller::Told;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::revision::Revision;
-use crate::routing::deadline::Deadline;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::members::{member, quote, string};
 use crate::wire::message::{HOP_KEY, Head, Outcome};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How we introduce ourselves to every server.
 #[derive(Debug, Clone)]
@@ -39,7 +37,6 @@ pub(super) async fn connect(
     patience: Duration,
     start: Duration,
 ) -> Result<Greeting, Fault> {
-    let places = Arc::new(Places::default());
     let request = |id| {
         Bytes::from(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,
@@ -50,8 +47,7 @@ pub(super) async fn connect(
             quote(&introduction.hops),
         ))
     };
-    let posted = stream.post(&places, Vec::new(), request)?;
-    let deadline = Deadline::new(Instant::now().into_std(), patience, None);
+    let posted = stream.post(Posting::ours(), request)?;
     let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(start));
     let subject = Subject {
         server: server.clone(),
@@ -59,7 +55,9 @@ pub(super) async fn connect(
         idle: setting.clone(),
         total: setting,
     };
-    let exchange = Exchange::new(stream.clone(), posted, places, deadline, None, subject).never_cancelled();
+    let exchange =
+        Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
+            .never_cancelled();
     let response = exchange.response().await?;
     let Head::Response { outcome, .. } = response.head() else {
         return Err(refused("the answer to initialize is no response"));

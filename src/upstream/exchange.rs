@@ -3,9 +3,15 @@
 //! Owns the wait: its deadline, its place in the ledger, and the client's own id and token, which it puts back
 //! into everything it yields. Dropping it before its end cancels it at the server. It never retries.
 
-use super::stream::{Arrival, Parting, Posted, Stream};
+use super::ask::Ask;
+use super::clock::Clock;
+use super::mail::{Letter, Note};
+use super::stream::{Arrival, Parting, Posted, Posting, Stream};
 use super::writer::Places;
-use crate::routing::deadline::{Deadline, Expiry};
+use crate::config::toml_key;
+use crate::mcp::caller::ClientId;
+use crate::routing::asking::{URL_REQUIRED, required_in_clients_terms};
+use crate::routing::deadline::Expiry;
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
@@ -16,7 +22,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs.
 #[derive(Debug)]
@@ -24,17 +30,10 @@ pub enum Step {
     /// A notification for the client that asked.
     Notify(Bytes),
     /// The server wants something of the client first.
-    Ask(Ask),
+    Ask(Box<Ask>),
     /// The end: a whole response for the client, or why there is none.
     Done(Result<Bytes, Fault>),
 }
-
-/// What a server wants of the client before it goes on.
-///
-/// Servers are told that their client can be asked for nothing, so that their asks are refused at the window
-/// and none is yielded. The type stands here because every door must say what it does with one.
-#[derive(Debug)]
-pub enum Ask {}
 
 /// Whose request an exchange is: how the client names it, and how the server's URIs look to it.
 #[derive(Debug)]
@@ -42,6 +41,17 @@ pub(super) struct Origin {
     pub(super) id: Id,
     pub(super) token: Option<Bytes>,
     pub(super) uris: Arc<UriMap>,
+    /// How an elicitation names the server.
+    pub(super) label: Option<Arc<str>>,
+    pub(super) subscribing: Option<Subscribing>,
+}
+
+/// A subscription that becomes one when the server agrees.
+#[derive(Debug)]
+pub(super) struct Subscribing {
+    pub(super) client: ClientId,
+    /// In the server's terms.
+    pub(super) uri: Box<str>,
 }
 
 /// How to speak of a request in an error.
@@ -60,7 +70,7 @@ pub struct Exchange {
     stream: Arc<Stream>,
     posted: Posted,
     places: Arc<Places>,
-    deadline: Deadline,
+    clock: Clock,
     origin: Option<Origin>,
     subject: Subject,
     progress: Option<f64>,
@@ -75,7 +85,7 @@ impl Exchange {
         stream: Arc<Stream>,
         posted: Posted,
         places: Arc<Places>,
-        deadline: Deadline,
+        clock: Clock,
         origin: Option<Origin>,
         subject: Subject,
     ) -> Self {
@@ -83,7 +93,7 @@ impl Exchange {
             stream,
             posted,
             places,
-            deadline,
+            clock,
             origin,
             subject,
             progress: None,
@@ -91,6 +101,23 @@ impl Exchange {
             over: false,
             _turns: Vec::new(),
         }
+    }
+
+    /// A request of our own, answered in the server's own terms within `timeouts.list`. `params` is a JSON object.
+    /// It is on its way when this returns.
+    pub(super) fn ours(
+        stream: &Arc<Stream>,
+        method: &str,
+        params: &str,
+        patience: Duration,
+    ) -> Result<Self, Fault> {
+        let posted = stream.post(Posting::ours(), |id| {
+            Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
+        })?;
+        let server = stream.server().clone();
+        let setting = (format!("servers.{}.timeouts.list", toml_key(&server)), words(patience));
+        let subject = Subject { server, what: method.to_owned(), idle: setting.clone(), total: setting };
+        Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
     }
 
     pub(super) fn holding(mut self, turns: Vec<OwnedSemaphorePermit>) -> Self {
@@ -113,8 +140,15 @@ impl Exchange {
                         return Step::Notify(text);
                     }
                 }
-                Arrival::Done(response) => return Step::Done(Ok(self.restore(&response))),
-                Arrival::Failed(fault) => return Step::Done(Err(fault)),
+                Arrival::Letter(Letter::Note(Note { text, .. })) => return Step::Notify(text),
+                Arrival::Letter(Letter::Ask(ask)) => return Step::Ask(ask),
+                // That goes through the mail: the ask may have left here long ago.
+                Arrival::Letter(Letter::Withdrawn(_)) => {}
+                Arrival::Done(response) => {
+                    self.subscribed(&response);
+                    return Step::Done(Ok(self.restore(&response)));
+                }
+                Arrival::Failed(fault) => return Step::Done(Err(*fault)),
             }
         }
     }
@@ -123,33 +157,32 @@ impl Exchange {
     pub(super) async fn response(mut self) -> Result<Message, Fault> {
         loop {
             match self.arrival().await {
-                Arrival::Note(_) => {}
-                Arrival::Done(response) => return Ok(response),
-                Arrival::Failed(fault) => return Err(fault),
+                Arrival::Note(_) | Arrival::Letter(_) => {}
+                Arrival::Done(response) => return Ok(*response),
+                Arrival::Failed(fault) => return Err(*fault),
             }
         }
     }
 
     async fn arrival(&mut self) -> Arrival {
         if self.over {
-            return Arrival::Failed(Fault::ours(Reason::Internal, "the request is over already"));
+            return Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "the request is over already")));
         }
         let arrival = loop {
             // Looked at first: a server that never stops sending notes must not outlast its time in all.
-            match self.deadline.expired(Instant::now().into_std()) {
+            match self.clock.expired() {
                 Some(Expiry::Total) => break self.give_up(Expiry::Total).await,
                 Some(Expiry::Idle) | None => {}
             }
-            let at = self.deadline.next();
-            if let Ok(arrival) = timeout_at(Instant::from_std(at), recv(&mut self.posted.arrivals)).await {
+            if let Ok(arrival) = timeout_at(self.clock.next(), recv(&mut self.posted.arrivals)).await {
                 break arrival;
             }
-            if let Some(expiry) = self.deadline.expired(Instant::now().into_std()) {
+            if let Some(expiry) = self.clock.expired() {
                 break self.give_up(expiry).await;
             }
         };
         match arrival {
-            Arrival::Note(_) => self.deadline.renew(Instant::now().into_std()),
+            Arrival::Note(_) | Arrival::Letter(_) => self.clock.renew(),
             Arrival::Done(_) | Arrival::Failed(_) => self.over = true,
         }
         arrival
@@ -182,13 +215,13 @@ impl Exchange {
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
                 match recv(&mut self.posted.arrivals).await {
-                    Arrival::Note(_) => {}
+                    Arrival::Note(_) | Arrival::Letter(_) => {}
                     end @ (Arrival::Done(_) | Arrival::Failed(_)) => return end,
                 }
             },
         };
         let fault = Fault::ours(reason, format!("{server}: {text}{end}"));
-        Arrival::Failed(fault.server(&**server).outcome(outcome))
+        Arrival::Failed(Box::new(fault.server(&**server).outcome(outcome)))
     }
 
     /// Leaves the ledger, and tells the server if it may know of the request.
@@ -224,6 +257,12 @@ impl Exchange {
             Outcome::Result { places, .. } => &places.uris,
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
+        if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
+            let label = origin.label.as_deref();
+            for (span, text) in required_in_clients_terms(response, *value, &origin.uris, label) {
+                splice = splice.replace(span, text);
+            }
+        }
         for place in places {
             let own = place.as_str(response);
             let exposed = origin.uris.expose(own);
@@ -233,10 +272,25 @@ impl Exchange {
         }
         splice.finish()
     }
+
+    /// The server has said whether it takes a subscription.
+    fn subscribed(&mut self, response: &Message) {
+        let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
+        if let (Some(Subscribing { client, uri }), Head::Response { outcome, .. }) =
+            (subscribing, response.head())
+        {
+            let accepted = matches!(outcome, Outcome::Result { .. });
+            self.stream.audience().subscribed(client, &uri, accepted);
+        }
+    }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
+        if let Some(Subscribing { client, uri }) = subscribing {
+            self.stream.audience().subscribed(client, &uri, false);
+        }
         if !self.over {
             self.end("the client does not wait any longer");
         }
@@ -247,7 +301,7 @@ async fn recv(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
     arrivals
         .recv()
         .await
-        .unwrap_or_else(|| Arrival::Failed(Fault::ours(Reason::Internal, "nobody will answer")))
+        .unwrap_or_else(|| Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer"))))
 }
 
 /// A time as people write it: `120 s`, `1.5 s`, `250 ms`.

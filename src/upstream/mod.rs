@@ -13,9 +13,19 @@ pub mod link;
 
 pub mod exchange;
 
+mod clock;
+
 pub mod stream;
 
-pub(crate) mod writer;
+mod reader;
+
+mod writer;
+
+pub mod audience;
+
+pub mod ask;
+
+pub mod mail;
 
 pub mod changed;
 

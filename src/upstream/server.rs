@@ -3,23 +3,28 @@
 //! Owns a bounded map from `LinkKey` to link: one process for whoever shares it, whatever the concurrency.
 //! `begin` is the only way a request reaches a server; it never sends one twice.
 
-use super::changed::Changed;
+use super::audience::{Audience, Left};
+use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::Dial;
-use super::exchange::{Exchange, Origin, Subject, words};
+use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
 use super::link::{Link, State};
+use super::mail::Mail;
 use super::process::Pace;
-use super::stream::Stream;
+use super::stream::Posting;
 use super::supervise::Supervisor;
 use super::writer::Places;
 use crate::config::{Limits, ServerConfig, toml_key};
-use crate::mcp::caller::{Caller, ClientId, Principal, Told};
+use crate::mcp::askable::Askable;
+use crate::mcp::caller::{Audience as Company, Caller, ClientId, Principal, Told};
+use crate::mcp::level::Level;
 use crate::mcp::method::Method;
-use crate::routing::deadline::Deadline;
+use crate::mcp::revision::Revision;
 use crate::routing::names::ServerName;
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::CallId;
+use crate::wire::id::{CallId, Id};
+use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Span};
 use crate::wire::splice::splice;
 use bytes::Bytes;
@@ -49,9 +54,37 @@ pub struct Surroundings {
     pub tracker: TaskTracker,
 }
 
+impl LinkKey {
+    /// Who listens on a link with this key.
+    fn company(&self) -> Company {
+        match self.client {
+            Some(_) => Company::One,
+            None => Company::Many,
+        }
+    }
+}
+
+/// A client at the door of a server: who it is, where what is said to it goes, and what a server of its own is
+/// told of it once it has said so.
+#[derive(Clone)]
+pub struct Arriving {
+    pub caller: Caller,
+    pub mail: Arc<Mail>,
+    pub told: watch::Receiver<Option<Told>>,
+}
+
+/// What becomes of a request at its server.
+pub enum Begun {
+    Exchange(Box<Exchange>),
+    /// Nothing is left to do: another client of the link has the same from the server.
+    Already,
+}
+
 /// A request on its way to a server: the client's message, and the edits that put it into the server's terms.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
+    pub client: ClientId,
+    pub id: &'a Id,
     pub message: &'a Message,
     pub method: Method,
     /// What the server calls what is asked for.
@@ -71,6 +104,8 @@ pub struct Server {
     surroundings: Surroundings,
     dial: Arc<dyn Dial>,
     uris: Arc<UriMap>,
+    /// How an elicitation names it; `None` when it is the only one, and bears no name.
+    label: Option<Arc<str>>,
     links: DashMap<LinkKey, Slot>,
     in_flight: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -79,15 +114,18 @@ pub struct Server {
 #[derive(Clone)]
 struct Slot {
     state: watch::Receiver<State>,
-    changed: Arc<Changed>,
+    audience: Arc<Audience>,
     wake: Arc<Notify>,
     stop: Arc<watch::Sender<Option<Pace>>>,
 }
 
 /// A link as its owner in the hub sees it.
 pub struct Watched {
+    pub key: LinkKey,
     pub state: watch::Receiver<State>,
-    pub changed: Arc<Changed>,
+    pub audience: Arc<Audience>,
+    /// It was there before; somebody follows it already.
+    pub was_open: bool,
 }
 
 impl Server {
@@ -96,8 +134,10 @@ impl Server {
         settings: ServerConfig,
         surroundings: Surroundings,
         dial: Arc<dyn Dial>,
+        label: Option<Arc<str>>,
     ) -> Self {
         Self {
+            label,
             key: Arc::from(name.key()),
             uris: Arc::new(UriMap::new(&name)),
             in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
@@ -128,25 +168,114 @@ impl Server {
         LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.client) }
     }
 
-    /// Starts the link for `key`, or finds it. The process starts at once; the handshake waits for `told`.
-    pub fn open(&self, key: LinkKey, told: watch::Receiver<Option<Told>>) -> Result<Watched, Fault> {
-        let room = self.links.len() < self.surroundings.limits.links_max;
+    /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
+    /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
+    /// told depends on no client.
+    pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
+        let key = self.link_key(&arriving.caller);
+        let room = self.has_room();
         // The entry is locked while it is made: two openers cannot start two processes.
-        let slot = match self.links.entry(key) {
-            dashmap::Entry::Occupied(slot) => slot.get().clone(),
+        let (slot, was_open) = match self.links.entry(key.clone()) {
+            dashmap::Entry::Occupied(slot) => (slot.get().clone(), true),
             dashmap::Entry::Vacant(_) if !room => {
                 let text = format!("{}: too many links (limits.links)", self.key);
                 return Err(self.ours(Reason::Busy, text));
             }
-            dashmap::Entry::Vacant(vacant) => vacant.insert(self.start(told)).clone(),
+            dashmap::Entry::Vacant(vacant) => {
+                let slot = self.start(key.company(), arriving.told.clone());
+                (vacant.insert(slot).clone(), false)
+            }
         };
-        Ok(Watched { state: slot.state, changed: slot.changed })
+        slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        Ok(Watched { key, state: slot.state, audience: slot.audience, was_open })
     }
 
-    fn start(&self, told: watch::Receiver<Option<Told>>) -> Slot {
+    /// Whether another link may be made. Links that have ended count no more, and a shared one that nobody uses any
+    /// longer makes room for others.
+    fn has_room(&self) -> bool {
+        self.links.retain(|_, slot| slot.state.has_changed().is_ok());
+        if self.links.len() < self.surroundings.limits.links_max {
+            return true;
+        }
+        let unused = self.links.iter().find(|slot| slot.audience.is_empty());
+        if let Some(slot) = unused {
+            slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
+        }
+        false
+    }
+
+    /// A client has left: its own link ends, a shared one stays for the next, told only what others still want.
+    pub fn leave(self: &Arc<Self>, caller: &Caller) {
+        let key = self.link_key(caller);
+        let Some(slot) = self.links.get(&key).map(|slot| slot.clone()) else { return };
+        let Left { level, unheard, is_empty } = slot.audience.leave(caller.client);
+        match key.company() {
+            Company::One if is_empty => {
+                slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
+            }
+            Company::One | Company::Many => {
+                let State::Ready(link) = &*slot.state.borrow() else { return };
+                if let Some(level) = level {
+                    self.errand(link, "logging/setLevel", &format!(r#"{{"level":"{}"}}"#, level.as_str()));
+                }
+                for uri in unheard {
+                    self.errand(link, "resources/unsubscribe", &format!(r#"{{"uri":{}}}"#, quote(&uri)));
+                }
+            }
+        }
+    }
+
+    /// A client wants the log from this level on. The server is told before any call that the client makes later.
+    pub fn set_level(self: &Arc<Self>, caller: &Caller, level: Level) {
+        let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) else { return };
+        let Some(level) = slot.audience.ask_level(caller.client, level) else { return };
+        let State::Ready(link) = &*slot.state.borrow() else { return };
+        if link.greeting.capabilities.logging {
+            self.errand(link, "logging/setLevel", &format!(r#"{{"level":"{}"}}"#, level.as_str()));
+        }
+    }
+
+    /// A notification of a client's for its own server. One that many share hears nothing of it: it would take one
+    /// client's word for all.
+    pub fn pass(&self, caller: &Caller, text: &Bytes) {
+        let key = self.link_key(caller);
+        let slot = self.links.get(&key).map(|slot| slot.clone());
+        if let (Company::One, Some(slot)) = (key.company(), slot)
+            && let State::Ready(link) = &*slot.state.borrow()
+        {
+            link.stream.pass(text.clone());
+        }
+    }
+
+    /// A request of ours whose answer changes nothing. It is on its way when this returns.
+    fn errand(self: &Arc<Self>, link: &Link, method: &str, params: &str) {
+        let patience = self.settings.timeouts.list;
+        let Ok(exchange) = Exchange::ours(&link.stream, method, params, patience) else { return };
+        let server = self.key.clone();
+        self.surroundings.tracker.spawn(async move {
+            if let Err(fault) = exchange.response().await {
+                tracing::debug!(%server, why = fault.text, "an errand failed");
+            }
+        });
+    }
+
+    fn start(&self, company: Company, told: watch::Receiver<Option<Told>>) -> Slot {
+        let told = match company {
+            Company::One => told,
+            Company::Many => {
+                let told = Told { revision: Revision::LATEST, capabilities: Arc::from(Askable::SHARED) };
+                watch::channel(Some(told)).1
+            }
+        };
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
-        let (changed, wake) = (Arc::new(Changed::default()), Arc::new(Notify::new()));
+        let audience = Arc::new(Audience::new(
+            self.label.clone(),
+            self.uris.clone(),
+            company,
+            self.settings.timeouts.ask,
+        ));
+        let wake = Arc::new(Notify::new());
         let supervisor = Supervisor {
             server: self.key.clone(),
             settings: self.settings.clone(),
@@ -155,14 +284,14 @@ impl Server {
             introduction: self.surroundings.introduction.clone(),
             told,
             starting: self.surroundings.starting.clone(),
-            changed: changed.clone(),
+            audience: audience.clone(),
             tracker: self.surroundings.tracker.clone(),
             state,
             wake: wake.clone(),
             stop: stops,
         };
         self.surroundings.tracker.spawn(supervisor.run());
-        Slot { state: states, changed, wake, stop: Arc::new(stop) }
+        Slot { state: states, audience, wake, stop: Arc::new(stop) }
     }
 
     /// Tells every link to end; their tasks do it, and the tracker knows when they are done.
@@ -173,45 +302,67 @@ impl Server {
     }
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
-    pub async fn begin(
-        &self,
-        key: &LinkKey,
-        client_id: crate::wire::id::Id,
-        mut outgoing: Outgoing<'_>,
-    ) -> Result<Exchange, Fault> {
+    pub async fn begin(&self, key: &LinkKey, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
         let link = self.ready(key).await?;
+        let Some(audience) = self.links.get(key).map(|slot| slot.audience.clone()) else {
+            return Err(self.ours(Reason::Unreachable, format!("{}: is not running", self.key)));
+        };
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
-        let bounds = self.bounds(outgoing.method, outgoing.own);
+        let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
+        let bounds = self.bounds(method, own);
         let (place, room) = self.admit(&link, outgoing.message.text().len(), bounds.idle.1).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let origin = Origin {
-            id: client_id,
+            id: outgoing.id.clone(),
             // Null asks for no progress.
             token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
             uris: self.uris.clone(),
+            label: self.label.clone(),
+            subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };
-        let (subject, deadline) = self.patience(bounds, outgoing.own, outgoing.message.method());
+        let (idle, total) = (bounds.idle.1, bounds.whole.1);
+        let subject = self.subject(bounds, own, outgoing.message.method());
+        let clock = Clock::start(idle, total, audience.held(client));
         let places = Places::new(vec![place]);
-        let room = [room].into_iter().chain(memory).collect();
-        let posted = link.stream.post(&places, room, |id| addressed(id, outgoing))?;
-        let exchange = Exchange::new(link.stream.clone(), posted, places, deadline, Some(origin), subject);
-        Ok(exchange.holding(turns))
+        let posting = Posting {
+            places: places.clone(),
+            room: [room].into_iter().chain(memory).collect(),
+            owner: Some(client),
+        };
+        let post = || link.stream.post(posting, |id| addressed(id, outgoing));
+        let posted = match method {
+            Method::Subscribe => audience.subscribe(client, own, post)?,
+            Method::Unsubscribe => audience.unsubscribe(client, own, post),
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::Cancelled
+            | Method::Progress
+            | Method::ListChanged(_)
+            | Method::SetLevel
+            | Method::Log
+            | Method::Updated
+            | Method::RootsList
+            | Method::RootsChanged
+            | Method::Sampling
+            | Method::Elicitation
+            | Method::ElicitationComplete
+            | Method::Other => Some(post()),
+        };
+        let Some(posted) = posted else { return Ok(Begun::Already) };
+        let exchange = Exchange::new(link.stream.clone(), posted?, places, clock, Some(origin), subject);
+        Ok(Begun::Exchange(Box::new(exchange.holding(turns))))
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
     pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
-        let stream: &Arc<Stream> = &link.stream;
-        let places = Arc::new(Places::default());
-        let posted = stream.post(&places, Vec::new(), |id| {
-            Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
-        })?;
-        let patience = self.settings.timeouts.list;
-        let deadline = Deadline::new(Instant::now().into_std(), patience, None);
-        let setting = (format!("servers.{}.timeouts.list", toml_key(&self.key)), words(patience));
-        let what = method.to_owned();
-        let subject = Subject { server: self.key.clone(), what, idle: setting.clone(), total: setting };
-        Exchange::new(stream.clone(), posted, places, deadline, None, subject).response().await
+        Exchange::ours(&link.stream, method, params, self.settings.timeouts.list)?.response().await
     }
 
     /// Whether requests can be sent, or why not. Waits while the link is being made.
@@ -343,9 +494,9 @@ impl Server {
         Bounds { idle, whole }
     }
 
-    fn patience(&self, bounds: Bounds, own: &str, said: Option<&str>) -> (Subject, Deadline) {
+    fn subject(&self, bounds: Bounds, own: &str, said: Option<&str>) -> Subject {
         let Bounds { idle: (setting, idle), whole: (whole, total) } = bounds;
-        let subject = Subject {
+        Subject {
             server: self.key.clone(),
             what: format!(
                 "{} {}",
@@ -354,8 +505,7 @@ impl Server {
             ),
             idle: (setting, words(idle)),
             total: (whole, words(total.unwrap_or_default())),
-        };
-        (subject, Deadline::new(Instant::now().into_std(), idle, total))
+        }
     }
 
     fn ours(&self, reason: Reason, text: String) -> Fault {

@@ -1,36 +1,38 @@
 //! A shared byte stream to one server: a reader task, a writer task, and who waits for what.
 //!
-//! Owns the two tasks, the ledger of open exchanges and the queue to the writer. The reader never waits for
-//! a client: notes that find no room are dropped and counted, and an answer always has its place. It knows
-//! JSON-RPC and no MCP beyond progress, `ping` and `list_changed`.
+//! Owns the ledger of open exchanges, the server's own open requests, and the queue to the writer; the two tasks
+//! are in `reader` and `writer`. It knows JSON-RPC and no MCP: whose a message is, the `Audience` decides.
 
-use super::changed::Changed;
+use super::ask::Slip;
+use super::audience::{Audience, Heard, Parcel, Refused};
+use super::mail::Letter;
+use super::reader::Reader;
 use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
-use crate::mcp::method::Method;
+use crate::mcp::caller::ClientId;
 use crate::routing::ledger::Ledger;
-use crate::wire::batch::batch;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::CallId;
-use crate::wire::lines::{Line, Lines};
-use crate::wire::message::{Head, Message};
+use crate::wire::id::{CallId, Id};
+use crate::wire::message::Message;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What a stream hears about one request.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Note(Message),
-    Done(Message),
-    Failed(Fault),
+    /// Progress, as the server wrote it.
+    Note(Box<Message>),
+    /// What the server said beside it while this was its client's only call here.
+    Letter(Letter),
+    Done(Box<Message>),
+    Failed(Box<Fault>),
 }
 
 /// Where the reader puts what it hears about one request. The place for the end is kept from the start.
@@ -38,6 +40,24 @@ struct Listener {
     arrivals: mpsc::Sender<Arrival>,
     end: mpsc::OwnedPermit<Arrival>,
     fate: Arc<Fate>,
+    owner: Option<ClientId>,
+}
+
+/// What a request takes and whose it is.
+pub(super) struct Posting {
+    /// Held until the end of the exchange and of what is written for it.
+    pub(super) places: Arc<Places>,
+    /// Held until the request is written.
+    pub(super) room: Vec<OwnedSemaphorePermit>,
+    /// The client whose call it is; `None`: it is ours.
+    pub(super) owner: Option<ClientId>,
+}
+
+impl Posting {
+    /// A request of our own, which takes no place among those of clients.
+    pub(super) fn ours() -> Self {
+        Self { places: Arc::default(), room: Vec::new(), owner: None }
+    }
 }
 
 /// A request that was put on the stream.
@@ -64,12 +84,14 @@ pub struct Stream {
     server: Arc<str>,
     outbox: mpsc::UnboundedSender<Frame>,
     open: Mutex<Open>,
-    changed: Arc<Changed>,
+    audience: Arc<Audience>,
+    asks: Mutex<Vec<Arc<Slip>>>,
     /// Bytes waiting to be written, in KiB, and how many there may be.
     room: Arc<Semaphore>,
     room_kib: u32,
-    /// Answers to the server's own requests that may wait to be written.
+    /// Places of the server's own requests.
     answers: Arc<Semaphore>,
+    passing: Arc<Semaphore>,
     batches: AtomicBool,
     counters: Counters,
     /// Why we gave the stream up, if it was us.
@@ -101,7 +123,7 @@ impl Stream {
         server: &str,
         reader: impl AsyncRead + Unpin + Send + 'static,
         writer: impl AsyncWrite + Unpin + Send + 'static,
-        changed: Arc<Changed>,
+        audience: Arc<Audience>,
         limits: &Limits,
         tracker: &TaskTracker,
     ) -> Arc<Self> {
@@ -114,10 +136,12 @@ impl Stream {
             server: Arc::from(server),
             outbox,
             open: Mutex::new(Open { ledger: Ledger::new(), closed: None }),
-            changed,
+            audience,
+            asks: Mutex::default(),
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
             room_kib: kib(limits.link_bytes_max),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
+            passing: Arc::new(Semaphore::new(PASSING_MAX)),
             batches: AtomicBool::new(false),
             counters: Counters::default(),
             given_up: OnceLock::new(),
@@ -126,26 +150,25 @@ impl Stream {
             hang_up: CancellationToken::new(),
             deaf: CancellationToken::new(),
         });
-        let lines = Lines::new(limits.server_message_bytes_max);
+        let heard = Reader::new(stream.clone(), limits.server_message_bytes_max);
         tracker.spawn(write(writer, outgoing, stream.ended.clone(), stream.hang_up.clone()));
-        tracker.spawn(read(reader, lines, limits.server_message_bytes_max, stream.clone()));
+        tracker.spawn(heard.run(reader));
         stream
     }
 
-    /// Puts a request on the stream; `build` writes it for the id that it gets. `places` are held until the end of
-    /// the exchange and of what is written for it, `room` until the request is written.
+    /// Puts a request on the stream; `build` writes it for the id that it gets.
     pub(super) fn post(
         &self,
-        places: &Arc<Places>,
-        room: Vec<OwnedSemaphorePermit>,
+        posting: Posting,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
+        let Posting { places, room, owner } = posting;
         let (sender, arrivals) = mpsc::channel(1 + NOTES_MAX);
         let Ok(end) = sender.clone().try_reserve_owned() else {
             return Err(Fault::ours(Reason::Internal, "no place for an answer"));
         };
         let fate = Arc::new(Fate::default());
-        let listener = Listener { arrivals: sender, end, fate: fate.clone() };
+        let listener = Listener { arrivals: sender, end, fate: fate.clone(), owner };
         let id = {
             let mut open = self.open.lock();
             if let Some(why) = &open.closed {
@@ -154,7 +177,7 @@ impl Stream {
             open.ledger.open(listener)
         };
         // A writer that is gone means a stream about to be closed, which fails whatever is open.
-        let frame = Frame { text: build(id), fate: Some(fate), _places: places.clone(), _room: room };
+        let frame = Frame { text: build(id), fate: Some(fate), _places: places, _room: room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
@@ -167,7 +190,9 @@ impl Stream {
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
     /// the queue that it went through, so that a cancel never overtakes its request.
     pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) -> Parting {
-        let Some(listener) = self.open.lock().ledger.close(id) else { return Parting::Over };
+        let listener = self.open.lock().ledger.close(id);
+        let Some(listener) = listener else { return Parting::Over };
+        self.call_is_over(id);
         if listener.fate.withdraw() {
             return Parting::TakenBack;
         }
@@ -229,10 +254,13 @@ impl Stream {
             open.closed.get_or_insert_with(|| why.clone());
             open.ledger.drain()
         };
+        for slip in self.asks.lock().drain(..) {
+            end(slip);
+        }
         for listener in drained {
             listener.fate.withdraw();
             let fault = why.clone().outcome(listener.fate.outcome());
-            listener.end.send(Arrival::Failed(fault));
+            listener.end.send(Arrival::Failed(Box::new(fault)));
         }
         self.hang_up.cancel();
         self.deaf.cancel();
@@ -247,254 +275,142 @@ impl Stream {
         &self.counters
     }
 
-    /// One line that is text.
-    fn hear(&self, text: Bytes, noise: &mut Noise) -> Heard {
-        if self.batches.load(Ordering::Acquire)
-            && let Some(Ok(texts)) = batch(&text, usize::MAX)
-        {
-            noise.quiet();
-            for text in texts {
-                if let Heard::Crowded(..) = self.hear_one(text, noise) {
-                    self.counters.notes.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            return Heard::Fine;
-        }
-        self.hear_one(text, noise)
+    pub(super) fn server(&self) -> &Arc<str> {
+        &self.server
     }
 
-    fn hear_one(&self, text: Bytes, noise: &mut Noise) -> Heard {
-        let message = match Message::parse_server(text.clone()) {
-            Ok(message) => message,
-            Err(bad) => {
-                self.counters.noise.fetch_add(1, Ordering::Relaxed);
-                let excerpt = excerpt(&text);
-                tracing::warn!(server = %self.server, line = %excerpt, "not a message on stdout; skipped");
-                if let Some(id) = bad.call_id() {
-                    let what = "answered with a line that is not JSON-RPC";
-                    self.fail(id, Fault::ours(Reason::Internal, format!("{}: {what}", self.server)));
-                }
-                return noise.another();
-            }
-        };
-        noise.quiet();
-        match message.head() {
-            Head::Response { id, .. } => {
-                let id = id.and_then(|id| CallId::read(message.str(id)));
-                match id.and_then(|id| self.open.lock().ledger.close(id)) {
-                    Some(listener) => {
-                        listener.end.send(Arrival::Done(message));
-                    }
-                    None => {
-                        self.counters.strays.fetch_add(1, Ordering::Relaxed);
-                        tracing::debug!(server = %self.server, "an answer to no open request; dropped");
-                    }
-                }
-            }
-            Head::Notification { method, params } => match Method::parse(method.as_str(&message)) {
-                Method::Progress => {
-                    let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
-                    return self.note(id, message);
-                }
-                Method::ListChanged(kind) => self.changed.raise(kind),
-                Method::Initialize
-                | Method::Initialized
-                | Method::Ping
-                | Method::List(_)
-                | Method::ToolsCall
-                | Method::PromptsGet
-                | Method::ResourcesRead
-                | Method::Complete
-                | Method::SetLevel
-                | Method::Subscribe
-                | Method::Unsubscribe
-                | Method::RootsList
-                | Method::Sampling
-                | Method::Elicitation
-                | Method::Cancelled
-                | Method::Log
-                | Method::Updated
-                | Method::RootsChanged
-                | Method::ElicitationComplete
-                | Method::Other => {
-                    tracing::trace!(server = %self.server, method = method.as_str(&message), "a note for nobody");
-                }
-            },
-            Head::Request { id, method, .. } => {
-                let id = message.str(*id);
-                let text = if Method::parse(method.as_str(&message)) == Method::Ping {
-                    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))
-                } else {
-                    // We declared nothing that a server could ask of a client.
-                    Fault::method_not_found(method.as_str(&message)).render(message.id().as_ref())
-                };
-                self.reply(text);
-            }
-        }
-        Heard::Fine
+    pub(super) fn audience(&self) -> &Arc<Audience> {
+        &self.audience
     }
 
-    /// Hands a note to whoever waits for its request; one for nobody is dropped and counted.
-    fn note(&self, id: Option<CallId>, message: Message) -> Heard {
-        let known = id.filter(|_| message.text().len() <= NOTE_BYTES_MAX);
-        let sent = known.and_then(|id| {
+    /// Whether arrays of messages are read.
+    pub(super) fn batches(&self) -> bool {
+        self.batches.load(Ordering::Acquire)
+    }
+
+    /// A byte has come.
+    pub(super) fn first_byte(&self) {
+        self.heard.cancel();
+    }
+
+    /// Nothing more will come.
+    pub(super) fn at_end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Resolves when nobody listens any more.
+    pub(super) async fn deaf(&self) {
+        self.deaf.cancelled().await;
+    }
+
+    /// Brings an answer to its request; one to nothing open is dropped and counted.
+    pub(super) fn answered(&self, id: Option<CallId>, response: Message) {
+        match id.and_then(|id| Some((id, self.open.lock().ledger.close(id)?))) {
+            Some((id, listener)) => {
+                listener.end.send(Arrival::Done(Box::new(response)));
+                self.call_is_over(id);
+            }
+            None => {
+                self.counters.strays.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(server = %self.server, "an answer to no open request; dropped");
+            }
+        }
+    }
+
+    /// Hands something to whoever waits for a request; given back if there is no room, or nobody waits.
+    pub(super) fn arrive(&self, id: CallId, arrival: Arrival) -> Result<(), TrySendError<Arrival>> {
+        match self.open.lock().ledger.get(id) {
+            Some(listener) => listener.arrivals.try_send(arrival),
+            None => Err(TrySendError::Closed(arrival)),
+        }
+    }
+
+    /// The only call that this client has open here.
+    pub(super) fn sole_call(&self, client: ClientId) -> Option<CallId> {
+        let open = self.open.lock();
+        let mut calls = open.ledger.entries().filter(|(_, listener)| listener.owner == Some(client));
+        match (calls.next(), calls.next()) {
+            (Some((call, _)), None) => Some(call),
+            (None, _) | (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Attributes a request of the server's, and opens it. The fault is for the server.
+    pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Refused>> {
+        let parcel = {
             let open = self.open.lock();
-            let listener = open.ledger.get(id)?;
-            Some((id, listener.arrivals.try_send(Arrival::Note(message))))
-        });
-        match sent {
-            Some((_, Ok(()))) => return Heard::Fine,
-            Some((id, Err(TrySendError::Full(Arrival::Note(note))))) => {
-                return Heard::Crowded(id, Box::new(note));
-            }
-            Some((_, Err(_))) | None => self.counters.notes.fetch_add(1, Ordering::Relaxed),
+            let calls = open.ledger.entries().filter_map(|(call, listener)| Some((call, listener.owner?)));
+            self.audience.asked(self, heard, calls)?
         };
-        Heard::Fine
+        if let Letter::Ask(ask) = &parcel.letter {
+            self.asks.lock().push(ask.slip().clone());
+        }
+        Ok(parcel)
     }
 
-    /// Offers a note again, after those who wait have had their turn; then it is dropped and counted, and whose it
-    /// was is returned.
-    async fn press(&self, id: CallId, mut note: Box<Message>) -> Option<CallId> {
-        for _ in 0..PRESSES_MAX {
-            tokio::task::yield_now().await;
-            match self.note(Some(id), *note) {
-                Heard::Crowded(_, again) => note = again,
-                Heard::Fine | Heard::TooMuchNoise => return None,
+    /// The server has withdrawn a request of its own; unknown ones are ignored, as the spec asks.
+    pub(super) fn withdrawn(&self, id: &Id) {
+        for slip in self.asks.lock().extract_if(.., |slip| slip.id == *id) {
+            slip.withdrawn.store(true, Ordering::Release);
+            end(slip);
+        }
+    }
+
+    /// The asks that belong to a call end with it.
+    fn call_is_over(&self, call: CallId) {
+        for slip in self.asks.lock().extract_if(.., |slip| slip.call == Some(call)) {
+            end(slip);
+        }
+    }
+
+    /// An ask has its answer.
+    pub(super) fn settle(&self, slip: &Arc<Slip>) {
+        self.asks.lock().retain(|open| !Arc::ptr_eq(open, slip));
+    }
+
+    /// The place of an answer to a request of the server's, from the request to the last byte of the answer. `None`
+    /// when too many are open, or wait to be written because it does not read.
+    pub(super) fn answer_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.answers.clone().try_acquire_owned().ok()
+    }
+
+    pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
+        self.outbox.send(Frame::small(text, place)).ok();
+    }
+
+    /// Sends a notification of a client's; dropped and counted when too many wait to be written.
+    pub(super) fn pass(&self, text: Bytes) {
+        match self.passing.clone().try_acquire_owned() {
+            Ok(place) => self.reply(text, Places::new(vec![place])),
+            Err(_) => {
+                self.counters.notes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.counters.notes.fetch_add(1, Ordering::Relaxed);
-        Some(id)
-    }
-
-    /// Answers a request of the server's; dropped when it asks faster than it reads.
-    fn reply(&self, text: Bytes) {
-        let Ok(place) = self.answers.clone().try_acquire_owned() else {
-            self.counters.notes.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        self.outbox.send(Frame::small(text, Places::new(vec![place]))).ok();
     }
 
     /// Ends one request with a fault of its own; the others go on.
-    fn fail(&self, id: CallId, fault: Fault) {
-        if let Some(listener) = self.open.lock().ledger.close(id) {
+    pub(super) fn fail(&self, id: CallId, fault: Fault) {
+        let listener = self.open.lock().ledger.close(id);
+        if let Some(listener) = listener {
             let fault = fault.server(&*self.server).outcome(CallOutcome::Unknown);
-            listener.end.send(Arrival::Failed(fault));
+            listener.end.send(Arrival::Failed(Box::new(fault)));
+            self.call_is_over(id);
         }
     }
 
     /// Stops reading: what comes cannot be understood any more.
-    fn give_up(&self, why: &'static str) {
+    pub(super) fn give_up(&self, why: &'static str) {
         tracing::warn!(server = %self.server, why, "the link is given up");
         self.given_up.get_or_init(|| why);
         self.ended.cancel();
     }
-
-    fn overlong(&self, id: Option<Bytes>, bytes: u64, line_bytes_max: usize) {
-        tracing::warn!(server = %self.server, bytes, max = line_bytes_max, "a line over the limit; skipped");
-        if let Some(id) = id.as_deref().and_then(call_id) {
-            let text = format!(
-                "{}: the answer has {bytes} bytes, over the limit of {line_bytes_max} (limits.server_message)",
-                self.server
-            );
-            self.fail(id, Fault::ours(Reason::TooLarge, text));
-        }
-    }
 }
 
-enum Heard {
-    Fine,
-    /// A note that finds no room: so many came at once that nobody could take the others away.
-    Crowded(CallId, Box<Message>),
-    TooMuchNoise,
-}
-
-/// How much of what a server prints is no message.
-struct Noise {
-    in_a_row: u32,
-    this_second: u32,
-    second: Instant,
-}
-
-impl Noise {
-    fn new() -> Self {
-        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
-    }
-
-    fn quiet(&mut self) {
-        self.in_a_row = 0;
-    }
-
-    fn another(&mut self) -> Heard {
-        if self.second.elapsed().as_secs() >= 1 {
-            self.second = Instant::now();
-            self.this_second = 0;
-        }
-        self.in_a_row += 1;
-        self.this_second += 1;
-        match self.in_a_row > NOISE_IN_A_ROW_MAX || self.this_second > NOISE_PER_SECOND_MAX {
-            true => Heard::TooMuchNoise,
-            false => Heard::Fine,
-        }
-    }
-}
-
-async fn read(
-    mut reader: impl AsyncRead + Unpin,
-    mut lines: Lines,
-    line_bytes_max: usize,
-    stream: Arc<Stream>,
-) {
-    let mut noise = Noise::new();
-    // Whom a note was pressed on in vain: until something else gets through, more would only cost time.
-    let mut full: Option<CallId> = None;
-    let deaf = stream.deaf.clone();
-    loop {
-        let read = tokio::select! {
-            read = reader.read_buf(lines.buffer()) => read,
-            () = deaf.cancelled() => return,
-        };
-        match read {
-            Ok(count) if count > 0 => stream.heard.cancel(),
-            Ok(_) | Err(_) => break,
-        }
-        while let Some(line) = lines.next() {
-            let heard = match line {
-                Ok(Line::Text(text)) => stream.hear(text, &mut noise),
-                Ok(Line::TooLong { id, bytes, response }) => {
-                    stream.overlong(id.filter(|_| response), bytes, line_bytes_max);
-                    Heard::Fine
-                }
-                Err(_) => {
-                    return stream.give_up("its line on stdout did not end");
-                }
-            };
-            match heard {
-                Heard::Fine => full = None,
-                Heard::Crowded(id, _) if full == Some(id) => {
-                    stream.counters.notes.fetch_add(1, Ordering::Relaxed);
-                }
-                Heard::Crowded(id, note) => full = stream.press(id, note).await,
-                Heard::TooMuchNoise => {
-                    return stream.give_up("there was too much on its stdout that is no message");
-                }
-            }
-        }
-    }
-    if let Some(Line::Text(text)) = lines.finish() {
-        stream.hear(text, &mut noise);
-    }
-    stream.ended.cancel();
-}
-
-fn call_id(raw: &[u8]) -> Option<CallId> {
-    std::str::from_utf8(raw).ok().and_then(CallId::read)
-}
-
-/// The beginning of a foreign line, made harmless for a log.
-fn excerpt(text: &[u8]) -> String {
-    let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
-    String::from_utf8_lossy(head).escape_debug().collect()
+/// Tells the client that nobody waits for its answer any more.
+fn end(slip: Arc<Slip>) {
+    slip.over.store(true, Ordering::Release);
+    let mail = slip.mail.clone();
+    mail.put(Letter::Withdrawn(slip));
 }
 
 fn kib(bytes: usize) -> u32 {
@@ -503,15 +419,9 @@ fn kib(bytes: usize) -> u32 {
 
 /// Notes of one request that may wait for its client.
 const NOTES_MAX: usize = 32;
-/// A longer note is dropped.
-const NOTE_BYTES_MAX: usize = 256 * 1024;
-/// How often a note is offered before it is dropped.
-const PRESSES_MAX: usize = 4;
-/// Answers to a server's own requests that may wait to be written.
+/// Requests of a server's own that may be open, or have answers that wait to be written.
 const ANSWERS_MAX: usize = 64;
-const EXCERPT_BYTES_MAX: usize = 200;
-/// Beyond either, what a server prints is no protocol.
-const NOISE_IN_A_ROW_MAX: u32 = 10_000;
-const NOISE_PER_SECOND_MAX: u32 = 1_000;
+/// Notifications of clients that may wait to be written.
+const PASSING_MAX: usize = 64;
 /// The most that a semaphore of the writer's room counts.
 const KIB_MAX: u32 = 1 << 24;

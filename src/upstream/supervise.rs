@@ -3,16 +3,18 @@
 //! One task per link owns its process and its stream from the first to the last. It starts at most as many
 //! at once as it has slots for, ends a tree before it starts the next, and never gives up for good.
 
-use super::changed::Changed;
+use super::audience::{Audience, Wants};
 use super::connect::{Introduction, connect};
 use super::dial::Dial;
-use super::link::{Link, State};
+use super::exchange::Exchange;
+use super::link::{Greeting, Link, State};
 use super::process::{Pace, Process};
 use super::stream::Stream;
 use crate::config::{Limits, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::members::quote;
 use futures::FutureExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ pub(super) struct Supervisor {
     /// What the server is told of its client; empty until the client has said it.
     pub(super) told: watch::Receiver<Option<Told>>,
     pub(super) starting: Arc<Semaphore>,
-    pub(super) changed: Arc<Changed>,
+    pub(super) audience: Arc<Audience>,
     pub(super) tracker: TaskTracker,
     pub(super) state: watch::Sender<State>,
     /// Rung by a request that finds the server stopped.
@@ -98,9 +100,9 @@ impl Supervisor {
             Err(fault) => return End { why: self.named(fault), since: None, content: false },
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
-        let (changed, limits) = (self.changed.clone(), self.limits.clone());
+        let (audience, limits) = (self.audience.clone(), self.limits.clone());
         let stream =
-            Stream::start(&self.server, dialed.reader, dialed.writer, changed, &limits, &self.tracker);
+            Stream::start(&self.server, dialed.reader, dialed.writer, audience, &limits, &self.tracker);
         // A slot is for the first moments of a program, when it loads; a handshake may take its time.
         let first = stream.clone();
         self.tracker.spawn(async move {
@@ -132,8 +134,15 @@ impl Supervisor {
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
         tracing::info!(server = %self.server, revision, took = ?took, "ready");
+        let wants = self.audience.wants();
+        self.remind(stream, &greeting, &wants);
         let link = Arc::new(Link { stream: stream.clone(), greeting, took });
-        self.state.send_replace(State::Ready(link));
+        self.state.send_replace(State::Ready(link.clone()));
+        // A level that was asked for in between found no link to be told to.
+        let (level, _) = self.audience.wants();
+        if level != wants.0 {
+            self.remind(stream, &link.greeting, &(level, Vec::new()));
+        }
         tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
@@ -143,7 +152,20 @@ impl Supervisor {
         }
     }
 
-    async fn greet(&mut self, stream: &Arc<Stream>, born: Instant) -> Result<super::link::Greeting, Fault> {
+    /// A server that starts again is told what its clients asked of the one before, ahead of their calls.
+    fn remind(&self, stream: &Arc<Stream>, greeting: &Greeting, wants: &Wants) {
+        let (level, uris) = wants;
+        let level = level.filter(|_| greeting.capabilities.logging);
+        let level = level.map(|level| ("logging/setLevel", format!(r#"{{"level":"{}"}}"#, level.as_str())));
+        let uris = uris.iter().map(|uri| ("resources/subscribe", format!(r#"{{"uri":{}}}"#, quote(uri))));
+        let patience = self.settings.timeouts.list;
+        for (method, params) in level.into_iter().chain(uris) {
+            let Ok(exchange) = Exchange::ours(stream, method, &params, patience) else { return };
+            self.tracker.spawn(async move { exchange.response().await.ok() });
+        }
+    }
+
+    async fn greet(&mut self, stream: &Arc<Stream>, born: Instant) -> Result<Greeting, Fault> {
         let early = self.told.borrow().is_some();
         let told = match self.told.wait_for(Option::is_some).await {
             Ok(told) => told.clone(),
@@ -164,7 +186,7 @@ impl Supervisor {
     async fn bury(&mut self, stream: &Arc<Stream>, process: &Process, mut end: End, pace: Pace) -> End {
         if self.stop.borrow().is_some() {
             stream.close(&end.why);
-            process.stop(pace).await;
+            self.hurry(process, pace).await;
             return end;
         }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
@@ -179,13 +201,32 @@ impl Supervisor {
         stream.close(&end.why);
         let mut stop = self.stop.clone();
         let hurry = tokio::select! {
-            _ = process.stop(pace) => None,
-            hurry = asked_to_stop(&mut stop) => Some(hurry),
+            _ = process.stop(pace) => return end,
+            hurry = asked_to_stop(&mut stop) => hurry,
         };
-        if let Some(pace) = hurry {
-            process.stop(pace).await;
-        }
+        self.hurry(process, hurry).await;
         end
+    }
+
+    /// Ends the process at a pace that may become another while it ends: its client left, and then we do.
+    async fn hurry(&self, process: &Process, pace: Pace) {
+        let (mut stop, mut pace) = (self.stop.clone(), pace);
+        stop.mark_unchanged();
+        if let Some(asked) = *stop.borrow() {
+            pace = asked;
+        }
+        loop {
+            let changed = tokio::select! {
+                _ = process.stop(pace) => return,
+                changed = stop.changed() => changed,
+            };
+            if changed.is_err() {
+                // Nobody is left who could ask for anything else.
+                process.stop(Pace::NOW).await;
+                return;
+            }
+            pace = stop.borrow().unwrap_or(pace);
+        }
     }
 
     fn lost(&self, stream: &Stream, what: &str) -> Fault {

@@ -7,7 +7,8 @@ use futures::future::BoxFuture;
 use mcp_braid::config::{Command, Config, Prefix, Reach, ServerConfig};
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::begin::{Answer, Asked};
-use mcp_braid::mcp::caller::{Caller, ClientId, Principal, Told};
+use mcp_braid::hub::seat::Seat;
+use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use mcp_braid::mcp::revision::Revision;
 use mcp_braid::upstream::dial::{Dial, Dialed};
 use mcp_braid::upstream::exchange::Step;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -107,23 +107,24 @@ async fn called(death: Death) -> (Result<Bytes, Fault>, Result<Bytes, Fault>, us
     config.servers.push(ServerConfig { prefix: Prefix::Bare, ..ServerConfig::new("mortal", reach) });
     let hub = Hub::new(Arc::new(config), vec![dial], "test", TaskTracker::new());
     let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
-    let told = watch::Sender::new(Some(Told { revision: Revision::LATEST, capabilities: Arc::from("{}") }));
-    assert!(hub.open(&caller, &told.subscribe()).is_empty());
-    let first = once(&hub, &caller).await;
+    let seat = hub.seat(caller);
+    seat.introduce(Revision::LATEST, "{}");
+    assert!(seat.open().is_empty());
+    let first = once(&hub, &seat).await;
     let after_first = executions.load(Ordering::SeqCst);
     // The pause before the next life is at most a second on the paused clock.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(executions.load(Ordering::SeqCst), after_first, "nothing is sent again by itself");
-    let second = once(&hub, &caller).await;
+    let second = once(&hub, &seat).await;
     hub.stop(Pace::NOW, Duration::from_secs(5)).await;
     (first, second, after_first)
 }
 
-async fn once(hub: &Arc<Hub>, caller: &Caller) -> Result<Bytes, Fault> {
+async fn once(hub: &Arc<Hub>, seat: &Seat) -> Result<Bytes, Fault> {
     let message = Message::parse_client(Bytes::from_static(REQUEST.as_bytes()), Caps::default()).unwrap();
     let id = Id::parse(Bytes::from_static(br#""c""#)).unwrap();
     let asked = Asked {
-        caller,
+        seat,
         id: &id,
         message: &message,
         revision: Revision::LATEST,
@@ -136,8 +137,7 @@ async fn once(hub: &Arc<Hub>, caller: &Caller) -> Result<Bytes, Fault> {
         Answer::List { .. } => unreachable!("a call is no list"),
         Answer::Later(mut exchange) => loop {
             match exchange.next().await {
-                Step::Notify(_) => {}
-                Step::Ask(ask) => match ask {},
+                Step::Notify(_) | Step::Ask(_) => {}
                 Step::Done(reply) => break reply,
             }
         },

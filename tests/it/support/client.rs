@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future::Future as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 /// One client, from its first byte to its last.
@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) stalls: bool,
     /// The revision that it asks for by itself; `None`: the script greets.
     pub(crate) greets: Option<String>,
+    /// What it declares when it greets by itself.
+    pub(crate) capabilities: String,
     /// The ids of its requests, as it wrote them.
     pub(crate) ids: BTreeSet<String>,
     inbox: Option<mpsc::Sender<Bytes>>,
@@ -49,29 +51,32 @@ pub(crate) struct Envelope<'a> {
 
 impl Client {
     /// A role's words: the revision that it asks for, or `by hand`: the script greets; `outbox 4`: lines that may wait for
-    /// it; `behind itself`: Braid was started by itself. `number` from 1; `alone` if it is the only one. The servers are started for it.
+    /// it; `behind itself`: Braid was started by itself; `can roots sampling tools form url`: what it declares, some
+    /// of these. `number` from 1; `alone` if it is the only one. The servers are started for it.
     pub(crate) fn open(role: &Role, number: u64, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
         let mut greets = Some("2025-11-25".to_owned());
         let mut lines_max = LINES_MAX;
         let mut behind_itself = false;
+        let mut capabilities = "{}".to_owned();
         for word in &role.traits {
             match word.split_once(' ') {
                 None if word.starts_with(|c: char| c.is_ascii_digit()) => greets = Some(word.clone()),
                 Some(("by", "hand")) => greets = None,
                 Some(("behind", "itself")) => behind_itself = true,
+                Some(("can", what)) => capabilities = declared(what)?,
                 Some(("outbox", lines)) => lines_max = lines.parse().map_err(|_| "no number")?,
                 None | Some(_) => return Err(format!("no such client: {word}")),
             }
         }
         let caller = Caller { principal: Principal::local(), client: ClientId(number), alone };
-        let told = watch::Sender::new(None);
-        if let Some(fault) = hub.open(&caller, &told.subscribe()).into_iter().next() {
+        let seat = Arc::new(hub.seat(caller.clone()));
+        if let Some(fault) = seat.open().into_iter().next() {
             return Err(fault.text);
         }
         let (inbox, chunks) = mpsc::channel(CHUNKS_MAX);
         let (lines, outbox) = mpsc::channel(lines_max);
-        let session = Session::new(caller.clone(), told);
-        let door = Door::new(hub.clone(), session, lines, IDENTITY, behind_itself);
+        let session = Session::new(seat);
+        let door = Door::new(session, lines, IDENTITY, behind_itself);
         Ok(Self {
             name: role.name.clone(),
             caller,
@@ -79,6 +84,7 @@ impl Client {
             closed: None,
             stalls: false,
             greets,
+            capabilities,
             ids: BTreeSet::new(),
             inbox: Some(inbox),
             outbox,
@@ -133,6 +139,24 @@ impl Client {
         }
         if moved { Poll::Ready(()) } else { Poll::Pending }
     }
+}
+
+/// A `capabilities` object that declares so much.
+fn declared(what: &str) -> Result<String, String> {
+    let (mut roots, mut sampling, mut elicitation) = (None, None, Vec::new());
+    for word in what.split_whitespace() {
+        match word {
+            "roots" => roots = Some(r#""roots":{"listChanged":true}"#),
+            "sampling" => sampling = sampling.or(Some(r#""sampling":{}"#)),
+            "tools" => sampling = Some(r#""sampling":{"tools":{}}"#),
+            "form" | "url" => elicitation.push(format!("{word:?}:{{}}")),
+            other => return Err(format!("no client can {other}")),
+        }
+    }
+    let elicitation =
+        (!elicitation.is_empty()).then(|| format!(r#""elicitation":{{{}}}"#, elicitation.join(",")));
+    let parts = roots.map(str::to_owned).into_iter().chain(sampling.map(str::to_owned)).chain(elicitation);
+    Ok(format!("{{{}}}", parts.collect::<Vec<_>>().join(",")))
 }
 
 /// By which the door knows itself behind itself.

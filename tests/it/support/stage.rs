@@ -98,7 +98,8 @@ impl Stage {
     async fn greet(&mut self, at: usize) -> Outcome {
         let Some(revision) = self.clients[at].greets.clone() else { return Ok(()) };
         let initialize = format!(
-            r#"{{"jsonrpc":"2.0","id":"greeting","method":"initialize","params":{{"protocolVersion":"{revision}","capabilities":{{}},"clientInfo":{{"name":"play","version":"1"}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":"greeting","method":"initialize","params":{{"protocolVersion":"{revision}","capabilities":{},"clientInfo":{{"name":"play","version":"1"}}}}}}"#,
+            self.clients[at].capabilities
         );
         self.clients[at].say(format!("{initialize}\n").into_bytes())?;
         self.settle().await;

@@ -1,0 +1,118 @@
+//! How anything that is no answer comes to one client: its mail, as its revision may read it, in order.
+//!
+//! Lent to the door and to each of its calls: a call lets what its server said before go first, so that nothing
+//! overtakes. Nothing is taken out of the mail before there is room for it on the way to the client.
+
+use super::asks::Asks;
+use crate::mcp::fit;
+use crate::mcp::method::Method;
+use crate::mcp::revision::Revision;
+use crate::upstream::ask::Ask;
+use crate::upstream::mail::{Letter, Mail};
+use crate::wire::lines::one_line;
+use crate::wire::message::{Head, Message, Outcome, Span};
+use crate::wire::splice::splice;
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc;
+
+/// The way to one client.
+#[derive(Clone)]
+pub(super) struct Delivery {
+    pub(super) mail: Arc<Mail>,
+    pub(super) asks: Asks,
+    pub(super) outbox: mpsc::Sender<Bytes>,
+    pub(super) revision: Arc<OnceLock<Revision>>,
+}
+
+impl Delivery {
+    /// Delivers a letter when there is one and room for it. Cancel-safe.
+    pub(super) async fn next(&self) {
+        self.mail.waits().await;
+        let Ok(room) = self.outbox.reserve().await else { return std::future::pending().await };
+        if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
+            room.send(text);
+        }
+    }
+
+    /// Delivers all that waits. Cancel-safe.
+    pub(super) async fn flush(&self) {
+        while self.mail.is_waiting() {
+            self.next().await;
+        }
+    }
+
+    /// A note of one call, after all that was said before it.
+    pub(super) async fn note(&self, text: Bytes) {
+        self.flush().await;
+        self.outbox.send(one_line(fit_note(text, self.revision()))).await.ok();
+    }
+
+    /// An ask that came with a call.
+    pub(super) async fn ask(&self, ask: Box<Ask>) {
+        self.flush().await;
+        let Ok(room) = self.outbox.reserve().await else { return };
+        if let Some(text) = self.asked(ask) {
+            room.send(text);
+        }
+    }
+
+    fn text(&self, letter: Letter) -> Option<Bytes> {
+        match letter {
+            Letter::Note(note) => Some(one_line(fit_note(note.text, self.revision()))),
+            Letter::Ask(ask) => self.asked(ask),
+            Letter::Withdrawn(slip) => self.asks.withdraw(&slip),
+        }
+    }
+
+    /// The request for the client; one that its revision cannot read is refused to the server.
+    fn asked(&self, ask: Box<Ask>) -> Option<Bytes> {
+        let (method, revision) = (ask.method(), self.revision());
+        if let Err(fault) = fit::fit_ask(method, ask.params(), revision) {
+            ask.refuse(&fault);
+            return None;
+        }
+        self.asks.put(ask).map(|text| one_line(fit_ask(text, method, revision)))
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision.get().copied().unwrap_or(Revision::LATEST)
+    }
+}
+
+/// A response as a client of `revision` may read it; the latest takes every response as it is.
+pub(super) fn fit_response(text: Bytes, method: &str, revision: Revision) -> Bytes {
+    if revision == Revision::LATEST {
+        return text;
+    }
+    let Ok(message) = Message::parse_server(text.clone()) else { return text };
+    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = message.head() else { return text };
+    replaced(&message, *value, fit::fit_result(method, message.str(*value), revision))
+}
+
+fn fit_ask(text: Bytes, method: Method, revision: Revision) -> Bytes {
+    if revision == Revision::LATEST {
+        return text;
+    }
+    let Ok(message) = Message::parse_server(text.clone()) else { return text };
+    let Some(params) = message.params().and_then(|params| params.object) else { return text };
+    let fitted = fit::fit_ask(method, message.str(params), revision).ok().flatten();
+    replaced(&message, params, fitted)
+}
+
+fn fit_note(text: Bytes, revision: Revision) -> Bytes {
+    if revision == Revision::LATEST {
+        return text;
+    }
+    let Ok(message) = Message::parse_server(text.clone()) else { return text };
+    let Some(params) = message.params().and_then(|params| params.object) else { return text };
+    let fitted = fit::fit_note(message.method().unwrap_or_default(), message.str(params), revision);
+    replaced(&message, params, fitted)
+}
+
+fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
+    match fitted {
+        Some(fitted) => splice(message.text(), &mut [(place, Bytes::from(fitted))]),
+        None => message.text().clone(),
+    }
+}

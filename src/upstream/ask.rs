@@ -1,0 +1,179 @@
+//! A server's request on its way to a client, and its answer on the way back.
+//!
+//! Owns the server's own id and token, and the place that its answer needs. It is answered once: by the client,
+//! by a refusal, or, when it is dropped, by a fault that says so. One that its server has withdrawn is answered
+//! by nobody. Which client is asked is decided by the `Audience`; under which id, by the door.
+
+use super::exchange::words;
+use super::mail::Mail;
+use super::stream::Stream;
+use super::writer::Places;
+use crate::config::toml_key;
+use crate::mcp::method::Method;
+use crate::routing::held::Held;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::id::{CallId, Id};
+use crate::wire::message::{Head, Message, Span};
+use crate::wire::splice::{Splice, splice};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+/// What a stream keeps of an open ask, and by which its door finds it again.
+pub struct Slip {
+    /// The server's own.
+    pub(super) id: Id,
+    /// The call that it belongs to and ends with; `None`: it belongs to the client.
+    pub(super) call: Option<CallId>,
+    pub(super) mail: Arc<Mail>,
+    /// The server does not want it any more, so that it must not be answered.
+    pub(super) withdrawn: AtomicBool,
+    /// It is over at its server, for whatever reason.
+    pub(super) over: AtomicBool,
+}
+
+impl fmt::Debug for Slip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slip({})", self.id)
+    }
+}
+
+/// A server's request for a client. `message` is the server's own; `edits` put it into the client's terms.
+pub struct Ask {
+    pub(super) stream: Arc<Stream>,
+    pub(super) slip: Arc<Slip>,
+    pub(super) method: Method,
+    pub(super) message: Message,
+    pub(super) edits: Vec<(Span, Bytes)>,
+    /// The place of its answer among those that wait to be written.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) hold: Option<Hold>,
+    /// How long the client may take.
+    pub(super) patience: Duration,
+}
+
+/// A person is being asked: the clocks of the client's calls at this server stand still until this is dropped.
+#[derive(Debug)]
+pub(super) struct Hold(Arc<Mutex<Held>>);
+
+impl Hold {
+    pub(super) fn new(held: &Arc<Mutex<Held>>) -> Self {
+        held.lock().hold(Instant::now().into_std());
+        Self(held.clone())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.lock().release(Instant::now().into_std());
+    }
+}
+
+impl Ask {
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    pub fn slip(&self) -> &Arc<Slip> {
+        &self.slip
+    }
+
+    /// Who asks, for people.
+    pub fn server(&self) -> &str {
+        self.stream.server()
+    }
+
+    /// Its params as the server wrote them, a JSON object; empty if there are none.
+    pub fn params(&self) -> &str {
+        let params = self.message.params().and_then(|params| params.object);
+        params.map(|params| self.message.str(params)).unwrap_or_default()
+    }
+
+    /// How long the client may take to answer.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The same in words, with the setting behind it.
+    pub fn setting(&self) -> String {
+        let server = toml_key(self.server());
+        format!("{}, servers.{server}.timeouts.ask", words(self.patience))
+    }
+
+    /// Nobody waits for an answer any more.
+    pub fn is_over(&self) -> bool {
+        self.slip.over.load(Ordering::Acquire)
+    }
+
+    /// The request in the client's terms under this id, which is its progress token as well if it has one.
+    pub fn text(&self, id: &str) -> Bytes {
+        let Head::Request { id: own, params, .. } = self.message.head() else { return Bytes::new() };
+        let id = Bytes::copy_from_slice(id.as_bytes());
+        let mut edits = self.edits.clone();
+        edits.push((*own, id.clone()));
+        if let Some(token) = self.token(params.meta.as_ref().and_then(|meta| meta.progress_token)) {
+            edits.push((token, id));
+        }
+        splice(self.message.text(), &mut edits)
+    }
+
+    /// The client's answer, under the server's own id; a result or an error, as it wrote it.
+    pub fn answer(mut self, response: &Message) {
+        let Head::Response { id: Some(id), .. } = response.head() else { return };
+        let text = Splice::new(response).replace(*id, self.slip.id.bytes()).finish();
+        self.finish(text);
+    }
+
+    /// Answers in the client's stead.
+    pub fn refuse(mut self, fault: &Fault) {
+        let text = fault.render(Some(&self.slip.id));
+        self.finish(text);
+    }
+
+    /// The client's progress with this ask, under the server's own token. Dropped if the server gave none, or when
+    /// too much waits to be written.
+    pub fn progress(&self, note: &Message) {
+        let params = self.message.params();
+        let own = params.and_then(|params| params.meta.as_ref()).and_then(|meta| meta.progress_token);
+        let token = note.params().and_then(|params| params.progress_token);
+        if let (Some(own), Some(token)) = (self.token(own), token) {
+            let text = Splice::new(note).replace(token, self.message.slice(own)).finish();
+            self.stream.pass(text);
+        }
+    }
+
+    /// Null asks for no progress.
+    fn token(&self, span: Option<Span>) -> Option<Span> {
+        span.filter(|span| self.message.str(*span) != "null")
+    }
+
+    fn finish(&mut self, text: Bytes) {
+        self.hold = None;
+        let Some(place) = self.place.take() else { return };
+        self.stream.settle(&self.slip);
+        if !self.slip.withdrawn.load(Ordering::Acquire) {
+            self.stream.reply(text, Places::new(vec![place]));
+        }
+    }
+}
+
+impl Drop for Ask {
+    fn drop(&mut self) {
+        if self.place.is_some() {
+            let text = "the client has left, or the call that this belonged to is over";
+            let fault = Fault::ours(Reason::Gone, text).render(Some(&self.slip.id));
+            self.finish(fault);
+        }
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ask({:?}, {})", self.method, self.slip.id)
+    }
+}

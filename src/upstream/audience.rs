@@ -1,0 +1,347 @@
+//! The clients of one link, and which of them hears what its server says beside its answers.
+//!
+//! Owns who is there, what each subscribed to, how much of the log each wants, and for how long each has been asked.
+//! It outlives the connections of its link, so that a server that starts again can be told all of it anew. It
+//! decides and delivers, and never waits: what finds no place is given back to the reader.
+
+use super::ask::{Ask, Hold, Slip};
+use super::changed::Changed;
+use super::mail::{Letter, Mail, Note};
+use super::stream::Stream;
+use crate::mcp::caller::{Audience as Company, ClientId};
+use crate::mcp::level::Level;
+use crate::mcp::method::Method;
+use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
+use crate::routing::held::Held;
+use crate::routing::levels::Levels;
+use crate::routing::owner::{Owner, owner};
+use crate::routing::subscriptions::{Added, Removed, Subscriptions};
+use crate::routing::uris::UriMap;
+use crate::wire::fault::Fault;
+use crate::wire::id::{CallId, Id};
+use crate::wire::members::{member, string};
+use crate::wire::message::Message;
+use crate::wire::splice::splice;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Who listens to one link.
+pub struct Audience {
+    /// How an elicitation names the server; `None`: there is no other that it could be.
+    label: Option<Arc<str>>,
+    uris: Arc<UriMap>,
+    company: Company,
+    /// How long a client may take to answer an ask.
+    patience: Duration,
+    /// Which lists its server says are others by now: the keeper of the lists listens too.
+    changed: Changed,
+    state: Mutex<State>,
+    /// Apart, because requests are posted under its lock.
+    subscriptions: Mutex<Subscriptions>,
+}
+
+#[derive(Default)]
+struct State {
+    members: HashMap<ClientId, Arc<Member>>,
+    levels: Levels,
+    /// Who was sent to which page, on a shared link; the oldest is forgotten first.
+    elicited: VecDeque<(Box<str>, ClientId)>,
+}
+
+/// One client on one link.
+pub(super) struct Member {
+    pub(super) client: ClientId,
+    pub(super) mail: Arc<Mail>,
+    pub(super) held: Arc<Mutex<Held>>,
+    /// Places in its mail for this link's notes.
+    places: Arc<Semaphore>,
+}
+
+/// A letter that found no place yet, and for whom it is.
+pub(super) struct Parcel {
+    pub(super) member: Arc<Member>,
+    pub(super) letter: Letter,
+}
+
+/// What a server must do less of after a client has left.
+pub(super) struct Left {
+    pub(super) level: Option<Level>,
+    pub(super) unheard: Vec<Box<str>>,
+    pub(super) is_empty: bool,
+}
+
+/// What a fresh connection must be told: a level of the log, and what is subscribed to.
+pub(super) type Wants = (Option<Level>, Vec<Box<str>>);
+
+/// An ask as a stream heard it.
+pub(super) struct Heard {
+    pub(super) id: Id,
+    pub(super) method: Method,
+    pub(super) message: Message,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Audience {
+    pub(super) fn new(
+        label: Option<Arc<str>>,
+        uris: Arc<UriMap>,
+        company: Company,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            label,
+            uris,
+            company,
+            patience,
+            changed: Changed::default(),
+            state: Mutex::default(),
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    pub fn changed(&self) -> &Changed {
+        &self.changed
+    }
+
+    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) {
+        let places = Arc::new(Semaphore::new(NOTES_MAX));
+        let member = Member { client, mail, held: Arc::default(), places };
+        self.state.lock().members.entry(client).or_insert_with(|| Arc::new(member));
+    }
+
+    pub(super) fn leave(&self, client: ClientId) -> Left {
+        let unheard = self.subscriptions.lock().leave(client);
+        let mut state = self.state.lock();
+        state.members.remove(&client);
+        state.elicited.retain(|(_, who)| *who != client);
+        Left { level: state.levels.leave(client), unheard, is_empty: state.members.is_empty() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().members.is_empty()
+    }
+
+    /// For how long the client has been asked; a clock of its own for one that is not there any more.
+    pub(super) fn held(&self, client: ClientId) -> Arc<Mutex<Held>> {
+        self.state.lock().members.get(&client).map(|member| member.held.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn ask_level(&self, client: ClientId, level: Level) -> Option<Level> {
+        self.state.lock().levels.ask(client, level)
+    }
+
+    /// What a connection that has just been made must be told: the level, and what is subscribed to.
+    pub(super) fn wants(&self) -> Wants {
+        let uris = self.subscriptions.lock().uris().map(Box::from).collect();
+        (self.state.lock().levels.told(), uris)
+    }
+
+    /// Posts a client's `resources/subscribe` unless the server has agreed to the same already. What is decided and
+    /// what is posted are in one order, so that no client's last word overtakes another's first.
+    pub(super) fn subscribe<T>(
+        &self,
+        client: ClientId,
+        uri: &str,
+        post: impl FnOnce() -> T,
+    ) -> Result<Option<T>, Fault> {
+        let mut subscriptions = self.subscriptions.lock();
+        if subscriptions.count_of(client) >= SUBSCRIPTIONS_MAX {
+            let text = format!("more than {SUBSCRIPTIONS_MAX} subscriptions at one server");
+            return Err(Fault::invalid_params(text));
+        }
+        Ok(match (subscriptions.add(client, uri), self.company) {
+            (Added::First, _) | (Added::Joined, Company::One) => Some(post()),
+            (Added::Joined, Company::Many) => None,
+        })
+    }
+
+    /// The same for `resources/unsubscribe`: only when nobody else listens.
+    pub(super) fn unsubscribe<T>(&self, client: ClientId, uri: &str, post: impl FnOnce() -> T) -> Option<T> {
+        let mut subscriptions = self.subscriptions.lock();
+        match subscriptions.remove(client, uri) {
+            Removed::Last | Removed::Unknown => Some(post()),
+            Removed::Left => None,
+        }
+    }
+
+    /// How a server answered a client's `resources/subscribe`.
+    pub(super) fn subscribed(&self, client: ClientId, uri: &str, accepted: bool) {
+        let mut subscriptions = self.subscriptions.lock();
+        match accepted {
+            true => subscriptions.confirm(uri),
+            false => subscriptions.fail(client, uri),
+        }
+    }
+
+    /// Whether the link serves one client alone, so that what its server says is that client's.
+    fn is_own(&self) -> bool {
+        self.company == Company::One
+    }
+
+    /// A log message, for everyone who wants it at its level.
+    pub(super) fn logged(&self, note: &Message) -> Vec<Parcel> {
+        let level = note.params().and_then(|params| params.level.as_ref());
+        let level = level.and_then(|level| Level::parse(level.as_str(note)));
+        let state = self.state.lock();
+        let admitted = |member: &&Arc<Member>| state.levels.admits(member.client, self.company, level);
+        state.members.values().filter(admitted).map(|member| parcel(member, note.text().clone())).collect()
+    }
+
+    /// `notifications/resources/updated`, for everyone who subscribed to it or to what it is part of. On a link of
+    /// its own a client hears of whatever its server tells, as it would without us.
+    pub(super) fn updated(&self, note: &Message) -> Vec<Parcel> {
+        let Some(uri) = note.params().and_then(|params| params.uri.as_ref()) else { return Vec::new() };
+        let text = splice(note.text(), &mut updated_in_clients_terms(note, &self.uris));
+        let whose = self.subscriptions.lock().whose(uri.as_str(note));
+        let state = self.state.lock();
+        let members: Vec<&Arc<Member>> = match self.company {
+            Company::One => state.members.values().collect(),
+            Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
+        };
+        let news = members.into_iter().filter(|member| !member.mail.has(&text));
+        news.map(|member| parcel(member, text.clone())).collect()
+    }
+
+    /// `notifications/elicitation/complete`, for the client that was sent to that page.
+    pub(super) fn completed(&self, note: &Message) -> Vec<Parcel> {
+        let text = splice(note.text(), &mut completed_in_clients_terms(note, &self.uris));
+        let state = self.state.lock();
+        let members: Vec<&Arc<Member>> = match self.company {
+            Company::One => state.members.values().collect(),
+            Company::Many => {
+                let Some(id) = elicitation_id(note) else { return Vec::new() };
+                let whose = state.elicited.iter().find(|(known, _)| **known == *id).map(|(_, client)| client);
+                whose.and_then(|client| state.members.get(client)).into_iter().collect()
+            }
+        };
+        members.into_iter().map(|member| parcel(member, text.clone())).collect()
+    }
+
+    /// Whose an ask is, and the ask on its way. `open`: whose calls are in flight on the link.
+    ///
+    /// On a link of its own every ask is that client's. On a shared one it is whose calls alone are open; where that
+    /// is nobody or several it is refused and never guessed (2025-11-25 has no member that says whose it is).
+    pub(super) fn asked(
+        &self,
+        stream: &Arc<Stream>,
+        heard: Heard,
+        open: impl Iterator<Item = (CallId, ClientId)>,
+    ) -> Result<Parcel, Box<Refused>> {
+        let Heard { id, method, message, place } = heard;
+        let (member, call) = match self.whose(open) {
+            Ok(whose) => whose,
+            Err(fault) => return Err(Box::new(Refused { id, fault, place })),
+        };
+        if let Some(fault) = member.mail.askable().refusal(&message) {
+            return Err(Box::new(Refused { id, fault, place }));
+        }
+        if method == Method::Elicitation && !self.is_own() {
+            self.remember(&message, member.client);
+        }
+        let person = matches!(method, Method::Elicitation | Method::Sampling);
+        let slip = Slip {
+            id,
+            call,
+            mail: member.mail.clone(),
+            withdrawn: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+        };
+        let ask = Ask {
+            stream: stream.clone(),
+            slip: Arc::new(slip),
+            method,
+            edits: in_clients_terms(&message, method, &self.uris, self.label.as_deref()),
+            message,
+            place: Some(place),
+            patience: self.patience,
+            hold: person.then(|| Hold::new(&member.held)),
+        };
+        Ok(Parcel { member, letter: Letter::Ask(Box::new(ask)) })
+    }
+
+    fn whose(
+        &self,
+        open: impl Iterator<Item = (CallId, ClientId)>,
+    ) -> Result<(Arc<Member>, Option<CallId>), Fault> {
+        let nobody = || Fault::invalid_params("the client that this is for has left");
+        let state = self.state.lock();
+        if self.is_own() {
+            let member = state.members.values().next().cloned().ok_or_else(nobody)?;
+            return Ok((member, None));
+        }
+        let mut sole = None;
+        let mut count = 0_usize;
+        let clients = open.map(|(call, client)| {
+            sole = Some(call);
+            count += 1;
+            client
+        });
+        let whose = match owner(clients) {
+            Owner::One(client) => state.members.get(&client).cloned().ok_or_else(nobody)?,
+            Owner::Nobody => {
+                return Err(Fault::invalid_params(
+                    "no call is open that this could belong to, and this server is shared (sharing = \"session\" gives each client its own)",
+                ));
+            }
+            Owner::Several => {
+                return Err(Fault::invalid_params(
+                    "calls of several clients are open and nothing says to which this belongs (sharing = \"session\" gives each client its own server)",
+                ));
+            }
+        };
+        Ok((whose, sole.filter(|_| count == 1)))
+    }
+
+    fn remember(&self, ask: &Message, client: ClientId) {
+        let Some(id) = elicitation_id(ask) else { return };
+        let mut state = self.state.lock();
+        if state.elicited.len() >= ELICITED_MAX {
+            state.elicited.pop_front();
+        }
+        state.elicited.push_back((id, client));
+    }
+}
+
+/// An ask that is not put to anybody.
+pub(super) struct Refused {
+    pub(super) id: Id,
+    pub(super) fault: Fault,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+impl Parcel {
+    /// Puts the letter into its client's mail; gives it back if the client has too many notes of this link already.
+    pub(super) fn mail(mut self) -> Result<(), Box<Self>> {
+        if let Letter::Note(note) = &mut self.letter {
+            let Ok(place) = self.member.places.clone().try_acquire_owned() else {
+                return Err(Box::new(self));
+            };
+            note.place = Some(place);
+        }
+        self.member.mail.put(self.letter);
+        Ok(())
+    }
+}
+
+fn parcel(member: &Arc<Member>, text: Bytes) -> Parcel {
+    Parcel { member: member.clone(), letter: Letter::Note(Note { text, place: None }) }
+}
+
+fn elicitation_id(message: &Message) -> Option<Box<str>> {
+    let params = message.params().and_then(|params| params.object)?;
+    let id = member(message.str(params), "elicitationId").and_then(string)?;
+    (id.len() <= ELICITATION_ID_BYTES_MAX).then(|| id.into_owned().into_boxed_str())
+}
+
+/// Notes of one link that may wait for one client beside its calls.
+const NOTES_MAX: usize = 64;
+/// Subscriptions that one client may have at one server.
+const SUBSCRIPTIONS_MAX: usize = 1024;
+/// Pages of a shared link that are waited for.
+const ELICITED_MAX: usize = 256;
+const ELICITATION_ID_BYTES_MAX: usize = 1024;

@@ -1,0 +1,372 @@
+//! The reading half of a stream: each line of a server, and whom it is for.
+//!
+//! One task per stream. An answer goes to its request, progress to its call, the rest through the `Audience`. It
+//! never waits for a client: a note that finds no place is offered a few times more and then dropped and counted;
+//! an answer always has its place. What it cannot read it skips, and gives the stream up when there is too much.
+
+use super::audience::{Heard as HeardAsk, Parcel, Refused};
+use super::mail::Letter;
+use super::stream::{Arrival, Stream};
+use super::writer::Places;
+use crate::mcp::caller::ClientId;
+use crate::mcp::method::Method;
+use crate::wire::batch::batch;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::id::{CallId, Id};
+use crate::wire::lines::{Line, Lines};
+use crate::wire::message::{Head, Message, Params};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+
+/// What the reading task keeps from line to line.
+pub(super) struct Reader {
+    stream: Arc<Stream>,
+    lines: Lines,
+    line_bytes_max: usize,
+    noise: Noise,
+    /// On whom a note was pressed in vain: until something else gets through, more would only cost time.
+    full: Option<Whose>,
+}
+
+/// Why a stream is read no further.
+struct GivenUp(&'static str);
+
+/// Whose a note is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Call(CallId),
+    Client(ClientId),
+}
+
+/// A note that found no place.
+enum Crowded {
+    Progress(CallId, Box<Message>),
+    Parcel(Box<Parcel>),
+}
+
+impl Crowded {
+    fn whose(&self) -> Whose {
+        match self {
+            Self::Progress(id, _) => Whose::Call(*id),
+            Self::Parcel(parcel) => Whose::Client(parcel.member.client),
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn new(stream: Arc<Stream>, line_bytes_max: usize) -> Self {
+        let lines = Lines::new(line_bytes_max);
+        Self { stream, lines, line_bytes_max, noise: Noise::new(), full: None }
+    }
+
+    /// Reads until the end of the pipe, or until there is no sense in reading on.
+    pub(super) async fn run(mut self, mut pipe: impl AsyncRead + Unpin) {
+        let stream = self.stream.clone();
+        loop {
+            let read = tokio::select! {
+                read = pipe.read_buf(self.lines.buffer()) => read,
+                () = stream.deaf() => return,
+            };
+            match read {
+                Ok(count) if count > 0 => stream.first_byte(),
+                Ok(_) | Err(_) => break,
+            }
+            while let Some(line) = self.lines.next() {
+                let heard = match line {
+                    Ok(line) => self.line(line).await,
+                    Err(_) => Err(GivenUp("its line on stdout did not end")),
+                };
+                if let Err(GivenUp(why)) = heard {
+                    return stream.give_up(why);
+                }
+            }
+        }
+        if let Some(line @ Line::Text(_)) = self.lines.finish() {
+            self.line(line).await.ok();
+        }
+        stream.at_end();
+    }
+
+    async fn line(&mut self, line: Line) -> Result<(), GivenUp> {
+        match line {
+            Line::Text(text) => self.text(text).await,
+            Line::TooLong { id, bytes, response } => {
+                self.overlong(id.filter(|_| response), bytes);
+                Ok(())
+            }
+        }
+    }
+
+    async fn text(&mut self, text: Bytes) -> Result<(), GivenUp> {
+        match self.stream.batches().then(|| batch(&text, usize::MAX)).flatten() {
+            Some(Ok(texts)) => {
+                for text in texts {
+                    self.one(text).await?;
+                }
+                Ok(())
+            }
+            Some(Err(_)) | None => self.one(text).await,
+        }
+    }
+
+    /// One message, or what is none.
+    async fn one(&mut self, text: Bytes) -> Result<(), GivenUp> {
+        let message = match Message::parse_server(text.clone()) {
+            Ok(message) => message,
+            Err(bad) => {
+                self.stream.counters().noise.fetch_add(1, Ordering::Relaxed);
+                let (server, excerpt) = (self.stream.server(), excerpt(&text));
+                tracing::warn!(%server, line = %excerpt, "not a message on stdout; skipped");
+                if let Some(id) = bad.call_id() {
+                    let what = "answered with a line that is not JSON-RPC";
+                    self.stream.fail(id, Fault::ours(Reason::Internal, format!("{server}: {what}")));
+                }
+                return self.noise.another();
+            }
+        };
+        self.noise.quiet();
+        let crowded = self.message(message);
+        if crowded.is_empty() {
+            self.full = None;
+        }
+        for crowded in crowded {
+            self.press(crowded).await;
+        }
+        Ok(())
+    }
+
+    /// Brings a message to whom it is for. What found no place is given back.
+    fn message(&self, message: Message) -> Vec<Crowded> {
+        match message.head() {
+            Head::Response { id, .. } => {
+                let id = id.and_then(|id| CallId::read(message.str(id)));
+                self.stream.answered(id, message);
+                Vec::new()
+            }
+            Head::Notification { method, params } => {
+                let (method, params) = (Method::parse(method.as_str(&message)), params.clone());
+                self.notification(method, &params, message)
+            }
+            Head::Request { method, .. } => {
+                let method = Method::parse(method.as_str(&message));
+                let Some(id) = message.id() else { return Vec::new() };
+                self.request(id, method, message)
+            }
+        }
+    }
+
+    fn notification(&self, method: Method, params: &Params, message: Message) -> Vec<Crowded> {
+        let audience = self.stream.audience();
+        if message.text().len() > NOTE_BYTES_MAX {
+            self.dropped();
+            return Vec::new();
+        }
+        match method {
+            Method::Progress => {
+                let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
+                self.progress(id, Box::new(message)).err().into_iter().collect()
+            }
+            Method::ListChanged(kind) => {
+                audience.changed().raise(kind);
+                Vec::new()
+            }
+            Method::Log => self.deliver(audience.logged(&message)),
+            Method::Updated => self.deliver(audience.updated(&message)),
+            Method::ElicitationComplete => self.deliver(audience.completed(&message)),
+            Method::Cancelled => {
+                let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
+                if let Some(id) = id {
+                    self.stream.withdrawn(&id);
+                }
+                Vec::new()
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::RootsList
+            | Method::RootsChanged
+            | Method::Sampling
+            | Method::Elicitation
+            | Method::Other => {
+                let (server, method) = (self.stream.server(), message.method());
+                tracing::trace!(%server, method, "a note for nobody");
+                Vec::new()
+            }
+        }
+    }
+
+    fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
+        let Some(place) = self.stream.answer_place() else {
+            // It asks faster than it reads: what it does not read cannot be answered.
+            self.dropped();
+            return Vec::new();
+        };
+        let refused = match method {
+            Method::Ping => {
+                let pong = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+                self.stream.reply(pong.into(), Places::new(vec![place]));
+                return Vec::new();
+            }
+            Method::RootsList | Method::Sampling | Method::Elicitation => {
+                match self.stream.asked(HeardAsk { id, method, message, place }) {
+                    Ok(parcel) => return self.deliver(vec![parcel]),
+                    Err(refused) => refused,
+                }
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::Cancelled
+            | Method::Progress
+            | Method::ListChanged(_)
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Log
+            | Method::Updated
+            | Method::RootsChanged
+            | Method::ElicitationComplete
+            | Method::Other => {
+                let fault = Fault::method_not_found(message.method().unwrap_or_default());
+                Box::new(Refused { id, fault, place })
+            }
+        };
+        let (server, why) = (self.stream.server(), &refused.fault.text);
+        tracing::debug!(%server, why, "an ask is refused");
+        self.stream.reply(refused.fault.render(Some(&refused.id)), Places::new(vec![refused.place]));
+        Vec::new()
+    }
+
+    /// Hands a note to whoever waits for its request; one for nobody is dropped and counted.
+    fn progress(&self, id: Option<CallId>, message: Box<Message>) -> Result<(), Crowded> {
+        match id.map(|id| (id, self.stream.arrive(id, Arrival::Note(message)))) {
+            Some((_, Ok(()))) => {}
+            Some((id, Err(TrySendError::Full(Arrival::Note(note))))) => {
+                return Err(Crowded::Progress(id, note));
+            }
+            Some((_, Err(_))) | None => self.dropped(),
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, parcels: Vec<Parcel>) -> Vec<Crowded> {
+        let crowded = parcels.into_iter().filter_map(|parcel| self.parcel(parcel).err());
+        crowded.map(Crowded::Parcel).collect()
+    }
+
+    /// What comes while its client has one call open here goes with that call, in its order; all else is mailed.
+    fn parcel(&self, mut parcel: Parcel) -> Result<(), Box<Parcel>> {
+        let Some(call) = self.stream.sole_call(parcel.member.client) else { return parcel.mail() };
+        let back = match self.stream.arrive(call, Arrival::Letter(parcel.letter)) {
+            Ok(()) => return Ok(()),
+            Err(back) => back,
+        };
+        let is_full = matches!(back, TrySendError::Full(_));
+        let Arrival::Letter(letter) = back.into_inner() else { return Ok(()) };
+        let is_note = matches!(letter, Letter::Note(_));
+        parcel.letter = letter;
+        // An ask is never given back: it has a place of its own wherever it waits.
+        if is_full && is_note { Err(Box::new(parcel)) } else { parcel.mail() }
+    }
+
+    /// Offers a note again, after those who wait have had their turn; then it is dropped and counted.
+    async fn press(&mut self, mut crowded: Crowded) {
+        let whose = crowded.whose();
+        if self.full == Some(whose) {
+            return self.dropped();
+        }
+        for _ in 0..PRESSES_MAX {
+            tokio::task::yield_now().await;
+            let again = match crowded {
+                Crowded::Progress(id, note) => self.progress(Some(id), note),
+                Crowded::Parcel(parcel) => self.parcel(*parcel).map_err(Crowded::Parcel),
+            };
+            match again {
+                Ok(()) => {
+                    self.full = None;
+                    return;
+                }
+                Err(again) => crowded = again,
+            }
+        }
+        self.dropped();
+        self.full = Some(whose);
+    }
+
+    fn dropped(&self) {
+        self.stream.counters().notes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn overlong(&self, id: Option<Bytes>, bytes: u64) {
+        let (server, max) = (self.stream.server(), self.line_bytes_max);
+        tracing::warn!(%server, bytes, max, "a line over the limit; skipped");
+        let id = id.as_deref().and_then(|id| std::str::from_utf8(id).ok()).and_then(CallId::read);
+        if let Some(id) = id {
+            let text = format!(
+                "{server}: the answer has {bytes} bytes, over the limit of {max} (limits.server_message)"
+            );
+            self.stream.fail(id, Fault::ours(Reason::TooLarge, text));
+        }
+    }
+}
+
+/// How much of what a server prints is no message.
+struct Noise {
+    in_a_row: u32,
+    this_second: u32,
+    second: Instant,
+}
+
+impl Noise {
+    fn new() -> Self {
+        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
+    }
+
+    fn quiet(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    fn another(&mut self) -> Result<(), GivenUp> {
+        if self.second.elapsed().as_secs() >= 1 {
+            self.second = Instant::now();
+            self.this_second = 0;
+        }
+        self.in_a_row += 1;
+        self.this_second += 1;
+        match self.in_a_row > NOISE_IN_A_ROW_MAX || self.this_second > NOISE_PER_SECOND_MAX {
+            true => Err(GivenUp("there was too much on its stdout that is no message")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The beginning of a foreign line, made harmless for a log.
+fn excerpt(text: &[u8]) -> String {
+    let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
+    String::from_utf8_lossy(head).escape_debug().collect()
+}
+
+/// A longer note is dropped.
+const NOTE_BYTES_MAX: usize = 256 * 1024;
+/// How often a note is offered before it is dropped.
+const PRESSES_MAX: usize = 4;
+const EXCERPT_BYTES_MAX: usize = 200;
+/// Beyond either, what a server prints is no protocol.
+const NOISE_IN_A_ROW_MAX: u32 = 10_000;
+const NOISE_PER_SECOND_MAX: u32 = 1_000;
