@@ -94,6 +94,7 @@ impl Hub {
             method,
             own: &target.own,
             edits: target.edits,
+            needs_task: target.needs_task,
             turns,
             memory: asked.memory,
         };

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub resources: bool,
     pub completions: bool,
     pub logging: bool,
+    /// Tools can be called as tasks (2025-11-25, basic/utilities/tasks).
+    pub task_calls: bool,
 }
 
 impl Capabilities {
@@ -27,6 +29,10 @@ impl Capabilities {
             resources: has("resources"),
             completions: has("completions"),
             logging: has("logging"),
+            task_calls: ["tasks", "requests", "tools", "call"]
+                .iter()
+                .try_fold(object, |object, key| member(object, key))
+                .is_some_and(|call| call != "null" && call != "false"),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Entry {
     pub own: Box<str>,
     pub exposed: Box<str>,
     pub change: Change,
+    /// A tool that can only be called as a task.
+    pub needs_task: bool,
     text: Bytes,
 }
 
@@ -241,6 +243,7 @@ fn named(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Sh
                 text: item.render(&name.name, &claim.uris),
                 exposed: name.name,
                 change: name.change,
+                needs_task: item.needs_task(),
             })
         });
     Shelf::new(kind, entries)
@@ -257,6 +260,7 @@ fn addressed(kind: Kind, offers: &[Offer], servers: &[Claim]) -> Shelf {
                 text: item.render(&exposed, &claim.uris),
                 exposed: exposed.into_owned().into_boxed_str(),
                 change: Change::None,
+                needs_task: false,
             }
         })
     });

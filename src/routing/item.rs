@@ -6,9 +6,9 @@
 use crate::mcp::method::Kind;
 use crate::routing::uris::UriMap;
 use crate::wire::lines::one_line;
-use crate::wire::members::{member, requote, string};
+use crate::wire::members::{member, members, requote, string};
 use crate::wire::message::Span;
-use crate::wire::splice::splice;
+use crate::wire::splice::{member_cut, splice};
 use bytes::Bytes;
 
 /// An item of a list. Its text is one JSON object on one line, with a string under the kind's key.
@@ -19,6 +19,9 @@ pub struct Item {
     key: Span,
     /// Links to resources in `_meta` (MCP Apps): `ui.resourceUri`, and `ui/resourceUri` of old.
     links: Vec<Span>,
+    /// `execution` of a tool with the comma beside it: how it may be run is our affair, not the client's.
+    cut: Option<Span>,
+    needs_task: bool,
 }
 
 impl Item {
@@ -34,12 +37,22 @@ impl Item {
         };
         let links = links.into_iter().filter_map(|part| Span::of(whole, part)).collect();
         let key = Span::of(whole, key)?;
-        Some(Self { own, key, links, text })
+        let execution = match kind {
+            Kind::Tools => execution(whole),
+            Kind::Prompts | Kind::Resources | Kind::Templates => None,
+        };
+        let (cut, needs_task) = execution.map_or((None, false), |(cut, needs)| (Some(cut), needs));
+        Some(Self { own, key, links, cut, needs_task, text })
     }
 
     /// What its server calls it: a name, a URI or a URI template.
     pub fn own(&self) -> &str {
         &self.own
+    }
+
+    /// The tool can only be called as a task (2025-11-25, basic/utilities/tasks, tool-level negotiation).
+    pub fn needs_task(&self) -> bool {
+        self.needs_task
     }
 
     pub fn text(&self) -> &Bytes {
@@ -48,7 +61,8 @@ impl Item {
 
     /// The same item under its exposed name, its links in the client's terms.
     pub fn render(&self, exposed: &str, uris: &UriMap) -> Bytes {
-        let mut edits = Vec::with_capacity(1 + self.links.len());
+        let mut edits = Vec::with_capacity(2 + self.links.len());
+        edits.extend(self.cut.map(|cut| (cut, Bytes::new())));
         if exposed != &*self.own {
             edits.push((self.key, Bytes::from(requote(self.raw(self.key), &self.own, exposed))));
         }
@@ -77,6 +91,15 @@ fn links(tool: &str) -> Vec<&str> {
     let Some(meta) = member(tool, "_meta") else { return Vec::new() };
     let nested = member(meta, "ui").and_then(|ui| member(ui, "resourceUri"));
     [nested, member(meta, "ui/resourceUri")].into_iter().flatten().collect()
+}
+
+/// Where a tool's `execution` stands, with a comma, and whether it says that a task is required.
+fn execution(tool: &str) -> Option<(Span, bool)> {
+    let members = members(tool)?;
+    let found = members.iter().find(|member| member.key == "execution")?;
+    let (start, end) = (Span::of(tool, found.key_raw)?.start, Span::of(tool, found.value)?.end);
+    let support = member(found.value, "taskSupport").and_then(string);
+    Some((member_cut(tool.as_bytes(), start, end), support.as_deref() == Some("required")))
 }
 
 #[cfg(test)]
@@ -108,6 +131,22 @@ mod tests {
         let text = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://a/b"},"ui/resourceUri":"ui://a/b"}}"#;
         let rendered = item(Kind::Tools, text).unwrap().render("t", &map("srv"));
         assert_eq!(rendered, text.replace("ui://a/b", "ui://srv/a/b"));
+    }
+
+    #[test]
+    fn how_a_tool_is_run_is_not_told() {
+        for (text, rendered, needs) in [
+            (r#"{"name":"t","execution":{"taskSupport":"required"}}"#, r#"{"name":"t"}"#, true),
+            (r#"{"execution":{"taskSupport":"optional","x":1},"name":"t"}"#, r#"{"name":"t"}"#, false),
+            (r#"{"execution":null,"name":"t"}"#, r#"{"name":"t"}"#, false),
+            (r#"{"name":"t"}"#, r#"{"name":"t"}"#, false),
+        ] {
+            let tool = item(Kind::Tools, text).unwrap();
+            assert_eq!(tool.render("t", &UriMap::default()), rendered);
+            assert_eq!(tool.needs_task(), needs);
+        }
+        let prompt = item(Kind::Prompts, r#"{"name":"p","execution":1}"#).unwrap();
+        assert_eq!(prompt.render("p", &UriMap::default()), *prompt.text());
     }
 
     #[test]

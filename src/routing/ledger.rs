@@ -19,10 +19,20 @@ impl<T> Ledger<T> {
     }
 
     pub fn open(&mut self, entry: T) -> CallId {
-        let id = CallId(self.next);
-        self.next += 1;
+        let id = self.mint();
         self.open.insert(id, entry);
         id
+    }
+
+    /// An id for a request whose answer nobody waits for.
+    pub fn mint(&mut self) -> CallId {
+        let id = CallId(self.next);
+        self.next += 1;
+        id
+    }
+
+    pub fn get_mut(&mut self, id: CallId) -> Option<&mut T> {
+        self.open.get_mut(&id)
     }
 
     /// Takes the entry out.

@@ -33,6 +33,8 @@ pub struct Target {
     pub own: Box<str>,
     /// The request in the server's terms, as replacements in the client's.
     pub edits: Vec<(Span, Bytes)>,
+    /// A tool that can only be called as a task.
+    pub needs_task: bool,
 }
 
 /// What we answer ourselves.
@@ -144,7 +146,7 @@ fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
         let own = requote(request.str(name.span()), said, &entry.own);
         edits.push((name.span(), Bytes::from(own)));
     }
-    Target { server: entry.server, own: entry.own.clone(), edits }
+    Target { server: entry.server, own: entry.own.clone(), edits, needs_task: entry.needs_task }
 }
 
 fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
@@ -152,7 +154,7 @@ fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str
     if said != own {
         edits.push((uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
     }
-    Target { server, own: own.into(), edits }
+    Target { server, own: own.into(), edits, needs_task: false }
 }
 
 enum Owner<'a> {

@@ -7,6 +7,7 @@
 use super::exchange::words;
 use super::mail::Mail;
 use super::stream::Stream;
+use super::task::belonging;
 use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::method::Method;
@@ -125,7 +126,9 @@ impl Ask {
     /// The client's answer, under the server's own id; a result or an error, as it wrote it.
     pub fn answer(mut self, response: &Message) {
         let Head::Response { id: Some(id), .. } = response.head() else { return };
-        let text = Splice::new(response).replace(*id, self.slip.id.bytes()).finish();
+        let mut edits = vec![(*id, self.slip.id.bytes())];
+        edits.extend(belonging(&self.message, response));
+        let text = splice(response.text(), &mut edits);
         self.finish(text);
     }
 

@@ -7,6 +7,7 @@ use super::ask::Ask;
 use super::clock::Clock;
 use super::mail::{Letter, Note};
 use super::stream::{Arrival, Parting, Posted, Posting, Stream};
+use super::task::{TaskCall, TaskStep};
 use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
@@ -76,6 +77,8 @@ pub struct Exchange {
     progress: Option<f64>,
     cancellable: bool,
     over: bool,
+    /// What the call runs as, once its server has said so.
+    task: Option<Box<TaskCall>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
     _turns: Vec<OwnedSemaphorePermit>,
 }
@@ -99,6 +102,7 @@ impl Exchange {
             progress: None,
             cancellable: true,
             over: false,
+            task: None,
             _turns: Vec::new(),
         }
     }
@@ -144,6 +148,7 @@ impl Exchange {
                 Arrival::Letter(Letter::Ask(ask)) => return Step::Ask(ask),
                 // That goes through the mail: the ask may have left here long ago.
                 Arrival::Letter(Letter::Withdrawn(_)) => {}
+                Arrival::Created(_) | Arrival::Lives => {}
                 Arrival::Done(response) => {
                     self.subscribed(&response);
                     return Step::Done(Ok(self.restore(&response)));
@@ -155,9 +160,14 @@ impl Exchange {
 
     /// The server's own response, untouched; for requests that are ours.
     pub(super) async fn response(mut self) -> Result<Message, Fault> {
+        self.answer().await
+    }
+
+    /// The same, without giving the request up when nobody waits for a while. Cancel-safe.
+    pub(super) async fn answer(&mut self) -> Result<Message, Fault> {
         loop {
             match self.arrival().await {
-                Arrival::Note(_) | Arrival::Letter(_) => {}
+                Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {}
                 Arrival::Done(response) => return Ok(*response),
                 Arrival::Failed(fault) => return Err(*fault),
             }
@@ -174,7 +184,8 @@ impl Exchange {
                 Some(Expiry::Total) => break self.give_up(Expiry::Total).await,
                 Some(Expiry::Idle) | None => {}
             }
-            if let Ok(arrival) = timeout_at(self.clock.next(), recv(&mut self.posted.arrivals)).await {
+            let next = happens(&mut self.posted, self.task.as_deref_mut());
+            if let Ok(arrival) = timeout_at(self.clock.next(), next).await {
                 break arrival;
             }
             if let Some(expiry) = self.clock.expired() {
@@ -182,10 +193,27 @@ impl Exchange {
             }
         };
         match arrival {
-            Arrival::Note(_) | Arrival::Letter(_) => self.clock.renew(),
-            Arrival::Done(_) | Arrival::Failed(_) => self.over = true,
+            Arrival::Note(_) | Arrival::Letter(_) | Arrival::Lives => self.clock.renew(),
+            Arrival::Created(created) => {
+                self.clock.renew();
+                self.task = self.tasked(&created);
+                return Arrival::Lives;
+            }
+            Arrival::Done(_) | Arrival::Failed(_) => {
+                self.over = true;
+                if self.task.take().is_some() {
+                    self.stream.forget(self.posted.id);
+                }
+            }
         }
         arrival
+    }
+
+    fn tasked(&self, created: &Message) -> Option<Box<TaskCall>> {
+        let Head::Response { outcome: Outcome::Result { value, .. }, .. } = created.head() else {
+            return None;
+        };
+        TaskCall::new(self.stream.clone(), created.str(*value), INQUIRY).map(Box::new)
     }
 
     /// The fault of a bound that ran out; or the answer, if it came in the same moment.
@@ -215,7 +243,7 @@ impl Exchange {
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
                 match recv(&mut self.posted.arrivals).await {
-                    Arrival::Note(_) | Arrival::Letter(_) => {}
+                    Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {}
                     end @ (Arrival::Done(_) | Arrival::Failed(_)) => return end,
                 }
             },
@@ -297,6 +325,20 @@ impl Drop for Exchange {
     }
 }
 
+/// What a server says about a request next, or about the task that it became.
+async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrival {
+    let Some(task) = task else { return recv(&mut posted.arrivals).await };
+    tokio::select! {
+        biased;
+        arrival = recv(&mut posted.arrivals) => arrival,
+        step = task.step() => match step {
+            TaskStep::Lives => Arrival::Lives,
+            TaskStep::Done(response) => Arrival::Done(response),
+            TaskStep::Failed(fault) => Arrival::Failed(fault),
+        },
+    }
+}
+
 async fn recv(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
     arrivals
         .recv()
@@ -312,3 +354,6 @@ pub(super) fn words(time: Duration) -> String {
         _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
+
+/// How long a server may take to say how a task is.
+const INQUIRY: Duration = Duration::from_secs(10);

@@ -15,6 +15,8 @@ pub mod exchange;
 
 mod clock;
 
+mod task;
+
 pub mod stream;
 
 mod reader;

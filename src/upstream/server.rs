@@ -14,7 +14,7 @@ use super::process::Pace;
 use super::stream::Posting;
 use super::supervise::Supervisor;
 use super::writer::Places;
-use crate::config::{Limits, ServerConfig, toml_key};
+use crate::config::{Limits, ServerConfig, Timeouts, toml_key};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Audience as Company, Caller, ClientId, Principal, Told};
 use crate::mcp::level::Level;
@@ -26,7 +26,7 @@ use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
 use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Span};
-use crate::wire::splice::splice;
+use crate::wire::splice::{member_cut, member_first, splice};
 use bytes::Bytes;
 use dashmap::DashMap;
 use std::sync::Arc;
@@ -90,6 +90,8 @@ pub struct Outgoing<'a> {
     /// What the server calls what is asked for.
     pub own: &'a str,
     pub edits: Vec<(Span, Bytes)>,
+    /// A tool that can only be called as a task.
+    pub needs_task: bool,
     /// Turns that the request took on its way here, given back at its end.
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory, given back when the text is written.
@@ -329,8 +331,14 @@ impl Server {
             places: places.clone(),
             room: [room].into_iter().chain(memory).collect(),
             owner: Some(client),
+            is_task: outgoing.needs_task && link.greeting.capabilities.task_calls,
         };
-        let post = || link.stream.post(posting, |id| addressed(id, outgoing));
+        let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
+            (false, _) => Run::AsWritten,
+            (true, false) => Run::Call,
+            (true, true) => Run::Task(task_lifetime(&self.settings.timeouts)),
+        };
+        let post = || link.stream.post(posting, |id| addressed(id, outgoing, run));
         let posted = match method {
             Method::Subscribe => audience.subscribe(client, own, post)?,
             Method::Unsubscribe => audience.unsubscribe(client, own, post),
@@ -538,12 +546,35 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// For how long a server should keep a task: a call in all, and a person's answer. `None`: as long as it likes.
+fn task_lifetime(timeouts: &Timeouts) -> Option<Duration> {
+    timeouts.call_max.map(|max| max + timeouts.ask)
+}
+
+/// How a server is to run a request.
+enum Run {
+    /// It knows no tasks.
+    AsWritten,
+    /// Not as a task, whatever the client wrote: we offer it none, and it would not know what to do with one.
+    Call,
+    /// As a task that is kept for so long.
+    Task(Option<Duration>),
+}
+
 /// The request in the server's terms: our id, our progress token, its own names.
-fn addressed(id: CallId, outgoing: Outgoing<'_>) -> Bytes {
+fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run) -> Bytes {
     let Outgoing { message, method, mut edits, .. } = outgoing;
     let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
     let number = id.to_string();
     edits.push((*client_id, Bytes::from(number.clone())));
+    if let (Some(asked), Run::Call | Run::Task(_)) = (params.task, &run) {
+        edits.push((member_cut(message.text(), asked.start, asked.end), Bytes::new()));
+    }
+    if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
+        let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
+        let (at, member) = member_first(message.text(), object, "\"task\"", &format!("{{{lifetime}}}"));
+        edits.push((Span { start: at, end: at }, member));
+    }
     match params.meta.as_ref().and_then(|meta| meta.progress_token) {
         Some(token) => edits.push((token, Bytes::from(number))),
         // A sign of life renews the patience: we ask for one where the client did not.

@@ -7,15 +7,18 @@ use super::ask::Slip;
 use super::audience::{Audience, Heard, Parcel, Refused};
 use super::mail::Letter;
 use super::reader::Reader;
+use super::task::{related_task, task_id};
 use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
-use crate::wire::message::Message;
+use crate::wire::members::quote;
+use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +34,10 @@ pub(super) enum Arrival {
     Note(Box<Message>),
     /// What the server said beside it while this was its client's only call here.
     Letter(Letter),
+    /// The call runs as a task from now on.
+    Created(Box<Message>),
+    /// The task is asked about, and known.
+    Lives,
     Done(Box<Message>),
     Failed(Box<Fault>),
 }
@@ -41,6 +48,16 @@ struct Listener {
     end: mpsc::OwnedPermit<Arrival>,
     fate: Arc<Fate>,
     owner: Option<ClientId>,
+    stage: Stage,
+}
+
+/// Whether the next answer is the end of a request.
+enum Stage {
+    Call,
+    /// It asks for a task; the place is for the word that there is one.
+    Asked(mpsc::OwnedPermit<Arrival>),
+    /// It runs as the task with this id.
+    Running(Box<str>),
 }
 
 /// What a request takes and whose it is.
@@ -51,12 +68,14 @@ pub(super) struct Posting {
     pub(super) room: Vec<OwnedSemaphorePermit>,
     /// The client whose call it is; `None`: it is ours.
     pub(super) owner: Option<ClientId>,
+    /// It starts a task: its answer is not its end.
+    pub(super) is_task: bool,
 }
 
 impl Posting {
     /// A request of our own, which takes no place among those of clients.
     pub(super) fn ours() -> Self {
-        Self { places: Arc::default(), room: Vec::new(), owner: None }
+        Self { places: Arc::default(), room: Vec::new(), owner: None, is_task: false }
     }
 }
 
@@ -104,6 +123,8 @@ pub struct Stream {
 
 struct Open {
     ledger: Ledger<Listener>,
+    /// Calls that nobody waits for and that may yet become tasks.
+    abandoned: HashSet<CallId>,
     closed: Option<Fault>,
 }
 
@@ -135,7 +156,7 @@ impl Stream {
         let stream = Arc::new(Self {
             server: Arc::from(server),
             outbox,
-            open: Mutex::new(Open { ledger: Ledger::new(), closed: None }),
+            open: Mutex::new(Open { ledger: Ledger::new(), abandoned: HashSet::new(), closed: None }),
             audience,
             asks: Mutex::default(),
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
@@ -162,13 +183,17 @@ impl Stream {
         posting: Posting,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
-        let Posting { places, room, owner } = posting;
-        let (sender, arrivals) = mpsc::channel(1 + NOTES_MAX);
+        let Posting { places, room, owner, is_task } = posting;
+        let (sender, arrivals) = mpsc::channel(1 + usize::from(is_task) + NOTES_MAX);
         let Ok(end) = sender.clone().try_reserve_owned() else {
             return Err(Fault::ours(Reason::Internal, "no place for an answer"));
         };
+        let stage = match is_task.then(|| sender.clone().try_reserve_owned()) {
+            Some(Ok(place)) => Stage::Asked(place),
+            Some(Err(_)) | None => Stage::Call,
+        };
         let fate = Arc::new(Fate::default());
-        let listener = Listener { arrivals: sender, end, fate: fate.clone(), owner };
+        let listener = Listener { arrivals: sender, end, fate: fate.clone(), owner, stage };
         let id = {
             let mut open = self.open.lock();
             if let Some(why) = &open.closed {
@@ -196,14 +221,32 @@ impl Stream {
         if listener.fate.withdraw() {
             return Parting::TakenBack;
         }
-        let reason = crate::wire::members::quote(why);
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
-        );
+        let text = match listener.stage {
+            // A task is cancelled by its own id and by nothing else, once it has one.
+            Stage::Running(task) => self.task_cancel(&task),
+            Stage::Asked(_) if self.abandon(id) => return Parting::Told,
+            Stage::Asked(_) | Stage::Call => format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{}}}}}"#,
+                quote(why)
+            ),
+        };
         match self.outbox.send(Frame::small(text.into(), places.clone())) {
             Ok(()) => Parting::Told,
             Err(_) => Parting::Forgotten,
         }
+    }
+
+    /// A request whose answer nobody waits for.
+    fn task_cancel(&self, task: &str) -> String {
+        let id = self.open.lock().ledger.mint();
+        let task = quote(task);
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tasks/cancel","params":{{"taskId":{task}}}}}"#)
+    }
+
+    /// Remembers a call whose task must be cancelled as soon as its server names it.
+    fn abandon(&self, id: CallId) -> bool {
+        let mut open = self.open.lock();
+        open.closed.is_none() && open.abandoned.len() < ABANDONED_MAX && open.abandoned.insert(id)
     }
 
     /// Forgets a request without telling the server: `initialize` is never cancelled.
@@ -305,6 +348,7 @@ impl Stream {
 
     /// Brings an answer to its request; one to nothing open is dropped and counted.
     pub(super) fn answered(&self, id: Option<CallId>, response: Message) {
+        let id = id.filter(|id| !self.becomes_task(*id, &response));
         match id.and_then(|id| Some((id, self.open.lock().ledger.close(id)?))) {
             Some((id, listener)) => {
                 listener.end.send(Arrival::Done(Box::new(response)));
@@ -315,6 +359,43 @@ impl Stream {
                 tracing::debug!(server = %self.server, "an answer to no open request; dropped");
             }
         }
+    }
+
+    /// Whether an answer says that its call runs as a task from now on; if so it is taken care of.
+    fn becomes_task(&self, id: CallId, response: &Message) -> bool {
+        let mut open = self.open.lock();
+        let abandoned = open.abandoned.remove(&id);
+        let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked(_)));
+        if !abandoned && listener.is_none() {
+            return false;
+        }
+        let created = match response.head() {
+            Head::Response { outcome: Outcome::Result { value, .. }, .. } => task_id(response.str(*value)),
+            Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => None,
+        };
+        match (created, listener) {
+            (Some(task), Some(listener)) => {
+                let stage = std::mem::replace(&mut listener.stage, Stage::Running(task));
+                if let Stage::Asked(place) = stage {
+                    place.send(Arrival::Created(Box::new(response.clone())));
+                }
+                true
+            }
+            (Some(task), None) => {
+                drop(open);
+                self.pass(self.task_cancel(&task).into());
+                true
+            }
+            // What was abandoned is over; what waits has its answer.
+            (None, None) => true,
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// The call that runs as this task.
+    fn running(open: &Open, task: &str) -> Option<CallId> {
+        let runs = |listener: &Listener| matches!(&listener.stage, Stage::Running(id) if **id == *task);
+        open.ledger.entries().find(|(_, listener)| runs(listener)).map(|(call, _)| call)
     }
 
     /// Hands something to whoever waits for a request; given back if there is no room, or nobody waits.
@@ -339,7 +420,10 @@ impl Stream {
     pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Refused>> {
         let parcel = {
             let open = self.open.lock();
-            let calls = open.ledger.entries().filter_map(|(call, listener)| Some((call, listener.owner?)));
+            let task = related_task(&heard.message);
+            let related = task.as_deref().and_then(|task| Self::running(&open, task));
+            let calls = open.ledger.entries().filter(|(call, _)| related.is_none_or(|task| task == *call));
+            let calls = calls.filter_map(|(call, listener)| Some((call, listener.owner?)));
             self.audience.asked(self, heard, calls)?
         };
         if let Letter::Ask(ask) = &parcel.letter {
@@ -419,6 +503,8 @@ fn kib(bytes: usize) -> u32 {
 
 /// Notes of one request that may wait for its client.
 const NOTES_MAX: usize = 32;
+/// Calls that may become tasks after nobody waits for them any more.
+const ABANDONED_MAX: usize = 256;
 /// Requests of a server's own that may be open, or have answers that wait to be written.
 const ANSWERS_MAX: usize = 64;
 /// Notifications of clients that may wait to be written.

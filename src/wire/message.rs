@@ -99,6 +99,8 @@ pub struct Params {
     /// `progressToken` of notifications/progress.
     pub progress_token: Option<Span>,
     pub progress: Option<Span>,
+    /// `task` of 2025-11-25, from its key to the end of its value.
+    pub task: Option<Span>,
     pub meta: Option<Meta>,
     /// `_meta` is there but null: replace it, do not add another.
     pub meta_null: Option<Span>,

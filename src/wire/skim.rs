@@ -28,8 +28,8 @@ use crate::wire::message::{
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// The keys that are read in `params`.
-const PARAMS: [&str; 9] =
-    ["name", "uri", "cursor", "level", "ref", "requestId", "progressToken", "progress", "_meta"];
+const PARAMS: [&str; 10] =
+    ["name", "uri", "cursor", "level", "ref", "requestId", "progressToken", "progress", "task", "_meta"];
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -292,6 +292,10 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                 b"requestId" => skim.params.request_id = Some(span(whole, raw(&mut map)?)),
                 b"progressToken" => skim.params.progress_token = Some(span(whole, raw(&mut map)?)),
                 b"progress" => skim.params.progress = Some(span(whole, raw(&mut map)?)),
+                b"task" => {
+                    let value = span(whole, raw(&mut map)?);
+                    skim.params.task = Some(Span { start: key.start, end: value.end });
+                }
                 b"ref" => {
                     let mut reference = Reference::default();
                     key.value(&mut map, ReferenceShape { whole, reference: &mut reference, skim })?;

@@ -76,6 +76,24 @@ pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &str)
     (at, Bytes::from([key_json, ":", value_json, comma].concat()))
 }
 
+/// What is to be cut so that the member from `start`, where its key begins, to `end`, where its value ends, is gone,
+/// and with it one comma, if there is one.
+pub fn member_cut(text: &[u8], start: u32, end: u32) -> Span {
+    let white = |byte: &u8| byte.is_ascii_whitespace();
+    let before = text.get(..start as usize).unwrap_or_default();
+    let skipped = before.iter().rev().take_while(|byte| white(byte)).count();
+    let comma_at = before.len().saturating_sub(skipped + 1);
+    if before.get(comma_at) == Some(&b',') {
+        return Span { start: comma_at as u32, end };
+    }
+    let after = text.get(end as usize..).unwrap_or_default();
+    let skipped = after.iter().take_while(|byte| white(byte)).count();
+    match after.get(skipped) {
+        Some(b',') => Span { start, end: end.saturating_add(skipped as u32 + 1) },
+        Some(_) | None => Span { start, end },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -135,6 +153,25 @@ mod tests {
             let whole = span(0, object.len() as u32);
             let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", "1");
             assert_eq!(splice(object.as_bytes(), &mut [(span(at, at), new)]), after);
+        }
+    }
+
+    #[test]
+    fn a_cut_member_leaves_an_object() {
+        for (object, after) in [
+            (r#"{"k":{}}"#, "{}"),
+            (r#"{ "k" : [1] }"#, "{  }"),
+            (r#"{"k":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"k":1 , "a":2}"#, r#"{ "a":2}"#),
+            (r#"{"a":2 , "k":"x"}"#, r#"{"a":2 }"#),
+            (r#"{"a":2,"k":"x","b":3}"#, r#"{"a":2,"b":3}"#),
+        ] {
+            let found = crate::wire::members::members(object).unwrap();
+            let member = found.iter().find(|member| member.key == "k").unwrap();
+            let start = member.key_raw.as_ptr() as usize - object.as_ptr() as usize;
+            let end = member.value.as_ptr() as usize - object.as_ptr() as usize + member.value.len();
+            let cut = member_cut(object.as_bytes(), start as u32, end as u32);
+            assert_eq!(splice(object.as_bytes(), &mut [(cut, Bytes::new())]), after);
         }
     }
 

@@ -18,6 +18,10 @@ macro_rules! plays {
 }
 
 plays! {
+    a_task_that_answers_no_question_runs_out_of_time
+    a_cancelled_task_is_cancelled_by_its_own_id
+    a_task_asks_its_client
+    a_tool_that_needs_a_task_is_called_as_one
     a_banner_before_the_handshake_is_skipped
     a_batch_is_answered_as_one_in_2025_03_26
     a_batch_is_refused_where_there_are_none
