@@ -42,6 +42,11 @@ impl Levels {
         self.asked.values().min().copied()
     }
 
+    /// Whether the client asked for a level.
+    pub fn has_asked(&self, client: ClientId) -> bool {
+        self.asked.contains_key(&client)
+    }
+
     /// Whether a message of this level goes to the client. `level` is `None` for a word that no revision
     /// knows; such a message is left to the client.
     ///
@@ -59,7 +64,7 @@ impl Levels {
 }
 
 /// What a client hears of a shared server whose level another has set.
-const UNASKED: Level = Level::Info;
+pub const UNASKED: Level = Level::Info;
 
 #[cfg(test)]
 mod tests {

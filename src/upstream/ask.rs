@@ -53,6 +53,7 @@ pub struct Ask {
     pub(super) edits: Vec<(Span, Bytes)>,
     /// The place of its answer among those that wait to be written.
     pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) _room: OwnedSemaphorePermit,
     pub(super) hold: Option<Hold>,
     /// How long the client may take.
     pub(super) patience: Duration,

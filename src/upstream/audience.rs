@@ -13,7 +13,7 @@ use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
 use crate::routing::held::Held;
-use crate::routing::levels::Levels;
+use crate::routing::levels::{Levels, UNASKED};
 use crate::routing::owner::{Owner, owner};
 use crate::routing::subscriptions::{Added, Removed, Subscriptions};
 use crate::routing::uris::UriMap;
@@ -49,6 +49,8 @@ pub struct Audience {
 struct State {
     members: HashMap<ClientId, Arc<Member>>,
     levels: Levels,
+    /// The level that the server was told last.
+    told: Option<Level>,
     /// Who was sent to which page, on a shared link; the oldest is forgotten first.
     elicited: VecDeque<(Box<str>, ClientId)>,
 }
@@ -84,6 +86,14 @@ pub(super) struct Heard {
     pub(super) method: Method,
     pub(super) message: Message,
     pub(super) place: OwnedSemaphorePermit,
+    /// Its text in memory.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// For whom an ask is, and the call that it ends with; `None`: with none of them.
+pub(super) struct Whose {
+    pub(super) member: Arc<Member>,
+    pub(super) call: Option<CallId>,
 }
 
 impl Audience {
@@ -108,10 +118,13 @@ impl Audience {
         &self.changed
     }
 
-    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) {
+    /// A client comes. Like the others that change who listens, it returns the level that the server must be told.
+    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) -> Option<Level> {
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let member = Member { client, mail, held: Arc::default(), places };
-        self.state.lock().members.entry(client).or_insert_with(|| Arc::new(member));
+        let mut state = self.state.lock();
+        state.members.entry(client).or_insert_with(|| Arc::new(member));
+        self.relevel(&mut state)
     }
 
     pub(super) fn leave(&self, client: ClientId) -> Left {
@@ -119,7 +132,8 @@ impl Audience {
         let mut state = self.state.lock();
         state.members.remove(&client);
         state.elicited.retain(|(_, who)| *who != client);
-        Left { level: state.levels.leave(client), unheard, is_empty: state.members.is_empty() }
+        state.levels.leave(client);
+        Left { level: self.relevel(&mut state), unheard, is_empty: state.members.is_empty() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -132,13 +146,25 @@ impl Audience {
     }
 
     pub(super) fn ask_level(&self, client: ClientId, level: Level) -> Option<Level> {
-        self.state.lock().levels.ask(client, level)
+        let mut state = self.state.lock();
+        state.levels.ask(client, level);
+        self.relevel(&mut state)
+    }
+
+    /// The lowest level that anyone asked for. A client that never asked counts for what it hears, so that another's
+    /// `error` does not silence it (S-09). Nothing as long as nobody has asked, and nothing that was told before.
+    fn relevel(&self, state: &mut State) -> Option<Level> {
+        let asked = state.levels.told()?;
+        let silent = self.company == Company::Many
+            && state.members.keys().any(|client| !state.levels.has_asked(*client));
+        let level = if silent { asked.min(UNASKED) } else { asked };
+        (state.told.replace(level) != Some(level)).then_some(level)
     }
 
     /// What a connection that has just been made must be told: the level, and what is subscribed to.
     pub(super) fn wants(&self) -> Wants {
         let uris = self.subscriptions.lock().uris().map(Box::from).collect();
-        (self.state.lock().levels.told(), uris)
+        (self.state.lock().told, uris)
     }
 
     /// Posts a client's `resources/subscribe` unless the server has agreed to the same already. What is decided and
@@ -222,18 +248,15 @@ impl Audience {
         members.into_iter().map(|member| parcel(member, text.clone())).collect()
     }
 
-    /// Whose an ask is, and the ask on its way. `open`: whose calls are in flight on the link.
-    ///
-    /// On a link of its own every ask is that client's. On a shared one it is whose calls alone are open; where that
-    /// is nobody or several it is refused and never guessed (2025-11-25 has no member that says whose it is).
+    /// An ask on its way to whom it is for.
     pub(super) fn asked(
         &self,
         stream: &Arc<Stream>,
         heard: Heard,
-        open: impl Iterator<Item = (CallId, ClientId)>,
+        whose: Result<Whose, Fault>,
     ) -> Result<Parcel, Box<Refused>> {
-        let Heard { id, method, message, place } = heard;
-        let (member, call) = match self.whose(open) {
+        let Heard { id, method, message, place, room } = heard;
+        let Whose { member, call } = match whose {
             Ok(whose) => whose,
             Err(fault) => return Err(Box::new(Refused { id, fault, place })),
         };
@@ -258,21 +281,23 @@ impl Audience {
             edits: in_clients_terms(&message, method, &self.uris, self.label.as_deref()),
             message,
             place: Some(place),
+            _room: room,
             patience: self.patience,
             hold: person.then(|| Hold::new(&member.held)),
         };
         Ok(Parcel { member, letter: Letter::Ask(Box::new(ask)) })
     }
 
-    fn whose(
-        &self,
-        open: impl Iterator<Item = (CallId, ClientId)>,
-    ) -> Result<(Arc<Member>, Option<CallId>), Fault> {
+    /// Whose an ask is. `open`: whose calls are in flight on the link.
+    ///
+    /// On a link of its own every ask is that client's. On a shared one it is whose calls alone are open; where that
+    /// is nobody or several it is refused and never guessed (2025-11-25 has no member that says whose it is).
+    pub(super) fn whose(&self, open: impl Iterator<Item = (CallId, ClientId)>) -> Result<Whose, Fault> {
         let nobody = || Fault::invalid_params("the client that this is for has left");
         let state = self.state.lock();
         if self.is_own() {
             let member = state.members.values().next().cloned().ok_or_else(nobody)?;
-            return Ok((member, None));
+            return Ok(Whose { member, call: None });
         }
         let mut sole = None;
         let mut count = 0_usize;
@@ -281,7 +306,7 @@ impl Audience {
             count += 1;
             client
         });
-        let whose = match owner(clients) {
+        let member = match owner(clients) {
             Owner::One(client) => state.members.get(&client).cloned().ok_or_else(nobody)?,
             Owner::Nobody => {
                 return Err(Fault::invalid_params(
@@ -294,7 +319,7 @@ impl Audience {
                 ));
             }
         };
-        Ok((whose, sole.filter(|_| count == 1)))
+        Ok(Whose { member, call: sole.filter(|_| count == 1) })
     }
 
     fn remember(&self, ask: &Message, client: ClientId) {

@@ -220,9 +220,15 @@ impl Reader {
                 return Vec::new();
             }
             Method::RootsList | Method::Sampling | Method::Elicitation => {
-                match self.stream.asked(HeardAsk { id, method, message, place }) {
-                    Ok(parcel) => return self.deliver(vec![parcel]),
-                    Err(refused) => refused,
+                match self.stream.ask_room(message.text().len()) {
+                    None => {
+                        let text = "too much is asked at once, or it is too long";
+                        Box::new(Refused { id, fault: Fault::ours(Reason::Busy, text), place })
+                    }
+                    Some(room) => match self.stream.asked(HeardAsk { id, method, message, place, room }) {
+                        Ok(parcel) => return self.deliver(vec![parcel]),
+                        Err(refused) => refused,
+                    },
                 }
             }
             Method::Initialize

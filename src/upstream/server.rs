@@ -173,7 +173,7 @@ impl Server {
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
     /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
     /// told depends on no client.
-    pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
+    pub fn open(self: &Arc<Self>, arriving: &Arriving) -> Result<Watched, Fault> {
         let key = self.link_key(&arriving.caller);
         let room = self.has_room();
         // The entry is locked while it is made: two openers cannot start two processes.
@@ -188,7 +188,8 @@ impl Server {
                 (vacant.insert(slot).clone(), false)
             }
         };
-        slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        let level = slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        self.tell_level(&slot, level);
         Ok(Watched { key, state: slot.state, audience: slot.audience, was_open })
     }
 
@@ -216,10 +217,8 @@ impl Server {
                 slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
             }
             Company::One | Company::Many => {
+                self.tell_level(&slot, level);
                 let State::Ready(link) = &*slot.state.borrow() else { return };
-                if let Some(level) = level {
-                    self.errand(link, "logging/setLevel", &format!(r#"{{"level":"{}"}}"#, level.as_str()));
-                }
                 for uri in unheard {
                     self.errand(link, "resources/unsubscribe", &format!(r#"{{"uri":{}}}"#, quote(&uri)));
                 }
@@ -230,9 +229,15 @@ impl Server {
     /// A client wants the log from this level on. The server is told before any call that the client makes later.
     pub fn set_level(self: &Arc<Self>, caller: &Caller, level: Level) {
         let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) else { return };
-        let Some(level) = slot.audience.ask_level(caller.client, level) else { return };
-        let State::Ready(link) = &*slot.state.borrow() else { return };
-        if link.greeting.capabilities.logging {
+        let level = slot.audience.ask_level(caller.client, level);
+        self.tell_level(&slot, level);
+    }
+
+    /// One that is not ready is told when it is.
+    fn tell_level(self: &Arc<Self>, slot: &Slot, level: Option<Level>) {
+        if let (Some(level), State::Ready(link)) = (level, &*slot.state.borrow())
+            && link.greeting.capabilities.logging
+        {
             self.errand(link, "logging/setLevel", &format!(r#"{{"level":"{}"}}"#, level.as_str()));
         }
     }

@@ -110,6 +110,8 @@ pub struct Stream {
     room_kib: u32,
     /// Places of the server's own requests.
     answers: Arc<Semaphore>,
+    /// Bytes of its open requests, in KiB.
+    ask_room: Arc<Semaphore>,
     passing: Arc<Semaphore>,
     batches: AtomicBool,
     counters: Counters,
@@ -162,6 +164,7 @@ impl Stream {
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
             room_kib: kib(limits.link_bytes_max),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
+            ask_room: Arc::new(Semaphore::new(kib(ASK_BYTES_MAX) as usize)),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
             batches: AtomicBool::new(false),
             counters: Counters::default(),
@@ -418,18 +421,28 @@ impl Stream {
 
     /// Attributes a request of the server's, and opens it. The fault is for the server.
     pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Refused>> {
-        let parcel = {
+        let task = related_task(&heard.message);
+        let whose = {
             let open = self.open.lock();
-            let task = related_task(&heard.message);
             let related = task.as_deref().and_then(|task| Self::running(&open, task));
             let calls = open.ledger.entries().filter(|(call, _)| related.is_none_or(|task| task == *call));
-            let calls = calls.filter_map(|(call, listener)| Some((call, listener.owner?)));
-            self.audience.asked(self, heard, calls)?
+            self.audience.whose(calls.filter_map(|(call, listener)| Some((call, listener.owner?))))
         };
+        let call = whose.as_ref().ok().and_then(|whose| whose.call);
+        let parcel = self.audience.asked(self, heard, whose)?;
         if let Letter::Ask(ask) = &parcel.letter {
             self.asks.lock().push(ask.slip().clone());
         }
+        if let Some(call) = call.filter(|call| self.open.lock().ledger.get(*call).is_none()) {
+            // It ended while we looked at what it asks.
+            self.call_is_over(call);
+        }
         Ok(parcel)
+    }
+
+    /// Room in memory for a request of the server's.
+    pub(super) fn ask_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.ask_room.clone().try_acquire_many_owned(kib(bytes).max(1)).ok()
     }
 
     /// The server has withdrawn a request of its own; unknown ones are ignored, as the spec asks.
@@ -507,6 +520,8 @@ const NOTES_MAX: usize = 32;
 const ABANDONED_MAX: usize = 256;
 /// Requests of a server's own that may be open, or have answers that wait to be written.
 const ANSWERS_MAX: usize = 64;
+/// The same in bytes.
+const ASK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Notifications of clients that may wait to be written.
 const PASSING_MAX: usize = 64;
 /// The most that a semaphore of the writer's room counts.
