@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use rustix::process::{
@@ -18,7 +19,7 @@ use rustix::process::{
 };
 use tokio::process::Command;
 
-use super::{Blow, Family, Kin, MARK_VARIABLE, System};
+use super::{Blow, Family, Group, Kin, MARK_VARIABLE, System};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Linux;
@@ -37,11 +38,22 @@ impl System for Linux {
         }
     }
 
+    fn born(process: u32) -> Option<u64> {
+        Stat::of(process).map(|one| one.started)
+    }
+
+    fn now() -> u64 {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        ticks(&uptime).unwrap_or_default()
+    }
+
     fn kin(family: Family<'_>) -> Kin<OwnedFd> {
+        let now = Self::now();
+        let mut kin = Kin { members: Vec::new(), groups: Vec::new(), unclear: false };
         let Some(everyone) = everyone() else {
-            return Kin { members: Vec::new(), unclear: true };
+            kin.unclear = true;
+            return kin;
         };
-        let mut kin = Kin { members: Vec::new(), unclear: false };
         let mut related: HashSet<u32> = HashSet::new();
         let (leader, since) = match family {
             Family::Tree { leader, .. } => {
@@ -50,10 +62,10 @@ impl System for Linux {
                 let since = everyone.iter().find(|one| one.pid == leader).map_or(0, |one| one.started);
                 (Some(leader), since)
             }
-            Family::Run { .. } => (None, 0),
+            Family::Run { .. } | Family::Left { .. } => (None, 0),
         };
         for one in everyone.iter().filter(|one| one.started >= since && Some(one.pid) != leader) {
-            if Some(one.group) == leader {
+            if is_in_group(one, family, &everyone) {
                 related.insert(one.pid);
                 continue;
             }
@@ -78,6 +90,10 @@ impl System for Linux {
             }
         }
         let ourselves = std::process::id();
+        if let Family::Left { groups, .. } = family {
+            let others = everyone.iter().filter(|one| related.contains(&one.pid) && one.pid != ourselves);
+            kin.groups = groups_of(others, groups, &everyone, now);
+        }
         for one in everyone.iter().filter(|one| related.contains(&one.pid)) {
             if Some(one.pid) == leader || one.pid == ourselves {
                 continue;
@@ -112,6 +128,16 @@ impl System for Linux {
         // It fails for whoever has another parent.
         let waited = waitid(WaitId::PidFd(member.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         !matches!(waited, Ok(None))
+    }
+
+    fn guardian() -> Option<PathBuf> {
+        // This is the program that runs, even if its file was replaced or removed since.
+        Some(PathBuf::from("/proc/self/exe"))
+    }
+
+    fn be_called(name: &str) {
+        // A name is for people; without it nothing is lost.
+        let _ = fs::write("/proc/self/comm", name);
     }
 
     fn await_reader_gone() {
@@ -189,6 +215,45 @@ fn mark_of(one: &Stat) -> Mark {
     }
 }
 
+/// Whether one process is of the family by its group alone.
+fn is_in_group(one: &Stat, family: Family<'_>, everyone: &[Stat]) -> bool {
+    match family {
+        Family::Tree { leader, .. } => one.group == leader,
+        Family::Run { .. } => false,
+        Family::Left { groups, .. } => group_of(one, groups, everyone).is_some(),
+    }
+}
+
+/// Which of these groups one process is in.
+fn group_of(one: &Stat, groups: &[Group], everyone: &[Stat]) -> Option<Group> {
+    let group = groups.iter().find(|group| group.leader == one.group)?;
+    let is_in = match everyone.iter().find(|it| it.pid == group.leader) {
+        Some(leader) => leader.started == group.born,
+        // As long as anybody was in the group its number was kept. Who came after that may be of a stranger's,
+        // whose leader has left again.
+        None => one.started <= group.kept.saturating_add(ROUND_MIN),
+    };
+    is_in.then_some(*group)
+}
+
+/// The groups that these are in or lead, and that were there at `now`.
+fn groups_of<'a>(
+    related: impl Iterator<Item = &'a Stat>,
+    known: &[Group],
+    everyone: &[Stat],
+    now: u64,
+) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for one in related {
+        let group = match one.pid == one.group {
+            true => Some(Group { leader: one.pid, born: one.started, kept: now }),
+            false => group_of(one, known, everyone).map(|group| Group { kept: now, ..group }),
+        };
+        groups.extend(group.filter(|group| groups.iter().all(|found| found.leader != group.leader)));
+    }
+    groups
+}
+
 /// Whether an environment carries a mark of the family: one of the words of `BRAID_RUN`.
 fn carries(environment: &[u8], family: Family<'_>) -> bool {
     let words = environment
@@ -198,9 +263,17 @@ fn carries(environment: &[u8], family: Family<'_>) -> bool {
     let mut words = words;
     match family {
         Family::Tree { mark, .. } => words.any(|word| word == mark.as_bytes()),
-        Family::Run { run } => words
+        Family::Run { run } | Family::Left { run, .. } => words
             .any(|word| word.strip_prefix(run.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.'))),
     }
+}
+
+/// The seconds of proc_uptime(5), which have two digits behind the point, in the ticks of proc_pid_stat(5), of
+/// which every Linux shows a hundred in a second.
+fn ticks(uptime: &str) -> Option<u64> {
+    let (seconds, hundredths) = uptime.split_ascii_whitespace().next()?.split_once('.')?;
+    let hundredths = hundredths.get(..2)?.parse::<u64>().ok()?;
+    seconds.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths)
 }
 
 fn pid(number: u32) -> Option<Pid> {
@@ -213,6 +286,9 @@ fn signal(blow: Blow) -> Signal {
         Blow::Kill => Signal::KILL,
     }
 }
+
+/// In ticks, a tenth of a second: in less the numbers of processes do not come round.
+const ROUND_MIN: u64 = 10;
 
 /// Members held at once, a descriptor each. The rest is found by the next look.
 const MEMBERS_MAX: usize = 128;
@@ -240,5 +316,41 @@ mod tests {
         let run = |run| carries(environment, Family::Run { run });
         assert!(run("aa") && run("bb"));
         assert!(!run("a") && !run("cc") && !run("aa.1"));
+    }
+
+    #[test]
+    fn who_we_are_was_born_before_now() {
+        let born = Linux::born(std::process::id()).unwrap();
+        assert!(born > 0 && born <= Linux::now(), "{born}, {}", Linux::now());
+        assert_eq!(ticks("350735.47 234388.90\n"), Some(35_073_547));
+        for broken in ["", "1", "1.", "1.2", "x.20", "99999999999999999999.00"] {
+            assert_eq!(ticks(broken), None, "{broken}");
+        }
+    }
+
+    fn at(pid: u32, group: u32, started: u64) -> Stat {
+        Stat { pid, parent: 1, group, ended: false, kernel: false, started }
+    }
+
+    #[test]
+    fn a_group_whose_number_a_stranger_has_is_not_the_one_that_is_meant() {
+        let groups = [Group { leader: 7, born: 100, kept: 200 }];
+        let is_in = |one: &Stat, everyone: &[Stat]| group_of(one, &groups, everyone).is_some();
+        let (member, late) = (at(8, 7, 150), at(9, 7, 250));
+        let leader = [at(7, 7, 100)];
+        assert!(is_in(&leader[0], &leader) && is_in(&member, &leader) && is_in(&late, &leader));
+        let stranger = [at(7, 7, 150)];
+        assert!(!is_in(&stranger[0], &stranger) && !is_in(&member, &stranger));
+        assert!(is_in(&member, &[]) && is_in(&at(9, 7, 210), &[]) && !is_in(&late, &[]));
+        assert!(!is_in(&at(8, 6, 150), &leader));
+    }
+
+    #[test]
+    fn a_group_is_known_by_its_leader_and_kept_by_whoever_is_in_it() {
+        let known = [Group { leader: 7, born: 100, kept: 200 }, Group { leader: 6, born: 90, kept: 200 }];
+        let everyone = [at(8, 7, 150), at(9, 7, 160), at(20, 20, 170), at(21, 20, 180), at(22, 5, 180)];
+        let found = groups_of(everyone.iter(), &known, &everyone, 300);
+        let [first, second] = [Group { kept: 300, ..known[0] }, Group { leader: 20, born: 170, kept: 300 }];
+        assert_eq!(found, [first, second], "nobody is in 6, and 5 is led by a stranger");
     }
 }

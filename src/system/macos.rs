@@ -5,12 +5,13 @@
 
 use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Command;
 
-use super::{Blow, Family, Kin, System};
+use super::{Blow, Family, Group, Kin, System};
 
 #[derive(Debug, Clone, Copy)]
 pub struct MacOs;
@@ -34,8 +35,22 @@ impl System for MacOs {
         }
     }
 
-    fn kin(_: Family<'_>) -> Kin<Infallible> {
-        Kin { members: Vec::new(), unclear: false }
+    fn born(_: u32) -> Option<u64> {
+        Some(0)
+    }
+
+    fn now() -> u64 {
+        0
+    }
+
+    fn kin(family: Family<'_>) -> Kin<Infallible> {
+        let groups = match family {
+            // When a leader was born cannot be asked. Its number was kept until the run ended, a moment ago, and
+            // the numbers of a whole system do not come round in that time.
+            Family::Left { groups, .. } => groups.iter().filter(|group| is_there(group)).copied().collect(),
+            Family::Tree { .. } | Family::Run { .. } => Vec::new(),
+        };
+        Kin { members: Vec::new(), groups, unclear: false }
     }
 
     fn strike(member: &Infallible, _: Blow) {
@@ -46,6 +61,13 @@ impl System for MacOs {
         match *member {}
     }
 
+    fn guardian() -> Option<PathBuf> {
+        // A path that cannot be told cannot be started either, which is said then.
+        Some(std::env::current_exe().unwrap_or_default())
+    }
+
+    fn be_called(_: &str) {}
+
     fn await_reader_gone() {
         super::reader::await_gone();
     }
@@ -53,4 +75,9 @@ impl System for MacOs {
     fn ending_signal(status: ExitStatus) -> Option<i32> {
         status.signal()
     }
+}
+
+fn is_there(group: &Group) -> bool {
+    let leader = i32::try_from(group.leader).ok().and_then(Pid::from_raw);
+    leader.is_some_and(|leader| test_kill_process_group(leader).is_ok())
 }

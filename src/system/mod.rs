@@ -5,6 +5,7 @@
 //! strike, and whom, is its caller's business. Only Linux is tested; the others are written with what
 //! the standard library and tokio offer, and say so.
 
+mod companion;
 mod exits;
 mod leaving;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -16,8 +17,11 @@ mod reader;
 #[cfg(windows)]
 mod windows;
 
+use std::path::PathBuf;
+
 use tokio::process::Command;
 
+pub use self::companion::{Companion, Ear};
 pub use self::exits::Exits;
 pub use self::leaving::{Leaving, Signal, leaving};
 
@@ -58,12 +62,30 @@ pub enum Family<'a> {
     Tree { leader: u32, mark: &'a str },
     /// Whoever carries a mark of this run.
     Run { run: &'a str },
+    /// What a run left behind that has ended: whoever carries its mark, whoever is in one of its groups, and
+    /// all their descendants.
+    Left { run: &'a str, groups: &'a [Group] },
+}
+
+/// A process group, recognised even when nobody keeps its number from being given to a stranger.
+///
+/// Both times are those of `System::born`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    pub leader: u32,
+    /// When the leader was born. Another process of that number leads another group.
+    pub born: u64,
+    /// Until when the number was surely kept. With the leader gone, who came later may be of another group.
+    pub kept: u64,
 }
 
 /// What a look around found. Processes that have ended and wait to be reaped are not in it.
 #[derive(Debug)]
 pub struct Kin<K> {
     pub members: Vec<K>,
+    /// Only of what is left of a run: the groups that somebody of them is in or leads, kept until this look. As
+    /// long as it takes to strike them at once, their numbers cannot come round.
+    pub groups: Vec<Group>,
     /// Someone was between two programs and could not be read: look again.
     pub unclear: bool,
 }
@@ -77,10 +99,18 @@ pub trait System {
     /// Gives the child a family of its own, so that it can be struck as a whole.
     fn set_apart(command: &mut Command);
 
-    /// Strikes the leader's whole group. The leader must not be reaped yet (see `Family::Tree`).
+    /// Strikes the leader's whole group, so that who forks at this moment is struck too. The leader must not be
+    /// reaped yet (see `Family::Tree`), or the group just found (see `Kin::groups`).
     fn strike_group(leader: u32, blow: Blow);
 
-    /// Who of the family is alive, the leader aside. Empty where the system cannot tell.
+    /// When a process was born, in a unit of the system's own; 0 where the system does not tell. `None` when
+    /// there is no such process.
+    fn born(process: u32) -> Option<u64>;
+
+    /// Now, in the unit of `born`.
+    fn now() -> u64;
+
+    /// Who of the family is alive, the leader of a tree aside. Empty where the system cannot tell.
     ///
     /// Who has ended and became our own child by adoption, as happens to the first process of a
     /// container, is reaped on the way.
@@ -92,6 +122,13 @@ pub trait System {
     /// Reaps one process that `kin` found and that was struck, if we adopted it. False: it is ours now
     /// and has not quite ended.
     fn reap(member: &Self::Member) -> bool;
+
+    /// The program that we are, to start it once more as the guardian of a run. `None` where a guardian could not
+    /// find anybody.
+    fn guardian() -> Option<PathBuf>;
+
+    /// Gives our process a name of its own among the others, where that can be done.
+    fn be_called(name: &str);
 
     /// Returns when nobody reads our stdout any more, even if we have nothing to write. Blocks its thread until
     /// then, which is for ever where the system cannot tell or stdout is no pipe.

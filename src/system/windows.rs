@@ -2,7 +2,8 @@
 //!
 //! A Job Object with kill-on-close would also hold what was re-parented, but making one needs `unsafe`
 //! or one more crate, and there is no machine here to try it on. So a descendant whose parent has ended
-//! survives us, as it does with most programs on Windows.
+//! survives us, as it does with most programs on Windows. For the same reason there is no guardian: when
+//! we are ended from outside, what we started is not.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -40,8 +41,16 @@ impl System for Windows {
             .status();
     }
 
+    fn born(_: u32) -> Option<u64> {
+        Some(0)
+    }
+
+    fn now() -> u64 {
+        0
+    }
+
     fn kin(_: Family<'_>) -> Kin<Infallible> {
-        Kin { members: Vec::new(), unclear: false }
+        Kin { members: Vec::new(), groups: Vec::new(), unclear: false }
     }
 
     fn strike(member: &Infallible, _: Blow) {
@@ -51,6 +60,12 @@ impl System for Windows {
     fn reap(member: &Infallible) -> bool {
         match *member {}
     }
+
+    fn guardian() -> Option<PathBuf> {
+        None
+    }
+
+    fn be_called(_: &str) {}
 
     fn await_reader_gone() {
         // The next write fails; until then nothing tells.

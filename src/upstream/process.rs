@@ -392,7 +392,7 @@ impl Owner {
 
     /// Who else is there. It reads a file per process, so off the runtime.
     async fn kin(&self) -> Kin<Member> {
-        let nobody = Kin { members: Vec::new(), unclear: false };
+        let nobody = Kin { members: Vec::new(), groups: Vec::new(), unclear: false };
         let Some(leader) = self.child.id() else { return nobody };
         let mark = self.mark.word().to_owned();
         let look = move || Here::kin(Family::Tree { leader, mark: &mark });
