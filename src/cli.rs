@@ -11,6 +11,7 @@ pub mod config_command;
 mod exit;
 mod explain;
 pub mod explain_code;
+mod guardian;
 pub mod indented;
 mod list;
 mod log;
@@ -200,6 +201,9 @@ enum ConfigCommand {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     crate::system::keep_descriptors();
+    if guardian::is_asked_for(std::env::args_os()) {
+        return guardian::run();
+    }
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && json_is_asked_for(std::env::args()) => {

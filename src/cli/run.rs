@@ -13,11 +13,12 @@ use crate::hub::views::Standing;
 use crate::mcp::caller::{Caller, ClientId, Principal};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
-use crate::system::Signal;
+use crate::system::{Here, Signal, System};
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
-use crate::upstream::process::Pace;
+use crate::upstream::guardian::Guardian;
+use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{Fault, Reason};
@@ -39,7 +40,7 @@ pub(super) struct Run {
     pub(super) identity: String,
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
-    cookie: Arc<Cookie>,
+    nursery: Nursery,
 }
 
 impl Run {
@@ -50,14 +51,15 @@ impl Run {
         let behind_itself = cookie.outer().any(|outer| outer == identity);
         let hops: Vec<&str> = cookie.outer().chain([identity.as_str()]).collect();
         let tracker = TaskTracker::new();
+        let guardian = Arc::new(Guardian::new(&cookie, Here::guardian()));
+        let nursery = Nursery { cookie: cookie.clone(), guardian, tracker: tracker.clone() };
         let dials = config.servers.iter().map(|server| -> Arc<dyn Dial> {
             match &server.reach {
                 Reach::Stdio(command) => Arc::new(StdioDial {
                     server: server.key.clone(),
                     command: command.clone(),
                     stderr: server.stderr,
-                    cookie: cookie.clone(),
-                    tracker: tracker.clone(),
+                    nursery: nursery.clone(),
                 }),
             }
         });
@@ -70,7 +72,7 @@ impl Run {
                 tracing::warn!(why = fault.text, "not started");
             }
         }
-        Ok(Self { hub, seat, identity, behind_itself, cookie })
+        Ok(Self { hub, seat, identity, behind_itself, nursery })
     }
 
     /// Does `work` with every server started, and returns when nothing of them is left.
@@ -190,7 +192,10 @@ impl Run {
     /// Ends every server and waits until nothing is left.
     pub(super) async fn stop(&self) {
         self.hub.stop(Pace::LEAVING, STOP_MAX).await;
-        tokio::time::timeout(SWEEP_MAX, self.cookie.sweep()).await.ok();
+        tokio::time::timeout(SWEEP_MAX, self.nursery.cookie.sweep()).await.ok();
+        // The last to go. It returns soon, and blocks for that long.
+        let guardian = self.nursery.guardian.clone();
+        tokio::task::spawn_blocking(move || guardian.dismiss()).await.ok();
     }
 }
 

@@ -37,6 +37,10 @@ pub mod stdio;
 
 pub mod process;
 
+pub mod guardian;
+
+pub mod vigil;
+
 pub mod stderr;
 
 pub mod environment;

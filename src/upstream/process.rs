@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -21,10 +22,19 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::environment::{Cookie, Mark, environment, find};
+use super::guardian::{Guardian, Watched};
 use super::stderr::{Tail, drain};
 use crate::config::codes::Code;
 use crate::config::{self, Command};
 use crate::system::{Blow, Exits, Family, Here, Kin, System};
+
+/// What all children of one run share.
+#[derive(Debug, Clone)]
+pub struct Nursery {
+    pub cookie: Arc<Cookie>,
+    pub guardian: Arc<Guardian>,
+    pub tracker: TaskTracker,
+}
 
 /// A running child, or one that ran. Dropping it ends the whole tree at once, without waiting.
 #[derive(Debug)]
@@ -125,15 +135,17 @@ impl Process {
     /// Starts a program, without a shell, as the leader of a process group of its own.
     ///
     /// Needs a runtime. Blocks for as long as the system takes to find and load the program. The tasks
-    /// that it starts are in `tracker`; they end when the tree has.
+    /// that it starts are in the nursery's tracker; they end when the tree has.
     pub fn spawn(
         command: &Command,
         server: &str,
         stderr: config::Stderr,
-        cookie: &Cookie,
-        tracker: &TaskTracker,
+        nursery: &Nursery,
     ) -> Result<Spawned, SpawnError> {
+        let Nursery { cookie, guardian, tracker } = nursery;
         let mark = cookie.mark();
+        // Before the child: we may be killed at any moment, and the mark alone leads to it then.
+        guardian.stand_by();
         // Before the child, or its exit might be missed.
         let exits = Exits::watch().map_err(|source| other(command, source))?;
         let mut child = start(command, &mark)?;
@@ -142,6 +154,7 @@ impl Process {
         else {
             return Err(other(command, io::Error::other("it has no pipes")));
         };
+        let watched = Some(guardian.watch(id));
         tracing::debug!(event = "spawned", server, pid = id, program = command.program);
 
         let span = tracing::debug_span!("process", server, pid = id);
@@ -150,7 +163,8 @@ impl Process {
         let reader = tracker.spawn(reader.instrument(span.clone()));
         let (order, orders) = watch::channel(None);
         let (tell, ended) = watch::channel(None);
-        let owner = Owner { child, mark, exits, orders, reader: Some(reader), gone, struck: Vec::new() };
+        let reader = Some(reader);
+        let owner = Owner { watched, child, mark, exits, orders, reader, gone, struck: Vec::new() };
         tracker.spawn(owner.see_off(tell).instrument(span));
 
         let process = Self { server: server.to_owned(), id, order, ended, tail };
@@ -260,6 +274,8 @@ type Member = <Here as System>::Member;
 /// The one task that may touch the child.
 #[derive(Debug)]
 struct Owner {
+    /// Given up before the child is reaped, here and when the owner is dropped: so it stands before `child`.
+    watched: Option<Watched>,
     /// Its `id` is there exactly as long as its number cannot pass to a stranger: tokio forgets it when it
     /// reaps.
     child: Child,
@@ -276,6 +292,7 @@ impl Owner {
     async fn see_off(mut self, tell: watch::Sender<Option<Ended>>) {
         self.until_exit().await;
         self.end_the_rest().await;
+        self.watched = None;
         let ended = match self.child.wait().await {
             Ok(status) => Ended::with(status),
             Err(error) => Ended { status: format!("ended unseen: {error}"), success: false },

@@ -1,30 +1,26 @@
 //! A server that is a program of this machine: its stdin and stdout are the stream.
 
 use super::dial::{Dial, Dialed};
-use super::environment::Cookie;
-use super::process::{Process, Spawned};
+use super::process::{Nursery, Process, Spawned};
 use crate::config::{Command, Stderr};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::sync::Arc;
-use tokio_util::task::TaskTracker;
 
 /// Starts the program anew each time it is dialled.
 pub struct StdioDial {
     pub server: String,
     pub command: Command,
     pub stderr: Stderr,
-    pub cookie: Arc<Cookie>,
-    pub tracker: TaskTracker,
+    pub nursery: Nursery,
 }
 
 impl Dial for StdioDial {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
         let (command, server, stderr) = (self.command.clone(), self.server.clone(), self.stderr);
-        let (cookie, tracker) = (self.cookie.clone(), self.tracker.clone());
+        let nursery = self.nursery.clone();
         // To find and load a program may take a while, and the runtime has clients to answer.
-        let spawn = move || Process::spawn(&command, &server, stderr, &cookie, &tracker);
+        let spawn = move || Process::spawn(&command, &server, stderr, &nursery);
         async move {
             match tokio::task::spawn_blocking(spawn).await {
                 Ok(Ok(Spawned { process, stdin, stdout })) => {

@@ -10,21 +10,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mcp_braid::config::{Command, Secret, Stderr};
-use mcp_braid::upstream::environment::Cookie;
-use mcp_braid::upstream::process::{Ended, Pace, Process, SpawnError, Spawned};
+use mcp_braid::upstream::process::{Ended, Nursery, Pace, Process, SpawnError, Spawned};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio_util::task::TaskTracker;
 
-use super::{is_alone, soon, stderr_alone};
+use super::{is_alone, soon, stderr_alone, unguarded};
 
 const QUICK: Pace = Pace { after_eof: Duration::from_millis(150), after_term: Duration::from_millis(150) };
 const NEVER: Pace = Pace { after_eof: Duration::from_secs(600), after_term: Duration::from_secs(600) };
 
 /// One run of ours, with its own cookie and its own tasks.
 struct Run {
-    cookie: Cookie,
-    tracker: TaskTracker,
+    nursery: Nursery,
 }
 
 /// A child that said `ready`, and the processes of its tree that it told the numbers of.
@@ -37,11 +34,11 @@ struct Started {
 
 impl Run {
     fn new() -> Self {
-        Self { cookie: Cookie::new("1d").unwrap(), tracker: TaskTracker::new() }
+        Self { nursery: unguarded() }
     }
 
     fn spawn(&self, command: &Command) -> Result<Spawned, SpawnError> {
-        Process::spawn(command, "test", Stderr::Log, &self.cookie, &self.tracker)
+        Process::spawn(command, "test", Stderr::Log, &self.nursery)
     }
 
     /// Runs a script until it says `ready`, which numbers of processes may follow.
@@ -63,7 +60,7 @@ impl Run {
 
     /// The command lines of everyone alive who carries this run's cookie.
     fn alive(&self) -> Vec<String> {
-        let run = self.cookie.run().as_bytes();
+        let run = self.nursery.cookie.run().as_bytes();
         processes()
             .filter(|pid| read_bytes(*pid, "environ").windows(run.len()).any(|part| part == run))
             .filter(|pid| !matches!(state(*pid), None | Some('Z')))
@@ -73,8 +70,8 @@ impl Run {
 
     /// Nobody is left, and no task of ours either.
     async fn close(self) {
-        self.tracker.close();
-        soon(self.tracker.wait()).await;
+        self.nursery.tracker.close();
+        soon(self.nursery.tracker.wait()).await;
         assert_eq!(self.alive(), Vec::<String>::new());
     }
 }
@@ -269,8 +266,8 @@ async fn a_dropped_handle_ends_the_tree() {
     let started = run.script("trap '' TERM; sleep 1000 & setsid sleep 1000 & echo ready; wait").await;
     let leader = started.process.id();
     drop(started.process);
-    run.tracker.close();
-    soon(run.tracker.wait()).await;
+    run.nursery.tracker.close();
+    soon(run.nursery.tracker.wait()).await;
     assert_eq!(state(leader), None);
     run.close().await;
 }
@@ -305,9 +302,9 @@ fn a_runtime_that_goes_away_leaves_nobody() {
     drop(runtime);
     // What is left is in a session of its own: the sweep of the whole run finds it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert!(runtime.block_on(run.cookie.sweep()) >= 1);
+    assert!(runtime.block_on(run.nursery.cookie.sweep()) >= 1);
     assert_eq!(run.alive(), Vec::<String>::new());
-    assert_eq!(runtime.block_on(run.cookie.sweep()), 0);
+    assert_eq!(runtime.block_on(run.nursery.cookie.sweep()), 0);
     assert_eq!(runtime.block_on(started.process.ended()).status, "was left behind");
 }
 
@@ -339,7 +336,7 @@ async fn an_inherited_stderr_passes_on_lines_that_do_no_harm() {
     else {
         let run = Run::new();
         let command = sh("printf 'plain\\n\\033[2Jhalf' >&2");
-        let spawned = Process::spawn(&command, "test", Stderr::Inherit, &run.cookie, &run.tracker).unwrap();
+        let spawned = Process::spawn(&command, "test", Stderr::Inherit, &run.nursery).unwrap();
         soon(spawned.process.ended()).await;
         return run.close().await;
     };
@@ -435,7 +432,7 @@ async fn c01_a_child_has_three_descriptors() {
 fn refusal(command: &Command) -> String {
     let run = Run::new();
     let error = run.spawn(command).unwrap_err();
-    assert!(run.tracker.is_empty());
+    assert!(run.nursery.tracker.is_empty());
     format!("{} {error}", error.code())
 }
 
@@ -575,8 +572,8 @@ async fn many_starts_and_stops_leave_descriptors_children_and_tasks_as_they_were
         until("the leader is reaped", || state(leader).is_none()).await;
     }
 
-    run.tracker.close();
-    soon(run.tracker.wait()).await;
+    run.nursery.tracker.close();
+    soon(run.nursery.tracker.wait()).await;
     assert_eq!(run.alive(), Vec::<String>::new());
     assert_eq!(children(), Vec::<u32>::new());
     assert_eq!(descriptors(std::process::id()).len(), descriptors_before);

@@ -6,13 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use mcp_braid::config::{Command, Stderr};
-use mcp_braid::upstream::environment::Cookie;
 use mcp_braid::upstream::process::{Pace, Process, Spawned};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio_util::task::TaskTracker;
 
-use super::soon;
+use super::{soon, unguarded};
 
 struct Evil {
     process: Process,
@@ -31,10 +29,8 @@ impl Evil {
             folder: "/".into(),
             inherit_env: vec![],
         };
-        let (cookie, tracker) = (Cookie::new("1d").unwrap(), TaskTracker::new());
-        let Spawned { process, stdin, stdout } =
-            Process::spawn(&command, "evil", Stderr::Log, &cookie, &tracker)
-                .unwrap_or_else(|error| panic!("the evil server needs Python 3: {error}"));
+        let Spawned { process, stdin, stdout } = Process::spawn(&command, "evil", Stderr::Log, &unguarded())
+            .unwrap_or_else(|error| panic!("the evil server needs Python 3: {error}"));
         Self { process, stdin: Some(stdin), stdout: BufReader::new(stdout) }
     }
 

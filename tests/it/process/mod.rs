@@ -9,7 +9,26 @@ mod children;
 mod evil;
 mod leaving;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use mcp_braid::upstream::environment::Cookie;
+use mcp_braid::upstream::guardian::Guardian;
+use mcp_braid::upstream::process::Nursery;
+use tokio_util::task::TaskTracker;
+
+/// A run of its own, whose guardian is this program.
+fn nursery(guardian: Option<PathBuf>) -> Nursery {
+    let cookie = Arc::new(Cookie::new("1d").unwrap());
+    let guardian = Arc::new(Guardian::new(&cookie, guardian));
+    Nursery { cookie, guardian, tracker: TaskTracker::new() }
+}
+
+/// The same without one: what ends as it should needs none.
+fn unguarded() -> Nursery {
+    nursery(None)
+}
 
 /// What takes longer than this will not come.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
