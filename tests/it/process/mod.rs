@@ -7,7 +7,13 @@
 mod children;
 #[cfg(target_os = "linux")]
 mod evil;
+#[cfg(target_os = "linux")]
+mod guarded;
+#[cfg(target_os = "linux")]
+mod killed;
 mod leaving;
+#[cfg(target_os = "linux")]
+mod nest;
 
 use std::path::PathBuf;
 use std::sync::Arc;
