@@ -317,6 +317,11 @@ impl Stream {
         self.open.lock().ledger.len()
     }
 
+    /// Requests of the server's own that have neither an answer nor been withdrawn.
+    pub fn asks_open(&self) -> usize {
+        self.asks.lock().len()
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
     }

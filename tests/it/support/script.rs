@@ -119,6 +119,8 @@ pub(crate) enum Count {
     Started,
     /// Requests open at its present link.
     Open,
+    /// Requests of its own that have no answer.
+    Asks,
     /// What its present link has dropped: answers to nothing open, notes, lines that are no message.
     Strays,
     Notes,
@@ -237,6 +239,7 @@ fn counts(party: String, word: &str, number: &str) -> Result<Step, String> {
     let count = match word {
         "started" => Count::Started,
         "open" => Count::Open,
+        "asks" => Count::Asks,
         "strays" => Count::Strays,
         "notes" => Count::Notes,
         "noise" => Count::Noise,

@@ -30,14 +30,23 @@ pub(crate) struct Desk {
 struct State {
     offer: Offer,
     heard: VecDeque<String>,
+    /// Each life is heard and spoken to by its number.
+    apart: bool,
+    lives: Vec<Life>,
     started: u64,
     ended: u64,
     refuses: bool,
     /// How many bytes its stdin holds.
     pipe_bytes: usize,
-    life: Option<mpsc::Sender<Act>>,
     /// Anything that happened, to know when nothing does.
     moves: u64,
+}
+
+/// A life as the script sees it.
+struct Life {
+    acts: mpsc::Sender<Act>,
+    /// What it heard, if each life is heard by itself.
+    heard: VecDeque<String>,
 }
 
 /// What a server says of itself.
@@ -48,6 +57,9 @@ struct Offer {
     /// Per kind, if it is declared at all: the items, as JSON.
     lists: [Option<Vec<String>>; 4],
     completions: bool,
+    logging: bool,
+    /// It says yes to subscriptions.
+    agrees: bool,
     /// It answers a call with the call's arguments.
     echoes: bool,
     /// Methods that the script answers; `*` for all.
@@ -73,8 +85,9 @@ pub(crate) enum Act {
 
 impl Desk {
     /// A role's words: a revision; `tools a b`, `prompts a`, `resources uri`, `templates uri` for what is declared and
-    /// listed; `completions`; `instructions Text.`; `echoes`: a call is answered with its arguments; `hand METHOD…`:
-    /// the script answers these, `mute`: it answers all; `pipe 64`: bytes that its stdin holds; `refuses`: cannot be
+    /// listed; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
+    /// `agrees` to subscriptions; `hand METHOD…`: the script answers these, `mute`: it answers all; `pipe 64`: bytes that
+    /// its stdin holds; `refuses`: cannot be started; `apart`: each of its lives is a party, `files.1` the first that was
     /// started.
     pub(crate) fn new(role: &Role, crew: TaskTracker) -> Result<Arc<Self>, String> {
         let mut state = State { pipe_bytes: 64 * 1024, ..State::default() };
@@ -87,6 +100,9 @@ impl Desk {
                 "refuses" => state.refuses = true,
                 "echoes" => state.offer.echoes = true,
                 "completions" => state.offer.completions = true,
+                "logging" => state.offer.logging = true,
+                "agrees" => state.offer.agrees = true,
+                "apart" => state.apart = true,
                 "instructions" => state.offer.instructions = Some(rest.to_owned()),
                 "pipe" => state.pipe_bytes = rest.parse().map_err(|_| "no number")?,
                 _ if state.offer.list(word) => {}
@@ -108,15 +124,39 @@ impl Desk {
         self.state.lock().refuses = refuses;
     }
 
-    /// Makes its present life do something.
-    pub(crate) async fn act(&self, act: Act) -> Result<(), String> {
-        let life = self.state.lock().life.clone().ok_or("it was never started")?;
+    /// Makes a life do something; the latest, if no number is given.
+    pub(crate) async fn act(&self, number: Option<usize>, act: Act) -> Result<(), String> {
+        let life = {
+            let state = self.state.lock();
+            let life =
+                number.map_or_else(|| state.lives.last(), |number| state.lives.get(number.wrapping_sub(1)));
+            life.map(|life| life.acts.clone()).ok_or("it was never started")?
+        };
         life.send(act).await.map_err(|_| "it is not running".to_owned())
     }
 
-    /// Every line that waits for the script.
-    pub(crate) fn hear<T>(&self, take: impl FnOnce(&mut VecDeque<String>) -> T) -> T {
-        take(&mut self.state.lock().heard)
+    /// Every line that waits for the script; of one life, or of those that are not heard by themselves.
+    pub(crate) fn hear<T>(
+        &self,
+        number: Option<usize>,
+        take: impl FnOnce(&mut VecDeque<String>) -> T,
+    ) -> Result<T, String> {
+        let mut state = self.state.lock();
+        let apart = state.apart;
+        match number {
+            None => Ok(take(&mut state.heard)),
+            Some(_) if !apart => Err(format!("{} is not `apart`", self.name)),
+            Some(number) => match state.lives.get_mut(number.wrapping_sub(1)) {
+                Some(life) => Ok(take(&mut life.heard)),
+                None => Err("it was never started".to_owned()),
+            },
+        }
+    }
+
+    /// All that nobody has asked for.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let state = self.state.lock();
+        state.heard.iter().chain(state.lives.iter().flat_map(|life| &life.heard)).cloned().collect()
     }
 
     pub(crate) fn started(&self) -> u64 {
@@ -158,16 +198,19 @@ impl DeskDial {
         }
         let (writer, stdin) = duplex(state.pipe_bytes);
         let (stdout, reader) = duplex(64 * 1024);
-        let (life, acts) = mpsc::channel(16);
-        state.life = Some(life);
-        let life = Life { desk: desk.clone(), stdin, stdout: Some(stdout), acts, reads: true };
-        desk.crew.spawn(life.run());
+        let (sender, acts) = mpsc::channel(16);
+        state.lives.push(Life { acts: sender, heard: VecDeque::new() });
+        let number = state.lives.len();
+        let run = Run { number, desk: desk.clone(), stdin, stdout: Some(stdout), acts, reads: true };
+        desk.crew.spawn(run.run());
         Ok(Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None })
     }
 }
 
 /// One run of a server, from its start to its end.
-struct Life {
+struct Run {
+    /// From 1.
+    number: usize,
     desk: Arc<Desk>,
     stdin: DuplexStream,
     stdout: Option<DuplexStream>,
@@ -175,14 +218,13 @@ struct Life {
     reads: bool,
 }
 
-impl Life {
+impl Run {
     async fn run(mut self) {
         let mut buffer = BytesMut::new();
         loop {
             let scanned = buffer.len();
             tokio::select! {
                 biased;
-                // None once the script speaks to a later life; this one goes on, as another client's may.
                 Some(act) = self.acts.recv() => match act {
                     Act::Write(bytes) => self.write(&bytes).await,
                     Act::Stall => self.reads = false,
@@ -200,10 +242,10 @@ impl Life {
                 else => break,
             }
         }
-        let mut state = self.desk.state.lock();
         if !buffer.is_empty() {
-            state.heard.push_back(format!("(half a line) {}", String::from_utf8_lossy(&buffer)));
+            self.heard(format!("(half a line) {}", String::from_utf8_lossy(&buffer)));
         }
+        let mut state = self.desk.state.lock();
         state.ended += 1;
         state.moves += 1;
     }
@@ -222,8 +264,17 @@ impl Life {
                     self.write(text.as_bytes()).await;
                 }
                 Reply::Nothing => {}
-                Reply::ByHand => self.desk.state.lock().heard.push_back(line),
+                Reply::ByHand => self.heard(line),
             }
+        }
+    }
+
+    fn heard(&self, line: String) {
+        let mut state = self.desk.state.lock();
+        let own = state.apart.then(|| self.number - 1);
+        match own.and_then(|at| state.lives.get_mut(at)) {
+            Some(life) => life.heard.push_back(line),
+            None => state.heard.push_back(line),
         }
     }
 
@@ -275,6 +326,7 @@ impl Offer {
                 let arguments = arguments.and_then(|of| of.arguments).map_or("null", RawValue::get);
                 format!(r#"{{"echo":{arguments}}}"#)
             }
+            ("resources/subscribe" | "resources/unsubscribe", _) if self.agrees => "{}".to_owned(),
             (_, Some(((_, _, member), list))) => {
                 format!(r#"{{"{member}":[{}]}}"#, list.as_deref().unwrap_or_default().join(","))
             }
@@ -293,6 +345,7 @@ impl Offer {
             ("prompts", prompts.is_some()),
             ("resources", resources.is_some() || templates.is_some()),
             ("completions", self.completions),
+            ("logging", self.logging),
         ];
         let flags: Vec<_> =
             flags.iter().filter(|(_, on)| *on).map(|(key, _)| format!(r#""{key}":{{}}"#)).collect();

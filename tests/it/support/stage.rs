@@ -171,8 +171,8 @@ impl Stage {
         if let Some(client) = self.clients.iter_mut().find(|client| client.name == party) {
             return client.say(bytes);
         }
-        let desk = self.desk(party)?;
-        desk.act(Act::Write(bytes)).await
+        let (desk, life) = self.desk(party)?;
+        desk.act(life, Act::Write(bytes)).await
     }
 
     async fn act(&mut self, party: &str, deed: &Deed) -> Outcome {
@@ -191,12 +191,12 @@ impl Stage {
             }
             return Ok(());
         }
-        let desk = self.desk(party)?;
+        let (desk, life) = self.desk(party)?;
         match deed {
-            Deed::Stalls => desk.act(Act::Stall).await?,
-            Deed::Reads => desk.act(Act::Read).await?,
-            Deed::Dies => desk.act(Act::Die).await?,
-            Deed::ClosesStdout => desk.act(Act::CloseStdout).await?,
+            Deed::Stalls => desk.act(life, Act::Stall).await?,
+            Deed::Reads => desk.act(life, Act::Read).await?,
+            Deed::Dies => desk.act(life, Act::Die).await?,
+            Deed::ClosesStdout => desk.act(life, Act::CloseStdout).await?,
             Deed::Refuses => desk.refuses(true),
             Deed::Returns => desk.refuses(false),
             Deed::Offers(items) => desk.offers(items)?,
@@ -207,7 +207,7 @@ impl Stage {
     }
 
     fn count(&self, party: &str, count: Count) -> Result<u64, String> {
-        let desk = self.desk(party)?;
+        let (desk, _) = self.desk(party)?;
         if let Count::Started = count {
             return Ok(desk.started());
         }
@@ -217,6 +217,7 @@ impl Stage {
         Ok(match count {
             Count::Started => desk.started(),
             Count::Open => link.stream().in_flight() as u64,
+            Count::Asks => link.stream().asks_open() as u64,
             Count::Strays => counters.strays.load(Ordering::Relaxed),
             Count::Notes => counters.notes.load(Ordering::Relaxed),
             Count::Noise => counters.noise.load(Ordering::Relaxed),
@@ -243,7 +244,8 @@ impl Stage {
         if let Some(client) = self.clients.iter_mut().find(|client| client.name == party) {
             return Ok(take(&mut client.heard, &self.names));
         }
-        Ok(self.desk(party)?.hear(|heard| take(heard, &self.names)))
+        let (desk, life) = self.desk(party)?;
+        desk.hear(life, |heard| take(heard, &self.names))
     }
 
     fn waiting(&mut self, party: &str) -> Result<Vec<String>, String> {
@@ -266,8 +268,14 @@ impl Stage {
         Ok(())
     }
 
-    fn desk(&self, party: &str) -> Result<&Arc<Desk>, String> {
-        self.desks.iter().find(|desk| desk.name == party).ok_or_else(|| format!("nobody is called {party}"))
+    /// A server, and which of its lives if the name says so: `files`, `files.2`.
+    fn desk(&self, party: &str) -> Result<(&Arc<Desk>, Option<usize>), String> {
+        let (name, life) = match party.split_once('.') {
+            Some((name, life)) => (name, Some(life.parse().map_err(|_| format!("no life: {party}"))?)),
+            None => (party, None),
+        };
+        let desk = self.desks.iter().find(|desk| desk.name == name);
+        desk.map(|desk| (desk, life)).ok_or_else(|| format!("nobody is called {party}"))
     }
 
     /// Lets happen what can happen in this instant.
@@ -357,7 +365,7 @@ impl Stage {
             }
         }
         for desk in &self.desks {
-            let lines: Vec<_> = desk.hear(|heard| heard.iter().cloned().collect());
+            let lines = desk.left();
             if !lines.is_empty() {
                 write!(left, "{} also heard\n{}", desk.name, listed(&lines)).map_err(|e| e.to_string())?;
             }
@@ -370,6 +378,10 @@ impl Stage {
             let open = link.stream().in_flight();
             if open > 0 {
                 return Err(format!("{open} requests are in flight at {key}"));
+            }
+            let asks = link.stream().asks_open();
+            if asks > 0 {
+                return Err(format!("{asks} requests of {key} have no answer"));
             }
         }
         let budget = self.hub.config().limits.buffered_bytes_max / 100 * 85;
