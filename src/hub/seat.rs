@@ -98,5 +98,6 @@ impl Drop for Seat {
         for server in self.hub.servers() {
             server.leave(&self.caller);
         }
+        self.mail.close();
     }
 }

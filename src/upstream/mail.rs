@@ -15,9 +15,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 /// One client's letters. Nothing in it is lost before its client is: only what finds no place is never taken in.
 #[derive(Debug, Default)]
 pub struct Mail {
-    letters: Mutex<VecDeque<Letter>>,
+    letters: Mutex<Letters>,
     bell: Notify,
     askable: OnceLock<Askable>,
+}
+
+#[derive(Debug, Default)]
+struct Letters {
+    waiting: VecDeque<Letter>,
+    /// The client has left.
+    closed: bool,
 }
 
 /// Something for a client that is no answer to a request of its own.
@@ -49,17 +56,35 @@ impl Mail {
     }
 
     pub(super) fn put(&self, letter: Letter) {
-        self.letters.lock().push_back(letter);
+        let mut letters = self.letters.lock();
+        if letters.closed {
+            // An ask is refused where it is dropped, and that must not be under this lock.
+            drop(letters);
+            drop(letter);
+            return;
+        }
+        letters.waiting.push_back(letter);
+        drop(letters);
         self.bell.notify_one();
+    }
+
+    /// The client has left: what waits for it, and what comes later, is dropped, asks refused. Without this none of
+    /// it would be: a letter knows the mail that it is in.
+    pub fn close(&self) {
+        let mut letters = self.letters.lock();
+        letters.closed = true;
+        let waiting = std::mem::take(&mut letters.waiting);
+        drop(letters);
+        drop(waiting);
     }
 
     /// Takes the oldest letter out.
     pub fn take(&self) -> Option<Letter> {
-        self.letters.lock().pop_front()
+        self.letters.lock().waiting.pop_front()
     }
 
     pub fn is_waiting(&self) -> bool {
-        !self.letters.lock().is_empty()
+        !self.letters.lock().waiting.is_empty()
     }
 
     /// Resolves when there is a letter. Cancel-safe.
@@ -75,6 +100,6 @@ impl Mail {
             Letter::Note(note) => note.text == text,
             Letter::Ask(_) | Letter::Withdrawn(_) => false,
         };
-        self.letters.lock().iter().any(same)
+        self.letters.lock().waiting.iter().any(same)
     }
 }

@@ -132,6 +132,7 @@ plays! {
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
+    asks_that_wait_for_a_stalled_client_are_refused_when_it_goes
     blank_lines_marks_and_carriage_returns_are_no_matter
     braids_own_progress_token_is_its_own_affair
     each_revision_is_answered_in_kind
