@@ -36,6 +36,15 @@ pub struct Slip {
     pub(super) withdrawn: AtomicBool,
     /// It is over at its server, for whatever reason.
     pub(super) over: AtomicBool,
+    /// There as long as somebody waits for a person.
+    pub(super) hold: Mutex<Option<Hold>>,
+}
+
+impl Slip {
+    /// Nobody waits for a person any more: the clocks run again.
+    pub(super) fn release(&self) {
+        self.hold.lock().take();
+    }
 }
 
 impl fmt::Debug for Slip {
@@ -54,12 +63,11 @@ pub struct Ask {
     /// The place of its answer among those that wait to be written.
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) _room: OwnedSemaphorePermit,
-    pub(super) hold: Option<Hold>,
     /// How long the client may take.
     pub(super) patience: Duration,
 }
 
-/// A person is being asked: the clocks of the client's calls at this server stand still until this is dropped.
+/// A person is being asked: the clocks of its client's calls at this server stand still until this is dropped.
 #[derive(Debug)]
 pub(super) struct Hold(Arc<Mutex<Held>>);
 
@@ -157,7 +165,7 @@ impl Ask {
     }
 
     fn finish(&mut self, text: Bytes) {
-        self.hold = None;
+        self.slip.release();
         let Some(place) = self.place.take() else { return };
         self.stream.settle(&self.slip);
         if !self.slip.withdrawn.load(Ordering::Acquire) {

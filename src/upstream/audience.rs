@@ -273,6 +273,7 @@ impl Audience {
             mail: member.mail.clone(),
             withdrawn: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            hold: Mutex::new(person.then(|| Hold::new(&member.held))),
         };
         let ask = Ask {
             stream: stream.clone(),
@@ -283,7 +284,6 @@ impl Audience {
             place: Some(place),
             _room: room,
             patience: self.patience,
-            hold: person.then(|| Hold::new(&member.held)),
         };
         Ok(Parcel { member, letter: Letter::Ask(Box::new(ask)) })
     }

@@ -56,6 +56,10 @@ impl Mail {
     }
 
     pub(super) fn put(&self, letter: Letter) {
+        if let Letter::Withdrawn(slip) = &letter {
+            // At once, however long the client does not read that it need not answer.
+            slip.release();
+        }
         let mut letters = self.letters.lock();
         if letters.closed {
             // An ask is refused where it is dropped, and that must not be under this lock.

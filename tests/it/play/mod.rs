@@ -114,6 +114,7 @@ plays! {
     a_thousand_first_calls_start_one_process
     a_thousand_notes_to_a_stalled_client_do_not_cost_it_its_answer
     a_tool_may_have_a_patience_of_its_own
+    a_withdrawn_question_holds_no_call_of_a_client_that_does_not_read
     an_answer_just_in_time_is_the_answer
     an_answer_of_the_client_to_nothing_is_dropped
     an_answer_to_a_guessed_id_is_nobodys
