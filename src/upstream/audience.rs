@@ -186,12 +186,13 @@ impl Audience {
         })
     }
 
-    /// The same for `resources/unsubscribe`: only when nobody else listens.
+    /// The same for `resources/unsubscribe`: only when nobody else listens, and be it that the client never did.
     pub(super) fn unsubscribe<T>(&self, client: ClientId, uri: &str, post: impl FnOnce() -> T) -> Option<T> {
         let mut subscriptions = self.subscriptions.lock();
         match subscriptions.remove(client, uri) {
-            Removed::Last | Removed::Unknown => Some(post()),
             Removed::Left => None,
+            Removed::Unknown if subscriptions.is_wanted(uri) => None,
+            Removed::Last | Removed::Unknown => Some(post()),
         }
     }
 

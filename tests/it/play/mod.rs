@@ -174,6 +174,7 @@ plays! {
     what_is_asked_without_a_name_is_refused
     what_nobody_has_is_refused
     what_two_readers_could_read_differently_is_refused
+    who_never_subscribed_cannot_end_anothers_subscription
 }
 
 #[test]
