@@ -49,9 +49,14 @@ plays! {
     a_client_is_told_of_changes_four_times_a_second_at_most
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
     a_client_that_leaves_cancels_its_calls
+    a_client_that_leaves_ends_its_own_server_with_the_ask
+    a_client_that_leaves_owes_a_shared_server_no_answer
+    a_clients_progress_with_an_ask_has_the_servers_token
+    a_clients_rejection_reaches_the_server_as_it_is
     a_completion_goes_to_whom_it_is_about
     a_cursor_that_is_not_ours_is_refused
     a_duplicate_id_in_flight_is_refused_and_the_first_unharmed
+    a_form_is_refused_to_a_server_whose_client_only_opens_pages
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
     a_large_message_passes_both_ways
     a_late_answer_is_nobodys
@@ -70,9 +75,12 @@ plays! {
     a_name_is_looked_up_and_never_split
     a_name_of_a_server_that_never_came_up_says_why
     a_null_token_asks_for_no_progress
+    a_null_token_of_an_ask_stays_null
+    a_page_that_an_error_requires_is_named_and_completed
     a_ping_is_answered_before_and_after_initialize
     a_progress_token_comes_back_as_it_was_written
     a_prompt_is_got_by_its_exposed_name
+    a_question_says_which_server_asks
     a_raw_uri_is_accepted_when_one_server_can_own_it
     a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
     a_request_and_its_cancel_in_one_breath_leave_nothing
@@ -82,11 +90,14 @@ plays! {
     a_resource_that_nobody_has_is_refused
     a_revision_that_begins_otherwise_gets_our_latest
     a_run_that_ourselves_started_refuses_initialize
+    a_sampling_server_gets_no_context_of_others
     a_second_answer_is_nobodys
+    a_second_answer_to_an_ask_is_dropped
     a_second_initialize_is_refused
     a_server_in_its_pause_is_not_started_by_our_leaving
     a_server_is_started_again_and_listed_again
     a_server_is_told_its_clients_revision_and_our_mark
+    a_server_may_have_64_asks_open
     a_server_of_a_foreign_revision_is_not_used
     a_server_of_each_clients_own_is_started_for_each
     a_server_that_asks_and_does_not_read_fills_nothing
@@ -95,6 +106,7 @@ plays! {
     a_server_that_completes_nothing_is_not_asked_to
     a_server_that_crashes_at_once_is_started_at_most_70_times_in_an_hour
     a_server_that_dies_mid_call_leaves_its_outcome_unknown
+    a_server_that_dies_with_an_ask_open_withdraws_it
     a_server_that_does_not_read_holds_up_only_its_own_calls
     a_server_that_is_down_does_not_disturb_the_others
     a_server_that_may_not_be_restarted_stays_down
@@ -102,11 +114,15 @@ plays! {
     a_server_that_never_reads_again_costs_its_client_no_turn
     a_server_that_prints_without_end_is_given_up
     a_server_that_refuses_initialize_is_quoted
+    a_server_that_withdraws_its_ask_hears_no_answer
+    a_server_that_withdraws_what_it_never_asked_is_ignored
     a_servers_batch_is_read_where_it_agreed_on_them
     a_servers_error_passes_byte_for_byte
+    a_servers_id_comes_back_as_it_was_written
     a_servers_notes_that_braid_does_not_carry_reach_nobody
     a_servers_ping_is_answered_and_its_other_requests_are_refused
     a_servers_result_may_be_as_deep_and_wide_as_it_is
+    a_shared_servers_page_is_completed_for_whom_it_sent_there
     a_silent_call_times_out_and_is_cancelled_at_the_server
     a_stalled_client_leaves_no_call_behind_when_it_goes
     a_stalled_client_stalls_nobody_else
@@ -116,10 +132,19 @@ plays! {
     a_tool_may_have_a_patience_of_its_own
     a_withdrawn_question_holds_no_call_of_a_client_that_does_not_read
     an_answer_just_in_time_is_the_answer
+    an_answer_just_in_time_is_the_answer_to_an_ask
     an_answer_of_the_client_to_nothing_is_dropped
     an_answer_to_a_guessed_id_is_nobodys
+    an_answer_to_an_ask_of_another_client_is_dropped
     an_answer_with_another_servers_id_is_nobodys
     an_answer_without_a_newline_at_the_end_is_the_answer
+    an_ask_before_any_call_reaches_the_only_client
+    an_ask_for_what_the_client_did_not_declare_is_refused
+    an_ask_in_a_mode_that_the_client_did_not_declare_has_wrong_params
+    an_ask_may_take_half_an_hour_without_settings
+    an_ask_that_its_client_never_answers_is_refused_in_time
+    an_ask_withdrawn_before_its_client_heard_of_it_is_never_put
+    an_elicitation_is_completed_by_the_id_it_was_made_with
     an_id_comes_back_as_it_was_written
     an_id_is_free_again_after_a_cancel
     an_id_or_token_over_its_limit_is_refused
@@ -129,11 +154,14 @@ plays! {
     an_initialize_with_our_own_mark_is_refused
     an_initialize_without_a_version_is_refused_and_may_be_said_again
     an_older_client_hears_in_words_that_it_knows
+    an_older_client_is_asked_in_words_that_it_knows
     an_overlong_answer_of_a_server_fails_its_call_alone
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
+    asks_of_one_server_with_one_id_are_answered_each
     asks_that_wait_for_a_stalled_client_are_refused_when_it_goes
+    asks_with_equal_ids_of_two_servers_get_their_own_answers
     blank_lines_marks_and_carriage_returns_are_no_matter
     braids_own_progress_token_is_its_own_affair
     each_revision_is_answered_in_kind
@@ -165,11 +193,15 @@ plays! {
     requests_of_all_clients_have_a_bound
     requests_that_fill_the_memory_are_refused
     stopping_ends_every_server_and_closes_the_door
+    stopping_with_an_ask_open_leaves_nothing
     the_first_list_waits_for_a_hung_server_and_no_longer
     the_four_lists_are_merged_in_the_order_of_the_configuration
+    the_only_server_asks_without_a_name_in_front
     the_only_server_may_go_without_a_prefix
     the_patience_without_settings_is_two_minutes_of_silence_and_half_an_hour_in_all
+    uris_in_messages_for_a_model_are_the_clients
     uris_in_results_are_the_clients
+    what_braid_does_not_know_of_an_ask_passes_both_ways
     what_braid_does_not_know_passes_both_ways
     what_is_asked_without_a_name_is_refused
     what_nobody_has_is_refused
