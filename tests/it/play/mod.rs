@@ -33,11 +33,14 @@ plays! {
     a_call_ends_at_its_maximum_whatever_the_progress
     a_call_goes_there_and_back
     a_call_has_no_maximum_when_it_is_turned_off
+    a_call_that_begins_during_a_question_has_all_its_time_after_it
     a_call_that_finds_no_place_at_its_server_is_told_that_it_is_busy
     a_call_to_a_server_in_its_pause_is_answered_at_once
     a_call_waits_for_a_place_no_longer_than_for_an_answer
     a_call_waits_no_longer_than_a_start_may_take
     a_call_while_its_server_starts_again_waits_for_it
+    a_calls_clock_stands_still_while_a_person_answers
+    a_calls_maximum_stands_still_while_a_person_answers
     a_cancel_before_the_request_left_withdraws_it
     a_cancel_in_the_queue_before_a_server_withdraws_the_request
     a_cancel_never_overtakes_its_request
@@ -72,6 +75,7 @@ plays! {
     a_message_of_too_many_values_is_refused
     a_message_too_deep_or_too_wide_is_refused
     a_method_that_braid_does_not_carry_is_refused
+    a_model_that_answers_stops_the_clock_as_a_person_does
     a_name_is_looked_up_and_never_split
     a_name_of_a_server_that_never_came_up_says_why
     a_null_token_asks_for_no_progress
@@ -80,7 +84,10 @@ plays! {
     a_ping_is_answered_before_and_after_initialize
     a_progress_token_comes_back_as_it_was_written
     a_prompt_is_got_by_its_exposed_name
+    a_question_of_one_server_holds_no_call_at_another
     a_question_says_which_server_asks
+    a_question_that_nobody_answers_holds_a_call_no_longer_than_its_own_time
+    a_question_to_one_client_holds_no_call_of_another
     a_raw_uri_is_accepted_when_one_server_can_own_it
     a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
     a_request_and_its_cancel_in_one_breath_leave_nothing
@@ -159,6 +166,7 @@ plays! {
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
+    asking_for_roots_does_not_stop_a_calls_clock
     asks_of_one_server_with_one_id_are_answered_each
     asks_that_wait_for_a_stalled_client_are_refused_when_it_goes
     asks_with_equal_ids_of_two_servers_get_their_own_answers
@@ -194,6 +202,7 @@ plays! {
     requests_that_fill_the_memory_are_refused
     stopping_ends_every_server_and_closes_the_door
     stopping_with_an_ask_open_leaves_nothing
+    the_clock_runs_again_after_the_last_of_two_questions
     the_first_list_waits_for_a_hung_server_and_no_longer
     the_four_lists_are_merged_in_the_order_of_the_configuration
     the_only_server_asks_without_a_name_in_front
