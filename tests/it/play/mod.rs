@@ -52,8 +52,10 @@ plays! {
     a_client_is_told_of_changes_four_times_a_second_at_most
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
     a_client_that_leaves_cancels_its_calls
+    a_client_that_leaves_ends_its_own_server_and_no_other
     a_client_that_leaves_ends_its_own_server_with_the_ask
     a_client_that_leaves_owes_a_shared_server_no_answer
+    a_client_with_two_calls_open_is_asked_by_a_shared_server
     a_clients_progress_with_an_ask_has_the_servers_token
     a_clients_rejection_reaches_the_server_as_it_is
     a_completion_goes_to_whom_it_is_about
@@ -129,6 +131,13 @@ plays! {
     a_servers_notes_that_braid_does_not_carry_reach_nobody
     a_servers_ping_is_answered_and_its_other_requests_are_refused
     a_servers_result_may_be_as_deep_and_wide_as_it_is
+    a_shared_server_is_greeted_before_any_client_and_told_all_that_braid_carries
+    a_shared_server_learns_nothing_of_a_client_that_has_not_greeted
+    a_shared_servers_ask_ends_when_its_call_times_out
+    a_shared_servers_ask_ends_with_its_call
+    a_shared_servers_ask_goes_to_whose_call_is_open
+    a_shared_servers_ask_is_refused_when_it_could_be_anyones
+    a_shared_servers_ask_to_who_cannot_be_asked_is_refused
     a_shared_servers_page_is_completed_for_whom_it_sent_there
     a_silent_call_times_out_and_is_cancelled_at_the_server
     a_stalled_client_leaves_no_call_behind_when_it_goes
@@ -149,6 +158,7 @@ plays! {
     an_ask_for_what_the_client_did_not_declare_is_refused
     an_ask_in_a_mode_that_the_client_did_not_declare_has_wrong_params
     an_ask_may_take_half_an_hour_without_settings
+    an_ask_of_a_clients_own_server_is_that_clients
     an_ask_that_its_client_never_answers_is_refused_in_time
     an_ask_withdrawn_before_its_client_heard_of_it_is_never_put
     an_elicitation_is_completed_by_the_id_it_was_made_with
@@ -172,6 +182,10 @@ plays! {
     asks_with_equal_ids_of_two_servers_get_their_own_answers
     blank_lines_marks_and_carriage_returns_are_no_matter
     braids_own_progress_token_is_its_own_affair
+    changed_roots_are_told_to_the_clients_own_servers_alone
+    changed_roots_for_a_server_that_does_not_read_are_bounded
+    changed_roots_of_who_declared_none_are_told_to_nobody
+    each_clients_own_server_is_told_what_that_client_declared
     each_revision_is_answered_in_kind
     equal_ids_and_tokens_of_two_clients_are_kept_apart
     equal_tokens_of_two_requests_are_kept_apart
@@ -200,6 +214,7 @@ plays! {
     requests_of_a_client_wait_their_turn_and_are_then_refused
     requests_of_all_clients_have_a_bound
     requests_that_fill_the_memory_are_refused
+    roots_that_change_during_a_call_are_asked_for_anew
     stopping_ends_every_server_and_closes_the_door
     stopping_with_an_ask_open_leaves_nothing
     the_clock_runs_again_after_the_last_of_two_questions
@@ -210,6 +225,7 @@ plays! {
     the_patience_without_settings_is_two_minutes_of_silence_and_half_an_hour_in_all
     uris_in_messages_for_a_model_are_the_clients
     uris_in_results_are_the_clients
+    what_a_clients_own_server_offers_is_nobody_elses
     what_braid_does_not_know_of_an_ask_passes_both_ways
     what_braid_does_not_know_passes_both_ways
     what_is_asked_without_a_name_is_refused
