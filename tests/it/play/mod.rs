@@ -35,6 +35,7 @@ plays! {
     a_call_has_no_maximum_when_it_is_turned_off
     a_call_that_begins_during_a_question_has_all_its_time_after_it
     a_call_that_finds_no_place_at_its_server_is_told_that_it_is_busy
+    a_call_that_waited_for_a_server_comes_after_its_level
     a_call_to_a_server_in_its_pause_is_answered_at_once
     a_call_waits_for_a_place_no_longer_than_for_an_answer
     a_call_waits_no_longer_than_a_start_may_take
@@ -65,6 +66,10 @@ plays! {
     a_hung_initialize_ends_at_its_deadline_and_is_never_cancelled
     a_large_message_passes_both_ways
     a_late_answer_is_nobodys
+    a_level_is_told_again_to_a_server_that_starts_again
+    a_level_is_told_to_every_server_that_logs_and_to_no_other
+    a_level_leaves_out_what_is_milder_and_nothing_else
+    a_level_that_is_none_is_refused
     a_list_is_given_from_the_last_good_one_while_its_server_hangs
     a_list_method_that_a_server_does_not_know_is_an_empty_list
     a_list_over_its_size_is_cut
@@ -73,6 +78,7 @@ plays! {
     a_list_that_nobody_asked_for_is_no_news
     a_list_that_only_says_it_changed_is_no_news
     a_list_that_waits_can_be_cancelled
+    a_log_message_passes_as_it_is
     a_message_is_one_line_to_whom_it_goes
     a_message_of_too_many_values_is_refused
     a_message_too_deep_or_too_wide_is_refused
@@ -106,6 +112,7 @@ plays! {
     a_server_in_its_pause_is_not_started_by_our_leaving
     a_server_is_started_again_and_listed_again
     a_server_is_told_its_clients_revision_and_our_mark
+    a_server_knows_the_level_before_the_call_after_it
     a_server_may_have_64_asks_open
     a_server_of_a_foreign_revision_is_not_used
     a_server_of_each_clients_own_is_started_for_each
@@ -132,6 +139,7 @@ plays! {
     a_servers_ping_is_answered_and_its_other_requests_are_refused
     a_servers_result_may_be_as_deep_and_wide_as_it_is
     a_shared_server_is_greeted_before_any_client_and_told_all_that_braid_carries
+    a_shared_server_is_told_the_lowest_level_and_each_client_hears_its_own
     a_shared_server_learns_nothing_of_a_client_that_has_not_greeted
     a_shared_servers_ask_ends_when_its_call_times_out
     a_shared_servers_ask_ends_with_its_call
@@ -144,6 +152,7 @@ plays! {
     a_stalled_client_stalls_nobody_else
     a_storm_of_list_changed_costs_two_fetches
     a_thousand_first_calls_start_one_process
+    a_thousand_log_messages_to_a_stalled_client_do_not_cost_it_its_answer
     a_thousand_notes_to_a_stalled_client_do_not_cost_it_its_answer
     a_tool_may_have_a_patience_of_its_own
     a_withdrawn_question_holds_no_call_of_a_client_that_does_not_read
@@ -198,6 +207,7 @@ plays! {
     items_of_lists_pass_but_for_their_names
     items_without_a_name_or_too_large_are_left_out_alone
     lists_do_not_depend_on_who_arrives_first
+    log_messages_beside_calls_wait_for_a_stalled_client_up_to_a_bound
     malformed_lines_of_a_client_fail_alone
     malformed_lines_of_a_server_are_skipped
     news_for_a_client_that_does_not_read_wait_and_are_few
@@ -226,11 +236,14 @@ plays! {
     uris_in_messages_for_a_model_are_the_clients
     uris_in_results_are_the_clients
     what_a_clients_own_server_offers_is_nobody_elses
+    what_a_server_says_during_a_call_comes_in_its_order
     what_braid_does_not_know_of_an_ask_passes_both_ways
     what_braid_does_not_know_passes_both_ways
     what_is_asked_without_a_name_is_refused
     what_nobody_has_is_refused
     what_two_readers_could_read_differently_is_refused
+    what_was_logged_before_an_answer_comes_before_it
+    who_never_asked_for_a_level_is_not_flooded_by_anothers_debug
     who_never_subscribed_cannot_end_anothers_subscription
 }
 
