@@ -51,12 +51,15 @@ plays! {
     a_change_during_the_first_fetch_is_not_lost
     a_changed_list_is_fetched_once_and_told_once
     a_client_is_told_of_changes_four_times_a_second_at_most
+    a_client_may_have_1024_subscriptions_at_a_server
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
     a_client_that_leaves_cancels_its_calls
     a_client_that_leaves_ends_its_own_server_and_no_other
     a_client_that_leaves_ends_its_own_server_with_the_ask
     a_client_that_leaves_owes_a_shared_server_no_answer
+    a_client_that_leaves_unsubscribes_from_what_it_alone_listened_to
     a_client_with_two_calls_open_is_asked_by_a_shared_server
+    a_clients_own_server_tells_of_whatever_it_likes
     a_clients_progress_with_an_ask_has_the_servers_token
     a_clients_rejection_reaches_the_server_as_it_is
     a_completion_goes_to_whom_it_is_about
@@ -98,6 +101,7 @@ plays! {
     a_question_to_one_client_holds_no_call_of_another
     a_raw_uri_is_accepted_when_one_server_can_own_it
     a_read_a_prompt_and_a_completion_have_a_patience_of_their_own
+    a_refused_subscription_leaves_no_trace
     a_request_and_its_cancel_in_one_breath_leave_nothing
     a_request_that_never_left_is_said_to_be_not_sent
     a_request_that_times_out_unsent_is_not_said_to_be_cancelled
@@ -130,6 +134,7 @@ plays! {
     a_server_that_never_reads_again_costs_its_client_no_turn
     a_server_that_prints_without_end_is_given_up
     a_server_that_refuses_initialize_is_quoted
+    a_server_that_starts_again_is_subscribed_to_again
     a_server_that_withdraws_its_ask_hears_no_answer
     a_server_that_withdraws_what_it_never_asked_is_ignored
     a_servers_batch_is_read_where_it_agreed_on_them
@@ -151,6 +156,8 @@ plays! {
     a_stalled_client_leaves_no_call_behind_when_it_goes
     a_stalled_client_stalls_nobody_else
     a_storm_of_list_changed_costs_two_fetches
+    a_subscription_goes_to_whose_resource_it_is
+    a_subscription_that_is_cancelled_or_times_out_leaves_no_trace
     a_thousand_first_calls_start_one_process
     a_thousand_log_messages_to_a_stalled_client_do_not_cost_it_its_answer
     a_thousand_notes_to_a_stalled_client_do_not_cost_it_its_answer
@@ -185,6 +192,8 @@ plays! {
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
+    an_unsubscription_of_what_was_never_subscribed_is_the_servers_to_judge
+    an_update_of_a_part_is_for_who_listens_to_the_whole
     asking_for_roots_does_not_stop_a_calls_clock
     asks_of_one_server_with_one_id_are_answered_each
     asks_that_wait_for_a_stalled_client_are_refused_when_it_goes
@@ -199,6 +208,7 @@ plays! {
     equal_ids_and_tokens_of_two_clients_are_kept_apart
     equal_tokens_of_two_requests_are_kept_apart
     every_page_of_a_server_is_listed
+    every_subscription_of_a_client_is_its_own_servers_affair
     half_an_answer_is_none
     initialize_is_refused_within_a_batch
     instructions_may_be_our_own_or_none
@@ -211,6 +221,7 @@ plays! {
     malformed_lines_of_a_client_fail_alone
     malformed_lines_of_a_server_are_skipped
     news_for_a_client_that_does_not_read_wait_and_are_few
+    nobody_is_told_yes_before_a_shared_server_has_agreed
     notes_come_before_their_answer_and_in_order
     nothing_but_a_ping_is_served_before_initialize
     only_so_many_servers_start_at_once
@@ -227,12 +238,16 @@ plays! {
     roots_that_change_during_a_call_are_asked_for_anew
     stopping_ends_every_server_and_closes_the_door
     stopping_with_an_ask_open_leaves_nothing
+    ten_thousand_list_changed_at_once_cost_two_fetches_and_no_note
+    ten_thousand_list_changed_over_a_second_cost_a_fetch_and_a_note_per_window
     the_clock_runs_again_after_the_last_of_two_questions
     the_first_list_waits_for_a_hung_server_and_no_longer
     the_four_lists_are_merged_in_the_order_of_the_configuration
     the_only_server_asks_without_a_name_in_front
     the_only_server_may_go_without_a_prefix
     the_patience_without_settings_is_two_minutes_of_silence_and_half_an_hour_in_all
+    two_clients_cost_a_shared_server_one_subscription
+    updates_of_one_resource_are_one_to_a_client_that_does_not_read
     uris_in_messages_for_a_model_are_the_clients
     uris_in_results_are_the_clients
     what_a_clients_own_server_offers_is_nobody_elses
