@@ -35,9 +35,13 @@ impl Delivery {
         }
     }
 
-    /// Delivers all that waits. Cancel-safe.
+    /// Delivers all that waits by now; what comes meanwhile is not waited for, or a server that never stops talking
+    /// would hold up every answer. Cancel-safe.
     pub(super) async fn flush(&self) {
-        while self.mail.is_waiting() {
+        for _ in 0..self.mail.waiting() {
+            if self.mail.waiting() == 0 {
+                return;
+            }
             self.next().await;
         }
     }

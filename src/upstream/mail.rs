@@ -87,13 +87,14 @@ impl Mail {
         self.letters.lock().waiting.pop_front()
     }
 
-    pub fn is_waiting(&self) -> bool {
-        !self.letters.lock().waiting.is_empty()
+    /// How many letters there are.
+    pub fn waiting(&self) -> usize {
+        self.letters.lock().waiting.len()
     }
 
     /// Resolves when there is a letter. Cancel-safe.
     pub async fn waits(&self) {
-        while !self.is_waiting() {
+        while self.waiting() == 0 {
             self.bell.notified().await;
         }
     }
