@@ -28,6 +28,10 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Delivers a letter when there is one and room for it. Cancel-safe.
     pub(super) async fn next(&self) {
+        // In which words is not known before the client has greeted; its door tries again after each line of it.
+        if self.revision.get().is_none() {
+            return std::future::pending().await;
+        }
         self.mail.waits().await;
         let Ok(room) = self.outbox.reserve().await else { return std::future::pending().await };
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {

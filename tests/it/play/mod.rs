@@ -50,6 +50,7 @@ plays! {
     a_cancelled_request_of_a_batch_is_missing_in_its_answer
     a_change_during_the_first_fetch_is_not_lost
     a_changed_list_is_fetched_once_and_told_once
+    a_client_hears_nothing_of_a_shared_server_before_it_greets
     a_client_is_told_of_changes_four_times_a_second_at_most
     a_client_may_have_1024_subscriptions_at_a_server
     a_client_that_hangs_up_after_half_a_line_is_heard_to_its_end
