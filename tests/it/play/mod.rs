@@ -61,6 +61,7 @@ plays! {
     a_client_that_leaves_unsubscribes_from_what_it_alone_listened_to
     a_client_with_two_calls_open_is_asked_by_a_shared_server
     a_clients_own_server_tells_of_whatever_it_likes
+    a_clients_progress_for_a_server_that_does_not_read_is_bounded
     a_clients_progress_with_an_ask_has_the_servers_token
     a_clients_rejection_reaches_the_server_as_it_is
     a_completion_goes_to_whom_it_is_about
@@ -171,6 +172,7 @@ plays! {
     an_answer_to_an_ask_of_another_client_is_dropped
     an_answer_with_another_servers_id_is_nobodys
     an_answer_without_a_newline_at_the_end_is_the_answer
+    an_ask_and_a_call_may_have_one_id
     an_ask_before_any_call_reaches_the_only_client
     an_ask_for_what_the_client_did_not_declare_is_refused
     an_ask_in_a_mode_that_the_client_did_not_declare_has_wrong_params
@@ -190,13 +192,17 @@ plays! {
     an_older_client_hears_in_words_that_it_knows
     an_older_client_is_asked_in_words_that_it_knows
     an_overlong_answer_of_a_server_fails_its_call_alone
+    an_overlong_ask_fails_alone
     an_overlong_line_of_a_client_fails_alone
     an_own_name_is_accepted_when_one_server_has_it
+    an_own_servers_ask_outlives_the_call_in_which_it_came
     an_unknown_name_is_refused_when_the_first_list_would_wait_no_longer
     an_unsubscription_of_what_was_never_subscribed_is_the_servers_to_judge
     an_update_of_a_part_is_for_who_listens_to_the_whole
     asking_for_roots_does_not_stop_a_calls_clock
+    asks_may_be_answered_in_a_batch_where_there_are_batches
     asks_of_one_server_with_one_id_are_answered_each
+    asks_that_are_withdrawn_at_once_are_bounded
     asks_that_wait_for_a_stalled_client_are_refused_when_it_goes
     asks_with_equal_ids_of_two_servers_get_their_own_answers
     blank_lines_marks_and_carriage_returns_are_no_matter
@@ -219,6 +225,7 @@ plays! {
     items_without_a_name_or_too_large_are_left_out_alone
     lists_do_not_depend_on_who_arrives_first
     log_messages_beside_calls_wait_for_a_stalled_client_up_to_a_bound
+    malformed_asks_of_a_server_fail_alone
     malformed_lines_of_a_client_fail_alone
     malformed_lines_of_a_server_are_skipped
     news_for_a_client_that_does_not_read_wait_and_are_few
