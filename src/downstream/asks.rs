@@ -5,64 +5,69 @@
 
 use crate::routing::ledger::Ledger;
 use crate::upstream::ask::{Ask, Slip};
+use crate::upstream::mail::Mail;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::message::Message;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// The asks that one client has not answered.
-#[derive(Clone, Default)]
-pub(super) struct Asks(Arc<Table>);
-
-#[derive(Default)]
-struct Table {
-    open: Mutex<Ledger<Open>>,
-    /// Rung when there is another to wait for.
-    bell: Notify,
-}
-
-struct Open {
-    ask: Box<Ask>,
-    until: Instant,
+/// The asks that one client has not answered. Those that it has not been sent yet are in its mail, and their time runs
+/// as well.
+#[derive(Clone)]
+pub(super) struct Asks {
+    open: Arc<Mutex<Ledger<Box<Ask>>>>,
+    mail: Arc<Mail>,
 }
 
 impl Asks {
+    pub(super) fn new(mail: Arc<Mail>) -> Self {
+        Self { open: Arc::default(), mail }
+    }
+
     /// Opens an ask and returns its request for the client; nothing if nobody waits for its answer any more.
     pub(super) fn put(&self, ask: Box<Ask>) -> Option<Bytes> {
-        let until = Instant::now() + ask.patience();
-        let mut open = self.0.open.lock();
+        let mut open = self.open.lock();
         if ask.is_over() {
             return None;
         }
-        let id = open.open(Open { ask, until });
-        let text = open.get(id).map(|open| open.ask.text(&id.to_string()));
-        self.0.bell.notify_one();
-        text
+        self.mail.ring();
+        let id = open.open(ask);
+        open.get(id).map(|ask| ask.text(&id.to_string()))
     }
 
     /// Takes the client's answer to its server. An answer to nothing open is dropped.
     pub(super) fn answer(&self, id: &str, response: &Message) {
-        let open = self.0.open.lock().close_as_written(id);
+        let open = self.open.lock().close_as_written(id);
         match open {
-            Some(open) => open.ask.answer(response),
+            Some(ask) => ask.answer(response),
             None => tracing::debug!("an answer from the client to no open request; dropped"),
+        }
+    }
+
+    /// The client's answer is there and cannot be read.
+    pub(super) fn spoil(&self, id: &str, why: &str) {
+        let open = self.open.lock().close_as_written(id);
+        if let Some(ask) = open {
+            ask.refuse(&Fault::ours(
+                Reason::Refused,
+                format!("the client's answer cannot be passed on: {why}"),
+            ));
         }
     }
 
     /// The client tells how far it is with an ask, by the token that it got: the ask's id.
     pub(super) fn progress(&self, token: &str, note: &Message) {
-        if let Some(open) = self.0.open.lock().get_as_written(token) {
-            open.ask.progress(note);
+        if let Some(ask) = self.open.lock().get_as_written(token) {
+            ask.progress(note);
         }
     }
 
     /// Nobody waits for the answer any more: what the client must hear, if it was asked.
     pub(super) fn withdraw(&self, slip: &Arc<Slip>) -> Option<Bytes> {
-        let mut open = self.0.open.lock();
-        let id = open.entries().find(|(_, open)| Arc::ptr_eq(open.ask.slip(), slip)).map(|(id, _)| id)?;
+        let mut open = self.open.lock();
+        let id = open.entries().find(|(_, ask)| Arc::ptr_eq(ask.slip(), slip)).map(|(id, _)| id)?;
         let closed = open.close(id);
         drop(open);
         // Refused at its server, unless that is who has withdrawn it.
@@ -73,11 +78,11 @@ impl Asks {
     /// Resolves when the client has been silent for too long about some asks: what it must hear. Cancel-safe.
     pub(super) async fn expired(&self) -> Vec<Bytes> {
         loop {
-            let next = self.0.open.lock().entries().map(|(_, open)| open.until).min();
-            match next {
-                None => self.0.bell.notified().await,
+            let open = self.open.lock().entries().map(|(_, ask)| ask.until()).min();
+            match open.into_iter().chain(self.mail.due()).min() {
+                None => self.mail.asked().await,
                 Some(at) => {
-                    if timeout_at(at, self.0.bell.notified()).await.is_err() {
+                    if timeout_at(at, self.mail.asked()).await.is_err() {
                         return self.give_up();
                     }
                 }
@@ -87,14 +92,15 @@ impl Asks {
 
     fn give_up(&self) -> Vec<Bytes> {
         let now = Instant::now();
-        let mut open = self.0.open.lock();
-        let due: Vec<_> = open.entries().filter(|(_, open)| open.until <= now).map(|(id, _)| id).collect();
+        // What it was never sent it need not hear of.
+        self.mail.overdue(now).into_iter().for_each(Ask::expire);
+        let mut open = self.open.lock();
+        let due: Vec<_> = open.entries().filter(|(_, ask)| ask.until() <= now).map(|(id, _)| id).collect();
         let due: Vec<_> = due.into_iter().filter_map(|id| Some((id.to_string(), open.close(id)?))).collect();
         drop(open);
         due.into_iter()
-            .map(|(id, Open { ask, .. })| {
-                let text = format!("{}: the client did not answer in time ({})", ask.server(), ask.setting());
-                ask.refuse(&Fault::ours(Reason::Timeout, text));
+            .map(|(id, ask)| {
+                ask.expire();
                 cancelled(&id, "it took too long to answer")
             })
             .collect()

@@ -15,6 +15,7 @@ use crate::wire::splice::splice;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// The way to one client.
 #[derive(Clone)]
@@ -23,15 +24,17 @@ pub(super) struct Delivery {
     pub(super) asks: Asks,
     pub(super) outbox: mpsc::Sender<Bytes>,
     pub(super) revision: Arc<OnceLock<Revision>>,
+    /// The client has its answer to `initialize`, and has begun to work: nothing is said to it before (2025-11-25,
+    /// basic/lifecycle, initialization).
+    pub(super) answered: CancellationToken,
+    pub(super) begun: CancellationToken,
 }
 
 impl Delivery {
     /// Delivers a letter when there is one and room for it. Cancel-safe.
     pub(super) async fn next(&self) {
-        // In which words is not known before the client has greeted; its door tries again after each line of it.
-        if self.revision.get().is_none() {
-            return std::future::pending().await;
-        }
+        self.answered.cancelled().await;
+        self.begun.cancelled().await;
         self.mail.waits().await;
         let Ok(room) = self.outbox.reserve().await else { return std::future::pending().await };
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
@@ -39,26 +42,24 @@ impl Delivery {
         }
     }
 
-    /// Delivers all that waits by now; what comes meanwhile is not waited for, or a server that never stops talking
-    /// would hold up every answer. Cancel-safe.
-    pub(super) async fn flush(&self) {
-        for _ in 0..self.mail.waiting() {
-            if self.mail.waiting() == 0 {
-                return;
-            }
+    /// Delivers the first so many letters of all, as far as they are there and not delivered yet. Cancel-safe.
+    pub(super) async fn flush(&self, first: u64) {
+        // No more than there are by now: a server that never stops talking must not hold up an answer.
+        let first = first.min(self.mail.sent());
+        while self.mail.holds(first) {
             self.next().await;
         }
     }
 
-    /// A note of one call, after all that was said before it.
-    pub(super) async fn note(&self, text: Bytes) {
-        self.flush().await;
+    /// A note of one call, after the letters that came before it.
+    pub(super) async fn note(&self, text: Bytes, after: u64) {
+        self.flush(after).await;
         self.outbox.send(one_line(fit_note(text, self.revision()))).await.ok();
     }
 
     /// An ask that came with a call.
-    pub(super) async fn ask(&self, ask: Box<Ask>) {
-        self.flush().await;
+    pub(super) async fn ask(&self, ask: Box<Ask>, after: u64) {
+        self.flush(after).await;
         let Ok(room) = self.outbox.reserve().await else { return };
         if let Some(text) = self.asked(ask) {
             room.send(text);

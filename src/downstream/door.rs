@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// One client's connection: chunks of bytes from it, whole lines to it.
 pub struct Door {
@@ -65,9 +66,11 @@ impl Door {
         let (given, calls) = (Given::default(), FuturesUnordered::new());
         let delivery = Delivery {
             mail: session.seat.mail().clone(),
-            asks: Asks::default(),
+            asks: Asks::new(session.seat.mail().clone()),
             outbox: outbox.clone(),
             revision: Arc::default(),
+            answered: CancellationToken::new(),
+            begun: CancellationToken::new(),
         };
         Self { session, outbox, delivery, turns, identity, behind_itself, given, calls }
     }
@@ -87,6 +90,11 @@ impl Door {
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         loop {
             tokio::select! {
+                // In this order: what a call has to say was said before what waits in the mail by now.
+                biased;
+                () = stopping.cancelled() => return Closed::Us,
+                () = outbox.closed() => return Closed::Client,
+                Some(()) = self.calls.next() => {}
                 // A client that sends and never reads is not read either, from some point on.
                 chunk = inbox.recv(), if self.calls.len() < waiting_max => match chunk {
                     Some(chunk) => {
@@ -106,7 +114,6 @@ impl Door {
                         return Closed::Client;
                     }
                 },
-                Some(()) = self.calls.next() => {}
                 note = news.next() => {
                     // A client that does not read gets the news when it reads again.
                     if note.texts().all(|text| outbox.try_send(text).is_ok()) {
@@ -115,8 +122,6 @@ impl Door {
                 }
                 () = delivery.next() => {}
                 expired = delivery.asks.expired() => expired.into_iter().for_each(|text| self.send(text)),
-                () = outbox.closed() => return Closed::Client,
-                () = stopping.cancelled() => return Closed::Us,
             }
         }
     }
@@ -133,12 +138,17 @@ impl Door {
             Line::TooLong { id, bytes, response } => {
                 let max = self.hub().config().limits.client_message_bytes_max;
                 tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
-                if !response {
-                    let text = format!(
-                        "the message has {bytes} bytes, over the limit of {max} (limits.client_message)"
-                    );
-                    let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
-                    self.send(fault.render(id.and_then(Id::parse).as_ref()));
+                let (id, text) = (
+                    id.and_then(Id::parse),
+                    format!("the message has {bytes} bytes, over the limit of {max} (limits.client_message)"),
+                );
+                match (response, id) {
+                    (false, id) => {
+                        let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
+                        self.send(fault.render(id.as_ref()));
+                    }
+                    (true, Some(id)) => self.delivery.asks.spoil(id.as_str(), &text),
+                    (true, None) => {}
                 }
             }
         }
@@ -223,7 +233,12 @@ impl Door {
     /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
     fn parsed(&self, text: Bytes) -> Result<Message, Option<Reply>> {
         let parsed = Message::parse_client(text, caps(&self.hub().config().limits));
-        parsed.map_err(|bad| (!bad.response).then(|| Reply::Now(refuse(&bad))))
+        parsed.map_err(|bad| {
+            if let (true, Some(id)) = (bad.response, &bad.id) {
+                self.delivery.asks.spoil(id.as_str(), &bad.fault().text);
+            }
+            (!bad.response).then(|| Reply::Now(refuse(&bad)))
+        })
     }
 
     /// One message. What it needs is decided here; what it waits for is in the future that it returns.
@@ -258,9 +273,9 @@ impl Door {
                     self.delivery.asks.progress(message.str(token), message);
                 }
             }
+            Method::Initialized => self.delivery.begun.cancel(),
             Method::RootsChanged => self.session.seat.roots_changed(message.text()),
             Method::Initialize
-            | Method::Initialized
             | Method::Ping
             | Method::List(_)
             | Method::ToolsCall
@@ -290,6 +305,8 @@ impl Door {
             (Method::Other, _) => refused(Fault::method_not_found(message.method().unwrap_or_default())),
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
+                // Some clients forget to say that they are initialized.
+                self.delivery.begun.cancel();
                 let limits = &self.hub().config().limits;
                 let token =
                     message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
@@ -355,10 +372,12 @@ impl Door {
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
         self.delivery.revision.get_or_init(|| revision);
         self.session.agree(revision, capabilities);
-        let seat = self.session.seat.clone();
+        let (seat, answered) = (self.session.seat.clone(), self.delivery.answered.clone());
         Reply::Later(
             async move {
                 let instructions = seat.hub().instructions(seat.caller(), GREETING).await;
+                // Whatever waits leaves after the answer, which is on its way in the same breath.
+                answered.cancel();
                 Some(response(&id, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
             }
             .boxed(),
@@ -425,14 +444,16 @@ impl Call {
             }
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
-                    Step::Notify(note) => self.delivery.note(note).await,
-                    Step::Ask(ask) => self.delivery.ask(ask).await,
-                    Step::Done(reply) => break reply,
+                    Step::Notify(note) => self.delivery.note(note, exchange.after()).await,
+                    Step::Ask(ask) => self.delivery.ask(ask, exchange.after()).await,
+                    Step::Done(reply) => {
+                        // What its server said before the end must not come after it.
+                        self.delivery.flush(exchange.after()).await;
+                        break reply;
+                    }
                 }
             },
         };
-        // What its server said before the end must not come after it.
-        self.delivery.flush().await;
         match reply {
             Ok(text) => one_line(fit_response(text, &method, self.revision)),
             Err(fault) => fault.render(Some(&id)),

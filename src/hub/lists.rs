@@ -44,7 +44,9 @@ pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
         }
         if watched.state.changed().await.is_err() {
             // It has ended for good; nobody looks at its lists any more.
-            hub.views.forget(at, &key);
+            if !server.has_another(&key, &watched.audience) {
+                hub.views.forget(at, &key);
+            }
             return;
         }
     }

@@ -13,7 +13,7 @@ pub mod views;
 pub mod lists;
 
 use self::seat::Seat;
-use self::views::{Standing, View, Views};
+use self::views::{View, Views};
 use crate::config::{Config, Instructions};
 use crate::mcp::caller::Caller;
 use crate::mcp::instructions::{self, Speaker};
@@ -111,13 +111,6 @@ impl Hub {
     fn follow(self: &Arc<Self>, at: usize, watched: Watched) {
         let kept = lists::keep(self.clone(), at, watched);
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
-    }
-
-    /// A server could not be opened for a caller: nothing is to be waited for.
-    fn fails(&self, at: usize, caller: &Caller) {
-        if let Some((_, key)) = self.key_of(at, caller) {
-            self.views.stands(at, &key, Standing::Failed);
-        }
     }
 
     /// The servers' instructions, merged, as far as they are known within `patience`.

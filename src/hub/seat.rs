@@ -43,7 +43,7 @@ impl Seat {
                 Ok(Watched { was_open: true, .. }) => {}
                 Ok(watched) => self.hub.follow(at, watched),
                 Err(fault) => {
-                    self.hub.fails(at, &self.caller);
+                    self.view.fails(at);
                     faults.push(fault);
                 }
             }

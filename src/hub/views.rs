@@ -89,6 +89,21 @@ impl View {
         self.standings.borrow().iter().all(|one| *one != Standing::Awaited)
     }
 
+    /// The server at this place could not be opened for whoever looks: it is not waited for.
+    pub(super) fn fails(&self, at: usize) {
+        self.raise(at, Standing::Failed);
+    }
+
+    fn raise(&self, at: usize, standing: Standing) {
+        self.standings.send_if_modified(|all| match all.get_mut(at) {
+            Some(one) if *one < standing => {
+                *one = standing;
+                true
+            }
+            Some(_) | None => false,
+        });
+    }
+
     pub(super) fn is_heard(&self, at: usize) -> bool {
         self.standings.borrow().get(at) == Some(&Standing::Heard)
     }
@@ -150,13 +165,7 @@ impl Views {
         let higher = standing.max(*kept);
         *kept = higher;
         for view in shelves.showing(at, key) {
-            view.standings.send_if_modified(|all| match all.get_mut(at) {
-                Some(one) if *one < higher => {
-                    *one = higher;
-                    true
-                }
-                Some(_) | None => false,
-            });
+            view.raise(at, higher);
         }
     }
 

@@ -23,7 +23,7 @@ pub struct ClientId(pub u64);
 
 /// Whom a link serves, now and later; it never changes in the life of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub enum Company {
     /// One client, to which everything belongs that the server says.
     One,
     /// All clients of a principal, however many there are at the moment.

@@ -5,12 +5,12 @@
 //! It sends nothing, and holds at most one entry per client of the link: how many those are is the owner's
 //! bound.
 
-use crate::mcp::caller::{Audience, ClientId};
+use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
 use std::collections::BTreeMap;
 
 /// The levels that the clients of one link asked for. For an own and a shared link alike: which of the two
-/// it is, is said with each question as [`Audience`].
+/// it is, is said with each question as [`Company`].
 #[derive(Debug, Default)]
 pub struct Levels {
     asked: BTreeMap<ClientId, Level>,
@@ -53,12 +53,12 @@ impl Levels {
     /// Who asked hears its level and what is more severe. Who never asked hears everything on a link of its
     /// own. On a shared one it hears everything until someone asks, and from then on `info` and above: the
     /// `debug` that another asked for is not its own.
-    pub fn admits(&self, client: ClientId, audience: Audience, level: Option<Level>) -> bool {
+    pub fn admits(&self, client: ClientId, company: Company, level: Option<Level>) -> bool {
         let Some(level) = level else { return true };
-        match (self.asked.get(&client), audience) {
-            (Some(asked), Audience::One | Audience::Many) => level >= *asked,
-            (None, Audience::One) => true,
-            (None, Audience::Many) => !self.ever_asked || level >= UNASKED,
+        match (self.asked.get(&client), company) {
+            (Some(asked), Company::One | Company::Many) => level >= *asked,
+            (None, Company::One) => true,
+            (None, Company::Many) => !self.ever_asked || level >= UNASKED,
         }
     }
 }
@@ -103,24 +103,24 @@ mod tests {
     #[test]
     fn anothers_debug_does_not_flood_who_never_asked() {
         let mut levels = Levels::default();
-        assert!(levels.admits(B, Audience::Many, Some(Level::Debug)));
+        assert!(levels.admits(B, Company::Many, Some(Level::Debug)));
         levels.ask(A, Level::Debug);
-        assert!(levels.admits(A, Audience::Many, Some(Level::Debug)));
-        assert!(!levels.admits(B, Audience::Many, Some(Level::Debug)));
-        assert!(levels.admits(B, Audience::Many, Some(Level::Info)));
-        assert!(levels.admits(B, Audience::Many, None));
+        assert!(levels.admits(A, Company::Many, Some(Level::Debug)));
+        assert!(!levels.admits(B, Company::Many, Some(Level::Debug)));
+        assert!(levels.admits(B, Company::Many, Some(Level::Info)));
+        assert!(levels.admits(B, Company::Many, None));
         levels.leave(A);
-        assert!(!levels.admits(B, Audience::Many, Some(Level::Debug)), "the server still says it");
+        assert!(!levels.admits(B, Company::Many, Some(Level::Debug)), "the server still says it");
     }
 
     #[test]
     fn who_is_alone_hears_what_it_asked_for_and_everything_before() {
         let mut levels = Levels::default();
-        assert!(levels.admits(A, Audience::One, Some(Level::Debug)));
+        assert!(levels.admits(A, Company::One, Some(Level::Debug)));
         levels.ask(A, Level::Error);
-        assert!(!levels.admits(A, Audience::One, Some(Level::Warning)));
-        assert!(levels.admits(A, Audience::One, Some(Level::Error)));
-        assert!(levels.admits(A, Audience::One, None));
+        assert!(!levels.admits(A, Company::One, Some(Level::Warning)));
+        assert!(levels.admits(A, Company::One, Some(Level::Error)));
+        assert!(levels.admits(A, Company::One, None));
     }
 
     proptest! {
@@ -149,7 +149,7 @@ mod tests {
                 prop_assert!(lowest.is_none() || server == lowest);
                 for level in Level::ALL {
                     for (client, asked) in &model {
-                        prop_assert_eq!(levels.admits(*client, Audience::Many, Some(level)), level >= *asked);
+                        prop_assert_eq!(levels.admits(*client, Company::Many, Some(level)), level >= *asked);
                     }
                 }
             }

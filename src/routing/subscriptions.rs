@@ -66,6 +66,14 @@ impl Subscriptions {
         }
     }
 
+    /// The server did not agree again after it was started anew: whoever wants to hear of the resource from now on asks it
+    /// again.
+    pub fn doubt(&mut self, uri: &str) {
+        if let Some(listeners) = self.by_uri.get_mut(uri) {
+            listeners.confirmed = false;
+        }
+    }
+
     /// The server refused this client's request. The client is out, unless the server had agreed to one for
     /// the same resource before: then updates come, and it hears them.
     pub fn fail(&mut self, client: ClientId, uri: &str) {

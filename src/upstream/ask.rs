@@ -10,6 +10,7 @@ use super::stream::Stream;
 use super::task::belonging;
 use super::writer::Places;
 use crate::config::toml_key;
+use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
 use crate::routing::held::Held;
 use crate::wire::fault::{Fault, Reason};
@@ -29,8 +30,7 @@ use tokio::time::Instant;
 pub struct Slip {
     /// The server's own.
     pub(super) id: Id,
-    /// The call that it belongs to and ends with; `None`: it belongs to the client.
-    pub(super) call: Option<CallId>,
+    pub(super) ends: Ends,
     pub(super) mail: Arc<Mail>,
     /// The server does not want it any more, so that it must not be answered.
     pub(super) withdrawn: AtomicBool,
@@ -38,6 +38,16 @@ pub struct Slip {
     pub(super) over: AtomicBool,
     /// There as long as somebody waits for a person.
     pub(super) hold: Mutex<Option<Hold>>,
+}
+
+/// What an ask belongs to, and ends with at the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Its link serves that client alone.
+    Client,
+    Call(CallId),
+    /// With the last of them: nothing says which of several it came with.
+    CallsOf(ClientId),
 }
 
 impl Slip {
@@ -63,8 +73,9 @@ pub struct Ask {
     /// The place of its answer among those that wait to be written.
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) _room: OwnedSemaphorePermit,
-    /// How long the client may take.
+    /// How long the client may take, and when that is over.
     pub(super) patience: Duration,
+    pub(super) until: Instant,
 }
 
 /// A person is being asked: the clocks of its client's calls at this server stand still until this is dropped.
@@ -104,15 +115,17 @@ impl Ask {
         params.map(|params| self.message.str(params)).unwrap_or_default()
     }
 
-    /// How long the client may take to answer.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    /// When the client must have answered, whether or not it was asked by then.
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
-    /// The same in words, with the setting behind it.
-    pub fn setting(&self) -> String {
-        let server = toml_key(self.server());
-        format!("{}, servers.{server}.timeouts.ask", words(self.patience))
+    /// Refuses it because that time is over.
+    pub fn expire(self: Box<Self>) {
+        let server = self.server();
+        let (time, key) = (words(self.patience), toml_key(server));
+        let text = format!("{server}: the client did not answer within {time} (servers.{key}.timeouts.ask)");
+        self.refuse(&Fault::ours(Reason::Timeout, text));
     }
 
     /// Nobody waits for an answer any more.
@@ -168,8 +181,15 @@ impl Ask {
         self.slip.release();
         let Some(place) = self.place.take() else { return };
         self.stream.settle(&self.slip);
-        if !self.slip.withdrawn.load(Ordering::Acquire) {
-            self.stream.reply(text, Places::new(vec![place]));
+        if self.slip.withdrawn.load(Ordering::Acquire) {
+            return;
+        }
+        match self.stream.answer_room(text.len()) {
+            Some(room) => self.stream.reply(text, Places::new(vec![place, room])),
+            None => {
+                let fault = Fault::ours(Reason::Busy, "too much waits to be read by this server");
+                self.stream.reply(fault.render(Some(&self.slip.id)), Places::new(vec![place]));
+            }
         }
     }
 }

@@ -4,11 +4,11 @@
 //! It outlives the connections of its link, so that a server that starts again can be told all of it anew. It
 //! decides and delivers, and never waits: what finds no place is given back to the reader.
 
-use super::ask::{Ask, Hold, Slip};
+use super::ask::{Ask, Ends, Hold, Slip};
 use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
 use super::stream::Stream;
-use crate::mcp::caller::{Audience as Company, ClientId};
+use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
@@ -19,7 +19,7 @@ use crate::routing::subscriptions::{Added, Removed, Subscriptions};
 use crate::routing::uris::UriMap;
 use crate::wire::fault::Fault;
 use crate::wire::id::{CallId, Id};
-use crate::wire::members::{member, string};
+use crate::wire::members::{elements, member, string};
 use crate::wire::message::Message;
 use crate::wire::splice::splice;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Who listens to one link.
 pub struct Audience {
@@ -41,6 +42,8 @@ pub struct Audience {
     /// Which lists its server says are others by now: the keeper of the lists listens too.
     changed: Changed,
     state: Mutex<State>,
+    /// The level that the server is being told.
+    telling: Mutex<Telling>,
     /// Apart, because requests are posted under its lock.
     subscriptions: Mutex<Subscriptions>,
 }
@@ -49,13 +52,22 @@ pub struct Audience {
 struct State {
     members: HashMap<ClientId, Arc<Member>>,
     levels: Levels,
-    /// The level that the server was told last.
-    told: Option<Level>,
+    /// The level that the server should have.
+    wanted: Option<Level>,
     /// Who was sent to which page, on a shared link; the oldest is forgotten first.
     elicited: VecDeque<(Box<str>, ClientId)>,
 }
 
+/// How far the connection of the moment was told its level.
+#[derive(Default)]
+struct Telling {
+    connection: u64,
+    under_way: bool,
+    told: Option<Level>,
+}
+
 /// One client on one link.
+#[derive(Debug)]
 pub(super) struct Member {
     pub(super) client: ClientId,
     pub(super) mail: Arc<Mail>,
@@ -70,16 +82,6 @@ pub(super) struct Parcel {
     pub(super) letter: Letter,
 }
 
-/// What a server must do less of after a client has left.
-pub(super) struct Left {
-    pub(super) level: Option<Level>,
-    pub(super) unheard: Vec<Box<str>>,
-    pub(super) is_empty: bool,
-}
-
-/// What a fresh connection must be told: a level of the log, and what is subscribed to.
-pub(super) type Wants = (Option<Level>, Vec<Box<str>>);
-
 /// An ask as a stream heard it.
 pub(super) struct Heard {
     pub(super) id: Id,
@@ -90,10 +92,10 @@ pub(super) struct Heard {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// For whom an ask is, and the call that it ends with; `None`: with none of them.
+/// For whom an ask is, and what it ends with.
 pub(super) struct Whose {
     pub(super) member: Arc<Member>,
-    pub(super) call: Option<CallId>,
+    pub(super) ends: Ends,
 }
 
 impl Audience {
@@ -110,6 +112,7 @@ impl Audience {
             patience,
             changed: Changed::default(),
             state: Mutex::default(),
+            telling: Mutex::default(),
             subscriptions: Mutex::default(),
         }
     }
@@ -118,53 +121,85 @@ impl Audience {
         &self.changed
     }
 
-    /// A client comes. Like the others that change who listens, it returns the level that the server must be told.
-    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) -> Option<Level> {
+    /// A client comes. Like the others that change who listens, this may change the level that the server should have.
+    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) {
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let member = Member { client, mail, held: Arc::default(), places };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
-        self.relevel(&mut state)
+        self.relevel(&mut state);
     }
 
-    pub(super) fn leave(&self, client: ClientId) -> Left {
-        let unheard = self.subscriptions.lock().leave(client);
+    /// A client has left. `unheard` is called with whatever nobody listens to any more, in one order with what others
+    /// subscribe to meanwhile.
+    pub(super) fn leave(&self, client: ClientId, unheard: impl FnMut(Box<str>)) {
+        {
+            let mut subscriptions = self.subscriptions.lock();
+            subscriptions.leave(client).into_iter().for_each(unheard);
+        }
         let mut state = self.state.lock();
         state.members.remove(&client);
         state.elicited.retain(|(_, who)| *who != client);
         state.levels.leave(client);
-        Left { level: self.relevel(&mut state), unheard, is_empty: state.members.is_empty() }
+        self.relevel(&mut state);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.state.lock().members.is_empty()
     }
 
-    /// For how long the client has been asked; a clock of its own for one that is not there any more.
-    pub(super) fn held(&self, client: ClientId) -> Arc<Mutex<Held>> {
-        self.state.lock().members.get(&client).map(|member| member.held.clone()).unwrap_or_default()
+    pub(super) fn member(&self, client: ClientId) -> Option<Arc<Member>> {
+        self.state.lock().members.get(&client).cloned()
     }
 
-    pub(super) fn ask_level(&self, client: ClientId, level: Level) -> Option<Level> {
+    pub(super) fn ask_level(&self, client: ClientId, level: Level) {
         let mut state = self.state.lock();
         state.levels.ask(client, level);
-        self.relevel(&mut state)
+        self.relevel(&mut state);
+    }
+
+    /// A new connection: it was told nothing yet. Returns its number.
+    pub(super) fn connected(&self) -> u64 {
+        let mut telling = self.telling.lock();
+        *telling = Telling { connection: telling.connection + 1, under_way: false, told: None };
+        telling.connection
+    }
+
+    /// What this connection must be told now; `None`: nothing, or not before it has answered.
+    pub(super) fn next_level(&self, connection: u64) -> Option<Level> {
+        let wanted = self.state.lock().wanted?;
+        let mut telling = self.telling.lock();
+        if telling.connection != connection || telling.under_way || telling.told == Some(wanted) {
+            return None;
+        }
+        (telling.under_way, telling.told) = (true, Some(wanted));
+        Some(wanted)
+    }
+
+    pub(super) fn level_was_told(&self, connection: u64) {
+        let mut telling = self.telling.lock();
+        if telling.connection == connection {
+            telling.under_way = false;
+        }
     }
 
     /// The lowest level that anyone asked for. A client that never asked counts for what it hears, so that another's
-    /// `error` does not silence it (S-09). Nothing as long as nobody has asked, and nothing that was told before.
-    fn relevel(&self, state: &mut State) -> Option<Level> {
-        let asked = state.levels.told()?;
+    /// `error` does not silence it (S-09), not even after that other has left: a server cannot be told to forget a level.
+    /// Nothing as long as nobody has asked.
+    fn relevel(&self, state: &mut State) {
         let silent = self.company == Company::Many
             && state.members.keys().any(|client| !state.levels.has_asked(*client));
-        let level = if silent { asked.min(UNASKED) } else { asked };
-        (state.told.replace(level) != Some(level)).then_some(level)
+        state.wanted = match (state.levels.told(), state.wanted) {
+            (Some(asked), _) if silent => Some(asked.min(UNASKED)),
+            (Some(asked), _) => Some(asked),
+            (None, Some(_)) if silent => Some(UNASKED),
+            (None, wanted) => wanted,
+        };
     }
 
-    /// What a connection that has just been made must be told: the level, and what is subscribed to.
-    pub(super) fn wants(&self) -> Wants {
-        let uris = self.subscriptions.lock().uris().map(Box::from).collect();
-        (self.state.lock().told, uris)
+    /// What a connection that has just been made must be subscribed to.
+    pub(super) fn subscribed_to(&self) -> Vec<Box<str>> {
+        self.subscriptions.lock().uris().map(Box::from).collect()
     }
 
     /// Posts a client's `resources/subscribe` unless the server has agreed to the same already. What is decided and
@@ -179,6 +214,11 @@ impl Audience {
         if subscriptions.count_of(client) >= SUBSCRIPTIONS_MAX {
             let text = format!("more than {SUBSCRIPTIONS_MAX} subscriptions at one server");
             return Err(Fault::invalid_params(text));
+        }
+        if uri.len() > URI_BYTES_MAX {
+            return Err(Fault::invalid_params(format!(
+                "a URI over {URI_BYTES_MAX} bytes cannot be subscribed to"
+            )));
         }
         Ok(match (subscriptions.add(client, uri), self.company) {
             (Added::First, _) | (Added::Joined, Company::One) => Some(post()),
@@ -196,13 +236,19 @@ impl Audience {
         }
     }
 
-    /// How a server answered a client's `resources/subscribe`.
-    pub(super) fn subscribed(&self, client: ClientId, uri: &str, accepted: bool) {
-        let mut subscriptions = self.subscriptions.lock();
-        match accepted {
-            true => subscriptions.confirm(uri),
-            false => subscriptions.fail(client, uri),
-        }
+    /// The server has agreed to a subscription.
+    pub(super) fn confirmed(&self, uri: &str) {
+        self.subscriptions.lock().confirm(uri);
+    }
+
+    /// The server has refused a client's `resources/subscribe`, or it never got there.
+    pub(super) fn refused(&self, client: ClientId, uri: &str) {
+        self.subscriptions.lock().fail(client, uri);
+    }
+
+    /// The server has not agreed again after it was started anew.
+    pub(super) fn doubted(&self, uri: &str) {
+        self.subscriptions.lock().doubt(uri);
     }
 
     /// Whether the link serves one client alone, so that what its server says is that client's.
@@ -242,7 +288,8 @@ impl Audience {
             Company::One => state.members.values().collect(),
             Company::Many => {
                 let Some(id) = elicitation_id(note) else { return Vec::new() };
-                let whose = state.elicited.iter().find(|(known, _)| **known == *id).map(|(_, client)| client);
+                let whose =
+                    state.elicited.iter().rev().find(|(known, _)| **known == *id).map(|(_, client)| client);
                 whose.and_then(|client| state.members.get(client)).into_iter().collect()
             }
         };
@@ -255,22 +302,19 @@ impl Audience {
         stream: &Arc<Stream>,
         heard: Heard,
         whose: Result<Whose, Fault>,
-    ) -> Result<Parcel, Box<Refused>> {
+    ) -> Result<Parcel, Box<Fault>> {
         let Heard { id, method, message, place, room } = heard;
-        let Whose { member, call } = match whose {
-            Ok(whose) => whose,
-            Err(fault) => return Err(Box::new(Refused { id, fault, place })),
-        };
+        let Whose { member, ends } = whose?;
         if let Some(fault) = member.mail.askable().refusal(&message) {
-            return Err(Box::new(Refused { id, fault, place }));
+            return Err(Box::new(fault));
         }
-        if method == Method::Elicitation && !self.is_own() {
-            self.remember(&message, member.client);
+        if let (Method::Elicitation, false, Some(id)) = (method, self.is_own(), elicitation_id(&message)) {
+            self.remember(id, member.client);
         }
         let person = matches!(method, Method::Elicitation | Method::Sampling);
         let slip = Slip {
             id,
-            call,
+            ends,
             mail: member.mail.clone(),
             withdrawn: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -285,6 +329,7 @@ impl Audience {
             place: Some(place),
             _room: room,
             patience: self.patience,
+            until: Instant::now() + self.patience,
         };
         Ok(Parcel { member, letter: Letter::Ask(Box::new(ask)) })
     }
@@ -298,7 +343,7 @@ impl Audience {
         let state = self.state.lock();
         if self.is_own() {
             let member = state.members.values().next().cloned().ok_or_else(nobody)?;
-            return Ok(Whose { member, call: None });
+            return Ok(Whose { member, ends: Ends::Client });
         }
         let mut sole = None;
         let mut count = 0_usize;
@@ -320,12 +365,29 @@ impl Audience {
                 ));
             }
         };
-        Ok(Whose { member, call: sole.filter(|_| count == 1) })
+        let ends = match sole {
+            Some(call) if count == 1 => Ends::Call(call),
+            Some(_) | None => Ends::CallsOf(member.client),
+        };
+        Ok(Whose { member, ends })
     }
 
-    fn remember(&self, ask: &Message, client: ClientId) {
-        let Some(id) = elicitation_id(ask) else { return };
+    /// An error sends a client to pages first.
+    pub(super) fn required(&self, error: &str, client: ClientId) {
+        if self.is_own() {
+            return;
+        }
+        let pages = member(error, "data").and_then(|data| member(data, "elicitations")).and_then(elements);
+        for page in pages.unwrap_or_default() {
+            if let Some(id) = member(page, "elicitationId").and_then(string).filter(|id| fits(id)) {
+                self.remember(id.into_owned().into_boxed_str(), client);
+            }
+        }
+    }
+
+    fn remember(&self, id: Box<str>, client: ClientId) {
         let mut state = self.state.lock();
+        state.elicited.retain(|(known, _)| *known != id);
         if state.elicited.len() >= ELICITED_MAX {
             state.elicited.pop_front();
         }
@@ -333,11 +395,11 @@ impl Audience {
     }
 }
 
-/// An ask that is not put to anybody.
-pub(super) struct Refused {
-    pub(super) id: Id,
-    pub(super) fault: Fault,
-    pub(super) place: OwnedSemaphorePermit,
+impl Member {
+    /// Puts a letter into the client's mail; a note that finds no place is dropped.
+    pub(super) fn mail(self: &Arc<Self>, letter: Letter) {
+        Parcel { member: self.clone(), letter }.mail().ok();
+    }
 }
 
 impl Parcel {
@@ -361,13 +423,19 @@ fn parcel(member: &Arc<Member>, text: Bytes) -> Parcel {
 fn elicitation_id(message: &Message) -> Option<Box<str>> {
     let params = message.params().and_then(|params| params.object)?;
     let id = member(message.str(params), "elicitationId").and_then(string)?;
-    (id.len() <= ELICITATION_ID_BYTES_MAX).then(|| id.into_owned().into_boxed_str())
+    fits(&id).then(|| id.into_owned().into_boxed_str())
+}
+
+fn fits(id: &str) -> bool {
+    id.len() <= ELICITATION_ID_BYTES_MAX
 }
 
 /// Notes of one link that may wait for one client beside its calls.
 const NOTES_MAX: usize = 64;
 /// Subscriptions that one client may have at one server.
 const SUBSCRIPTIONS_MAX: usize = 1024;
+/// The longest URI that is kept for a client.
+const URI_BYTES_MAX: usize = 8 * 1024;
 /// Pages of a shared link that are waited for.
 const ELICITED_MAX: usize = 256;
 const ELICITATION_ID_BYTES_MAX: usize = 1024;

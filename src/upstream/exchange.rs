@@ -4,9 +4,10 @@
 //! into everything it yields. Dropping it before its end cancels it at the server. It never retries.
 
 use super::ask::Ask;
+use super::audience::Member;
 use super::clock::Clock;
 use super::mail::{Letter, Note};
-use super::stream::{Arrival, Parting, Posted, Posting, Stream};
+use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
 use super::task::{TaskCall, TaskStep};
 use super::writer::Places;
 use crate::config::toml_key;
@@ -40,6 +41,8 @@ pub enum Step {
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) id: Id,
+    /// `None`: it has left.
+    pub(super) owner: Option<Arc<Member>>,
     pub(super) token: Option<Bytes>,
     pub(super) uris: Arc<UriMap>,
     /// How an elicitation names the server.
@@ -77,6 +80,8 @@ pub struct Exchange {
     progress: Option<f64>,
     cancellable: bool,
     over: bool,
+    /// How many letters its client had been sent before what came last.
+    after: u64,
     /// What the call runs as, once its server has said so.
     task: Option<Box<TaskCall>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
@@ -102,6 +107,7 @@ impl Exchange {
             progress: None,
             cancellable: true,
             over: false,
+            after: 0,
             task: None,
             _turns: Vec::new(),
         }
@@ -158,6 +164,11 @@ impl Exchange {
         }
     }
 
+    /// How many letters its client had been sent before what was yielded last: to be delivered before it.
+    pub fn after(&self) -> u64 {
+        self.after
+    }
+
     /// The server's own response, untouched; for requests that are ours.
     pub(super) async fn response(mut self) -> Result<Message, Fault> {
         self.answer().await
@@ -185,7 +196,8 @@ impl Exchange {
                 Some(Expiry::Idle) | None => {}
             }
             let next = happens(&mut self.posted, self.task.as_deref_mut());
-            if let Ok(arrival) = timeout_at(self.clock.next(), next).await {
+            if let Ok(Arrived { after, arrival }) = timeout_at(self.clock.next(), next).await {
+                self.after = after;
                 break arrival;
             }
             if let Some(expiry) = self.clock.expired() {
@@ -237,13 +249,20 @@ impl Exchange {
                 )
             }
         };
+        // What ends with it is said before it.
+        self.after = u64::MAX;
         let (end, outcome) = match self.end(why) {
             Parting::Told => ("; the call was cancelled there", CallOutcome::Unknown),
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                match recv(&mut self.posted.arrivals).await {
-                    Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {}
+                match recv(&mut self.posted.arrivals).await.arrival {
+                    Arrival::Letter(letter) => {
+                        if let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.as_ref()) {
+                            owner.mail(letter);
+                        }
+                    }
+                    Arrival::Note(_) | Arrival::Created(_) | Arrival::Lives => {}
                     end @ (Arrival::Done(_) | Arrival::Failed(_)) => return end,
                 }
             },
@@ -286,6 +305,9 @@ impl Exchange {
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
+            if let Some(owner) = &origin.owner {
+                self.stream.audience().required(response.str(*value), owner.client);
+            }
             let label = origin.label.as_deref();
             for (span, text) in required_in_clients_terms(response, *value, &origin.uris, label) {
                 splice = splice.replace(span, text);
@@ -301,14 +323,26 @@ impl Exchange {
         splice.finish()
     }
 
+    /// What the server said beside this call is its client's, even when the call is over.
+    fn leave_letters(&mut self) {
+        let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.clone()) else { return };
+        while let Ok(arrived) = self.posted.arrivals.try_recv() {
+            if let Arrival::Letter(letter) = arrived.arrival {
+                owner.mail(letter);
+            }
+        }
+    }
+
     /// The server has said whether it takes a subscription.
     fn subscribed(&mut self, response: &Message) {
         let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
         if let (Some(Subscribing { client, uri }), Head::Response { outcome, .. }) =
             (subscribing, response.head())
         {
-            let accepted = matches!(outcome, Outcome::Result { .. });
-            self.stream.audience().subscribed(client, &uri, accepted);
+            match outcome {
+                Outcome::Result { .. } => self.stream.audience().confirmed(&uri),
+                Outcome::Error { .. } => self.stream.audience().refused(client, &uri),
+            }
         }
     }
 }
@@ -317,33 +351,35 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
         if let Some(Subscribing { client, uri }) = subscribing {
-            self.stream.audience().subscribed(client, &uri, false);
+            self.stream.audience().refused(client, &uri);
         }
         if !self.over {
             self.end("the client does not wait any longer");
         }
+        self.leave_letters();
     }
 }
 
 /// What a server says about a request next, or about the task that it became.
-async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrival {
+async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
     let Some(task) = task else { return recv(&mut posted.arrivals).await };
     tokio::select! {
         biased;
         arrival = recv(&mut posted.arrivals) => arrival,
-        step = task.step() => match step {
-            TaskStep::Lives => Arrival::Lives,
-            TaskStep::Done(response) => Arrival::Done(response),
-            TaskStep::Failed(fault) => Arrival::Failed(fault),
-        },
+        step = task.step() => {
+            let arrival = match step {
+                TaskStep::Lives => Arrival::Lives,
+                TaskStep::Done(response) => Arrival::Done(response),
+                TaskStep::Failed(fault) => Arrival::Failed(fault),
+            };
+            Arrived { after: u64::MAX, arrival }
+        }
     }
 }
 
-async fn recv(arrivals: &mut mpsc::Receiver<Arrival>) -> Arrival {
-    arrivals
-        .recv()
-        .await
-        .unwrap_or_else(|| Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer"))))
+async fn recv(arrivals: &mut mpsc::Receiver<Arrived>) -> Arrived {
+    let nobody = || Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer")));
+    arrivals.recv().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody() })
 }
 
 /// A time as people write it: `120 s`, `1.5 s`, `250 ms`.

@@ -11,18 +11,23 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::Instant;
 
 /// One client's letters. Nothing in it is lost before its client is: only what finds no place is never taken in.
 #[derive(Debug, Default)]
 pub struct Mail {
     letters: Mutex<Letters>,
     bell: Notify,
+    asked: Notify,
     askable: OnceLock<Askable>,
 }
 
 #[derive(Debug, Default)]
 struct Letters {
     waiting: VecDeque<Letter>,
+    /// How many were put in so far, and taken out.
+    sent: u64,
+    taken: u64,
     /// The client has left.
     closed: bool,
 }
@@ -67,9 +72,14 @@ impl Mail {
             drop(letter);
             return;
         }
+        letters.sent += 1;
+        let is_ask = matches!(letter, Letter::Ask(_));
         letters.waiting.push_back(letter);
         drop(letters);
         self.bell.notify_one();
+        if is_ask {
+            self.asked.notify_one();
+        }
     }
 
     /// The client has left: what waits for it, and what comes later, is dropped, asks refused. Without this none of
@@ -84,17 +94,61 @@ impl Mail {
 
     /// Takes the oldest letter out.
     pub fn take(&self) -> Option<Letter> {
-        self.letters.lock().waiting.pop_front()
+        let mut letters = self.letters.lock();
+        let letter = letters.waiting.pop_front()?;
+        letters.taken += 1;
+        Some(letter)
     }
 
-    /// How many letters there are.
-    pub fn waiting(&self) -> usize {
-        self.letters.lock().waiting.len()
+    /// How many letters were put in so far.
+    pub fn sent(&self) -> u64 {
+        self.letters.lock().sent
+    }
+
+    /// Whether one of the first so many is still in it.
+    pub fn holds(&self, first: u64) -> bool {
+        let letters = self.letters.lock();
+        letters.taken < first && !letters.waiting.is_empty()
+    }
+
+    /// Until when the first of its asks must be answered.
+    pub fn due(&self) -> Option<Instant> {
+        let letters = self.letters.lock();
+        let asks = letters.waiting.iter().filter_map(|letter| match letter {
+            Letter::Ask(ask) => Some(ask.until()),
+            Letter::Note(_) | Letter::Withdrawn(_) => None,
+        });
+        asks.min()
+    }
+
+    /// There is an ask to watch that did not come by mail.
+    pub fn ring(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Resolves when there was an ask since. Cancel-safe.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// Takes out the asks whose time is over.
+    pub fn overdue(&self, now: Instant) -> Vec<Box<Ask>> {
+        let mut letters = self.letters.lock();
+        let (mut kept, mut due) = (VecDeque::new(), Vec::new());
+        for letter in std::mem::take(&mut letters.waiting) {
+            match letter {
+                Letter::Ask(ask) if ask.until() <= now => due.push(ask),
+                letter @ (Letter::Ask(_) | Letter::Note(_) | Letter::Withdrawn(_)) => kept.push_back(letter),
+            }
+        }
+        letters.taken += due.len() as u64;
+        letters.waiting = kept;
+        due
     }
 
     /// Resolves when there is a letter. Cancel-safe.
     pub async fn waits(&self) {
-        while self.waiting() == 0 {
+        while !self.holds(u64::MAX) {
             self.bell.notified().await;
         }
     }

@@ -15,6 +15,8 @@ pub mod exchange;
 
 mod clock;
 
+mod errands;
+
 mod task;
 
 pub mod stream;

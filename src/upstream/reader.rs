@@ -4,10 +4,9 @@
 //! never waits for a client: a note that finds no place is offered a few times more and then dropped and counted;
 //! an answer always has its place. What it cannot read it skips, and gives the stream up when there is too much.
 
-use super::audience::{Heard as HeardAsk, Parcel, Refused};
+use super::audience::{Heard as HeardAsk, Parcel};
 use super::mail::Letter;
 use super::stream::{Arrival, Stream};
-use super::writer::Places;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
 use crate::wire::batch::batch;
@@ -16,8 +15,10 @@ use crate::wire::id::{CallId, Id};
 use crate::wire::lines::{Line, Lines};
 use crate::wire::message::{Head, Message, Params};
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -28,16 +29,16 @@ pub(super) struct Reader {
     lines: Lines,
     line_bytes_max: usize,
     noise: Noise,
-    /// On whom a note was pressed in vain: until something else gets through, more would only cost time.
-    full: Option<Whose>,
+    /// On whom a note was pressed in vain, and when: for a while, more would only cost time.
+    full: HashMap<Addressee, Instant>,
 }
 
 /// Why a stream is read no further.
 struct GivenUp(&'static str);
 
 /// Whose a note is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whose {
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Addressee {
     Call(CallId),
     Client(ClientId),
 }
@@ -49,10 +50,10 @@ enum Crowded {
 }
 
 impl Crowded {
-    fn whose(&self) -> Whose {
+    fn addressee(&self) -> Addressee {
         match self {
-            Self::Progress(id, _) => Whose::Call(*id),
-            Self::Parcel(parcel) => Whose::Client(parcel.member.client),
+            Self::Progress(id, _) => Addressee::Call(*id),
+            Self::Parcel(parcel) => Addressee::Client(parcel.member.client),
         }
     }
 }
@@ -60,7 +61,7 @@ impl Crowded {
 impl Reader {
     pub(super) fn new(stream: Arc<Stream>, line_bytes_max: usize) -> Self {
         let lines = Lines::new(line_bytes_max);
-        Self { stream, lines, line_bytes_max, noise: Noise::new(), full: None }
+        Self { stream, lines, line_bytes_max, noise: Noise::new(), full: HashMap::new() }
     }
 
     /// Reads until the end of the pipe, or until there is no sense in reading on.
@@ -94,8 +95,12 @@ impl Reader {
     async fn line(&mut self, line: Line) -> Result<(), GivenUp> {
         match line {
             Line::Text(text) => self.text(text).await,
-            Line::TooLong { id, bytes, response } => {
-                self.overlong(id.filter(|_| response), bytes);
+            Line::TooLong { id, bytes, response: true } => {
+                self.overlong(id, bytes);
+                Ok(())
+            }
+            Line::TooLong { id, bytes, response: false } => {
+                self.overlong_ask(id.and_then(Id::parse), bytes);
                 Ok(())
             }
         }
@@ -129,11 +134,7 @@ impl Reader {
             }
         };
         self.noise.quiet();
-        let crowded = self.message(message);
-        if crowded.is_empty() {
-            self.full = None;
-        }
-        for crowded in crowded {
+        for crowded in self.message(message) {
             self.press(crowded).await;
         }
         Ok(())
@@ -208,27 +209,23 @@ impl Reader {
     }
 
     fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
-        let Some(place) = self.stream.answer_place() else {
-            // It asks faster than it reads: what it does not read cannot be answered.
-            self.dropped();
-            return Vec::new();
-        };
-        let refused = match method {
+        let fault = match method {
             Method::Ping => {
-                let pong = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
-                self.stream.reply(pong.into(), Places::new(vec![place]));
+                self.stream.pass(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());
                 return Vec::new();
             }
             Method::RootsList | Method::Sampling | Method::Elicitation => {
-                match self.stream.ask_room(message.text().len()) {
-                    None => {
-                        let text = "too much is asked at once, or it is too long";
-                        Box::new(Refused { id, fault: Fault::ours(Reason::Busy, text), place })
+                let places = self.stream.answer_place().zip(self.stream.ask_room(message.text().len()));
+                let asked = match places {
+                    Some((place, room)) => {
+                        let heard = HeardAsk { id: id.clone(), method, message, place, room };
+                        self.stream.asked(heard).map_err(|fault| *fault)
                     }
-                    Some(room) => match self.stream.asked(HeardAsk { id, method, message, place, room }) {
-                        Ok(parcel) => return self.deliver(vec![parcel]),
-                        Err(refused) => refused,
-                    },
+                    None => Err(Fault::ours(Reason::Busy, "too much is asked and not answered yet")),
+                };
+                match asked {
+                    Ok(parcel) => return self.deliver(vec![parcel]),
+                    Err(fault) => fault,
                 }
             }
             Method::Initialize
@@ -248,14 +245,11 @@ impl Reader {
             | Method::Updated
             | Method::RootsChanged
             | Method::ElicitationComplete
-            | Method::Other => {
-                let fault = Fault::method_not_found(message.method().unwrap_or_default());
-                Box::new(Refused { id, fault, place })
-            }
+            | Method::Other => Fault::method_not_found(message.method().unwrap_or_default()),
         };
-        let (server, why) = (self.stream.server(), &refused.fault.text);
+        let (server, why) = (self.stream.server(), &fault.text);
         tracing::debug!(%server, why, "an ask is refused");
-        self.stream.reply(refused.fault.render(Some(&refused.id)), Places::new(vec![refused.place]));
+        self.stream.pass(fault.render(Some(&id)));
         Vec::new()
     }
 
@@ -293,30 +287,40 @@ impl Reader {
 
     /// Offers a note again, after those who wait have had their turn; then it is dropped and counted.
     async fn press(&mut self, mut crowded: Crowded) {
-        let whose = crowded.whose();
-        if self.full == Some(whose) {
-            return self.dropped();
-        }
-        for _ in 0..PRESSES_MAX {
+        let addressee = crowded.addressee();
+        let in_vain = self.full.get(&addressee).is_some_and(|since| since.elapsed() < FULL);
+        let presses = if in_vain { 0 } else { PRESSES_MAX };
+        for _ in 0..presses {
             tokio::task::yield_now().await;
             let again = match crowded {
                 Crowded::Progress(id, note) => self.progress(Some(id), note),
                 Crowded::Parcel(parcel) => self.parcel(*parcel).map_err(Crowded::Parcel),
             };
             match again {
-                Ok(()) => {
-                    self.full = None;
-                    return;
-                }
+                Ok(()) => return,
                 Err(again) => crowded = again,
             }
         }
         self.dropped();
-        self.full = Some(whose);
+        if self.full.len() >= FULL_MAX {
+            self.full.clear();
+        }
+        self.full.insert(addressee, Instant::now());
     }
 
     fn dropped(&self) {
         self.stream.counters().notes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request of the server's that is too long to be passed on, or a note.
+    fn overlong_ask(&self, id: Option<Id>, bytes: u64) {
+        let (server, max) = (self.stream.server(), self.line_bytes_max);
+        tracing::warn!(%server, bytes, max, "a line over the limit; skipped");
+        if let Some(id) = id {
+            let text =
+                format!("the request has {bytes} bytes, over the limit of {max} (limits.server_message)");
+            self.stream.pass(Fault::ours(Reason::TooLarge, text).render(Some(&id)));
+        }
     }
 
     fn overlong(&self, id: Option<Bytes>, bytes: u64) {
@@ -372,6 +376,9 @@ fn excerpt(text: &[u8]) -> String {
 const NOTE_BYTES_MAX: usize = 256 * 1024;
 /// How often a note is offered before it is dropped.
 const PRESSES_MAX: usize = 4;
+/// How many are remembered who had no place.
+const FULL_MAX: usize = 1024;
+const FULL: Duration = Duration::from_millis(250);
 const EXCERPT_BYTES_MAX: usize = 200;
 /// Beyond either, what a server prints is no protocol.
 const NOISE_IN_A_ROW_MAX: u32 = 10_000;

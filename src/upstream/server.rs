@@ -3,7 +3,7 @@
 //! Owns a bounded map from `LinkKey` to link: one process for whoever shares it, whatever the concurrency.
 //! `begin` is the only way a request reaches a server; it never sends one twice.
 
-use super::audience::{Audience, Left};
+use super::audience::Audience;
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::Dial;
@@ -16,7 +16,7 @@ use super::supervise::Supervisor;
 use super::writer::Places;
 use crate::config::{Limits, ServerConfig, Timeouts, toml_key};
 use crate::mcp::askable::Askable;
-use crate::mcp::caller::{Audience as Company, Caller, ClientId, Principal, Told};
+use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
@@ -24,7 +24,6 @@ use crate::routing::names::ServerName;
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
-use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Span};
 use crate::wire::splice::{member_cut, member_first, splice};
 use bytes::Bytes;
@@ -173,12 +172,19 @@ impl Server {
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
     /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
     /// told depends on no client.
-    pub fn open(self: &Arc<Self>, arriving: &Arriving) -> Result<Watched, Fault> {
+    pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
         let key = self.link_key(&arriving.caller);
         let room = self.has_room();
         // The entry is locked while it is made: two openers cannot start two processes.
         let (slot, was_open) = match self.links.entry(key.clone()) {
-            dashmap::Entry::Occupied(slot) => (slot.get().clone(), true),
+            // One that ends is none: nobody who comes now is served by it.
+            dashmap::Entry::Occupied(slot) if slot.get().stop.borrow().is_none() => {
+                (slot.get().clone(), true)
+            }
+            dashmap::Entry::Occupied(mut slot) => {
+                slot.insert(self.start(key.company(), arriving.told.clone()));
+                (slot.get().clone(), false)
+            }
             dashmap::Entry::Vacant(_) if !room => {
                 let text = format!("{}: too many links (limits.links)", self.key);
                 return Err(self.ours(Reason::Busy, text));
@@ -188,57 +194,59 @@ impl Server {
                 (vacant.insert(slot).clone(), false)
             }
         };
-        let level = slot.audience.join(arriving.caller.client, arriving.mail.clone());
-        self.tell_level(&slot, level);
+        slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        if let State::Ready(link) = &*slot.state.borrow() {
+            link.errands.level();
+        }
         Ok(Watched { key, state: slot.state, audience: slot.audience, was_open })
     }
 
     /// Whether another link may be made. Links that have ended count no more, and a shared one that nobody uses any
-    /// longer makes room for others.
+    /// longer makes room for another.
     fn has_room(&self) -> bool {
         self.links.retain(|_, slot| slot.state.has_changed().is_ok());
         if self.links.len() < self.surroundings.limits.links_max {
             return true;
         }
-        let unused = self.links.iter().find(|slot| slot.audience.is_empty());
-        if let Some(slot) = unused {
-            slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
-        }
-        false
+        let unused = |slot: &Slot| slot.audience.is_empty() && slot.stop.borrow().is_none();
+        let unused = self.links.iter().find(|slot| unused(slot));
+        unused.is_some_and(|slot| slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none()))
+    }
+
+    /// Whether a link with this key is another than the one with this audience by now.
+    pub fn has_another(&self, key: &LinkKey, audience: &Arc<Audience>) -> bool {
+        self.links.get(key).is_some_and(|slot| !Arc::ptr_eq(&slot.audience, audience))
     }
 
     /// A client has left: its own link ends, a shared one stays for the next, told only what others still want.
-    pub fn leave(self: &Arc<Self>, caller: &Caller) {
+    pub fn leave(&self, caller: &Caller) {
         let key = self.link_key(caller);
         let Some(slot) = self.links.get(&key).map(|slot| slot.clone()) else { return };
-        let Left { level, unheard, is_empty } = slot.audience.leave(caller.client);
-        match key.company() {
-            Company::One if is_empty => {
+        let link = match &*slot.state.borrow() {
+            State::Ready(link) if key.company() == Company::Many => Some(link.clone()),
+            State::Ready(_) | State::Connecting | State::Down { .. } => None,
+        };
+        slot.audience.leave(caller.client, |uri| {
+            if let Some(link) = &link {
+                link.errands.unsubscribe(&uri);
+            }
+        });
+        match link {
+            Some(link) => link.errands.level(),
+            None if key.company() == Company::One && slot.audience.is_empty() => {
                 slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
             }
-            Company::One | Company::Many => {
-                self.tell_level(&slot, level);
-                let State::Ready(link) = &*slot.state.borrow() else { return };
-                for uri in unheard {
-                    self.errand(link, "resources/unsubscribe", &format!(r#"{{"uri":{}}}"#, quote(&uri)));
-                }
-            }
+            None => {}
         }
     }
 
-    /// A client wants the log from this level on. The server is told before any call that the client makes later.
-    pub fn set_level(self: &Arc<Self>, caller: &Caller, level: Level) {
+    /// A client wants the log from this level on. The server is told before any call that the client makes later, unless
+    /// it has not answered the level before; one that is not ready is told when it is.
+    pub fn set_level(&self, caller: &Caller, level: Level) {
         let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) else { return };
-        let level = slot.audience.ask_level(caller.client, level);
-        self.tell_level(&slot, level);
-    }
-
-    /// One that is not ready is told when it is.
-    fn tell_level(self: &Arc<Self>, slot: &Slot, level: Option<Level>) {
-        if let (Some(level), State::Ready(link)) = (level, &*slot.state.borrow())
-            && link.greeting.capabilities.logging
-        {
-            self.errand(link, "logging/setLevel", &format!(r#"{{"level":"{}"}}"#, level.as_str()));
+        slot.audience.ask_level(caller.client, level);
+        if let State::Ready(link) = &*slot.state.borrow() {
+            link.errands.level();
         }
     }
 
@@ -252,18 +260,6 @@ impl Server {
         {
             link.stream.pass(text.clone());
         }
-    }
-
-    /// A request of ours whose answer changes nothing. It is on its way when this returns.
-    fn errand(self: &Arc<Self>, link: &Link, method: &str, params: &str) {
-        let patience = self.settings.timeouts.list;
-        let Ok(exchange) = Exchange::ours(&link.stream, method, params, patience) else { return };
-        let server = self.key.clone();
-        self.surroundings.tracker.spawn(async move {
-            if let Err(fault) = exchange.response().await {
-                tracing::debug!(%server, why = fault.text, "an errand failed");
-            }
-        });
     }
 
     fn start(&self, company: Company, told: watch::Receiver<Option<Told>>) -> Slot {
@@ -320,8 +316,10 @@ impl Server {
         let (place, room) = self.admit(&link, outgoing.message.text().len(), bounds.idle.1).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
+        let owner = audience.member(client);
         let origin = Origin {
             id: outgoing.id.clone(),
+            owner: owner.clone(),
             // Null asks for no progress.
             token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
             uris: self.uris.clone(),
@@ -330,12 +328,13 @@ impl Server {
         };
         let (idle, total) = (bounds.idle.1, bounds.whole.1);
         let subject = self.subject(bounds, own, outgoing.message.method());
-        let clock = Clock::start(idle, total, audience.held(client));
+        let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
+        let clock = Clock::start(idle, total, held);
         let places = Places::new(vec![place]);
         let posting = Posting {
             places: places.clone(),
             room: [room].into_iter().chain(memory).collect(),
-            owner: Some(client),
+            owner,
             is_task: outgoing.needs_task && link.greeting.capabilities.task_calls,
         };
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
@@ -369,6 +368,9 @@ impl Server {
             | Method::Other => Some(post()),
         };
         let Some(posted) = posted else { return Ok(Begun::Already) };
+        if let (Err(_), Method::Subscribe) = (&posted, method) {
+            audience.refused(client, own);
+        }
         let exchange = Exchange::new(link.stream.clone(), posted?, places, clock, Some(origin), subject);
         Ok(Begun::Exchange(Box::new(exchange.holding(turns))))
     }

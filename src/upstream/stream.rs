@@ -3,8 +3,8 @@
 //! Owns the ledger of open exchanges, the server's own open requests, and the queue to the writer; the two tasks
 //! are in `reader` and `writer`. It knows JSON-RPC and no MCP: whose a message is, the `Audience` decides.
 
-use super::ask::Slip;
-use super::audience::{Audience, Heard, Parcel, Refused};
+use super::ask::{Ends, Slip};
+use super::audience::{Audience, Heard, Member, Parcel};
 use super::mail::Letter;
 use super::reader::Reader;
 use super::task::{related_task, task_id};
@@ -18,12 +18,14 @@ use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,20 +44,42 @@ pub(super) enum Arrival {
     Failed(Box<Fault>),
 }
 
+/// The same, and how many letters its client had been sent by then: those come first.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) after: u64,
+    pub(super) arrival: Arrival,
+}
+
 /// Where the reader puts what it hears about one request. The place for the end is kept from the start.
 struct Listener {
-    arrivals: mpsc::Sender<Arrival>,
-    end: mpsc::OwnedPermit<Arrival>,
+    arrivals: mpsc::Sender<Arrived>,
+    end: mpsc::OwnedPermit<Arrived>,
     fate: Arc<Fate>,
-    owner: Option<ClientId>,
+    owner: Option<Arc<Member>>,
     stage: Stage,
+}
+
+impl Listener {
+    fn stamped(&self, arrival: Arrival) -> Arrived {
+        Arrived { after: self.owner.as_ref().map_or(0, |owner| owner.mail.sent()), arrival }
+    }
+
+    fn end(self, arrival: Arrival) {
+        let arrived = self.stamped(arrival);
+        self.end.send(arrived);
+    }
+
+    fn is_of(&self, client: ClientId) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.client == client)
+    }
 }
 
 /// Whether the next answer is the end of a request.
 enum Stage {
     Call,
     /// It asks for a task; the place is for the word that there is one.
-    Asked(mpsc::OwnedPermit<Arrival>),
+    Asked(mpsc::OwnedPermit<Arrived>),
     /// It runs as the task with this id.
     Running(Box<str>),
 }
@@ -67,7 +91,7 @@ pub(super) struct Posting {
     /// Held until the request is written.
     pub(super) room: Vec<OwnedSemaphorePermit>,
     /// The client whose call it is; `None`: it is ours.
-    pub(super) owner: Option<ClientId>,
+    pub(super) owner: Option<Arc<Member>>,
     /// It starts a task: its answer is not its end.
     pub(super) is_task: bool,
 }
@@ -82,7 +106,7 @@ impl Posting {
 /// A request that was put on the stream.
 pub(super) struct Posted {
     pub(super) id: CallId,
-    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) arrivals: mpsc::Receiver<Arrived>,
 }
 
 /// What becomes of a request that nobody waits for any more.
@@ -108,7 +132,7 @@ pub struct Stream {
     /// Bytes waiting to be written, in KiB, and how many there may be.
     room: Arc<Semaphore>,
     room_kib: u32,
-    /// Places of the server's own requests.
+    /// Places of the server's own requests that a client is asked.
     answers: Arc<Semaphore>,
     /// Bytes of its open requests, in KiB.
     ask_room: Arc<Semaphore>,
@@ -127,7 +151,45 @@ struct Open {
     ledger: Ledger<Listener>,
     /// Calls that nobody waits for and that may yet become tasks.
     abandoned: HashSet<CallId>,
+    /// Calls that were cancelled a moment ago, and whose they were: their server may not know yet.
+    lingering: VecDeque<(CallId, ClientId, Instant)>,
     closed: Option<Fault>,
+}
+
+impl Open {
+    /// Remembers a call whose task must be cancelled as soon as its server names it.
+    fn abandon(&mut self, id: CallId) -> bool {
+        self.closed.is_none() && self.abandoned.len() < ABANDONED_MAX && self.abandoned.insert(id)
+    }
+
+    fn linger(&mut self, id: CallId, client: ClientId) {
+        let now = Instant::now();
+        self.lingering.retain(|(_, _, until)| *until > now);
+        if self.lingering.len() >= LINGERING_MAX {
+            self.lingering.pop_front();
+        }
+        self.lingering.push_back((id, client, now + LINGER));
+    }
+
+    /// Whose calls are open, as far as the server may have seen them.
+    fn calls(&self) -> impl Iterator<Item = (CallId, ClientId)> {
+        let now = Instant::now();
+        let open = self.ledger.entries().filter_map(|(call, listener)| {
+            let owner = listener.owner.as_ref().filter(|_| listener.fate.has_left())?;
+            Some((call, owner.client))
+        });
+        let lingering = self.lingering.iter().filter(move |(_, _, until)| *until > now);
+        open.chain(lingering.map(|(call, client, _)| (*call, *client)))
+    }
+
+    /// Whether what an ask belongs to is still open.
+    fn has(&self, ends: Ends) -> bool {
+        match ends {
+            Ends::Client => true,
+            Ends::Call(call) => self.ledger.get(call).is_some(),
+            Ends::CallsOf(client) => self.ledger.entries().any(|(_, listener)| listener.is_of(client)),
+        }
+    }
 }
 
 /// What a stream dropped, for logs and tests.
@@ -158,7 +220,12 @@ impl Stream {
         let stream = Arc::new(Self {
             server: Arc::from(server),
             outbox,
-            open: Mutex::new(Open { ledger: Ledger::new(), abandoned: HashSet::new(), closed: None }),
+            open: Mutex::new(Open {
+                ledger: Ledger::new(),
+                abandoned: HashSet::new(),
+                lingering: VecDeque::new(),
+                closed: None,
+            }),
             audience,
             asks: Mutex::default(),
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
@@ -218,16 +285,25 @@ impl Stream {
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
     /// the queue that it went through, so that a cancel never overtakes its request.
     pub(super) fn cancel(&self, id: CallId, places: &Arc<Places>, why: &str) -> Parting {
-        let listener = self.open.lock().ledger.close(id);
-        let Some(listener) = listener else { return Parting::Over };
-        self.call_is_over(id);
-        if listener.fate.withdraw() {
-            return Parting::TakenBack;
-        }
+        let (listener, abandoned) = {
+            let mut open = self.open.lock();
+            let Some(listener) = open.ledger.close(id) else { return Parting::Over };
+            if listener.fate.withdraw() {
+                drop(open);
+                self.call_is_over(id, listener.owner.as_deref());
+                return Parting::TakenBack;
+            }
+            if let Some(owner) = &listener.owner {
+                open.linger(id, owner.client);
+            }
+            let abandoned = matches!(listener.stage, Stage::Asked(_)) && open.abandon(id);
+            (listener, abandoned)
+        };
+        self.call_is_over(id, listener.owner.as_deref());
         let text = match listener.stage {
             // A task is cancelled by its own id and by nothing else, once it has one.
             Stage::Running(task) => self.task_cancel(&task),
-            Stage::Asked(_) if self.abandon(id) => return Parting::Told,
+            Stage::Asked(_) if abandoned => return Parting::Told,
             Stage::Asked(_) | Stage::Call => format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{}}}}}"#,
                 quote(why)
@@ -246,18 +322,12 @@ impl Stream {
         format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tasks/cancel","params":{{"taskId":{task}}}}}"#)
     }
 
-    /// Remembers a call whose task must be cancelled as soon as its server names it.
-    fn abandon(&self, id: CallId) -> bool {
-        let mut open = self.open.lock();
-        open.closed.is_none() && open.abandoned.len() < ABANDONED_MAX && open.abandoned.insert(id)
-    }
-
     /// Forgets a request without telling the server: `initialize` is never cancelled.
     pub(super) fn forget(&self, id: CallId) -> Parting {
-        match self.open.lock().ledger.close(id) {
-            Some(_) => Parting::Forgotten,
-            None => Parting::Over,
-        }
+        let listener = self.open.lock().ledger.close(id);
+        let Some(listener) = listener else { return Parting::Over };
+        self.call_is_over(id, listener.owner.as_deref());
+        Parting::Forgotten
     }
 
     /// Room for so many bytes in the writer's queue. A text over all the room waits for all of it.
@@ -306,7 +376,7 @@ impl Stream {
         for listener in drained {
             listener.fate.withdraw();
             let fault = why.clone().outcome(listener.fate.outcome());
-            listener.end.send(Arrival::Failed(Box::new(fault)));
+            listener.end(Arrival::Failed(Box::new(fault)));
         }
         self.hang_up.cancel();
         self.deaf.cancel();
@@ -356,14 +426,20 @@ impl Stream {
 
     /// Brings an answer to its request; one to nothing open is dropped and counted.
     pub(super) fn answered(&self, id: Option<CallId>, response: Message) {
-        let id = id.filter(|id| !self.becomes_task(*id, &response));
+        if id.is_some_and(|id| self.becomes_task(id, &response)) {
+            return;
+        }
         match id.and_then(|id| Some((id, self.open.lock().ledger.close(id)?))) {
             Some((id, listener)) => {
-                listener.end.send(Arrival::Done(Box::new(response)));
-                self.call_is_over(id);
+                self.call_is_over(id, listener.owner.as_deref());
+                listener.end(Arrival::Done(Box::new(response)));
             }
             None => {
                 self.counters.strays.fetch_add(1, Ordering::Relaxed);
+                if let Some(id) = id {
+                    // It was cancelled, and its server has done with it.
+                    self.open.lock().lingering.retain(|(call, _, _)| *call != id);
+                }
                 tracing::debug!(server = %self.server, "an answer to no open request; dropped");
             }
         }
@@ -371,21 +447,26 @@ impl Stream {
 
     /// Whether an answer says that its call runs as a task from now on; if so it is taken care of.
     fn becomes_task(&self, id: CallId, response: &Message) -> bool {
-        let mut open = self.open.lock();
-        let abandoned = open.abandoned.remove(&id);
-        let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked(_)));
-        if !abandoned && listener.is_none() {
+        let expected = {
+            let open = self.open.lock();
+            let asked = |listener: &Listener| matches!(listener.stage, Stage::Asked(_));
+            open.abandoned.contains(&id) || open.ledger.get(id).is_some_and(asked)
+        };
+        if !expected {
             return false;
         }
         let created = match response.head() {
             Head::Response { outcome: Outcome::Result { value, .. }, .. } => task_id(response.str(*value)),
             Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => None,
         };
+        let mut open = self.open.lock();
+        open.abandoned.remove(&id);
+        let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked(_)));
         match (created, listener) {
             (Some(task), Some(listener)) => {
-                let stage = std::mem::replace(&mut listener.stage, Stage::Running(task));
-                if let Stage::Asked(place) = stage {
-                    place.send(Arrival::Created(Box::new(response.clone())));
+                let arrived = listener.stamped(Arrival::Created(Box::new(response.clone())));
+                if let Stage::Asked(place) = std::mem::replace(&mut listener.stage, Stage::Running(task)) {
+                    place.send(arrived);
                 }
                 true
             }
@@ -409,7 +490,12 @@ impl Stream {
     /// Hands something to whoever waits for a request; given back if there is no room, or nobody waits.
     pub(super) fn arrive(&self, id: CallId, arrival: Arrival) -> Result<(), TrySendError<Arrival>> {
         match self.open.lock().ledger.get(id) {
-            Some(listener) => listener.arrivals.try_send(arrival),
+            Some(listener) => {
+                listener.arrivals.try_send(listener.stamped(arrival)).map_err(|back| match back {
+                    TrySendError::Full(arrived) => TrySendError::Full(arrived.arrival),
+                    TrySendError::Closed(arrived) => TrySendError::Closed(arrived.arrival),
+                })
+            }
             None => Err(TrySendError::Closed(arrival)),
         }
     }
@@ -417,7 +503,7 @@ impl Stream {
     /// The only call that this client has open here.
     pub(super) fn sole_call(&self, client: ClientId) -> Option<CallId> {
         let open = self.open.lock();
-        let mut calls = open.ledger.entries().filter(|(_, listener)| listener.owner == Some(client));
+        let mut calls = open.ledger.entries().filter(|(_, listener)| listener.is_of(client));
         match (calls.next(), calls.next()) {
             (Some((call, _)), None) => Some(call),
             (None, _) | (Some(_), Some(_)) => None,
@@ -425,22 +511,29 @@ impl Stream {
     }
 
     /// Attributes a request of the server's, and opens it. The fault is for the server.
-    pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Refused>> {
+    pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Fault>> {
         let task = related_task(&heard.message);
         let whose = {
             let open = self.open.lock();
-            let related = task.as_deref().and_then(|task| Self::running(&open, task));
-            let calls = open.ledger.entries().filter(|(call, _)| related.is_none_or(|task| task == *call));
-            self.audience.whose(calls.filter_map(|(call, listener)| Some((call, listener.owner?))))
+            match task.as_deref().map(|task| Self::running(&open, task)) {
+                None => self.audience.whose(open.calls()),
+                // What belongs to a task is nobody's but its client's, and nobody's when the task is gone.
+                Some(running) => self.audience.whose(open.calls().filter(|(call, _)| running == Some(*call))),
+            }
         };
-        let call = whose.as_ref().ok().and_then(|whose| whose.call);
         let parcel = self.audience.asked(self, heard, whose)?;
         if let Letter::Ask(ask) = &parcel.letter {
-            self.asks.lock().push(ask.slip().clone());
-        }
-        if let Some(call) = call.filter(|call| self.open.lock().ledger.get(*call).is_none()) {
-            // It ended while we looked at what it asks.
-            self.call_is_over(call);
+            let slip = ask.slip();
+            self.asks.lock().push(slip.clone());
+            // What it belongs to may have ended while we looked at what it asks.
+            let is_over = {
+                let open = self.open.lock();
+                open.closed.is_some() || !open.has(slip.ends)
+            };
+            if is_over {
+                self.settle(slip);
+                end(slip.clone());
+            }
         }
         Ok(parcel)
     }
@@ -458,9 +551,19 @@ impl Stream {
         }
     }
 
-    /// The asks that belong to a call end with it.
-    fn call_is_over(&self, call: CallId) {
-        for slip in self.asks.lock().extract_if(.., |slip| slip.call == Some(call)) {
+    /// The asks that belong to a call end with it, or with the last of its client's calls.
+    fn call_is_over(&self, call: CallId, owner: Option<&Member>) {
+        if self.asks.lock().is_empty() {
+            return;
+        }
+        let last =
+            owner.map(|owner| owner.client).filter(|client| !self.open.lock().has(Ends::CallsOf(*client)));
+        let over = |slip: &mut Arc<Slip>| match slip.ends {
+            Ends::Client => false,
+            Ends::Call(with) => with == call,
+            Ends::CallsOf(client) => last == Some(client),
+        };
+        for slip in self.asks.lock().extract_if(.., over) {
             end(slip);
         }
     }
@@ -480,11 +583,17 @@ impl Stream {
         self.outbox.send(Frame::small(text, place)).ok();
     }
 
-    /// Sends a notification of a client's; dropped and counted when too many wait to be written.
+    /// Room in the writer's queue for a client's answer; `None` when the server does not read.
+    pub(super) fn answer_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).ok()
+    }
+
+    /// Sends what takes no place of its own: a client's notification, or an answer of ours that is there at once. It is
+    /// dropped and counted when too many wait to be written: who does not read cannot be told.
     pub(super) fn pass(&self, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
-            Ok(place) => self.reply(text, Places::new(vec![place])),
-            Err(_) => {
+            Ok(place) if text.len() <= PASSED_BYTES_MAX => self.reply(text, Places::new(vec![place])),
+            Ok(_) | Err(_) => {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -495,8 +604,8 @@ impl Stream {
         let listener = self.open.lock().ledger.close(id);
         if let Some(listener) = listener {
             let fault = fault.server(&*self.server).outcome(CallOutcome::Unknown);
-            listener.end.send(Arrival::Failed(Box::new(fault)));
-            self.call_is_over(id);
+            self.call_is_over(id, listener.owner.as_deref());
+            listener.end(Arrival::Failed(Box::new(fault)));
         }
     }
 
@@ -523,11 +632,15 @@ fn kib(bytes: usize) -> u32 {
 const NOTES_MAX: usize = 32;
 /// Calls that may become tasks after nobody waits for them any more.
 const ABANDONED_MAX: usize = 256;
+/// How long a cancelled call may still have asked something, and how many such calls are remembered.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGERING_MAX: usize = 256;
 /// Requests of a server's own that may be open, or have answers that wait to be written.
 const ANSWERS_MAX: usize = 64;
 /// The same in bytes.
 const ASK_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Notifications of clients that may wait to be written.
+/// Notifications of clients, and answers of ours, that may wait to be written.
 const PASSING_MAX: usize = 64;
+const PASSED_BYTES_MAX: usize = 256 * 1024;
 /// The most that a semaphore of the writer's room counts.
 const KIB_MAX: u32 = 1 << 24;

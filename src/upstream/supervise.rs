@@ -3,10 +3,10 @@
 //! One task per link owns its process and its stream from the first to the last. It starts at most as many
 //! at once as it has slots for, ends a tree before it starts the next, and never gives up for good.
 
-use super::audience::{Audience, Wants};
+use super::audience::Audience;
 use super::connect::{Introduction, connect};
 use super::dial::Dial;
-use super::exchange::Exchange;
+use super::errands::Errands;
 use super::link::{Greeting, Link, State};
 use super::process::{Pace, Process};
 use super::stream::Stream;
@@ -14,7 +14,6 @@ use crate::config::{Limits, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::members::quote;
 use futures::FutureExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,34 +133,27 @@ impl Supervisor {
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
         tracing::info!(server = %self.server, revision, took = ?took, "ready");
-        let wants = self.audience.wants();
-        self.remind(stream, &greeting, &wants);
-        let link = Arc::new(Link { stream: stream.clone(), greeting, took });
-        self.state.send_replace(State::Ready(link.clone()));
+        let errands = Errands {
+            stream: stream.clone(),
+            audience: self.audience.clone(),
+            patience: self.settings.timeouts.list,
+            tracker: self.tracker.clone(),
+            logs: greeting.capabilities.logging,
+            connection: self.audience.connected(),
+        };
+        // What its clients asked of the connection before, ahead of their calls.
+        errands.level();
+        errands.subscribe_again();
+        let link = Arc::new(Link { stream: stream.clone(), greeting, took, errands: errands.clone() });
+        self.state.send_replace(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
-        let (level, _) = self.audience.wants();
-        if level != wants.0 {
-            self.remind(stream, &link.greeting, &(level, Vec::new()));
-        }
+        errands.level();
         tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
                 (End { why, since: Some(since), content: false }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
-        }
-    }
-
-    /// A server that starts again is told what its clients asked of the one before, ahead of their calls.
-    fn remind(&self, stream: &Arc<Stream>, greeting: &Greeting, wants: &Wants) {
-        let (level, uris) = wants;
-        let level = level.filter(|_| greeting.capabilities.logging);
-        let level = level.map(|level| ("logging/setLevel", format!(r#"{{"level":"{}"}}"#, level.as_str())));
-        let uris = uris.iter().map(|uri| ("resources/subscribe", format!(r#"{{"uri":{}}}"#, quote(uri))));
-        let patience = self.settings.timeouts.list;
-        for (method, params) in level.into_iter().chain(uris) {
-            let Ok(exchange) = Exchange::ours(stream, method, &params, patience) else { return };
-            self.tracker.spawn(async move { exchange.response().await.ok() });
         }
     }
 

@@ -89,8 +89,9 @@ impl TaskCall {
                     Err(fault) => return TaskStep::Failed(fault),
                 }
             }
-            // A question without an answer is no sign of life, and no end either.
-            if answer.is_ok() {
+            // A question without an answer is no sign of life, and no end either; and a task that is done does not
+            // live on while its result does not come.
+            if answer.is_ok_and(|answer| lives(&answer)) {
                 return TaskStep::Lives;
             }
         }
@@ -170,6 +171,12 @@ fn status(answer: &Message) -> (Status, Option<Duration>) {
         Some(_) | None => Status::Result,
     };
     (status, member(task, "pollInterval").map(|_| pause(task)))
+}
+
+fn lives(answer: &Message) -> bool {
+    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = answer.head() else { return false };
+    let status = member(answer.str(*value), "status").and_then(string);
+    matches!(status.as_deref(), Some("working" | "input_required"))
 }
 
 fn pause(task: &str) -> Duration {

@@ -43,6 +43,11 @@ impl Fate {
         self.0.compare_exchange(Self::QUEUED, Self::WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Its server may have seen it.
+    pub(super) fn has_left(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::LEFT
+    }
+
     /// What may be said of the call if it fails now.
     pub(super) fn outcome(&self) -> CallOutcome {
         match self.0.load(Ordering::Acquire) {

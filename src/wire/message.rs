@@ -234,6 +234,11 @@ impl Message {
         Id::parse(Bytes::copy_from_slice(self.str(span).as_bytes()))
     }
 
+    /// Whether it is a response that is no error.
+    pub fn is_result(&self) -> bool {
+        matches!(self.head, Head::Response { outcome: Outcome::Result { .. }, .. })
+    }
+
     pub fn method(&self) -> Option<&str> {
         match &self.head {
             Head::Request { method, .. } | Head::Notification { method, .. } => Some(method.as_str(self)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mcp_braid::mcp::askable::Askable;
-use mcp_braid::mcp::caller::{Audience, ClientId};
+use mcp_braid::mcp::caller::{Company, ClientId};
 use mcp_braid::mcp::level::Level;
 use mcp_braid::mcp::method::Method;
 use mcp_braid::mcp::revision::Revision;
@@ -621,10 +621,10 @@ impl Link {
         !self.gone && self.only.is_none_or(|only| only == client)
     }
 
-    fn audience(&self) -> Audience {
+    fn audience(&self) -> Company {
         match self.only {
-            Some(_) => Audience::One,
-            None => Audience::Many,
+            Some(_) => Company::One,
+            None => Company::Many,
         }
     }
 

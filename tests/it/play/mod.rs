@@ -18,6 +18,15 @@ macro_rules! plays {
 }
 
 plays! {
+    what_is_logged_after_an_answer_overtakes_nothing
+    an_ask_of_several_calls_ends_with_the_last_of_them
+    an_answer_to_an_ask_that_is_too_long_refuses_it
+    nobody_joins_a_subscription_that_a_server_refused_after_its_restart
+    levels_for_a_server_that_does_not_read_are_bounded
+    an_answer_to_an_ask_that_cannot_be_read_refuses_it
+    nothing_is_said_to_a_client_before_it_is_greeted
+    a_question_to_a_client_that_does_not_read_ends_in_its_time
+    a_page_that_a_shared_servers_error_requires_is_completed
     a_task_that_answers_no_question_runs_out_of_time
     a_cancelled_task_is_cancelled_by_its_own_id
     a_task_asks_its_client
