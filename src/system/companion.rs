@@ -3,7 +3,8 @@
 //! The line is its stdin. The system closes our end when we end, however we end, and nobody else holds it: it
 //! goes to no program that we start. Whoever is between being forked from us and becoming a program holds it
 //! for that long, so the companion hears of our end only when there is no such process any more.
-//! What is said on the line, and when it is hung up, is its caller's business.
+//! Only a companion that is stopped (SIGSTOP) when we end hears nothing: Unix hangs up on a group that is
+//! stopped and orphaned, which ends it. What is said on the line, and when it is hung up, is its caller's business.
 
 use std::io;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! What a guardian does: it listens until the end, and if that came without a farewell, ends what is left.
 //!
 //! It runs in a process of its own (see `guardian`), without a runtime. It never strikes while the line is open,
-//! and whoever it strikes was recognised first: by the run's mark, or by a group whose leader is still the one
-//! that it was told of.
+//! and whoever it strikes was recognised first: by the run's mark, by its group, or by its parents. So it misses
+//! who has cleared its environment if Braid was killed between starting that tree and telling of its group, and
+//! the leader was gone before the first look.
 
 use std::fmt;
 use std::io::{BufRead, Read};
