@@ -7,13 +7,17 @@ use std::process::{Child, Command, Stdio};
 
 use mcp_braid::config::{self, Stderr};
 use mcp_braid::system::{Here, System};
+use mcp_braid::upstream::environment::Cookie;
 use mcp_braid::upstream::process::{Nursery, Pace, Process};
 use rustix::process::Signal;
 
 use super::nest::{is_alive, signal, until};
 use super::{nursery, soon};
 
-const RUN: &str = "00000000000000000000000000c0ffee";
+/// The name of a run that is nobody else's: tests run beside each other.
+fn run() -> String {
+    Cookie::new("1d").unwrap().run().to_owned()
+}
 
 fn braid() -> Option<PathBuf> {
     Some(PathBuf::from(env!("CARGO_BIN_EXE_braid")))
@@ -64,14 +68,14 @@ fn guarded(said: &str) {
 fn a_stranger_with_the_number_of_a_group_is_not_struck() {
     let stranger = Sleeper::new();
     let (id, other) = (stranger.id(), stranger.born() - 1);
-    guarded(&format!("run {RUN}\ntook {id} {other}\n"));
+    guarded(&format!("run {}\ntook {id} {other}\n", run()));
     assert!(is_alive(id));
 }
 
 #[test]
 fn the_group_that_was_meant_is_struck() {
     let meant = Sleeper::new();
-    guarded(&format!("run {RUN}\ntook {} {}\n", meant.id(), meant.born()));
+    guarded(&format!("run {}\ntook {} {}\n", run(), meant.id(), meant.born()));
     assert!(!is_alive(meant.id()));
 }
 
@@ -79,30 +83,30 @@ fn the_group_that_was_meant_is_struck() {
 fn a_group_that_was_buried_is_not_struck() {
     let stranger = Sleeper::new();
     let (id, born) = (stranger.id(), stranger.born());
-    guarded(&format!("run {RUN}\ntook {id} {born}\nburied {id}\n"));
+    guarded(&format!("run {}\ntook {id} {born}\nburied {id}\n", run()));
     assert!(is_alive(id));
 }
 
 #[test]
 fn whoever_carries_the_mark_of_the_run_is_struck_and_nobody_else() {
-    let ours = Sleeper::marked(&format!("0e.1.1d,{RUN}.7.1d"));
-    let others: Vec<Sleeper> = ["0e.1.1d", "", "1d.1.00000000000000000000000000c0ffee"]
-        .iter()
-        .map(|it| Sleeper::marked(it))
-        .collect();
+    let run = run();
+    let ours = Sleeper::marked(&format!("0e.1.1d,{run}.7.1d"));
+    let marks = ["0e.1.1d".to_owned(), String::new(), format!("1d.1.{run}")];
+    let others: Vec<Sleeper> = marks.iter().map(|mark| Sleeper::marked(mark)).collect();
     // They have become their program.
     until("all have a mark", || {
         others.iter().chain([&ours]).all(|one| !super::nest::read(one.id(), "environ").is_empty())
     });
-    guarded(&format!("run {RUN}\n"));
+    guarded(&format!("run {run}\n"));
     assert!(!is_alive(ours.id()));
     assert!(others.iter().all(|other| is_alive(other.id())));
 }
 
 #[test]
 fn after_a_farewell_nobody_is_struck() {
-    let marked = Sleeper::marked(&format!("{RUN}.7.1d"));
-    guarded(&format!("run {RUN}\nfarewell\n"));
+    let run = run();
+    let marked = Sleeper::marked(&format!("{run}.7.1d"));
+    guarded(&format!("run {run}\nfarewell\n"));
     assert!(is_alive(marked.id()));
 }
 
@@ -119,7 +123,7 @@ fn the_rest_of_a_group_is_struck_although_its_leader_is_reaped() {
     let said = leader.wait_with_output().unwrap().stdout;
     let member: u32 = String::from_utf8(said).unwrap().trim().parse().unwrap();
     assert!(is_alive(member) && !is_alive(id));
-    guarded(&format!("run {RUN}\ntook {id} {born}\n"));
+    guarded(&format!("run {}\ntook {id} {born}\n", run()));
     until("it has ended", || !is_alive(member));
 }
 
@@ -205,7 +209,8 @@ async fn a_guardian_that_does_not_listen_holds_nobody_up_and_is_replaced() {
 fn a_run_that_is_dropped_is_ended_by_its_guardian() {
     let nursery = nursery(braid());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let script = "trap '' TERM; setsid sh -c 'sleep 1000; true' & echo $!; wait";
+    // It says its number once it is out of the group.
+    let script = "trap '' TERM; setsid sh -c 'echo $$; exec >&-; sleep 1000; true' & wait";
     let (stray, guardian) = runtime.block_on(async {
         use tokio::io::{AsyncBufReadExt, BufReader};
         let spawned = Process::spawn(&sh(script), "test", Stderr::Log, &nursery).unwrap();

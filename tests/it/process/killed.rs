@@ -4,6 +4,7 @@
 //! own through `/proc` takes more than a twentieth of that: then as twenty such looks. A test says how long it
 //! took, and how often the second was not enough.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -127,23 +128,31 @@ fn a_client_hears_the_end_and_the_guardian_ends_too() {
     until("the guardian has ended", || !is_alive(guardian));
 }
 
+/// Its descriptors, and which of them lead nowhere.
+fn held(pid: u32) -> Vec<(String, bool)> {
+    let folder = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let mut held: Vec<(String, bool)> = folder
+        .map(|entry| {
+            let is_null = std::fs::read_link(entry.path()).is_ok_and(|to| to == Path::new("/dev/null"));
+            (entry.file_name().into_string().unwrap(), is_null)
+        })
+        .collect();
+    held.sort();
+    held
+}
+
 #[test]
 fn a_guardian_holds_nothing_and_carries_no_mark() {
     let mut nest = Nest::start(&[WRAPPER]);
     nest.greet();
     let guardian = nest.guardian().unwrap();
-    let folder = std::fs::read_dir(format!("/proc/{guardian}/fd")).unwrap().flatten();
-    let mut held: Vec<(String, bool)> = folder
-        .map(|entry| {
-            let leads_to = std::fs::read_link(entry.path()).unwrap();
-            (entry.file_name().into_string().unwrap(), leads_to == std::path::Path::new("/dev/null"))
-        })
-        .collect();
-    held.sort();
-    assert_eq!(held, [("0".into(), false), ("1".into(), true), ("2".into(), true)]);
+    // It has begun, and reads nothing of its own any more.
+    until("it stands by", || {
+        read(guardian, "comm") == b"guardian\n" && held(guardian).iter().map(|(at, _)| at).eq(["0", "1", "2"])
+    });
+    assert_eq!(held(guardian).iter().map(|(_, is_null)| *is_null).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!(read(guardian, "environ"), b"BRAID_COMPANION=guardian\0");
-    assert_eq!(read(guardian, "comm"), b"guardian\n");
-    assert_eq!(std::fs::read_link(format!("/proc/{guardian}/cwd")).unwrap(), std::path::Path::new("/"));
+    assert_eq!(std::fs::read_link(format!("/proc/{guardian}/cwd")).unwrap(), Path::new("/"));
     let threads = std::fs::read_dir(format!("/proc/{guardian}/task")).unwrap().count();
     assert_eq!(threads, 1);
     nest.leave();
@@ -204,7 +213,7 @@ fn a_run_inside_a_run_has_a_guardian_of_its_own() {
 
 /// A Braid whose only server is a Braid.
 fn with_one_inside() -> Nest {
-    let inside = config(&ALL, "{tag}", std::path::Path::new("/")).replace('\'', "'\\''");
+    let inside = config(&ALL, "{tag}", Path::new("/")).replace('\'', "'\\''");
     let script = format!(
         "printf '%s' '{inside}' > '{{folder}}/inside.toml'; exec '{{braid}}' stdio -c '{{folder}}/inside.toml'"
     );
