@@ -29,6 +29,7 @@ KNOWN = set(
     "tools resources resourceTemplates prompts".split()
 )
 CAPABILITIES = '{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"completions":{},"logging":{}}'
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 OPAQUE = {"inputSchema", "outputSchema", "structuredContent", "_meta", "data", "arguments"}
 
 
@@ -172,6 +173,8 @@ class Hub:
         self.asks: dict[str, tuple[Server, str]] = {}
         self.running: dict[str, tuple[Server, str]] = {}
         self.tokens: dict[str, str] = {}
+        # No level is set: everything passes.
+        self.lowest = 0
         self.servers = [Server(key, entry, self) for key, entry in entries.items()]
 
     def log(self, line: str) -> None:
@@ -232,6 +235,9 @@ class Hub:
                     threading.Thread(target=server.start, args=(text,), daemon=True).start()
                 version = params.get("protocolVersion").text
                 self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{"protocolVersion":{version},"capabilities":{CAPABILITIES},"serverInfo":{{"name":"stand-in","version":"0"}}}}}}')
+            case "notifications/roots/list_changed":
+                for server in self.servers:
+                    server.send(f'{{"jsonrpc":"2.0","method":{quote(name)}}}')
             case "notifications/cancelled":
                 server, id_text = self.running.get(params.get("requestId").text, (None, ""))
                 if server and self.lose == "cancel":
@@ -243,6 +249,10 @@ class Hub:
             case _ if name in LISTS:
                 threading.Thread(target=self.list, args=(name, id_node.text), daemon=True).start()
             case "ping" | "logging/setLevel":
+                if name == "logging/setLevel":
+                    self.lowest = LEVELS.index(params.get("level").string())
+                    for server in self.servers:
+                        server.ask(name, text, lambda answer: None)
                 self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{}}}}')
             case "server/discover":
                 self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"error":{{"code":-32601,"message":"not here"}}}}')
@@ -332,14 +342,30 @@ class Hub:
             self.tokens[token.text] = id_text
         self.running[id_text] = (server, server.ask(method, sent, then))
 
+    def said_by(self, server: Server, method: str, params: Node) -> str:
+        """The params in the client's terms: names and URIs, who asks, and the id of an ask that is taken back."""
+        if method == "elicitation/create" and (message := params.get("message")) and message.kind == "string":
+            place = message.start - params.start + 1
+            return splice(params.text, [(place, place, f"[{server.key}] ")])
+        if method == "notifications/cancelled":
+            taken = params.get("requestId")
+            own = next((own for own, ask in self.asks.items() if ask == (server, taken.text)), "")
+            return splice(params.text, [(taken.start - params.start, taken.end - params.start, quote(own))])
+        return server.exposure.result(method, params.text)
+
     def from_server(self, server: Server, method: str, id_node: Node | None, params: Node | None) -> None:
-        tail = f',"params":{server.exposure.result(method, params.text)}' if params else ""
+        if method == "ping":
+            return server.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{}}}}')
+        tail = f',"params":{self.said_by(server, method, params)}' if params else ""
         if id_node is not None:
             with self.lock:
                 own = f"ask-{len(self.asks)}-{server.key}-{id_node.text}"
                 self.asks[own] = (server, id_node.text)
             self.send(f'{{"jsonrpc":"2.0","id":{quote(own)},"method":{quote(method)}{tail}}}')
             return
+        level = params.get("level") if params and method == "notifications/message" else None
+        if level and level.string() in LEVELS and LEVELS.index(level.string()) < self.lowest:
+            return None
         if method == "notifications/progress":
             mark = f"id {self.tokens.get(params.get('progressToken').text)}"
             if self.lose == "notes":
