@@ -207,8 +207,9 @@ def cancelled_there(tool: str) -> Check:
 
 def withdrawing() -> Part:
     """An elicitation that the server takes back before it is answered."""
-    check = all_of(done, says("withdraw", "withdrawn"), lambda trace: "" if "withdrawn" in trace.heard else "the SDK withdrew nothing")
-    return Part("cancelled", "by the server", [answers(elicitation="hang"), call("withdraw"), QUIET], check)
+    check = all_of(done, lambda trace: "" if "withdrawn" in trace.steps[4].outcome.text else f"withdraw: {trace.steps[4].outcome.text}", lambda trace: "" if "withdrawn" in trace.heard else "the SDK withdrew nothing")
+    steps = [answers(elicitation="hang"), call("withdraw", do="begin"), hear(ELICIT), call("give_up"), {"do": "end"}, QUIET]
+    return Part("cancelled", "by the server", steps, check, loose=True)
 
 
 # --- lists and subscriptions -----------------------------------------------------------------------------------------
@@ -307,6 +308,11 @@ def url_required(tool: Step) -> Part:
     return Part("elicitation", "url required", [tool], check)
 
 
+def not_early() -> Part:
+    """A server asks nothing, other than pings, before the client has said that it is ready."""
+    return Part("roots", "not before initialized", [{"do": "early"}], done, raw_only=True)
+
+
 def sampling_with_tools() -> Part:
     check = all_of(asked(SAMPLE, 2), says("sample_tools", "use-1", "flows: sampled"), done)
     return Part("sampling", "tools", [answers(sampling=[USED, SAMPLED]), call("sample_tools")], check)
@@ -368,6 +374,7 @@ def flow_server(server: str, scheme: str, steps: int = 5) -> list[Part]:
         Part("sampling", "answer", [answers(sampling=[SAMPLED]), call("sample")], all_of(asked(SAMPLE), says("sample", "flows: sampled", "still"), done)),
         Part("sampling", "error", [answers(sampling=[REFUSAL]), call("sample")], all_of(asked(SAMPLE), says("sample", "-32099", "not today", "rain"))),
         sampling_with_tools(),
+        not_early(),
         Part("roots", "after initialized", [call("roots_log", {"least": 1})], all_of(done, says("roots_log", roots_known))),
         Part("roots", "in a call", [call("roots")], all_of(done, says("roots", roots_known, "work"))),
         Part(
@@ -393,7 +400,8 @@ def odd_flows() -> list[Part]:
     from servers import quirky_flows as quirky
 
     def one(which: str, flow: str) -> Part:
-        return Part(flow, f"odd: {which}", [answers(elicitation=DECLINED, sampling=[SAMPLED]), call("odd", {"which": which})], done, raw_only=True, own_log="")
+        steps = [answers(elicitation=DECLINED, sampling=[SAMPLED]), call("odd", {"which": which})]
+        return Part(flow, f"odd: {which}", steps, done, raw_only=True, own_log="" if flow == "log" else "none of its own")
 
     flows = {SAMPLE: "sampling", ELICIT: "elicitation", COMPLETE: "elicitation", MESSAGE: "log"}
     odd = {**quirky.ODD_ASKS, **quirky.ODD_NOTES}
@@ -464,6 +472,7 @@ def everything() -> list[Part]:
             all_of(asked(SAMPLE), says("trigger-sampling-request", "not today")),
         ),
         sampling_with_tools(),
+        not_early(),
         Part("roots", "after initialized", [{"do": "quiet", "ms": 500}, call("get-roots-list")], all_of(done, asked_before("get-roots-list"))),
         Part("roots", "in a call", [call("get-roots-list")], all_of(done, says("get-roots-list", ROOTS_BEFORE[0], "work"))),
         Part(
@@ -486,7 +495,7 @@ def everything() -> list[Part]:
 def parts_of(server: str, raw: bool) -> list[Part]:
     match server:
         case "everything":
-            return everything()
+            found = everything()
         case "quirky":
             # Digits beyond a double are for those that keep text.
             found = flow_server(server, "quirk", 6 if raw else 4) + odd_flows()

@@ -180,19 +180,21 @@ def bare_uri(uri: str, exposure: Exposure) -> str | None:
 
 
 def unexpose(did: Did, exposure: Exposure) -> None:
-    """Puts lists of names and the URIs of updates into the server's own words, and drops those of other servers."""
+    """Puts lists of names, the URIs of updates and completed ids into the server's own words; drops those of other servers."""
     if did.outcome.kind == "names":
         bare = bare_uri if did.step["method"] == "resources/list" else bare_name
         names = [original for name in json.loads(did.outcome.text) if (original := bare(name, exposure)) is not None]
         did.outcome.text = json.dumps(names)
+    if not exposure.key:
+        return
     kept = []
     for event in did.events:
-        if event.kind == "note" and event.method == UPDATED and exposure.key:
-            node = parse(event.text).get("uri")
-            original = bare_uri(node.string() or "", exposure) if node else None
-            if original is None:
-                continue
-            event.text = splice(event.text, [(node.start + 1, node.start + 1 + len(exposure.uri_prefix) + 1, "")])
+        mark = {UPDATED: f'"{exposure.uri_prefix}+', COMPLETE: f'"{exposure.key}:'}.get(event.method)
+        node = parse(event.text).get("uri" if event.method == UPDATED else "elicitationId") if mark and event.text else None
+        if node is not None and not node.text.startswith(mark):
+            continue
+        if node is not None:
+            event.text = splice(event.text, [(node.start + 1, node.start + len(mark), "")])
         kept.append(event)
     did.events = kept
 
@@ -219,7 +221,7 @@ def sequence(part: Part, trace: Trace, exposure: Exposure, server: str, through_
             if not through_braid and outcome.kind in ("result", "error"):
                 text = exposure.result(method if outcome.kind == "result" else "error", text)
             if outcome.kind == "error" and through_braid:
-                text = without_server(text, server, "data", "elicitations", "*", "message")
+                text = without_server(text, server, "data", "elicitations", "*")
             items.append((f"{outcome.kind} of {method or did.step['do']}", text))
     if part.loose:
         # Outcomes by themselves, then what came in between.
@@ -258,16 +260,16 @@ def event_text(event: Event, exposure: Exposure, server: str, through_braid: boo
         # Under its own token a server would hear of progress with its ask.
         text = splice(text, [(node.start, node.end, '"T"') for node in tree.each("_meta", "progressToken")])
     if through_braid:
-        return without_server(text, server, "message") if event.method == ELICIT else text
-    # The URIs of updates are in the server's own words on both sides.
+        return without_server(text, server) if event.method == ELICIT else text
+    # The URIs of updates are in the server's own words on both sides already.
     return text if event.method == UPDATED else exposure.result(event.method, text)
 
 
 def without_server(text: str, server: str, *place: str) -> str:
-    """Cuts the words that say which server asks."""
-    words = f"[{server}] "
-    nodes = [node for node in parse(text).each(*place) if (node.string() or "").startswith(words)]
-    return splice(text, [(node.start + 1, node.start + 1 + len(words), "") for node in nodes if node.text[1:].startswith(words)])
+    """Cuts the words that say which server asks, and what keeps its ids apart from those of others."""
+    found = parse(text).each(*place)
+    marks = [(node, f"[{server}] ") for at in found for node in at.each("message")] + [(node, f"{server}:") for at in found for node in at.each("elicitationId")]
+    return splice(text, [(node.start + 1, node.start + 1 + len(mark), "") for node, mark in marks if node.text[1:].startswith(mark)])
 
 
 def named(trace: Trace, server: str) -> str:
@@ -400,8 +402,8 @@ def report(cells: list[Cell], seconds: float, as_json: bool) -> str:
                 if part.verdict == verdict:
                     lines.append(f"{verdict}  {cell.client}  {cell.server}  {cell.flow}: {part.name}")
                     # A session that broke off says the same of every part.
-                    lines += [f"    {clip(why, 600)}" for why in part.why[:DETAILS_MAX] if len(why) < 100 or why not in said]
-                    said |= set(part.why)
+                    lines += [f"    {clip(why, 600)}" for why in part.why[:DETAILS_MAX] if why not in said]
+                    said |= {why for why in part.why if why.startswith(("directly: ", "through Braid: "))}
     lines.append(f"flows: {count['works']} work, {count['lacks']} lacked by the peer, {count['FAILS']} fail ({seconds:.0f} s)")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flowparts import PROGRESS, Did, Event, Outcome, Step, Trace
 from raw import Session, Silence
-from spans import Node, parse
+from spans import Node, parse, quote
 
 REVISION = "2025-11-25"
 CAPABILITIES = '{"roots":{"listChanged":true},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}}}'
@@ -21,6 +21,7 @@ HEAR_SECONDS_MAX = 5.0
 READY_SECONDS_MAX = 15.0
 PART_SECONDS_MAX = 20.0
 QUIET_SECONDS = 0.3
+EARLY_SECONDS = 0.7
 RELIST_SECONDS = 0.5
 
 NAMED = {"tools/list": ("tools", "name"), "prompts/list": ("prompts", "name"), "resources/list": ("resources", "uri")}
@@ -38,6 +39,7 @@ class Golden(Session):
         self.hanging: list[str] = []
         self.begun = ""
         self.tokens: set[str] = set()
+        self.early: list[str] = []
         super().__init__(command, env=env, cwd=cwd, revision=REVISION, roots=roots, declared=CAPABILITIES, patience=REQUEST_SECONDS_MAX)
 
     def hear(self, method: str, text: str) -> None:
@@ -81,6 +83,16 @@ class Golden(Session):
         if method == "sampling/createMessage":
             return member_of(self.sampling.pop(0) if len(self.sampling) > 1 else self.sampling[0])
         return super().reply(method, params)
+
+    def introduce(self) -> None:
+        """The handshake, with time for a server that does not wait until the client says that it is ready."""
+        params = f'{{"protocolVersion":{quote(REVISION)},"capabilities":{CAPABILITIES},"clientInfo":{{"name":"golden","version":"0"}}}}'
+        self.request("initialize", params, READY_SECONDS_MAX)
+        end = time.monotonic() + EARLY_SECONDS
+        while self.pump(end):
+            pass
+        self.early = [event.method for event in self.events if event.kind == "ask" and event.method != "ping"]
+        self.notify("notifications/initialized")
 
     def count(self, method: str, part: str = "") -> int:
         return sum(name == method and part in text for name, text in self.heard)
@@ -146,6 +158,8 @@ class Golden(Session):
             case "roots":
                 self.roots = step["uris"]
                 self.notify("notifications/roots/list_changed")
+            case "early":
+                return Outcome("fault", f"asked before it was told that the client is ready: {self.early}") if self.early else Outcome()
             case "list":
                 found = self.names_until(step["method"], [step["until"]] if "until" in step else [], HEAR_SECONDS_MAX)
                 return Outcome("names", json.dumps(found))
@@ -177,7 +191,7 @@ def carry_out(target: dict) -> tuple[list[str], list[Trace]]:
     """The tools at the start, and what was seen of each part."""
     session = Golden(target["command"], target["env"], Path(target["cwd"]), target["roots"])
     with session:
-        session.handshake()
+        session.introduce()
         tools = session.names_until("tools/list", target["ready"], READY_SECONDS_MAX)
         session.events.clear()
         traces = [session.part(part["steps"]) for part in target["parts"]]

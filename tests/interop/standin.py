@@ -173,6 +173,7 @@ class Hub:
         self.asks: dict[str, tuple[Server, str]] = {}
         self.running: dict[str, tuple[Server, str]] = {}
         self.tokens: dict[str, str] = {}
+        self.introduction = "{}"
         # No level is set: everything passes.
         self.lowest = 0
         self.servers = [Server(key, entry, self) for key, entry in entries.items()]
@@ -231,10 +232,13 @@ class Hub:
         name, text = method.string(), params.text if params else None
         match name:
             case "initialize":
-                for server in self.servers:
-                    threading.Thread(target=server.start, args=(text,), daemon=True).start()
+                self.introduction = text
                 version = params.get("protocolVersion").text
                 self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{"protocolVersion":{version},"capabilities":{CAPABILITIES},"serverInfo":{{"name":"stand-in","version":"0"}}}}}}')
+            case "notifications/initialized":
+                # Not before: a server may ask as soon as it runs.
+                for server in self.servers:
+                    threading.Thread(target=server.start, args=(self.introduction,), daemon=True).start()
             case "notifications/roots/list_changed":
                 for server in self.servers:
                     server.send(f'{{"jsonrpc":"2.0","method":{quote(name)}}}')

@@ -102,7 +102,11 @@ async def run(target: dict) -> dict:
                     async for item in reader:
                         if not isinstance(item, Exception):
                             client.diary.arrived(plain(item.message))
-                        await passed_on.send(item)
+                        try:
+                            await passed_on.send(item)
+                        except anyio.BrokenResourceError:
+                            # The session has ended; what comes now is nobody's.
+                            return
 
             group.start_soon(tap)
             async with ClientSession(

@@ -1,7 +1,7 @@
 //! The official Rust SDK's client, for the back-flows: parts on stdin, what it heard on stdout (see `flowclient.py`).
 //! What arrived is written down at the transport, in order; handlers note what the SDK handed over.
 #![expect(clippy::disallowed_types, reason = "what a client makes of a message is only compared")]
-#![allow(deprecated, reason = "the SDK marks what 2026-07-28 removed; these flows are older than that")]
+#![expect(deprecated, reason = "the SDK marks what 2026-07-28 removed; these flows are older than that")]
 
 use rmcp::model::{
     CancelledNotificationParam, ClientConfig, ClientNotification, ClientRequest, CreateMessageRequestParams,

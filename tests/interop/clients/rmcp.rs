@@ -1,9 +1,13 @@
 //! The official Rust SDK's client, as the other client programs of the interop run: a plan on stdin, one line of JSON
 //! per target on stdout (see `plan.py`). It knows nothing of servers or proxies.
 #![expect(clippy::disallowed_types, reason = "what a client makes of an answer is only compared")]
+#![expect(deprecated, reason = "the SDK marks what 2026-07-28 removed; servers of today ask for it")]
 
-use rmcp::model::{ClientConfig, ClientRequest, ProgressNotificationParam, ServerResult};
-use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService, ServiceError};
+use rmcp::model::{
+    ClientConfig, ClientRequest, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams,
+    ElicitResult, ErrorData, ListRootsResult, ProgressNotificationParam, ServerResult,
+};
+use rmcp::service::{NotificationContext, PeerRequestOptions, RequestContext, RunningService, ServiceError};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use serde_json::{Map, Value, json};
@@ -25,17 +29,105 @@ const LISTS: [(&str, &str); 4] = [
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Keeps what is told about requests.
+/// Keeps what is told about requests, and answers what is asked.
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<ProgressNotificationParam>>>);
+struct Ear {
+    notes: Arc<Mutex<Vec<ProgressNotificationParam>>>,
+    asks: Arc<Mutex<Vec<Value>>>,
+    /// The URIs of the roots; `None` if nothing can be asked.
+    roots: Option<Value>,
+}
+
+impl Ear {
+    fn asked(&self, method: &str, params: &impl serde::Serialize) {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner).push(json!([method, params]));
+    }
+}
+
+/// A typed value from JSON that this file wrote itself.
+fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
+    serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+/// A value for a property that an elicitation asks for, as the other client programs choose it.
+fn filled_in(property: &Value) -> Value {
+    let format = property["format"].as_str().unwrap_or_default();
+    if let Some(default) = property.get("default") {
+        return default.clone();
+    }
+    if let Some(first) = property["enum"].get(0) {
+        return first.clone();
+    }
+    if let Some(first) = property["oneOf"].get(0) {
+        return first["const"].clone();
+    }
+    match property["type"].as_str().unwrap_or_default() {
+        "integer" | "number" => property.get("minimum").cloned().unwrap_or_else(|| json!(7)),
+        "boolean" => json!(true),
+        "array" => {
+            let items = &property["items"];
+            let first =
+                items["enum"].get(0).or_else(|| items["anyOf"].get(0).and_then(|one| one.get("const")));
+            json!(first.into_iter().collect::<Vec<_>>())
+        }
+        _ => match format {
+            "email" => json!("ana@example.org"),
+            "uri" => json!("https://example.org/"),
+            "date" => json!("2025-01-02"),
+            "date-time" => json!("2025-01-02T03:04:05Z"),
+            _ => json!("Ana"),
+        },
+    }
+}
 
 impl ClientHandler for Ear {
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::default()
+        let mut config = ClientConfig::default();
+        if self.roots.is_some() {
+            let declared = json!({ "roots": { "listChanged": true }, "sampling": {}, "elicitation": { "form": {}, "url": {} } });
+            config.capabilities = typed(declared).unwrap_or_default();
+        }
+        config
+    }
+
+    async fn create_message(
+        &self,
+        params: CreateMessageRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<CreateMessageResult, ErrorData> {
+        self.asked("sampling/createMessage", &params);
+        typed(
+            json!({ "role": "assistant", "content": { "type": "text", "text": "sampled" }, "model": "still", "stopReason": "endTurn" }),
+        )
+    }
+
+    async fn create_elicitation(
+        &self,
+        params: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        self.asked("elicitation/create", &params);
+        let params = json!(params);
+        if params["mode"] == "url" {
+            return typed(json!({ "action": "accept" }));
+        }
+        let properties = params["requestedSchema"]["properties"].as_object();
+        let content: Map<String, Value> = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, property)| (name.clone(), filled_in(property)))
+            .collect();
+        typed(json!({ "action": "accept", "content": content }))
+    }
+
+    async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        let uris = self.roots.iter().filter_map(Value::as_array).flatten();
+        let roots: Vec<Value> = uris.map(|uri| json!({ "uri": uri, "name": "work" })).collect();
+        typed(json!({ "roots": roots }))
     }
 
     async fn on_progress(&self, note: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 }
 
@@ -56,7 +148,8 @@ impl Client {
         }
         command.current_dir(target["cwd"].as_str().unwrap_or("."));
         let (transport, _) = TokioChildProcess::builder(command).stderr(Stdio::null()).spawn()?;
-        let ear = Ear::default();
+        let roots = (target["asks"] == true).then(|| target["roots"].clone());
+        let ear = Ear { roots, ..Ear::default() };
         let service = timeout(PATIENCE, ear.clone().serve(transport)).await??;
         Ok(Self { service, ear })
     }
@@ -75,7 +168,7 @@ impl Client {
             Err(error) => return Err(error.into()),
         };
         // The SDK hands notes over beside the answer, in any order.
-        let mut notes = self.ear.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut notes = self.ear.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         notes.retain(|note| note.progress_token == token);
         notes.sort_by(|a, b| a.progress.total_cmp(&b.progress));
         let notes = notes.into_iter().map(|note| json!([note.progress, note.total, note.message])).collect();
@@ -130,7 +223,8 @@ async fn carried_out(target: &Value) -> Result<Value, Failure> {
             Ok(answered) => answered,
             Err(failure) => (json!({ "fault": failure.to_string() }), Vec::new()),
         };
-        outcome["asks"] = json!([]);
+        outcome["asks"] =
+            std::mem::take(&mut *client.ear.asks.lock().unwrap_or_else(PoisonError::into_inner)).into();
         outcome["progress"] = if operation["progress"] == true { notes.into() } else { json!([]) };
         outcomes.push(outcome);
     }

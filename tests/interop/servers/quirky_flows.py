@@ -27,7 +27,7 @@ Tool = Generator[object, object, str]
 WAIT = object()
 
 NAMES = (
-    "count talk sleep was_cancelled grow touch elicit elicit_url url_required sample sample_tools roots roots_log withdraw odd"
+    "count talk sleep was_cancelled grow touch elicit elicit_url url_required sample sample_tools roots roots_log withdraw give_up odd"
 ).split()
 
 # Members around a message that no one knows, and that look like others.
@@ -41,7 +41,6 @@ ODD_ASKS: dict[str, tuple[str, str | None]] = {
     ),
     "escaped message": ("elicitation/create", r"""{"requestedSchema":{"type":"object","properties":{}},"\u006dessage":"\u0041 \ud800 \/ \ud83d\ude00 \u0000"}"""),
     "no message": ("elicitation/create", r"""{"requestedSchema":{"type":"object","properties":{}}}"""),
-    "repeated message": ("elicitation/create", r"""{"message":"one","requestedSchema":{"type":"object","properties":{}},"message":"two"}"""),
     "no params": ("sampling/createMessage", None),
     "empty params": ("sampling/createMessage", "{}"),
     "null params": ("roots/list", "null"),
@@ -54,7 +53,6 @@ ODD_ASKS: dict[str, tuple[str, str | None]] = {
         "sampling/createMessage",
         r"""{"messages":[{"role":"user","content":[{"uri":"quirk:\/\/one","type":"resource_link","name":"one"},{"type":"resource","resource":{"text":"one","uri":"quirk://one/part"}},{"type":"text","text":"quirk://one stays"}]}],"maxTokens":1}""",
     ),
-    "unknown": ("vendor/ask", r"""{"a":1}"""),
 }
 
 ODD_NOTES: dict[str, tuple[str, str | None]] = {
@@ -75,6 +73,7 @@ class State:
         self.level = 0
         self.written = 0
         self.asked = 0
+        self.given_up = 0
         self.cancelled: list[str] = []
         self.subscribed: set[str] = set()
         self.roots: list[str] = []
@@ -294,14 +293,22 @@ def roots_log(arguments: Node, token: str | None) -> Tool:
 
 
 def withdraw(arguments: Node, token: str | None) -> Tool:
-    """Asks, makes sure by pings that the ask was seen, takes it back, and tells whether it was answered nevertheless."""
+    """Asks, takes it back when the client calls `give_up`, and tells whether it was answered nevertheless."""
     answers: list[str] = []
     id_text = ask("elicitation/create", '{"message":"never mind","requestedSchema":{"type":"object","properties":{}}}', answers.append)
-    yield ("ping", None)
+    given_up = state.given_up
+    while state.given_up == given_up:
+        yield WAIT
     if not answers:
         note("notifications/cancelled", f'{{"vendor":1.0,"reason":"no l\\u006fnger needed","requestId":{id_text}}}')
-    yield ("ping", '{"_meta":{"example.org/a":1}}')
     return words("answered first" if answers else "withdrawn")
+
+
+def give_up(arguments: Node, token: str | None) -> Tool:
+    state.given_up += 1
+    wake()
+    return words("given up")
+    yield
 
 
 def odd(arguments: Node, token: str | None) -> Tool:
@@ -314,7 +321,7 @@ def odd(arguments: Node, token: str | None) -> Tool:
     return words(f"said {which}")
 
 
-TOOLS = {function.__name__: function for function in (count, talk, sleep, was_cancelled, grow, touch, elicit, elicit_url, url_required, sample, sample_tools, roots, roots_log, withdraw, odd)}
+TOOLS = {function.__name__: function for function in (count, talk, sleep, was_cancelled, grow, touch, elicit, elicit_url, url_required, sample, sample_tools, roots, roots_log, withdraw, give_up, odd)}
 
 
 # --- the messages ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 //! Its tools are those that `flowparts.py` knows: each provokes one flow and says in its result what the client answered.
 //! It heeds the log level by itself. Built as the example `flows_rmcp_server`; no user needs it.
 #![expect(clippy::disallowed_types, reason = "what a client answered is only told")]
-#![allow(deprecated, reason = "the SDK marks what 2026-07-28 removed; these flows are older than that")]
+#![expect(deprecated, reason = "the SDK marks what 2026-07-28 removed; these flows are older than that")]
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CustomNotification, ErrorCode,
@@ -23,7 +23,7 @@ const PACE: Duration = Duration::from_millis(30);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 15] = [
     "count",
     "talk",
     "sleep",
@@ -38,12 +38,14 @@ const TOOLS: [&str; 14] = [
     "roots",
     "roots_log",
     "withdraw",
+    "give_up",
 ];
 
 /// What this server was told outside of calls, and what it lists.
 struct Memory {
     level: usize,
     cancelled: usize,
+    given_up: bool,
     roots: Vec<Value>,
     subscribed: BTreeSet<String>,
     tools: Vec<String>,
@@ -63,6 +65,7 @@ impl Flows {
         let memory = Memory {
             level: 0,
             cancelled: 0,
+            given_up: false,
             roots: Vec::new(),
             subscribed: BTreeSet::new(),
             tools: texts(&TOOLS),
@@ -200,9 +203,30 @@ impl Flows {
                 self.until(|memory| memory.roots.len() as u64 >= least).await;
                 told(&json!(self.memory().roots))
             }
-            "withdraw" => withdrawn(peer).await.unwrap_or_else(|error| error.to_string()),
+            "withdraw" => self.withdrawn(peer).await.unwrap_or_else(|error| error.to_string()),
+            "give_up" => {
+                self.memory().given_up = true;
+                self.news.notify_waiters();
+                "given up".to_owned()
+            }
             _ => return Err(ErrorData::invalid_params(format!("no tool {name}"), None)),
         })
+    }
+
+    /// Asks, takes it back when the client calls `give_up`, and tells whether it was answered nevertheless.
+    async fn withdrawn(
+        &self,
+        peer: &Peer<RoleServer>,
+    ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        let request = serde_json::from_value(json!({ "method": "elicitation/create", "params": {
+            "mode": "form", "message": "never mind", "requestedSchema": { "type": "object", "properties": {} } } }))?;
+        let mut asked = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
+        self.until(|memory| memory.given_up).await;
+        if asked.rx.try_recv().is_ok() {
+            return Ok("answered first".to_owned());
+        }
+        asked.cancel(Some("no longer needed".to_owned())).await?;
+        Ok("withdrawn".to_owned())
     }
 
     async fn grow(&self, arguments: &Value, peer: &Peer<RoleServer>) -> String {
@@ -280,20 +304,6 @@ async fn sampled_with_tools(peer: &Peer<RoleServer>) -> Value {
     let params = json!({ "messages": [question, said, result], "maxTokens": 50, "tools": tools, "toolChoice": { "mode": "none" } });
     let second = ask(peer, "sampling/createMessage", Some(params)).await;
     json!({ "use": used, "then": second })
-}
-
-/// Asks, makes sure by pings that the ask was seen, takes it back, and tells whether it was answered nevertheless.
-async fn withdrawn(peer: &Peer<RoleServer>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    let request = serde_json::from_value(json!({ "method": "elicitation/create", "params": {
-        "mode": "form", "message": "never mind", "requestedSchema": { "type": "object", "properties": {} } } }))?;
-    let mut asked = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
-    ask(peer, "ping", None).await;
-    if asked.rx.try_recv().is_ok() {
-        return Ok("answered first".to_owned());
-    }
-    asked.cancel(Some("no longer needed".to_owned())).await?;
-    ask(peer, "ping", None).await;
-    Ok("withdrawn".to_owned())
 }
 
 /// A typed value from JSON that this file wrote itself.
