@@ -164,6 +164,21 @@ def attribution(place: Place, expected: Node, seen: Node, must: bool) -> str | N
     return splice(expected.source, [(mine.start, mine.end, other.text)])
 
 
+def elicitation_id(place: Place, expected: Node, seen: Node, must: bool) -> str | None:
+    """The id of an elicitation by URL with the server's name before it."""
+    mine, other = expected.get("elicitationId"), seen.get("elicitationId")
+    if not place.aspect.startswith("ask elicitation/create") or mine is None or other is None:
+        return None
+    return splice(expected.source, [(mine.start, mine.end, other.text)]) if other.string() == f"{place.server}:{mine.string()}" else None
+
+
+def unfit_ask(asks: list[str], answers: list[str]) -> bool:
+    """Whether a question holds what the client's revision cannot show, and its server was told so."""
+    properties = [item for ask in asks for _, item in (parse(ask).get("requestedSchema", "properties") or parse("{}")).members()]
+    several = any((kind := item.get("type")) is not None and kind.string() == "array" for item in properties)
+    return several and any("cannot offer a choice of several values" in answer for answer in answers)
+
+
 def _with_member(expected: Node, seen: Node, name: str) -> str | None:
     """Adds the other side's member where the other side has it."""
     at = next((index for index, (key, _) in enumerate(seen.members()) if key == name), None)
@@ -222,6 +237,7 @@ CHANGES = {
     "progress_message": progress_message,
     "enum_titles": enum_titles,
     "attribution": attribution,
+    "elicitation_id": elicitation_id,
     "modern_members": modern_members,
     "modern_server": modern_server,
 }

@@ -207,9 +207,15 @@ def cancelled_there(tool: str) -> Check:
 
 def withdrawing() -> Part:
     """An elicitation that the server takes back before it is answered."""
-    check = all_of(done, lambda trace: "" if "withdrawn" in trace.steps[4].outcome.text else f"withdraw: {trace.steps[4].outcome.text}", lambda trace: "" if "withdrawn" in trace.heard else "the SDK withdrew nothing")
+
+    def withdrawn(trace: Trace) -> str:
+        said = trace.steps[4].outcome.text
+        if "withdrawn" not in said:
+            return f"withdraw says {said}"
+        return "" if "withdrawn" in trace.heard else "the SDK withdrew nothing"
+
     steps = [answers(elicitation="hang"), call("withdraw", do="begin"), hear(ELICIT), call("give_up"), {"do": "end"}, QUIET]
-    return Part("cancelled", "by the server", steps, check, loose=True)
+    return Part("cancelled", "by the server", steps, all_of(done, withdrawn), loose=True)
 
 
 # --- lists and subscriptions -----------------------------------------------------------------------------------------
@@ -431,7 +437,14 @@ def everything() -> list[Part]:
     accepting = {"result": {"action": "accept", "content": {"name": "Ana “ü”", "check": True, "integer": 7, "number": 0.5}}}
     return [
         Part("progress", "notes", [call(long, {"duration": 0.4, "steps": 4}, progress=True)], all_of(progressed(long, 4), says(long, "completed"))),
-        Part("log", "levels", [level("debug"), *subscribing, QUIET, level("error"), *subscribing, QUIET, level("debug")], acknowledged, loose=True, own_log=text),
+        Part(
+            "log",
+            "levels",
+            [level("debug"), *subscribing, QUIET, level("error"), *subscribing, QUIET, level("debug")],
+            acknowledged,
+            loose=True,
+            own_log=text,
+        ),
         Part("log", "random", [level("warning"), *[toggle_log] * 24, QUIET, level("debug")], no_logs_below, compared=False),
         Part(
             "cancelled",

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The table of the back-flows: does everything a server does toward its client arrive through Braid as it does directly?
 
-    BRAID=path tests/interop/flows.py [--only NAME]... [--json] [--direct] [--at-least N]
+    BRAID=path tests/interop/flows.py [--only NAME]... [--json] [--direct] [--at-least N] [--self-test]
 
 Eight flows × four servers × four clients. Every cell is tried twice in this run, directly and with Braid between, all four
 servers behind one Braid. `ok`: it works on both sides and the client saw the same, but for names, URIs, ids and the words
 that say which server asks. `-`: it does not work directly, so the peer lacks it. `FAIL`: it works directly and not through
-Braid. `--only` takes a flow, a server or a client, several times. `--direct` runs direct against direct. The exit code is
+Braid. `--only` takes a flow, a server, a client or `client:server`, several times. `--direct` runs direct against direct,
+`--self-test` checks that the table finds what a stand-in loses. The exit code is
 1 when a cell fails, or when fewer than `--at-least` cells work: a peer that lost a flow must not pass for one that lacks it.
 """
 
@@ -34,6 +35,7 @@ from peers import BRAID, HERE, HOME, NODE, NODE_HOME, PYTHON_1, Peer, node_packa
 from raw import Silence, environment
 from record import install_scripts, write_config
 from spans import Node, clip, dense, differences, parse, splice
+from standin import FLOW_LOSSES
 
 EXAMPLES = (HERE / "../../target/debug/examples").resolve()
 SERVERS = ("everything", "quirky", "fastmcp", "rmcp")
@@ -78,6 +80,15 @@ class Seen:
     fault: str = ""
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a client reaches a server: directly where the exposure has no key, else through a proxy."""
+
+    exposure: Exposure
+    proxy: list[str] = field(default_factory=lambda: BRAID)
+    env: dict[str, str] = field(default_factory=dict)
+
+
 def exposed(step: Step, exposure: Exposure) -> Step:
     step = dict(step)
     if step.get("params") is not None:
@@ -88,19 +99,20 @@ def exposed(step: Step, exposure: Exposure) -> Step:
     return step
 
 
-def session(client: str, server: str, parts: list[Part], folder: Path, exposure: Exposure, ready: list[str]) -> Seen:
-    """Runs a client through all parts, directly where the exposure has no key."""
+def session(client: str, server: str, parts: list[Part], folder: Path, way: Way, ready: list[str]) -> Seen:
+    """Runs a client through all parts, once these tools are listed."""
+    exposure = way.exposure
     shutil.rmtree(folder, ignore_errors=True)
     works = {key: folder / key for key in (SERVERS if exposure.key else [server])}
     for work in works.values():
         work.mkdir(parents=True)
     if exposure.key:
-        command, cwd = [*BRAID, "stdio", "--config", str(write_config(folder, [peer(key) for key in works], works))], folder
+        command, cwd = [*way.proxy, "stdio", "--config", str(write_config(folder, [peer(key) for key in works], works))], folder
     else:
         command, cwd = peer(server).command(works[server]), works[server]
     target = {
         "command": command,
-        "env": environment(),
+        "env": environment(way.env),
         "cwd": str(cwd),
         "roots": ROOTS_BEFORE,
         "ready": [exposure.name("tools", name) for name in ready],
@@ -268,7 +280,8 @@ def event_text(event: Event, exposure: Exposure, server: str, through_braid: boo
 def without_server(text: str, server: str, *place: str) -> str:
     """Cuts the words that say which server asks, and what keeps its ids apart from those of others."""
     found = parse(text).each(*place)
-    marks = [(node, f"[{server}] ") for at in found for node in at.each("message")] + [(node, f"{server}:") for at in found for node in at.each("elicitationId")]
+    marks = [(node, f"[{server}] ") for at in found for node in at.each("message")]
+    marks += [(node, f"{server}:") for at in found for node in at.each("elicitationId")]
     return splice(text, [(node.start + 1, node.start + 1 + len(mark), "") for node, mark in marks if node.text[1:].startswith(mark)])
 
 
@@ -352,16 +365,46 @@ def tried(part: Part, server: str, left: Trace | None, right: Trace | None, side
     return Tried(part.name, "FAILS" if why else "works", why)
 
 
+def judged(parts: list[Part], server: str, sides: tuple[Seen, Seen], exposure: Exposure) -> list[tuple[Part, Tried]]:
+    at = lambda seen, number: seen.traces[number] if number < len(seen.traces) else None
+    return [(part, tried(part, server, at(sides[0], n), at(sides[1], n), sides, exposure)) for n, part in enumerate(parts)]
+
+
 def cells_of(client: str, server: str, flows: list[str], folder: Path, direct: bool) -> list[Cell]:
     """A pair of peers: both sides, one after the other."""
     parts = [part for part in parts_of(server, client == "raw") if part.flow in flows]
     name = f"{client}-{server}"
-    left = session(client, server, parts, folder / f"{name}-direct", Exposure(""), [])
+    left = session(client, server, parts, folder / f"{name}-direct", Way(Exposure("")), [])
     exposure = Exposure("" if direct else server)
-    right = session(client, server, parts, folder / f"{name}-{'again' if direct else 'braid'}", exposure, left.tools)
-    at = lambda seen, number: seen.traces[number] if number < len(seen.traces) else None
-    results = [(part, tried(part, server, at(left, n), at(right, n), (left, right), exposure)) for n, part in enumerate(parts)]
+    right = session(client, server, parts, folder / f"{name}-{'again' if direct else 'braid'}", Way(exposure), left.tools)
+    results = judged(parts, server, (left, right), exposure)
     return [Cell(client, server, flow, [one for part, one in results if part.flow == flow]) for flow in FLOWS if flow in flows]
+
+
+# --- the table's own test --------------------------------------------------------------------------------------------
+
+STAND_IN = [sys.executable, str(HERE / "standin.py")]
+
+
+def self_test(folder: Path) -> bool:
+    """A stand-in that loses nothing fails nowhere, and each loss fails in the flows where it shows, and in no other."""
+    server = "quirky"
+    parts = parts_of(server, True)
+    left = session("raw", server, parts, folder / "self-direct", Way(Exposure("")), [])
+
+    def trial(loss: str) -> tuple[str, set[str]]:
+        name = loss.replace(" ", "-") or "nothing"
+        right = session("raw", server, parts, folder / f"self-{name}", Way(Exposure(server), STAND_IN, {"LOSE": loss}), left.tools)
+        return loss, {part.flow for part, one in judged(parts, server, (left, right), Exposure(server)) if one.verdict == "FAILS"}
+
+    good = True
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for loss, found in pool.map(trial, ["", *FLOW_LOSSES]):
+            wanted = set(FLOW_LOSSES.get(loss, ()))
+            good &= found == wanted
+            amiss = "" if found == wanted else f", which should be {sorted(wanted)}"
+            print(f"self-test: loses {loss or 'nothing'}: fails in {sorted(found)}{amiss}")
+    return good
 
 
 SIGNS = {"works": "ok", "lacks": "-", "FAILS": "FAIL"}
@@ -427,6 +470,7 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a flow, a server, a client, or client:server")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
+    arguments.add_argument("--self-test", action="store_true", help="check that the table finds what a stand-in loses")
     arguments.add_argument("--at-least", type=int, default=0, metavar="N", help="so many cells must work")
     options = arguments.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")
@@ -447,12 +491,14 @@ def main() -> int:
         except OSError:
             print("flows: another run is under way in this target folder", file=sys.stderr)
             return 2
-        if problem := ready(options.direct):
+        if problem := ready(options.direct or options.self_test):
             print(f"flows: {problem}", file=sys.stderr)
             return 2
+        folder = HOME / "run" / "flows"
+        if options.self_test:
+            return 0 if self_test(folder) else 1
         start = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            folder = HOME / "run" / "flows"
             found = pool.map(lambda pair: cells_of(*pair, flows, folder, options.direct), pairs)
             cells = [cell for some in found for cell in some]
         print(report(cells, time.monotonic() - start, options.json))

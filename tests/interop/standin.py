@@ -85,6 +85,45 @@ LOSSES: dict[str, dict[str, Callable[[str], str]]] = {
 }
 # Losses that are not a change of text are done where they happen: "pages", "blocks", "cancel", "notes".
 
+# What is lost of what servers do toward their client, and the flows of `flowparts.py` in which that must show.
+FLOW_LOSSES: dict[str, tuple[str, ...]] = {
+    "notes": ("progress", "cancelled"),
+    "cancel": ("cancelled",),
+    "logs": ("log", "roots"),
+    "levels": ("log",),
+    "log numbers": ("log",),
+    "withdrawals": ("cancelled",),
+    "list changes": ("list_changed",),
+    "updates": ("updated",),
+    "update numbers": ("updated",),
+    "completions": ("elicitation",),
+    "who asks": ("elicitation", "cancelled"),
+    "elicitations": ("elicitation", "cancelled"),
+    "elicitation members": ("elicitation",),
+    "samplings": ("sampling",),
+    "sampling numbers": ("sampling",),
+    "refusals": ("elicitation", "sampling"),
+    "roots": ("roots",),
+    "news of roots": ("roots",),
+}
+# The notes and asks that a loss of these drops, or rebuilds.
+DROPPED = {
+    "logs": "notifications/message",
+    "withdrawals": "notifications/cancelled",
+    "list changes": "/list_changed",
+    "updates": "notifications/resources/updated",
+    "completions": "notifications/elicitation/complete",
+    "elicitations": "elicitation/create",
+    "samplings": "sampling/createMessage",
+    "roots": "roots/list",
+}
+REBUILT: dict[str, tuple[str, Callable[[object], object]]] = {
+    "log numbers": ("notifications/message", lambda value: value),
+    "update numbers": ("notifications/resources/updated", lambda value: value),
+    "sampling numbers": ("sampling/createMessage", lambda value: value),
+    "elicitation members": ("elicitation/create", lambda value: {name: item for name, item in value.items() if name != "vendor"}),
+}
+
 
 class Server:
     """One child and the requests in flight toward it."""
@@ -226,6 +265,8 @@ class Hub:
         if method is None:
             server, id_text = self.asks.pop(id_node.string())
             member = message.get("result")
+            if member is None and self.lose == "refusals":
+                return server.send(f'{{"jsonrpc":"2.0","id":{id_text},"error":{{"code":-32603,"message":"refused"}}}}')
             self_part = f'"result":{member.text}' if member else f'"error":{message.get("error").text}'
             server.send(f'{{"jsonrpc":"2.0","id":{id_text},{self_part}}}')
             return
@@ -239,6 +280,8 @@ class Hub:
                 # Not before: a server may ask as soon as it runs.
                 for server in self.servers:
                     threading.Thread(target=server.start, args=(self.introduction,), daemon=True).start()
+            case "notifications/roots/list_changed" if self.lose == "news of roots":
+                pass
             case "notifications/roots/list_changed":
                 for server in self.servers:
                     server.send(f'{{"jsonrpc":"2.0","method":{quote(name)}}}')
@@ -348,9 +391,10 @@ class Hub:
 
     def said_by(self, server: Server, method: str, params: Node) -> str:
         """The params in the client's terms: names and URIs, who asks, and the id of an ask that is taken back."""
-        if method == "elicitation/create" and (message := params.get("message")) and message.kind == "string":
-            place = message.start - params.start + 1
-            return splice(params.text, [(place, place, f"[{server.key}] ")])
+        if method in ("elicitation/create", "notifications/elicitation/complete"):
+            marks = {"message": f"[{server.key}] ", "elicitationId": f"{server.key}:"}
+            found = [(node.start - params.start + 1, mark) for name, mark in marks.items() if (node := params.get(name)) and node.kind == "string"]
+            return splice(params.text, [(place, place, mark) for place, mark in found if self.lose != "who asks" or ":" in mark])
         if method == "notifications/cancelled":
             taken = params.get("requestId")
             own = next((own for own, ask in self.asks.items() if ask == (server, taken.text)), "")
@@ -360,6 +404,10 @@ class Hub:
     def from_server(self, server: Server, method: str, id_node: Node | None, params: Node | None) -> None:
         if method == "ping":
             return server.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"result":{{}}}}')
+        if self.lose in DROPPED and method.endswith(DROPPED[self.lose]):
+            return server.send(f'{{"jsonrpc":"2.0","id":{id_node.text},"error":{{"code":-32601,"message":"lost"}}}}') if id_node else None
+        if self.lose in REBUILT and method == REBUILT[self.lose][0] and params:
+            params = parse(rebuilt(params.text, REBUILT[self.lose][1]))
         tail = f',"params":{self.said_by(server, method, params)}' if params else ""
         if id_node is not None:
             with self.lock:
@@ -368,7 +416,7 @@ class Hub:
             self.send(f'{{"jsonrpc":"2.0","id":{quote(own)},"method":{quote(method)}{tail}}}')
             return
         level = params.get("level") if params and method == "notifications/message" else None
-        if level and level.string() in LEVELS and LEVELS.index(level.string()) < self.lowest:
+        if self.lose != "levels" and level and level.string() in LEVELS and LEVELS.index(level.string()) < self.lowest:
             return None
         if method == "notifications/progress":
             mark = f"id {self.tokens.get(params.get('progressToken').text)}"
