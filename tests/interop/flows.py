@@ -381,6 +381,22 @@ def cells_of(client: str, server: str, flows: list[str], folder: Path, direct: b
     return [Cell(client, server, flow, [one for part, one in results if part.flow == flow]) for flow in FLOWS if flow in flows]
 
 
+def together(folder: Path) -> str:
+    """All servers ask at once through one Braid; tells what went astray."""
+    shutil.rmtree(folder, ignore_errors=True)
+    works = {key: folder / key for key in SERVERS}
+    for work in works.values():
+        work.mkdir(parents=True)
+    tools = {key: "trigger-elicitation-request" if key == "everything" else "elicit" for key in SERVERS}
+    calls = {key: {"name": Exposure(key).name("tools", tool), "arguments": {"message": "Who?"}} for key, tool in tools.items()}
+    command = [*BRAID, "stdio", "--config", str(write_config(folder, [peer(key) for key in works], works))]
+    ready = [call["name"] for call in calls.values()]
+    try:
+        return golden.together({"command": command, "env": environment(), "cwd": str(folder), "roots": ROOTS_BEFORE, "ready": ready}, calls)
+    except Silence as silence:
+        return str(silence)
+
+
 # --- the table's own test --------------------------------------------------------------------------------------------
 
 STAND_IN = [sys.executable, str(HERE / "standin.py")]
@@ -432,11 +448,11 @@ LEGEND = (
 )
 
 
-def report(cells: list[Cell], seconds: float, as_json: bool) -> str:
+def report(cells: list[Cell], astray: str | None, seconds: float, as_json: bool) -> str:
     count = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in SIGNS}
     if as_json:
         plain = [{"client": c.client, "server": c.server, "flow": c.flow, "verdict": c.verdict, "parts": [vars(p) for p in c.parts]} for c in cells]
-        return json.dumps({"cells": plain, "seconds": round(seconds, 1), **count})
+        return json.dumps({"cells": plain, "together": astray, "seconds": round(seconds, 1), **count})
     lines = [table(cells), "", LEGEND, ""]
     for verdict in ("lacks", "FAILS"):
         said: set[str] = set()
@@ -447,6 +463,8 @@ def report(cells: list[Cell], seconds: float, as_json: bool) -> str:
                     # A session that broke off says the same of every part.
                     lines += [f"    {clip(why, 600)}" for why in part.why[:DETAILS_MAX] if why not in said]
                     said |= {why for why in part.why if why.startswith(("directly: ", "through Braid: "))}
+    if astray is not None:
+        lines.append(f"all servers ask at once, the last is answered first: {clip(astray, 600) if astray else 'ok'}")
     lines.append(f"flows: {count['works']} work, {count['lacks']} lacked by the peer, {count['FAILS']} fail ({seconds:.0f} s)")
     return "\n".join(lines)
 
@@ -501,11 +519,12 @@ def main() -> int:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = pool.map(lambda pair: cells_of(*pair, flows, folder, options.direct), pairs)
             cells = [cell for some in found for cell in some]
-        print(report(cells, time.monotonic() - start, options.json))
+        astray = together(folder / "together") if not options.direct and not options.only else None
+        print(report(cells, astray, time.monotonic() - start, options.json))
     working = sum(cell.verdict == "works" for cell in cells)
     if working < options.at_least:
         print(f"flows: only {working} of at least {options.at_least} cells work", file=sys.stderr)
-    return 1 if any(cell.verdict == "FAILS" for cell in cells) or working < options.at_least else 0
+    return 1 if any(cell.verdict == "FAILS" for cell in cells) or astray or working < options.at_least else 0
 
 
 if __name__ == "__main__":

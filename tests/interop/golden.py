@@ -36,7 +36,8 @@ class Golden(Session):
         self.cancelled: set[str] = set()
         self.elicitation: object = {"result": {"action": "decline"}}
         self.sampling: list[dict] = [{"error": {"code": -1, "message": "no answer is planned"}}]
-        self.hanging: list[str] = []
+        # Asks that are left waiting, by id, with their params.
+        self.hanging: dict[str, str] = {}
         self.begun = ""
         self.tokens: set[str] = set()
         self.early: list[str] = []
@@ -68,12 +69,12 @@ class Golden(Session):
         if member:
             self.send(f'{{"jsonrpc":"2.0","id":{id_node.text},{member}}}')
         else:
-            self.hanging.append(id_node.text)
+            self.hanging[id_node.text] = words
 
     def _withdraw(self, params: Node | None) -> None:
         id_node = params.get("requestId") if params else None
         if id_node is not None and id_node.text in self.hanging:
-            self.hanging.remove(id_node.text)
+            del self.hanging[id_node.text]
             self.hear("withdrawn", "")
 
     def reply(self, method: str, params: Node | None) -> str:
@@ -185,6 +186,26 @@ class Golden(Session):
 def member_of(answer: dict) -> str:
     kind = "error" if "error" in answer else "result"
     return f'"{kind}":{json.dumps(answer[kind], ensure_ascii=False)}'
+
+
+def together(target: dict, calls: dict[str, dict]) -> str:
+    """Lets every server ask at once, under ids that they share, and answers the last first; tells what went astray."""
+    session = Golden(target["command"], target["env"], Path(target["cwd"]), target["roots"])
+    with session:
+        session.introduce()
+        session.names_until("tools/list", target["ready"], READY_SECONDS_MAX)
+        session.elicitation = "hang"
+        begun = {server: session.begin("tools/call", json.dumps(params)) for server, params in calls.items()}
+        if not session.await_heard("elicitation/create", "", len(begun), HEAR_SECONDS_MAX):
+            return f"{len(session.hanging)} of {len(begun)} questions came"
+        for id_text, params in reversed(session.hanging.items()):
+            server = next((key for key in calls if f"[{key}] " in params), "nobody")
+            session.send(f'{{"jsonrpc":"2.0","id":{id_text},{member_of({"result": {"action": "accept", "content": {"name": f"for {server}"}}})}}}')
+        for server, id_text in begun.items():
+            answer = session.finish(id_text)
+            if [key for key in calls if f"for {key}" in answer.text] != [server]:
+                return f"{server} was told {answer.text[:300]}"
+    return ""
 
 
 def carry_out(target: dict) -> tuple[list[str], list[Trace]]:
