@@ -179,6 +179,14 @@ def unfit_ask(asks: list[str], answers: list[str]) -> bool:
     return several and any("cannot offer a choice of several values" in answer for answer in answers)
 
 
+def as_task(mine: str | None, theirs: str | None) -> bool:
+    """Whether a tool that only runs as a task refused a plain call and gave its result through Braid."""
+    if mine is None or theirs is None or "requires task augmentation" not in mine:
+        return False
+    failed = parse(theirs).get("isError")
+    return parse(theirs).get("content") is not None and (failed is None or failed.text == "false")
+
+
 def _with_member(expected: Node, seen: Node, name: str) -> str | None:
     """Adds the other side's member where the other side has it."""
     at = next((index for index, (key, _) in enumerate(seen.members()) if key == name), None)
