@@ -72,7 +72,7 @@ impl Asks {
         drop(open);
         // Refused at its server, unless that is who has withdrawn it.
         drop(closed);
-        Some(cancelled(&id.to_string(), "the server does not wait for it any longer"))
+        Some(slip.cancelled(&id.to_string()))
     }
 
     /// Resolves when the client has been silent for too long about some asks: what it must hear. Cancel-safe.
@@ -101,15 +101,12 @@ impl Asks {
         due.into_iter()
             .map(|(id, ask)| {
                 ask.expire();
-                cancelled(&id, "it took too long to answer")
+                let why = "it took too long to answer";
+                let text = format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{why}"}}}}"#
+                );
+                text.into()
             })
             .collect()
     }
-}
-
-fn cancelled(id: &str, why: &str) -> Bytes {
-    let text = format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{why}"}}}}"#
-    );
-    text.into()
 }

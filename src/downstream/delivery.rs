@@ -70,13 +70,15 @@ impl Delivery {
         match letter {
             Letter::Note(note) => Some(one_line(fit_note(note.text, self.revision()))),
             Letter::Ask(ask) => self.asked(ask),
-            Letter::Withdrawn(slip) => self.asks.withdraw(&slip),
+            Letter::Withdrawn(slip) => self.asks.withdraw(&slip).map(one_line),
         }
     }
 
     /// The request for the client; one that its revision cannot read is refused to the server.
     fn asked(&self, ask: Box<Ask>) -> Option<Bytes> {
-        let (method, revision) = (ask.method(), self.revision());
+        // On a link of its own the server speaks the client's revision, and asks as it would without us.
+        let revision = if ask.is_of_call() { self.revision() } else { Revision::LATEST };
+        let method = ask.method();
         if let Err(fault) = fit::fit_ask(method, ask.params(), revision) {
             ask.refuse(&fault);
             return None;

@@ -72,7 +72,7 @@ impl Hub {
         }
         let target = match routed {
             Route::One(target) => target,
-            Route::Local(local) => return self.local(local, &asked),
+            Route::Local(local) => return self.local(local, &asked).await,
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
         let Some((server, key)) = self.key_of(target.server, caller) else {
@@ -112,13 +112,13 @@ impl Hub {
         self.unheard_front(asked.seat.view(), name)
     }
 
-    fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
+    async fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
         match local {
             Local::Ping => Answer::Now(Ok(response(asked.id, b"{}"))),
             Local::NoCompletions => Answer::Now(Ok(response(asked.id, br#"{"completion":{"values":[]}}"#))),
             Local::List(kind) => self.page(kind, asked),
             Local::SetLevel(level) => {
-                asked.seat.set_level(level);
+                asked.seat.set_level(level).await;
                 Answer::Now(Ok(response(asked.id, b"{}")))
             }
         }

@@ -13,8 +13,11 @@ use crate::upstream::mail::Mail;
 use crate::upstream::server::{Arriving, Watched};
 use crate::wire::fault::Fault;
 use bytes::Bytes;
+use futures::future::join_all;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// A client's place at the hub, from its first byte to its last.
 pub struct Seat {
@@ -75,11 +78,12 @@ impl Seat {
         &self.mail
     }
 
-    /// From which level on the client wants the servers' logs.
-    pub(super) fn set_level(&self, level: Level) {
-        for server in self.hub.servers() {
-            server.set_level(&self.caller, level);
-        }
+    /// From which level on the client wants the servers' logs. Waits for the servers to agree, but not long: what they do
+    /// at once with a call would else still go by the level before.
+    pub(super) async fn set_level(&self, level: Level) {
+        let told: Vec<_> =
+            self.hub.servers().iter().map(|server| server.set_level(&self.caller, level)).collect();
+        timeout(LEVEL, join_all(told)).await.ok();
     }
 
     /// The client's roots are others by now: its own servers hear it, if they were told of roots at all.
@@ -101,3 +105,6 @@ impl Drop for Seat {
         self.mail.close();
     }
 }
+
+/// How long a client waits for its servers to agree to a level.
+const LEVEL: Duration = Duration::from_secs(2);

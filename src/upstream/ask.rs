@@ -20,8 +20,8 @@ use crate::wire::splice::{Splice, splice};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -32,8 +32,8 @@ pub struct Slip {
     pub(super) id: Id,
     pub(super) ends: Ends,
     pub(super) mail: Arc<Mail>,
-    /// The server does not want it any more, so that it must not be answered.
-    pub(super) withdrawn: AtomicBool,
+    /// By which the server has withdrawn it, so that it must not be answered.
+    pub(super) withdrawn: OnceLock<Message>,
     /// It is over at its server, for whatever reason.
     pub(super) over: AtomicBool,
     /// There as long as somebody waits for a person.
@@ -51,6 +51,21 @@ pub(super) enum Ends {
 }
 
 impl Slip {
+    /// What the client must hear who was asked under this id: the server's own words, if it had any.
+    pub fn cancelled(&self, id: &str) -> Bytes {
+        let own = self.withdrawn.get();
+        let place = own.and_then(|note| note.params()).and_then(|params| params.request_id);
+        match (own, place) {
+            (Some(note), Some(place)) => {
+                Splice::new(note).replace(place, Bytes::copy_from_slice(id.as_bytes())).finish()
+            }
+            (_, None) | (None, _) => {
+                let why = "the server does not wait for it any longer";
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{why}"}}}}"#).into()
+            }
+        }
+    }
+
     /// Nobody waits for a person any more: the clocks run again.
     pub(super) fn release(&self) {
         self.hold.lock().take();
@@ -102,6 +117,11 @@ impl Ask {
 
     pub fn slip(&self) -> &Arc<Slip> {
         &self.slip
+    }
+
+    /// It came over a link that several clients share, and ends with what caused it.
+    pub fn is_of_call(&self) -> bool {
+        self.slip.ends != Ends::Client
     }
 
     /// Who asks, for people.
@@ -181,7 +201,7 @@ impl Ask {
         self.slip.release();
         let Some(place) = self.place.take() else { return };
         self.stream.settle(&self.slip);
-        if self.slip.withdrawn.load(Ordering::Acquire) {
+        if self.slip.withdrawn.get().is_some() {
             return;
         }
         match self.stream.answer_room(text.len()) {

@@ -25,10 +25,10 @@ use crate::wire::splice::splice;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Who listens to one link.
@@ -44,6 +44,8 @@ pub struct Audience {
     state: Mutex<State>,
     /// The level that the server is being told.
     telling: Mutex<Telling>,
+    /// Rung when a level was told.
+    level_told: Notify,
     /// Apart, because requests are posted under its lock.
     subscriptions: Mutex<Subscriptions>,
 }
@@ -113,6 +115,7 @@ impl Audience {
             changed: Changed::default(),
             state: Mutex::default(),
             telling: Mutex::default(),
+            level_told: Notify::new(),
             subscriptions: Mutex::default(),
         }
     }
@@ -180,6 +183,19 @@ impl Audience {
         let mut telling = self.telling.lock();
         if telling.connection == connection {
             telling.under_way = false;
+        }
+        drop(telling);
+        self.level_told.notify_waiters();
+    }
+
+    /// Resolves when the server has answered to the last level that it was told, or is gone.
+    pub(super) async fn level_is_told(&self) {
+        loop {
+            let told = self.level_told.notified();
+            if !self.telling.lock().under_way {
+                return;
+            }
+            told.await;
         }
     }
 
@@ -316,7 +332,7 @@ impl Audience {
             id,
             ends,
             mail: member.mail.clone(),
-            withdrawn: AtomicBool::new(false),
+            withdrawn: OnceLock::new(),
             over: AtomicBool::new(false),
             hold: Mutex::new(person.then(|| Hold::new(&member.held))),
         };

@@ -130,6 +130,10 @@ impl Reader {
                     let what = "answered with a line that is not JSON-RPC";
                     self.stream.fail(id, Fault::ours(Reason::Internal, format!("{server}: {what}")));
                 }
+                if let (false, Some(id)) = (bad.response, &bad.id) {
+                    // A request that two readers could read differently, say: it must not wait for ever.
+                    self.stream.pass(bad.fault().render(Some(id)));
+                }
                 return self.noise.another();
             }
         };
@@ -181,7 +185,7 @@ impl Reader {
             Method::Cancelled => {
                 let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
                 if let Some(id) = id {
-                    self.stream.withdrawn(&id);
+                    self.stream.withdrawn(&id, &message);
                 }
                 Vec::new()
             }

@@ -240,13 +240,20 @@ impl Server {
         }
     }
 
-    /// A client wants the log from this level on. The server is told before any call that the client makes later, unless
-    /// it has not answered the level before; one that is not ready is told when it is.
-    pub fn set_level(&self, caller: &Caller, level: Level) {
-        let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) else { return };
-        slot.audience.ask_level(caller.client, level);
-        if let State::Ready(link) = &*slot.state.borrow() {
-            link.errands.level();
+    /// A client wants the log from this level on. The server is told when this returns; it has answered when what is
+    /// returned resolves. One that is not ready is told when it is.
+    pub fn set_level(&self, caller: &Caller, level: Level) -> impl Future<Output = ()> + use<> {
+        let slot = self.links.get(&self.link_key(caller)).map(|slot| slot.clone());
+        if let Some(slot) = &slot {
+            slot.audience.ask_level(caller.client, level);
+            if let State::Ready(link) = &*slot.state.borrow() {
+                link.errands.level();
+            }
+        }
+        async move {
+            if let Some(slot) = slot {
+                slot.audience.level_is_told().await;
+            }
         }
     }
 

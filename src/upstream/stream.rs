@@ -544,9 +544,9 @@ impl Stream {
     }
 
     /// The server has withdrawn a request of its own; unknown ones are ignored, as the spec asks.
-    pub(super) fn withdrawn(&self, id: &Id) {
+    pub(super) fn withdrawn(&self, id: &Id, note: &Message) {
         for slip in self.asks.lock().extract_if(.., |slip| slip.id == *id) {
-            slip.withdrawn.store(true, Ordering::Release);
+            slip.withdrawn.get_or_init(|| note.clone());
             end(slip);
         }
     }

@@ -18,6 +18,9 @@ macro_rules! plays {
 }
 
 plays! {
+    what_came_with_a_call_is_its_clients_when_it_cancels_it
+    an_ask_of_a_task_belongs_to_it_and_to_nobody_when_it_is_gone
+    an_ask_after_a_cancel_is_not_put_to_whoever_calls_next
     what_is_logged_after_an_answer_overtakes_nothing
     an_ask_of_several_calls_ends_with_the_last_of_them
     an_answer_to_an_ask_that_is_too_long_refuses_it
