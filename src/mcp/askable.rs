@@ -14,8 +14,6 @@ use crate::wire::message::Message;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Askable {
     pub roots: bool,
-    /// It says when its roots change.
-    pub roots_changed: bool,
     pub sampling: bool,
     /// Its model may use tools that the server brings along.
     pub sampling_tools: bool,
@@ -41,25 +39,12 @@ impl Askable {
         let url = has(elicitation, "url");
         Self {
             roots: roots.is_some(),
-            roots_changed: roots.and_then(|roots| member(roots, "listChanged")) == Some("true"),
             sampling: sampling.is_some(),
             sampling_tools: has(sampling, "tools"),
             // An empty object means forms (2025-11-25, client/elicitation, capabilities), and so does one that
             // names no mode that we know.
             form: elicitation.is_some() && (!url || has(elicitation, "form")),
             url,
-        }
-    }
-
-    /// All that [`SHARED`](Self::SHARED) says.
-    pub fn everything() -> Self {
-        Self {
-            roots: true,
-            roots_changed: false,
-            sampling: true,
-            sampling_tools: true,
-            form: true,
-            url: true,
         }
     }
 
@@ -167,12 +152,16 @@ mod tests {
         askable.refusal(&Message::parse_server(Bytes::from(text)).unwrap()).map(|fault| fault.code)
     }
 
+    fn everything() -> Askable {
+        Askable { roots: true, sampling: true, sampling_tools: true, form: true, url: true }
+    }
+
     #[test]
     fn what_a_client_declared_is_read() {
-        assert_eq!(read(Askable::SHARED), Askable::everything());
+        assert_eq!(read(Askable::SHARED), everything());
         let roots = Askable { roots: true, ..Askable::default() };
         assert_eq!(read(r#"{"roots":{"listChanged":false}}"#), roots);
-        assert_eq!(read(r#"{"roots":{"listChanged":true}}"#), Askable { roots_changed: true, ..roots });
+        assert_eq!(read(r#"{"roots":{"listChanged":true}}"#), roots);
         assert_eq!(read(r#"{"sampling":{"context":{}}}"#), Askable { sampling: true, ..Askable::default() });
     }
 
@@ -193,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_revision_declares_what_it_has_words_for() {
-        let all = Askable::everything();
+        let all = everything();
         let forms = Askable { sampling_tools: false, url: false, ..all };
         let none = Askable { form: false, ..forms };
         for (revision, askable) in
@@ -215,7 +204,7 @@ mod tests {
         ] {
             assert_eq!(read(capabilities), Askable::default(), "{capabilities}");
             assert_eq!(read(capabilities).told(capabilities), "{}");
-            assert_eq!(Askable::everything().told(capabilities), "{}");
+            assert_eq!(everything().told(capabilities), "{}");
         }
     }
 
@@ -233,7 +222,7 @@ mod tests {
 
     #[test]
     fn only_what_was_declared_may_be_asked() {
-        let (all, none) = (Askable::everything(), Askable::default());
+        let (all, none) = (everything(), Askable::default());
         for (method, params) in [
             ("roots/list", "{}"),
             ("sampling/createMessage", r#"{"messages":[],"maxTokens":1,"tools":[],"toolChoice":{}}"#),

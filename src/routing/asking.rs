@@ -6,7 +6,7 @@
 
 use super::uris::UriMap;
 use crate::mcp::method::Method;
-use crate::wire::members::{elements, member, members, prepend, requote, string};
+use crate::wire::members::{each, elements, member, prepend, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Places, Span};
 use bytes::Bytes;
 
@@ -148,12 +148,6 @@ impl<'a> Edits<'a> {
             self.made.push((span, new.into()));
         }
     }
-}
-
-/// Every value of a member, should it stand there more than once.
-fn each<'a>(object: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
-    let found = members(object).unwrap_or_default().into_iter();
-    found.filter(move |member| member.key == key).map(|member| member.value)
 }
 
 #[cfg(test)]

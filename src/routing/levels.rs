@@ -19,32 +19,24 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// A client asks for a level, or for another than before. `Some`: what the server must be told now,
-    /// because the lowest is another than before.
-    pub fn ask(&mut self, client: ClientId, level: Level) -> Option<Level> {
-        let before = self.told();
+    /// A client asks for a level, or for another than before.
+    pub fn ask(&mut self, client: ClientId, level: Level) {
         self.asked.insert(client, level);
         self.ever_asked = true;
-        self.told().filter(|now| before != Some(*now))
     }
 
-    /// A client left. `Some`: what the server must be told now; `None`: the lowest is the same, or nobody is
-    /// left who asked, and there is no way to take a level back.
-    pub fn leave(&mut self, client: ClientId) -> Option<Level> {
-        let before = self.told();
-        self.asked.remove(&client)?;
-        self.told().filter(|now| before != Some(*now))
+    pub fn leave(&mut self, client: ClientId) {
+        self.asked.remove(&client);
     }
 
-    /// What a fresh connection of the server must be told: the lowest that anyone asks for. `None`: nobody
-    /// asks, and the server decides (2025-11-25, server/utilities/logging, setting log level).
-    pub fn told(&self) -> Option<Level> {
-        self.asked.values().min().copied()
-    }
-
-    /// Whether the client asked for a level.
-    pub fn has_asked(&self, client: ClientId) -> bool {
-        self.asked.contains_key(&client)
+    /// The level that the server should have: the lowest that anyone asked for. Of those who listen on a shared link,
+    /// who never asked counts for what it hears, so that another's `error` does not silence it (S-09), not even after
+    /// that other has left. `None`: it may keep the one that it has; if nobody ever asked, that is its own choice
+    /// (2025-11-25, server/utilities/logging, setting log level).
+    pub fn wanted(&self, company: Company, listening: impl IntoIterator<Item = ClientId>) -> Option<Level> {
+        let is_silent = |client: ClientId| !self.asked.contains_key(&client);
+        let unasked = company == Company::Many && self.ever_asked && listening.into_iter().any(is_silent);
+        self.asked.values().copied().chain(unasked.then_some(UNASKED)).min()
     }
 
     /// Whether a message of this level goes to the client. `level` is `None` for a word that no revision
@@ -64,7 +56,7 @@ impl Levels {
 }
 
 /// What a client hears of a shared server whose level another has set.
-pub const UNASKED: Level = Level::Info;
+const UNASKED: Level = Level::Info;
 
 #[cfg(test)]
 mod tests {
@@ -75,29 +67,28 @@ mod tests {
     const B: ClientId = ClientId(2);
 
     #[test]
-    fn a_server_is_told_the_lowest_and_only_when_it_is_another() {
+    fn the_server_gets_the_lowest_that_anyone_asked_for() {
         let mut levels = Levels::default();
-        assert_eq!(levels.told(), None);
-        assert_eq!(levels.ask(A, Level::Warning), Some(Level::Warning));
-        assert_eq!(levels.ask(A, Level::Warning), None);
-        assert_eq!(levels.ask(B, Level::Error), None);
-        assert_eq!(levels.ask(B, Level::Debug), Some(Level::Debug));
-        assert_eq!(levels.told(), Some(Level::Debug));
-        assert_eq!(levels.ask(B, Level::Emergency), Some(Level::Warning));
-        assert_eq!(levels.leave(B), None);
+        assert_eq!(levels.wanted(Company::Many, [A, B]), None);
+        levels.ask(A, Level::Warning);
+        levels.ask(B, Level::Error);
+        assert_eq!(levels.wanted(Company::Many, [A, B]), Some(Level::Warning));
+        levels.ask(B, Level::Debug);
+        assert_eq!(levels.wanted(Company::Many, [A, B]), Some(Level::Debug));
+        levels.leave(B);
+        assert_eq!(levels.wanted(Company::Many, [A]), Some(Level::Warning));
+        levels.leave(A);
+        assert_eq!(levels.wanted(Company::Many, []), None);
     }
 
     #[test]
-    fn a_level_goes_with_who_asked_for_it() {
+    fn who_never_asked_is_silenced_by_nobody() {
         let mut levels = Levels::default();
-        levels.ask(A, Level::Debug);
-        levels.ask(B, Level::Error);
-        assert_eq!(levels.leave(A), Some(Level::Error));
-        assert_eq!(levels.leave(A), None);
-        assert_eq!(levels.leave(B), None);
-        assert_eq!(levels.told(), None);
-        // It may be another connection by now, so that the server is told again.
-        assert_eq!(levels.ask(A, Level::Error), Some(Level::Error));
+        levels.ask(A, Level::Error);
+        assert_eq!(levels.wanted(Company::Many, [A, B]), Some(Level::Info));
+        assert_eq!(levels.wanted(Company::One, [A]), Some(Level::Error));
+        levels.leave(A);
+        assert_eq!(levels.wanted(Company::Many, [B]), Some(Level::Info));
     }
 
     #[test]
@@ -124,32 +115,30 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked in whatever order, the server was last told what those who ask need.
+        /// Whatever is asked in whatever order, everyone hears what it may hear, and nothing that it did not ask for.
         #[test]
-        fn the_server_always_knows_the_lowest(
+        fn the_server_always_says_enough(
             ops in prop::collection::vec((0_u64..4, prop::option::weighted(0.8, 0_usize..8)), 0..64),
         ) {
             let (mut levels, mut model) = (Levels::default(), std::collections::HashMap::new());
-            let mut server = None;
             for (client, op) in ops {
                 let client = ClientId(client);
-                let told = match op {
+                match op {
                     Some(level) => {
                         model.insert(client, Level::ALL[level]);
-                        levels.ask(client, Level::ALL[level])
+                        levels.ask(client, Level::ALL[level]);
                     }
                     None => {
                         model.remove(&client);
-                        levels.leave(client)
+                        levels.leave(client);
                     }
-                };
-                server = told.or(server);
-                let lowest = model.values().min().copied();
-                prop_assert_eq!(levels.told(), lowest);
-                prop_assert!(lowest.is_none() || server == lowest);
+                }
+                let server = levels.wanted(Company::Many, (0..4).map(ClientId));
                 for level in Level::ALL {
-                    for (client, asked) in &model {
-                        prop_assert_eq!(levels.admits(*client, Company::Many, Some(level)), level >= *asked);
+                    for client in (0..4).map(ClientId) {
+                        let hears = levels.admits(client, Company::Many, Some(level));
+                        prop_assert_eq!(hears && model.contains_key(&client), model.get(&client).is_some_and(|asked| level >= *asked));
+                        prop_assert!(!hears || server.is_none_or(|server| level >= server), "it must be said to be heard");
                     }
                 }
             }

@@ -13,7 +13,7 @@ use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
 use crate::routing::held::Held;
-use crate::routing::levels::{Levels, UNASKED};
+use crate::routing::levels::Levels;
 use crate::routing::owner::{Owner, owner};
 use crate::routing::subscriptions::{Added, Removed, Subscriptions};
 use crate::routing::uris::UriMap;
@@ -85,7 +85,7 @@ pub(super) struct Parcel {
 }
 
 /// An ask as a stream heard it.
-pub(super) struct Heard {
+pub(super) struct HeardAsk {
     pub(super) id: Id,
     pub(super) method: Method,
     pub(super) message: Message,
@@ -199,18 +199,9 @@ impl Audience {
         }
     }
 
-    /// The lowest level that anyone asked for. A client that never asked counts for what it hears, so that another's
-    /// `error` does not silence it (S-09), not even after that other has left: a server cannot be told to forget a level.
-    /// Nothing as long as nobody has asked.
     fn relevel(&self, state: &mut State) {
-        let silent = self.company == Company::Many
-            && state.members.keys().any(|client| !state.levels.has_asked(*client));
-        state.wanted = match (state.levels.told(), state.wanted) {
-            (Some(asked), _) if silent => Some(asked.min(UNASKED)),
-            (Some(asked), _) => Some(asked),
-            (None, Some(_)) if silent => Some(UNASKED),
-            (None, wanted) => wanted,
-        };
+        let wanted = state.levels.wanted(self.company, state.members.keys().copied());
+        state.wanted = wanted.or(state.wanted);
     }
 
     /// What a connection that has just been made must be subscribed to.
@@ -316,10 +307,10 @@ impl Audience {
     pub(super) fn asked(
         &self,
         stream: &Arc<Stream>,
-        heard: Heard,
+        heard: HeardAsk,
         whose: Result<Whose, Fault>,
     ) -> Result<Parcel, Box<Fault>> {
-        let Heard { id, method, message, place, room } = heard;
+        let HeardAsk { id, method, message, place, room } = heard;
         let Whose { member, ends } = whose?;
         if let Some(fault) = member.mail.askable().refusal(&message) {
             return Err(Box::new(fault));

@@ -4,7 +4,7 @@
 //! never waits for a client: a note that finds no place is offered a few times more and then dropped and counted;
 //! an answer always has its place. What it cannot read it skips, and gives the stream up when there is too much.
 
-use super::audience::{Heard as HeardAsk, Parcel};
+use super::audience::{HeardAsk, Parcel};
 use super::mail::Letter;
 use super::stream::{Arrival, Stream};
 use crate::mcp::caller::ClientId;

@@ -4,7 +4,7 @@
 //! are in `reader` and `writer`. It knows JSON-RPC and no MCP: whose a message is, the `Audience` decides.
 
 use super::ask::{Ends, Slip};
-use super::audience::{Audience, Heard, Member, Parcel};
+use super::audience::{Audience, HeardAsk, Member, Parcel};
 use super::mail::Letter;
 use super::reader::Reader;
 use super::task::{related_task, task_id};
@@ -511,7 +511,7 @@ impl Stream {
     }
 
     /// Attributes a request of the server's, and opens it. The fault is for the server.
-    pub(super) fn asked(self: &Arc<Self>, heard: Heard) -> Result<Parcel, Box<Fault>> {
+    pub(super) fn asked(self: &Arc<Self>, heard: HeardAsk) -> Result<Parcel, Box<Fault>> {
         let task = related_task(&heard.message);
         let whose = {
             let open = self.open.lock();

@@ -77,6 +77,12 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     found.next().is_none().then_some(first.value)
 }
 
+/// Every value of a member, should it stand there more than once. None if the text is no object.
+pub fn each<'a>(object: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
+    let found = members(object).unwrap_or_default().into_iter();
+    found.filter(move |member| member.key == key).map(|member| member.value)
+}
+
 /// What a JSON string says; borrowed unless it is escaped. `None` if the text is no JSON string, or one
 /// that is no Unicode text.
 pub fn string(raw: &str) -> Option<Cow<'_, str>> {

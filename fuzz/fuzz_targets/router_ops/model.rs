@@ -13,8 +13,6 @@ pub struct Notes {
     /// Who asked for which level.
     pub asked: Vec<(ClientId, Level)>,
     pub ever_asked: bool,
-    /// What the server was told last.
-    pub server_level: Option<Level>,
 }
 
 impl Notes {

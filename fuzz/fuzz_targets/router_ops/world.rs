@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mcp_braid::mcp::askable::Askable;
-use mcp_braid::mcp::caller::{Company, ClientId};
+use mcp_braid::mcp::caller::{ClientId, Company};
 use mcp_braid::mcp::level::Level;
 use mcp_braid::mcp::method::Method;
 use mcp_braid::mcp::revision::Revision;
@@ -166,7 +166,7 @@ impl World {
         }
         for link in &self.links {
             assert!(link.ledger.is_empty() && link.ledger.entries().count() == 0);
-            assert_eq!((link.subscriptions.uris().count(), link.levels.told()), (0, None));
+            assert_eq!((link.subscriptions.uris().count(), link.levels.wanted(Company::One, [])), (0, None));
             assert!(CHANGING.iter().all(|uri| link.subscriptions.whose(uri).is_empty()));
             for held in link.held.values() {
                 assert_eq!(held.total(self.now), held.total(self.now + SECOND), "a hold is left");
@@ -559,7 +559,6 @@ impl World {
         link.ledger = Ledger::new();
         link.life += 1;
         link.held.clear();
-        link.notes.server_level = link.levels.told();
         link.check();
     }
 
@@ -580,8 +579,7 @@ impl World {
         assert_eq!(gone.asks.drain(), asked);
         asked.into_iter().for_each(|ask| self.released(ask));
         for link in self.links.iter_mut().filter(|link| link.serves(gone.id)) {
-            let told = link.levels.leave(gone.id);
-            link.notes.server_level = told.or(link.notes.server_level);
+            link.levels.leave(gone.id);
             let last: Vec<String> = link.subscriptions.leave(gone.id).into_iter().map(String::from).collect();
             assert_eq!(last, link.notes.leave(gone.id));
             link.check();
@@ -633,9 +631,8 @@ impl Link {
     }
 
     fn asks_level(&mut self, client: ClientId, level: Level) {
-        let told = self.levels.ask(client, level);
+        self.levels.ask(client, level);
         self.notes.ask(client, level);
-        self.notes.server_level = told.or(self.notes.server_level);
         self.check();
     }
 
@@ -645,10 +642,15 @@ impl Link {
 
     /// The tables say what happened.
     fn check(&self) {
-        assert_eq!(self.levels.told(), self.notes.lowest());
-        if !self.notes.asked.is_empty() {
-            assert_eq!(self.notes.server_level, self.notes.lowest(), "the server was told another level");
-        }
+        let lowest = self.notes.lowest();
+        let asked: Vec<ClientId> = self.notes.asked.iter().map(|(client, _)| *client).collect();
+        assert_eq!(self.levels.wanted(self.audience(), asked.iter().copied()), lowest);
+        // With one who never asked, `info` is said at least, if anyone asked at all.
+        let silent = self.levels.wanted(Company::Many, asked.into_iter().chain([ClientId(u64::MAX)]));
+        assert!(
+            lowest.is_none() || silent == lowest.min(Some(Level::Info)),
+            "the server is told another level"
+        );
         assert!(self.subscriptions.uris().eq(self.notes.uris()));
         for (client, uri) in &self.notes.listens {
             assert!(self.subscriptions.is_wanted(uri));

@@ -8,7 +8,7 @@ use super::{Edits, kind, value};
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
-use crate::wire::members::{elements, members, string};
+use crate::wire::members::{each, elements, members, string};
 
 /// The params of an ask, for a client of revision `to`. `Ok(None)`: they fit as they are. `Err`: that revision
 /// has no words for it, and the server is to be told so.
@@ -49,8 +49,8 @@ pub fn fit_ask(method: Method, params: &str, to: Revision) -> Result<Option<Stri
 /// A form, its choices as 2025-06-18 has them: `enum` and `enumNames` (schema, EnumSchema).
 fn fit_form(params: &str, to: Revision) -> Result<Option<String>, Fault> {
     let mut edits = Edits::new(params);
-    for schema in inside(params, "requestedSchema") {
-        for fields in inside(schema, "properties") {
+    for schema in each(params, "requestedSchema") {
+        for fields in each(schema, "properties") {
             for field in members(fields).unwrap_or_default() {
                 fit_field(field.value, to, &mut edits)?;
             }
@@ -89,9 +89,9 @@ fn choices(options: &str) -> Option<(String, String)> {
 /// Messages for a model, each with one block as its content.
 fn fit_messages(params: &str, to: Revision) -> Result<Option<String>, Fault> {
     let mut edits = Edits::new(params);
-    for messages in inside(params, "messages") {
+    for messages in each(params, "messages") {
         for message in elements(messages).unwrap_or_default() {
-            for content in inside(message, "content") {
+            for content in each(message, "content") {
                 let block = match elements(content).as_deref() {
                     None => content,
                     Some([block]) => {
@@ -120,12 +120,6 @@ fn known(block: &str, to: Revision) -> Result<(), Fault> {
 
 fn cannot(to: Revision, what: &str) -> Fault {
     Fault::invalid_params(format!("the client speaks {to} and cannot {what}"))
-}
-
-/// Every value of a member, should it stand there more than once.
-fn inside<'a>(object: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
-    let found = members(object).unwrap_or_default().into_iter();
-    found.filter(move |member| member.key == key).map(|member| member.value)
 }
 
 #[cfg(test)]
