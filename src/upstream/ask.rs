@@ -200,7 +200,7 @@ impl Ask {
     fn finish(&mut self, text: Bytes) {
         self.slip.release();
         let Some(place) = self.place.take() else { return };
-        self.stream.settle(&self.slip);
+        self.stream.asks().leave(&self.slip);
         if self.slip.withdrawn.get().is_some() {
             return;
         }

@@ -5,6 +5,8 @@
 
 pub mod server;
 
+pub mod outgoing;
+
 pub mod supervise;
 
 pub mod connect;
@@ -28,6 +30,8 @@ mod writer;
 pub mod audience;
 
 pub mod ask;
+
+mod open_asks;
 
 pub mod mail;
 

@@ -185,7 +185,7 @@ impl Reader {
             Method::Cancelled => {
                 let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
                 if let Some(id) = id {
-                    self.stream.withdrawn(&id, &message);
+                    self.stream.asks().withdraw(&id, &message);
                 }
                 Vec::new()
             }
@@ -219,8 +219,7 @@ impl Reader {
                 return Vec::new();
             }
             Method::RootsList | Method::Sampling | Method::Elicitation => {
-                let places = self.stream.answer_place().zip(self.stream.ask_room(message.text().len()));
-                let asked = match places {
+                let asked = match self.stream.asks().place(message.text().len()) {
                     Some((place, room)) => {
                         let heard = HeardAsk { id: id.clone(), method, message, place, room };
                         self.stream.asked(heard).map_err(|fault| *fault)

@@ -3,9 +3,10 @@
 //! Owns the ledger of open exchanges, the server's own open requests, and the queue to the writer; the two tasks
 //! are in `reader` and `writer`. It knows JSON-RPC and no MCP: whose a message is, the `Audience` decides.
 
-use super::ask::{Ends, Slip};
+use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel};
 use super::mail::Letter;
+use super::open_asks::OpenAsks;
 use super::reader::Reader;
 use super::task::{related_task, task_id};
 use super::writer::{Fate, Frame, Places, write};
@@ -13,7 +14,7 @@ use crate::config::Limits;
 use crate::mcp::caller::ClientId;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::{CallId, Id};
+use crate::wire::id::CallId;
 use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
@@ -128,14 +129,10 @@ pub struct Stream {
     outbox: mpsc::UnboundedSender<Frame>,
     open: Mutex<Open>,
     audience: Arc<Audience>,
-    asks: Mutex<Vec<Arc<Slip>>>,
+    asks: OpenAsks,
     /// Bytes waiting to be written, in KiB, and how many there may be.
     room: Arc<Semaphore>,
     room_kib: u32,
-    /// Places of the server's own requests that a client is asked.
-    answers: Arc<Semaphore>,
-    /// Bytes of its open requests, in KiB.
-    ask_room: Arc<Semaphore>,
     passing: Arc<Semaphore>,
     batches: AtomicBool,
     counters: Counters,
@@ -214,7 +211,7 @@ impl Stream {
     ) -> Arc<Self> {
         #[expect(
             clippy::disallowed_methods,
-            reason = "bounded by `Places`: a request and its cancel per place, and `answers`"
+            reason = "bounded by `Places`: a request and its cancel per place, and the bounds of asks and of what is passed"
         )]
         let (outbox, outgoing) = mpsc::unbounded_channel();
         let stream = Arc::new(Self {
@@ -227,11 +224,9 @@ impl Stream {
                 closed: None,
             }),
             audience,
-            asks: Mutex::default(),
+            asks: OpenAsks::new(),
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
             room_kib: kib(limits.link_bytes_max),
-            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
-            ask_room: Arc::new(Semaphore::new(kib(ASK_BYTES_MAX) as usize)),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
             batches: AtomicBool::new(false),
             counters: Counters::default(),
@@ -370,9 +365,7 @@ impl Stream {
             open.closed.get_or_insert_with(|| why.clone());
             open.ledger.drain()
         };
-        for slip in self.asks.lock().drain(..) {
-            end(slip);
-        }
+        self.asks.end(|_| true);
         for listener in drained {
             listener.fate.withdraw();
             let fault = why.clone().outcome(listener.fate.outcome());
@@ -389,7 +382,7 @@ impl Stream {
 
     /// Requests of the server's own that have neither an answer nor been withdrawn.
     pub fn asks_open(&self) -> usize {
-        self.asks.lock().len()
+        self.asks.len()
     }
 
     pub fn counters(&self) -> &Counters {
@@ -524,59 +517,36 @@ impl Stream {
         let parcel = self.audience.asked(self, heard, whose)?;
         if let Letter::Ask(ask) = &parcel.letter {
             let slip = ask.slip();
-            self.asks.lock().push(slip.clone());
+            self.asks.enter(slip);
             // What it belongs to may have ended while we looked at what it asks.
             let is_over = {
                 let open = self.open.lock();
                 open.closed.is_some() || !open.has(slip.ends)
             };
             if is_over {
-                self.settle(slip);
-                end(slip.clone());
+                self.asks.end(|ends| ends == slip.ends);
             }
         }
         Ok(parcel)
     }
 
-    /// Room in memory for a request of the server's.
-    pub(super) fn ask_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.ask_room.clone().try_acquire_many_owned(kib(bytes).max(1)).ok()
-    }
-
-    /// The server has withdrawn a request of its own; unknown ones are ignored, as the spec asks.
-    pub(super) fn withdrawn(&self, id: &Id, note: &Message) {
-        for slip in self.asks.lock().extract_if(.., |slip| slip.id == *id) {
-            slip.withdrawn.get_or_init(|| note.clone());
-            end(slip);
-        }
-    }
-
     /// The asks that belong to a call end with it, or with the last of its client's calls.
     fn call_is_over(&self, call: CallId, owner: Option<&Member>) {
-        if self.asks.lock().is_empty() {
+        if self.asks.is_empty() {
             return;
         }
         let last =
             owner.map(|owner| owner.client).filter(|client| !self.open.lock().has(Ends::CallsOf(*client)));
-        let over = |slip: &mut Arc<Slip>| match slip.ends {
+        self.asks.end(|ends| match ends {
             Ends::Client => false,
             Ends::Call(with) => with == call,
             Ends::CallsOf(client) => last == Some(client),
-        };
-        for slip in self.asks.lock().extract_if(.., over) {
-            end(slip);
-        }
+        });
     }
 
-    /// An ask has its answer.
-    pub(super) fn settle(&self, slip: &Arc<Slip>) {
-        self.asks.lock().retain(|open| !Arc::ptr_eq(open, slip));
-    }
-
-    /// The place of an answer to a request of the server's, from the request to the last byte of the answer. `None`
-    /// when too many are open, or wait to be written because it does not read.
-    pub(super) fn answer_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.answers.clone().try_acquire_owned().ok()
+    /// The server's own requests that are open.
+    pub(super) fn asks(&self) -> &OpenAsks {
+        &self.asks
     }
 
     pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
@@ -617,13 +587,6 @@ impl Stream {
     }
 }
 
-/// Tells the client that nobody waits for its answer any more.
-fn end(slip: Arc<Slip>) {
-    slip.over.store(true, Ordering::Release);
-    let mail = slip.mail.clone();
-    mail.put(Letter::Withdrawn(slip));
-}
-
 fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(KIB_MAX).min(KIB_MAX)
 }
@@ -635,10 +598,6 @@ const ABANDONED_MAX: usize = 256;
 /// How long a cancelled call may still have asked something, and how many such calls are remembered.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGERING_MAX: usize = 256;
-/// Requests of a server's own that may be open, or have answers that wait to be written.
-const ANSWERS_MAX: usize = 64;
-/// The same in bytes.
-const ASK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Notifications of clients, and answers of ours, that may wait to be written.
 const PASSING_MAX: usize = 64;
 const PASSED_BYTES_MAX: usize = 256 * 1024;
