@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from expect import Masks, Place, Rules, as_task, own_unknown_name, unfit_ask
+from expect import Masks, Place, Rules, as_task, own_unknown_name
 from raw import CARRIED
 from record import LISTS, Done, Record
 from spans import clip, dense, differences, parse
@@ -90,10 +90,6 @@ class Comparison:
             if own_unknown_name(theirs.answer.kind, theirs.answer.text):
                 verdict.rules.append("unknown_name")
                 return verdict
-        asked = [text for aspect, text in mine.aspects.items() if aspect.startswith("ask elicitation/create") and aspect not in theirs.aspects]
-        if right.exposure.key and self.rules.on("unfit_ask", left.revision) and unfit_ask(asked, list(theirs.aspects.values())):
-            verdict.rules.append("unfit_ask")
-            return verdict
         if right.exposure.key and self.rules.on("as_task", left.revision) and as_task(mine.aspects.get("result"), theirs.aspects.get("result")):
             verdict.rules.append("as_task")
             return verdict

@@ -172,13 +172,6 @@ def elicitation_id(place: Place, expected: Node, seen: Node, must: bool) -> str 
     return splice(expected.source, [(mine.start, mine.end, other.text)]) if other.string() == f"{place.server}:{mine.string()}" else None
 
 
-def unfit_ask(asks: list[str], answers: list[str]) -> bool:
-    """Whether a question holds what the client's revision cannot show, and its server was told so."""
-    properties = [item for ask in asks for _, item in (parse(ask).get("requestedSchema", "properties") or parse("{}")).members()]
-    several = any((kind := item.get("type")) is not None and kind.string() == "array" for item in properties)
-    return several and any("cannot offer a choice of several values" in answer for answer in answers)
-
-
 def as_task(mine: str | None, theirs: str | None) -> bool:
     """Whether a tool that only runs as a task refused a plain call and gave its result through Braid."""
     if mine is None or theirs is None or "requires task augmentation" not in mine:
