@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod crowd;
 mod faults;
 mod play;
 mod process;

@@ -1,0 +1,173 @@
+//! Many clients at once, on as many threads as there are: whatever a server asks and tells reaches its own client.
+//!
+//! Servers and clients live in memory and are written to catch a stray: every server uses the same ids, every question
+//! and every log line names whose it is, and every answer says who gave it. Each client answers twice.
+#![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use mcp_braid::config::{Command, Config, Reach, ServerConfig, Sharing};
+use mcp_braid::downstream::door::Door;
+use mcp_braid::downstream::session::Session;
+use mcp_braid::hub::Hub;
+use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
+use mcp_braid::upstream::dial::{Dial, Dialed};
+use mcp_braid::upstream::process::Pace;
+use mcp_braid::wire::fault::Fault;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+const CLIENTS: u64 = 8;
+const SERVERS: usize = 4;
+/// Calls that a client has open at once.
+const WINDOW: usize = 16;
+
+/// Dials a server that asks back before it answers.
+struct Asking(Arc<AtomicUsize>);
+
+impl Dial for Asking {
+    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        let (writer, stdin) = duplex(1 << 16);
+        let (stdout, reader) = duplex(1 << 16);
+        tokio::spawn(serve(stdin, stdout, self.0.clone()));
+        let dialed = Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None };
+        std::future::ready(Ok(dialed)).boxed()
+    }
+
+    fn transport(&self) -> &'static str {
+        "memory"
+    }
+}
+
+async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asked: Arc<AtomicUsize>) {
+    let mut lines = BufReader::new(stdin).lines();
+    // Whose this server is, and by the ask: the call that waits for it, and its number.
+    let (mut owner, mut waiting, mut next) = (None, HashMap::new(), 0_u64);
+    while let Ok(Some(line)) = lines.next_line().await {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let said = match message["method"].as_str() {
+            Some("initialize") => json!({"jsonrpc": "2.0", "id": message["id"], "result": {
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "logging": {}},
+                "serverInfo": {"name": "asking", "version": "1"}}}),
+            Some("tools/list") => json!({"jsonrpc": "2.0", "id": message["id"],
+                "result": {"tools": [{"name": "t", "inputSchema": {}}]}}),
+            Some("tools/call") => {
+                let arguments = &message["params"]["arguments"];
+                assert_eq!(
+                    owner.get_or_insert_with(|| arguments["who"].clone()),
+                    &arguments["who"],
+                    "a stranger"
+                );
+                next += 1;
+                waiting.insert(next, (message["id"].clone(), arguments.clone()));
+                let log = json!({"jsonrpc": "2.0", "method": "notifications/message",
+                    "params": {"level": "info", "data": arguments["who"]}});
+                let ask = json!({"jsonrpc": "2.0", "id": next, "method": "elicitation/create", "params": {
+                    "message": arguments.to_string(), "requestedSchema": {"type": "object", "properties": {}}}});
+                stdout.write_all(format!("{log}\n").as_bytes()).await.unwrap();
+                ask
+            }
+            Some(_) => continue,
+            None => {
+                let id = message["id"].as_u64().unwrap();
+                let (call, arguments) = waiting.remove(&id).expect("no second answer reaches a server");
+                assert_eq!(message["result"]["content"], arguments, "another's answer");
+                asked.fetch_add(1, Ordering::Relaxed);
+                json!({"jsonrpc": "2.0", "id": call, "result": {"content": [], "structuredContent": arguments}})
+            }
+        };
+        if stdout.write_all(format!("{said}\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One client that makes `calls` at every server and answers what it is asked.
+async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
+    let caller = Caller { principal: Principal::local(), client: ClientId(number), alone: false };
+    let seat = Arc::new(hub.seat(caller));
+    assert!(seat.open().is_empty());
+    let (inbox, chunks) = mpsc::channel(1024);
+    let (lines, mut outbox) = mpsc::channel(64);
+    let door = tokio::spawn(Door::new(Session::new(seat), lines, "", false).serve(chunks));
+    let say = async |message: Value| inbox.send(Bytes::from(format!("{message}\n"))).await.unwrap();
+    say(json!({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+        "capabilities": {"elicitation": {}}, "clientInfo": {"name": "c", "version": "1"}}}))
+    .await;
+    let (mut sent, mut done) = (0, 0);
+    let who = json!(format!("c{number}"));
+    let call = |at: usize| {
+        json!({"jsonrpc": "2.0", "id": at, "method": "tools/call", "params": {"name": format!("s{}__t", at % SERVERS),
+            "arguments": {"who": who, "nonce": at}}})
+    };
+    while done < calls * SERVERS {
+        let line = outbox.recv().await.expect("the door is open");
+        let message: Value = serde_json::from_str(std::str::from_utf8(&line).unwrap()).unwrap();
+        match message["method"].as_str() {
+            Some("elicitation/create") => {
+                let (server, said) = message["params"]["message"].as_str().unwrap().split_once("] ").unwrap();
+                let arguments: Value = serde_json::from_str(said).unwrap();
+                assert_eq!(arguments["who"], who, "another's question");
+                let at = arguments["nonce"].as_u64().unwrap() as usize;
+                assert_eq!(server, format!("[s{}", at % SERVERS));
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"],
+                    "result": {"action": "accept", "content": arguments}});
+                say(answer.clone()).await;
+                say(answer).await;
+            }
+            Some("notifications/message") => assert_eq!(message["params"]["data"], who, "another's log"),
+            Some(other) => panic!("{other} is not for a client"),
+            None if message["id"] == json!("hello") => {
+                say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+                for at in 0..WINDOW.min(calls * SERVERS) {
+                    say(call(at)).await;
+                    sent += 1;
+                }
+            }
+            None => {
+                let given = &message["result"]["structuredContent"];
+                assert_eq!((&given["who"], &given["nonce"]), (&who, &message["id"]), "{message}");
+                done += 1;
+                if sent < calls * SERVERS {
+                    say(call(sent)).await;
+                    sent += 1;
+                }
+            }
+        }
+    }
+    drop(inbox);
+    door.await.unwrap();
+}
+
+/// `BRAID_TEST_ASKS` for more than a thousand questions per client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r14_every_question_reaches_its_own_client_and_every_answer_its_server() {
+    let asks = std::env::var("BRAID_TEST_ASKS").ok().and_then(|asks| asks.parse().ok()).unwrap_or(8_000);
+    let calls = asks / (CLIENTS as usize * SERVERS);
+    let mut config = Config::new("a crowd", Path::new("/"));
+    config.servers = (0..SERVERS)
+        .map(|at| {
+            let reach = Reach::Stdio(Command::new("asking", Path::new("/")));
+            ServerConfig { sharing: Sharing::Session, ..ServerConfig::new(&format!("s{at}"), reach) }
+        })
+        .collect();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(Asking(asked.clone())) });
+    let hub = Hub::new(Arc::new(config), dials.collect(), "", TaskTracker::new());
+    let clients = (1..=CLIENTS).map(|number| tokio::spawn(client(hub.clone(), number, calls)));
+    let all = tokio::time::timeout(Duration::from_secs(600), join_all(clients))
+        .await
+        .expect("nobody waits for ever");
+    all.into_iter().for_each(|client| client.unwrap());
+    hub.stop(Pace::NOW, Duration::from_secs(5)).await;
+    assert_eq!(asked.load(Ordering::Relaxed), calls * SERVERS * CLIENTS as usize);
+}
