@@ -31,23 +31,38 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Delivers a letter when there is one and room for it. Cancel-safe.
-    pub(super) async fn next(&self) {
-        self.answered.cancelled().await;
-        self.begun.cancelled().await;
+    /// Resolves when there is a letter and room for it on the way. Cancel-safe.
+    pub(super) async fn ready(&self) -> mpsc::Permit<'_, Bytes> {
+        self.begins().await;
         self.mail.waits().await;
-        let Ok(room) = self.outbox.reserve().await else { return std::future::pending().await };
+        match self.outbox.reserve().await {
+            Ok(room) => room,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Delivers the oldest letter, if it is still there.
+    pub(super) fn deliver(&self, room: mpsc::Permit<'_, Bytes>) {
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
             room.send(text);
         }
     }
 
+    /// Resolves when the client may be spoken to.
+    async fn begins(&self) {
+        self.answered.cancelled().await;
+        self.begun.cancelled().await;
+    }
+
     /// Delivers the first so many letters of all, as far as they are there and not delivered yet. Cancel-safe.
     pub(super) async fn flush(&self, first: u64) {
+        self.begins().await;
         // No more than there are by now: a server that never stops talking must not hold up an answer.
         let first = first.min(self.mail.sent());
         while self.mail.holds(first) {
-            self.next().await;
+            // Another call may take it out meanwhile.
+            let Ok(room) = self.outbox.reserve().await else { return };
+            self.deliver(room);
         }
     }
 

@@ -88,6 +88,8 @@ impl Door {
         let mut news = News::new(seat.view(), self.given.clone());
         let (outbox, delivery) = (self.outbox.clone(), self.delivery.clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
+        let ready = delivery.ready();
+        tokio::pin!(ready);
         loop {
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.
@@ -120,7 +122,12 @@ impl Door {
                         news.told(&note);
                     }
                 }
-                () = delivery.next() => {}
+                room = &mut ready => {
+                    // What came to a call in the meantime came before.
+                    while let Some(Some(())) = self.calls.next().now_or_never() {}
+                    delivery.deliver(room);
+                    ready.set(delivery.ready());
+                }
                 expired = delivery.asks.expired() => expired.into_iter().for_each(|text| self.send(text)),
             }
         }

@@ -66,12 +66,10 @@ impl Subscriptions {
         }
     }
 
-    /// The server did not agree again after it was started anew: whoever wants to hear of the resource from now on asks it
-    /// again.
-    pub fn doubt(&mut self, uri: &str) {
-        if let Some(listeners) = self.by_uri.get_mut(uri) {
-            listeners.confirmed = false;
-        }
+    /// The server was started anew, and has agreed to nothing yet: whoever wants to hear of a resource before it has
+    /// asks it again.
+    pub fn doubt_all(&mut self) {
+        self.by_uri.values_mut().for_each(|listeners| listeners.confirmed = false);
     }
 
     /// The server refused this client's request. The client is out, unless the server had agreed to one for

@@ -163,6 +163,8 @@ impl Audience {
 
     /// A new connection: it was told nothing yet. Returns its number.
     pub(super) fn connected(&self) -> u64 {
+        // What the connection before agreed to, this one has not.
+        self.subscriptions.lock().doubt_all();
         let mut telling = self.telling.lock();
         *telling = Telling { connection: telling.connection + 1, under_way: false, told: None };
         telling.connection
@@ -179,10 +181,28 @@ impl Audience {
         Some(wanted)
     }
 
-    pub(super) fn level_was_told(&self, connection: u64) {
+    /// The server agreed: what it must be told next.
+    pub(super) fn level_agreed(&self, connection: u64) -> Option<Level> {
+        let wanted = self.state.lock().wanted;
+        let mut telling = self.telling.lock();
+        if telling.connection != connection {
+            return None;
+        }
+        let next = wanted.filter(|wanted| telling.told != Some(*wanted));
+        telling.told = next.or(telling.told);
+        telling.under_way = next.is_some();
+        drop(telling);
+        if next.is_none() {
+            self.level_told.notify_waiters();
+        }
+        next
+    }
+
+    /// The server did not agree, or did not say: it is told again when somebody asks again.
+    pub(super) fn level_failed(&self, connection: u64) {
         let mut telling = self.telling.lock();
         if telling.connection == connection {
-            telling.under_way = false;
+            (telling.under_way, telling.told) = (false, None);
         }
         drop(telling);
         self.level_told.notify_waiters();
@@ -204,9 +224,15 @@ impl Audience {
         state.wanted = wanted.or(state.wanted);
     }
 
-    /// What a connection that has just been made must be subscribed to.
-    pub(super) fn subscribed_to(&self) -> Vec<Box<str>> {
-        self.subscriptions.lock().uris().map(Box::from).collect()
+    /// Posts what a connection that has just been made must be subscribed to, in one order with what clients end
+    /// meanwhile.
+    pub(super) fn subscribe_again<T>(&self, post: impl Fn(&str) -> T) -> Vec<(Box<str>, T)> {
+        let subscriptions = self.subscriptions.lock();
+        subscriptions.uris().map(|uri| (Box::from(uri), post(uri))).collect()
+    }
+
+    pub(super) fn is_wanted(&self, uri: &str) -> bool {
+        self.subscriptions.lock().is_wanted(uri)
     }
 
     /// Posts a client's `resources/subscribe` unless the server has agreed to the same already. What is decided and
@@ -251,11 +277,6 @@ impl Audience {
     /// The server has refused a client's `resources/subscribe`, or it never got there.
     pub(super) fn refused(&self, client: ClientId, uri: &str) {
         self.subscriptions.lock().fail(client, uri);
-    }
-
-    /// The server has not agreed again after it was started anew.
-    pub(super) fn doubted(&self, uri: &str) {
-        self.subscriptions.lock().doubt(uri);
     }
 
     /// Whether the link serves one client alone, so that what its server says is that client's.

@@ -38,11 +38,14 @@ impl Errands {
         let (errands, mut told) = (self.clone(), self.tell(level));
         self.tracker.spawn(async move {
             loop {
-                if let Ok(exchange) = told {
-                    exchange.response().await.ok();
+                let agreed = match told {
+                    Ok(exchange) => exchange.response().await.is_ok_and(|answer| answer.is_result()),
+                    Err(_) => false,
+                };
+                if !agreed {
+                    return errands.audience.level_failed(errands.connection);
                 }
-                errands.audience.level_was_told(errands.connection);
-                let Some(next) = errands.audience.next_level(errands.connection) else { return };
+                let Some(next) = errands.audience.level_agreed(errands.connection) else { return };
                 told = errands.tell(next);
             }
         });
@@ -55,26 +58,16 @@ impl Errands {
 
     /// Subscribes to all that its clients subscribed to before it was started again.
     pub(super) fn subscribe_again(&self) {
-        let asked: Vec<_> = self
-            .audience
-            .subscribed_to()
-            .into_iter()
-            .map(|uri| (self.resource("resources/subscribe", &uri), uri))
-            .collect();
+        let asked = self.audience.subscribe_again(|uri| self.resource("resources/subscribe", uri));
         if asked.is_empty() {
             return;
         }
         let audience = self.audience.clone();
         self.tracker.spawn(async move {
-            for (exchange, uri) in asked {
-                let accepted = match exchange {
-                    Ok(exchange) => exchange.response().await.is_ok_and(|answer| answer.is_result()),
-                    Err(_) => false,
-                };
-                if accepted {
+            for (uri, exchange) in asked {
+                let Ok(exchange) = exchange else { return };
+                if exchange.response().await.is_ok_and(|answer| answer.is_result()) {
                     audience.confirmed(&uri);
-                } else {
-                    audience.doubted(&uri);
                 }
             }
         });

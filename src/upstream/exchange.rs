@@ -17,7 +17,7 @@ use crate::routing::deadline::Expiry;
 use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
-use crate::wire::members::requote;
+use crate::wire::members::{quote, requote};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
@@ -80,6 +80,8 @@ pub struct Exchange {
     progress: Option<f64>,
     cancellable: bool,
     over: bool,
+    /// What became of it when it was given up.
+    parting: Option<Parting>,
     /// How many letters its client had been sent before what came last.
     after: u64,
     /// What the call runs as, once its server has said so.
@@ -107,6 +109,7 @@ impl Exchange {
             progress: None,
             cancellable: true,
             over: false,
+            parting: None,
             after: 0,
             task: None,
             _turns: Vec::new(),
@@ -231,6 +234,7 @@ impl Exchange {
     /// The fault of a bound that ran out; or the answer, if it came in the same moment.
     async fn give_up(&mut self, expiry: Expiry) -> Arrival {
         let Subject { server, what, idle, total } = &self.subject;
+        let server = server.clone();
         let (text, reason, why) = match expiry {
             Expiry::Idle => {
                 let (setting, time) = idle;
@@ -268,15 +272,17 @@ impl Exchange {
             },
         };
         let fault = Fault::ours(reason, format!("{server}: {text}{end}"));
-        Arrival::Failed(Box::new(fault.server(&**server).outcome(outcome)))
+        Arrival::Failed(Box::new(fault.server(&*server).outcome(outcome)))
     }
 
     /// Leaves the ledger, and tells the server if it may know of the request.
-    fn end(&self, why: &str) -> Parting {
-        match self.cancellable {
+    fn end(&mut self, why: &str) -> Parting {
+        let parting = match self.cancellable {
             true => self.stream.cancel(self.posted.id, &self.places, why),
             false => self.stream.forget(self.posted.id),
-        }
+        };
+        self.parting = Some(parting);
+        parting
     }
 
     /// A progress note in the client's terms; `None` if it gave no token, or the note does not move forward
@@ -305,9 +311,6 @@ impl Exchange {
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
-            if let Some(owner) = &origin.owner {
-                self.stream.audience().required(response.str(*value), owner.client);
-            }
             let label = origin.label.as_deref();
             for (span, text) in required_in_clients_terms(response, *value, &origin.uris, label) {
                 splice = splice.replace(span, text);
@@ -349,12 +352,16 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if !self.over {
+            self.end("the client does not wait any longer");
+        }
         let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
         if let Some(Subscribing { client, uri }) = subscribing {
             self.stream.audience().refused(client, &uri);
-        }
-        if !self.over {
-            self.end("the client does not wait any longer");
+            // It may have agreed by now, and nobody would ever take it back.
+            if self.parting == Some(Parting::Told) && !self.stream.audience().is_wanted(&uri) {
+                self.stream.order("resources/unsubscribe", &format!(r#"{{"uri":{}}}"#, quote(&uri)));
+            }
         }
         self.leave_letters();
     }

@@ -134,15 +134,17 @@ impl Mail {
     /// Takes out the asks whose time is over.
     pub fn overdue(&self, now: Instant) -> Vec<Box<Ask>> {
         let mut letters = self.letters.lock();
-        let (mut kept, mut due) = (VecDeque::new(), Vec::new());
-        for letter in std::mem::take(&mut letters.waiting) {
-            match letter {
-                Letter::Ask(ask) if ask.until() <= now => due.push(ask),
-                letter @ (Letter::Ask(_) | Letter::Note(_) | Letter::Withdrawn(_)) => kept.push_back(letter),
+        let mut due = Vec::new();
+        for letter in &mut letters.waiting {
+            let slip = match letter {
+                Letter::Ask(ask) if ask.until() <= now => ask.slip().clone(),
+                Letter::Ask(_) | Letter::Note(_) | Letter::Withdrawn(_) => continue,
+            };
+            // Something keeps its place, so that those behind it are still counted right.
+            if let Letter::Ask(ask) = std::mem::replace(letter, Letter::Withdrawn(slip)) {
+                due.push(ask);
             }
         }
-        letters.taken += due.len() as u64;
-        letters.waiting = kept;
         due
     }
 

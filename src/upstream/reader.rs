@@ -41,12 +41,15 @@ struct GivenUp(&'static str);
 enum Addressee {
     Call(CallId),
     Client(ClientId),
+    Server,
 }
 
-/// A note that found no place.
+/// What found no place.
 enum Crowded {
     Progress(CallId, Box<Message>),
     Parcel(Box<Parcel>),
+    /// An answer to the server, which has not read those before.
+    Answer(Bytes),
 }
 
 impl Crowded {
@@ -54,6 +57,7 @@ impl Crowded {
         match self {
             Self::Progress(id, _) => Addressee::Call(*id),
             Self::Parcel(parcel) => Addressee::Client(parcel.member.client),
+            Self::Answer(_) => Addressee::Server,
         }
     }
 }
@@ -132,7 +136,9 @@ impl Reader {
                 }
                 if let (false, Some(id)) = (bad.response, &bad.id) {
                     // A request that two readers could read differently, say: it must not wait for ever.
-                    self.stream.pass(bad.fault().render(Some(id)));
+                    for crowded in self.answer(bad.fault().render(Some(id))) {
+                        self.press(crowded).await;
+                    }
                 }
                 return self.noise.another();
             }
@@ -215,8 +221,7 @@ impl Reader {
     fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
         let fault = match method {
             Method::Ping => {
-                self.stream.pass(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());
-                return Vec::new();
+                return self.answer(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());
             }
             Method::RootsList | Method::Sampling | Method::Elicitation => {
                 let asked = match self.stream.asks().place(message.text().len()) {
@@ -252,8 +257,12 @@ impl Reader {
         };
         let (server, why) = (self.stream.server(), &fault.text);
         tracing::debug!(%server, why, "an ask is refused");
-        self.stream.pass(fault.render(Some(&id)));
-        Vec::new()
+        self.answer(fault.render(Some(&id)))
+    }
+
+    /// Answers the server at once.
+    fn answer(&self, text: Bytes) -> Vec<Crowded> {
+        self.stream.answer(text).err().map(Crowded::Answer).into_iter().collect()
     }
 
     /// Hands a note to whoever waits for its request; one for nobody is dropped and counted.
@@ -273,8 +282,18 @@ impl Reader {
         crowded.map(Crowded::Parcel).collect()
     }
 
-    /// What comes while its client has one call open here goes with that call, in its order; all else is mailed.
+    /// What comes while its client has one call open here goes with that call, in its order; all else is mailed. An ask
+    /// goes with a call only if it ends with it: the client's own must be answered in time, however long a call waits.
     fn parcel(&self, mut parcel: Parcel) -> Result<(), Box<Parcel>> {
+        if let Letter::Ask(ask) = &parcel.letter
+            && !ask.is_of_call()
+        {
+            if let Some(call) = self.stream.sole_call(parcel.member.client) {
+                // It was asked in the course of that call: a sign of life.
+                self.stream.arrive(call, Arrival::Lives).ok();
+            }
+            return parcel.mail();
+        }
         let Some(call) = self.stream.sole_call(parcel.member.client) else { return parcel.mail() };
         let back = match self.stream.arrive(call, Arrival::Letter(parcel.letter)) {
             Ok(()) => return Ok(()),
@@ -298,6 +317,7 @@ impl Reader {
             let again = match crowded {
                 Crowded::Progress(id, note) => self.progress(Some(id), note),
                 Crowded::Parcel(parcel) => self.parcel(*parcel).map_err(Crowded::Parcel),
+                Crowded::Answer(text) => self.stream.answer(text).map_err(Crowded::Answer),
             };
             match again {
                 Ok(()) => return,
@@ -322,7 +342,7 @@ impl Reader {
         if let Some(id) = id {
             let text =
                 format!("the request has {bytes} bytes, over the limit of {max} (limits.server_message)");
-            self.stream.pass(Fault::ours(Reason::TooLarge, text).render(Some(&id)));
+            self.stream.answer(Fault::ours(Reason::TooLarge, text).render(Some(&id))).ok();
         }
     }
 

@@ -155,27 +155,27 @@ impl Server {
     /// told depends on no client.
     pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
         let key = self.link_key(&arriving.caller);
-        let room = self.has_room();
-        // The entry is locked while it is made: two openers cannot start two processes.
-        let (slot, was_open) = match self.links.entry(key.clone()) {
-            // One that ends is none: nobody who comes now is served by it.
-            dashmap::Entry::Occupied(slot) if slot.get().stop.borrow().is_none() => {
-                (slot.get().clone(), true)
-            }
-            dashmap::Entry::Occupied(mut slot) => {
-                slot.insert(self.start(key.company(), arriving.told.clone()));
-                (slot.get().clone(), false)
+        let is_there = self.links.get(&key).is_some_and(|slot| slot.stop.borrow().is_none());
+        let room = is_there || self.has_room();
+        // The entry is locked while it is made and joined: two openers cannot start two processes, and nobody ends one
+        // as unused that somebody is about to use.
+        let entry = self.links.entry(key.clone());
+        let (slot, was_open) = match &entry {
+            dashmap::Entry::Occupied(found) if found.get().stop.borrow().is_none() => {
+                (found.get().clone(), true)
             }
             dashmap::Entry::Vacant(_) if !room => {
                 let text = format!("{}: too many links (limits.links)", self.key);
                 return Err(self.ours(Reason::Busy, text));
             }
-            dashmap::Entry::Vacant(vacant) => {
-                let slot = self.start(key.company(), arriving.told.clone());
-                (vacant.insert(slot).clone(), false)
+            // One that ends is none: nobody who comes now is served by it.
+            dashmap::Entry::Occupied(_) | dashmap::Entry::Vacant(_) => {
+                (self.start(key.company(), arriving.told.clone()), false)
             }
         };
         slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        let entry = entry.insert(slot.clone());
+        drop(entry);
         if let State::Ready(link) = &*slot.state.borrow() {
             link.errands.level();
         }

@@ -8,10 +8,11 @@ use super::audience::{Audience, HeardAsk, Member, Parcel};
 use super::mail::Letter;
 use super::open_asks::OpenAsks;
 use super::reader::Reader;
-use super::task::{related_task, task_id};
+use super::task::{related_task, task_id, task_params};
 use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
+use crate::routing::asking::URL_REQUIRED;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
@@ -134,6 +135,7 @@ pub struct Stream {
     room: Arc<Semaphore>,
     room_kib: u32,
     passing: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     batches: AtomicBool,
     counters: Counters,
     /// Why we gave the stream up, if it was us.
@@ -228,6 +230,7 @@ impl Stream {
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
             room_kib: kib(limits.link_bytes_max),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
+            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
             batches: AtomicBool::new(false),
             counters: Counters::default(),
             given_up: OnceLock::new(),
@@ -297,7 +300,7 @@ impl Stream {
         self.call_is_over(id, listener.owner.as_deref());
         let text = match listener.stage {
             // A task is cancelled by its own id and by nothing else, once it has one.
-            Stage::Running(task) => self.task_cancel(&task),
+            Stage::Running(task) => self.ordered("tasks/cancel", &task_params(&task)),
             Stage::Asked(_) if abandoned => return Parting::Told,
             Stage::Asked(_) | Stage::Call => format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{}}}}}"#,
@@ -308,13 +311,6 @@ impl Stream {
             Ok(()) => Parting::Told,
             Err(_) => Parting::Forgotten,
         }
-    }
-
-    /// A request whose answer nobody waits for.
-    fn task_cancel(&self, task: &str) -> String {
-        let id = self.open.lock().ledger.mint();
-        let task = quote(task);
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tasks/cancel","params":{{"taskId":{task}}}}}"#)
     }
 
     /// Forgets a request without telling the server: `initialize` is never cancelled.
@@ -425,6 +421,13 @@ impl Stream {
         match id.and_then(|id| Some((id, self.open.lock().ledger.close(id)?))) {
             Some((id, listener)) => {
                 self.call_is_over(id, listener.owner.as_deref());
+                if let (Some(owner), Head::Response { outcome: Outcome::Error { value, code, .. }, .. }) =
+                    (&listener.owner, response.head())
+                    && *code == Some(URL_REQUIRED)
+                {
+                    // Here and not later: that a page is done may be said in the next line.
+                    self.audience.required(response.str(*value), owner.client);
+                }
                 listener.end(Arrival::Done(Box::new(response)));
             }
             None => {
@@ -465,11 +468,14 @@ impl Stream {
             }
             (Some(task), None) => {
                 drop(open);
-                self.pass(self.task_cancel(&task).into());
+                self.order("tasks/cancel", &task_params(&task));
                 true
             }
             // What was abandoned is over; what waits has its answer.
-            (None, None) => true,
+            (None, None) => {
+                open.lingering.retain(|(call, _, _)| *call != id);
+                true
+            }
             (None, Some(_)) => false,
         }
     }
@@ -558,8 +564,8 @@ impl Stream {
         self.room.clone().try_acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).ok()
     }
 
-    /// Sends what takes no place of its own: a client's notification, or an answer of ours that is there at once. It is
-    /// dropped and counted when too many wait to be written: who does not read cannot be told.
+    /// Sends a notification of a client's; dropped and counted when it is too long, or too many wait to be written: who
+    /// does not read cannot be told.
     pub(super) fn pass(&self, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
             Ok(place) if text.len() <= PASSED_BYTES_MAX => self.reply(text, Places::new(vec![place])),
@@ -567,6 +573,28 @@ impl Stream {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Sends an answer of ours to a request of the server's; given back when too many wait to be written.
+    pub(super) fn answer(&self, text: Bytes) -> Result<(), Bytes> {
+        match self.answers.clone().try_acquire_owned() {
+            Ok(place) => {
+                self.reply(text, Places::new(vec![place]));
+                Ok(())
+            }
+            Err(_) => Err(text),
+        }
+    }
+
+    /// A request whose answer changes nothing, and is not waited for.
+    pub(super) fn order(&self, method: &str, params: &str) {
+        let text = self.ordered(method, params);
+        self.pass(text.into());
+    }
+
+    fn ordered(&self, method: &str, params: &str) -> String {
+        let id = self.open.lock().ledger.mint();
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
     }
 
     /// Ends one request with a fault of its own; the others go on.
@@ -598,7 +626,9 @@ const ABANDONED_MAX: usize = 256;
 /// How long a cancelled call may still have asked something, and how many such calls are remembered.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGERING_MAX: usize = 256;
-/// Notifications of clients, and answers of ours, that may wait to be written.
+/// Answers of ours to the server's own requests that may wait to be written.
+const ANSWERS_MAX: usize = 64;
+/// Notifications of clients that may wait to be written.
 const PASSING_MAX: usize = 64;
 const PASSED_BYTES_MAX: usize = 256 * 1024;
 /// The most that a semaphore of the writer's room counts.

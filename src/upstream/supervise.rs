@@ -214,7 +214,7 @@ impl Supervisor {
             };
             if changed.is_err() {
                 // Nobody is left who could ask for anything else.
-                process.stop(Pace::NOW).await;
+                process.stop(pace).await;
                 return;
             }
             pace = stop.borrow().unwrap_or(pace);

@@ -112,7 +112,7 @@ impl TaskCall {
     }
 
     fn ask(&self, method: &str, patience: Duration) -> Result<Exchange, Box<Fault>> {
-        let params = format!(r#"{{"taskId":{}}}"#, quote(&self.id));
+        let params = task_params(&self.id);
         Exchange::ours(&self.stream, method, &params, patience).map_err(Box::new)
     }
 }
@@ -121,6 +121,11 @@ impl TaskCall {
 pub(super) fn task_id(created: &str) -> Option<Box<str>> {
     let id = member(member(created, "task")?, "taskId").and_then(string)?;
     (id.len() <= TASK_ID_BYTES_MAX).then(|| id.into_owned().into_boxed_str())
+}
+
+/// What a request about a task says.
+pub(super) fn task_params(id: &str) -> String {
+    format!(r#"{{"taskId":{}}}"#, quote(id))
 }
 
 /// The task that a message says it belongs to.

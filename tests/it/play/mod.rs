@@ -18,6 +18,7 @@ macro_rules! plays {
 }
 
 plays! {
+    what_is_said_before_the_greeting_holds_up_no_answer
     what_came_with_a_call_is_its_clients_when_it_cancels_it
     an_ask_of_a_task_belongs_to_it_and_to_nobody_when_it_is_gone
     an_ask_after_a_cancel_is_not_put_to_whoever_calls_next
