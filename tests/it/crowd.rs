@@ -153,16 +153,8 @@ async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
 async fn r14_every_question_reaches_its_own_client_and_every_answer_its_server() {
     let asks = std::env::var("BRAID_TEST_ASKS").ok().and_then(|asks| asks.parse().ok()).unwrap_or(8_000);
     let calls = asks / (CLIENTS as usize * SERVERS);
-    let mut config = Config::new("a crowd", Path::new("/"));
-    config.servers = (0..SERVERS)
-        .map(|at| {
-            let reach = Reach::Stdio(Command::new("asking", Path::new("/")));
-            ServerConfig { sharing: Sharing::Session, ..ServerConfig::new(&format!("s{at}"), reach) }
-        })
-        .collect();
     let asked = Arc::new(AtomicUsize::new(0));
-    let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(Asking(asked.clone())) });
-    let hub = Hub::new(Arc::new(config), dials.collect(), "", TaskTracker::new());
+    let hub = hub(None, &asked);
     let clients = (1..=CLIENTS).map(|number| tokio::spawn(client(hub.clone(), number, calls)));
     let all = tokio::time::timeout(Duration::from_secs(600), join_all(clients))
         .await
@@ -170,4 +162,41 @@ async fn r14_every_question_reaches_its_own_client_and_every_answer_its_server()
     all.into_iter().for_each(|client| client.unwrap());
     hub.stop(Pace::NOW, Duration::from_secs(5)).await;
     assert_eq!(asked.load(Ordering::Relaxed), calls * SERVERS * CLIENTS as usize);
+}
+
+/// A hub whose servers each client has for itself.
+fn hub(links_max: Option<usize>, asked: &Arc<AtomicUsize>) -> Arc<Hub> {
+    let mut config = Config::new("a crowd", Path::new("/"));
+    config.limits.links_max = links_max.unwrap_or(config.limits.links_max);
+    config.servers = (0..SERVERS)
+        .map(|at| {
+            let reach = Reach::Stdio(Command::new("asking", Path::new("/")));
+            ServerConfig { sharing: Sharing::Session, ..ServerConfig::new(&format!("s{at}"), reach) }
+        })
+        .collect();
+    let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(Asking(asked.clone())) });
+    Hub::new(Arc::new(config), dials.collect(), "", TaskTracker::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_over_the_bound_is_refused_and_one_that_ended_makes_room() {
+    let hub = hub(Some(2), &Arc::default());
+    let caller = |number| Caller { principal: Principal::local(), client: ClientId(number), alone: false };
+    let (first, second, third) = (hub.seat(caller(1)), hub.seat(caller(2)), hub.seat(caller(3)));
+    assert!(first.open().is_empty() && second.open().is_empty());
+    let refused = third.open();
+    assert_eq!(refused.len(), SERVERS);
+    assert!(
+        refused
+            .iter()
+            .all(|fault| fault.code == 1003 && fault.text.ends_with("too many links (limits.links)"))
+    );
+    // Nothing is awaited for who has nothing.
+    assert!(third.view().is_settled());
+    drop(first);
+    // More than a link takes to end.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(third.open().is_empty());
+    drop((second, third));
+    hub.stop(Pace::NOW, Duration::from_secs(5)).await;
 }

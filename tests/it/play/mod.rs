@@ -18,6 +18,8 @@ macro_rules! plays {
 }
 
 plays! {
+    calls_that_may_become_tasks_are_remembered_up_to_a_bound
+    a_client_may_subscribe_to_a_thousand_resources_of_a_server
     what_is_said_before_the_greeting_holds_up_no_answer
     what_came_with_a_call_is_its_clients_when_it_cancels_it
     an_ask_of_a_task_belongs_to_it_and_to_nobody_when_it_is_gone
