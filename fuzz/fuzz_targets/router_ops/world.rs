@@ -559,6 +559,9 @@ impl World {
         link.ledger = Ledger::new();
         link.life += 1;
         link.held.clear();
+        // The next connection has agreed to nothing yet.
+        link.subscriptions.doubt_all();
+        link.notes.agreed.clear();
         link.check();
     }
 
