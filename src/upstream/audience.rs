@@ -467,3 +467,22 @@ const URI_BYTES_MAX: usize = 8 * 1024;
 /// Pages of a shared link that are waited for.
 const ELICITED_MAX: usize = 256;
 const ELICITATION_ID_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_pages_of_a_shared_link_the_oldest_is_forgotten_first() {
+        let audience = Audience::new(None, Arc::default(), Company::Many, Duration::ZERO);
+        for page in 0..=ELICITED_MAX {
+            audience.remember(page.to_string().into(), ClientId(1));
+        }
+        // One that is used again is another's from now on.
+        audience.remember("7".into(), ClientId(2));
+        let elicited = &audience.state.lock().elicited;
+        let whose = |page: &str| elicited.iter().find(|(id, _)| &**id == page).map(|(_, client)| *client);
+        assert_eq!((elicited.len(), whose("0")), (ELICITED_MAX, None));
+        assert_eq!((whose("1"), whose("7")), (Some(ClientId(1)), Some(ClientId(2))));
+    }
+}

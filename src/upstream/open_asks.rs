@@ -81,3 +81,22 @@ fn end(slip: Arc<Slip>) {
 const ASKS_MAX: usize = 64;
 /// The same in KiB of their texts: 64 MiB.
 const ASK_KIB_MAX: u32 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_are_bounded_in_number_and_in_bytes() {
+        let asks = OpenAsks::new();
+        let places: Vec<_> = (0..ASKS_MAX).map_while(|_| asks.place(1)).collect();
+        assert_eq!(places.len(), ASKS_MAX);
+        assert!(asks.place(1).is_none());
+        drop(places);
+        let all = asks.place(ASK_KIB_MAX as usize * 1024);
+        assert!(all.is_some() && asks.place(1).is_none());
+        drop(all);
+        assert!(asks.place(ASK_KIB_MAX as usize * 1024 + 1).is_none(), "more than there ever is");
+        assert!(asks.place(1).is_some());
+    }
+}
