@@ -31,14 +31,25 @@ const SERVERS: usize = 4;
 /// Calls that a client has open at once.
 const WINDOW: usize = 16;
 
-/// Dials a server that asks back before it answers.
-struct Asking(Arc<AtomicUsize>);
+/// Dials a server that asks back before it answers, and counts the answers.
+#[derive(Clone)]
+struct Asking {
+    sharing: Sharing,
+    answered: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Asking {
+    fn new(sharing: Sharing) -> Self {
+        Self { sharing, answered: Arc::default(), refused: Arc::default() }
+    }
+}
 
 impl Dial for Asking {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
         let (writer, stdin) = duplex(1 << 16);
         let (stdout, reader) = duplex(1 << 16);
-        tokio::spawn(serve(stdin, stdout, self.0.clone()));
+        tokio::spawn(serve(stdin, stdout, self.clone()));
         let dialed = Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None };
         std::future::ready(Ok(dialed)).boxed()
     }
@@ -48,7 +59,7 @@ impl Dial for Asking {
     }
 }
 
-async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asked: Arc<AtomicUsize>) {
+async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asking: Asking) {
     let mut lines = BufReader::new(stdin).lines();
     // Whose this server is, and by the ask: the call that waits for it, and its number.
     let (mut owner, mut waiting, mut next) = (None, HashMap::new(), 0_u64);
@@ -62,26 +73,35 @@ async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asked: Arc<AtomicU
                 "result": {"tools": [{"name": "t", "inputSchema": {}}]}}),
             Some("tools/call") => {
                 let arguments = &message["params"]["arguments"];
-                assert_eq!(
-                    owner.get_or_insert_with(|| arguments["who"].clone()),
-                    &arguments["who"],
-                    "a stranger"
-                );
+                if asking.sharing == Sharing::Session {
+                    assert_eq!(
+                        owner.get_or_insert_with(|| arguments["who"].clone()),
+                        &arguments["who"],
+                        "a stranger"
+                    );
+                }
                 next += 1;
                 waiting.insert(next, (message["id"].clone(), arguments.clone()));
-                let log = json!({"jsonrpc": "2.0", "method": "notifications/message",
-                    "params": {"level": "info", "data": arguments["who"]}});
                 let ask = json!({"jsonrpc": "2.0", "id": next, "method": "elicitation/create", "params": {
                     "message": arguments.to_string(), "requestedSchema": {"type": "object", "properties": {}}}});
-                stdout.write_all(format!("{log}\n").as_bytes()).await.unwrap();
+                if asking.sharing == Sharing::Session {
+                    let log = json!({"jsonrpc": "2.0", "method": "notifications/message",
+                        "params": {"level": "info", "data": arguments["who"]}});
+                    stdout.write_all(format!("{log}\n").as_bytes()).await.unwrap();
+                }
                 ask
             }
             Some(_) => continue,
             None => {
                 let id = message["id"].as_u64().unwrap();
                 let (call, arguments) = waiting.remove(&id).expect("no second answer reaches a server");
-                assert_eq!(message["result"]["content"], arguments, "another's answer");
-                asked.fetch_add(1, Ordering::Relaxed);
+                // Never guessed: either the right client was asked, or none.
+                if message["error"]["code"] == json!(-32602) && asking.sharing == Sharing::Shared {
+                    asking.refused.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    assert_eq!(message["result"]["content"], arguments, "another's answer");
+                    asking.answered.fetch_add(1, Ordering::Relaxed);
+                }
                 json!({"jsonrpc": "2.0", "id": call, "result": {"content": [], "structuredContent": arguments}})
             }
         };
@@ -148,39 +168,51 @@ async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
     door.await.unwrap();
 }
 
-/// `BRAID_TEST_ASKS` for more than a thousand questions per client.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r14_every_question_reaches_its_own_client_and_every_answer_its_server() {
+/// Lets the crowd in, `BRAID_TEST_ASKS` for more than a thousand questions per client, and returns how many there were.
+async fn crowd(asking: &Asking) -> usize {
     let asks = std::env::var("BRAID_TEST_ASKS").ok().and_then(|asks| asks.parse().ok()).unwrap_or(8_000);
     let calls = asks / (CLIENTS as usize * SERVERS);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let hub = hub(None, &asked);
+    let hub = hub(None, asking);
     let clients = (1..=CLIENTS).map(|number| tokio::spawn(client(hub.clone(), number, calls)));
-    let all = tokio::time::timeout(Duration::from_secs(600), join_all(clients))
-        .await
-        .expect("nobody waits for ever");
-    all.into_iter().for_each(|client| client.unwrap());
+    let all = tokio::time::timeout(Duration::from_secs(600), join_all(clients)).await;
+    all.expect("nobody waits for ever").into_iter().for_each(|client| client.unwrap());
     hub.stop(Pace::NOW, Duration::from_secs(5)).await;
-    assert_eq!(asked.load(Ordering::Relaxed), calls * SERVERS * CLIENTS as usize);
+    calls * SERVERS * CLIENTS as usize
 }
 
-/// A hub whose servers each client has for itself.
-fn hub(links_max: Option<usize>, asked: &Arc<AtomicUsize>) -> Arc<Hub> {
+/// A hub with servers that ask.
+fn hub(links_max: Option<usize>, asking: &Asking) -> Arc<Hub> {
     let mut config = Config::new("a crowd", Path::new("/"));
     config.limits.links_max = links_max.unwrap_or(config.limits.links_max);
     config.servers = (0..SERVERS)
         .map(|at| {
             let reach = Reach::Stdio(Command::new("asking", Path::new("/")));
-            ServerConfig { sharing: Sharing::Session, ..ServerConfig::new(&format!("s{at}"), reach) }
+            ServerConfig { sharing: asking.sharing, ..ServerConfig::new(&format!("s{at}"), reach) }
         })
         .collect();
-    let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(Asking(asked.clone())) });
+    let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(asking.clone()) });
     Hub::new(Arc::new(config), dials.collect(), "", TaskTracker::new())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r14_every_question_reaches_its_own_client_and_every_answer_its_server() {
+    let asking = Asking::new(Sharing::Session);
+    assert_eq!(crowd(&asking).await, asking.answered.load(Ordering::Relaxed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shared_server_asks_whom_it_means_or_nobody() {
+    let asking = Asking::new(Sharing::Shared);
+    let asks = crowd(&asking).await;
+    let (answered, refused) =
+        (asking.answered.load(Ordering::Relaxed), asking.refused.load(Ordering::Relaxed));
+    assert_eq!(asks, answered + refused);
+    assert!(refused > 0, "the clients were never there at once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_link_over_the_bound_is_refused_and_one_that_ended_makes_room() {
-    let hub = hub(Some(2), &Arc::default());
+    let hub = hub(Some(2), &Asking::new(Sharing::Session));
     let caller = |number| Caller { principal: Principal::local(), client: ClientId(number), alone: false };
     let (first, second, third) = (hub.seat(caller(1)), hub.seat(caller(2)), hub.seat(caller(3)));
     assert!(first.open().is_empty() && second.open().is_empty());
