@@ -3,6 +3,7 @@
 //! Owns the ids that we mint for the client. Each ask leaves once: by the client's answer, when its server withdraws
 //! it, or when the client was silent for too long. A second answer finds nothing. Dropping it refuses what is open.
 
+use crate::mcp::method::cancelled;
 use crate::routing::ledger::Ledger;
 use crate::upstream::ask::{Ask, Slip};
 use crate::upstream::mail::Mail;
@@ -101,11 +102,7 @@ impl Asks {
         due.into_iter()
             .map(|(id, ask)| {
                 ask.expire();
-                let why = "it took too long to answer";
-                let text = format!(
-                    r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{why}"}}}}"#
-                );
-                text.into()
+                cancelled(id, "it took too long to answer").into()
             })
             .collect()
     }

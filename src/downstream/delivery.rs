@@ -117,22 +117,21 @@ pub(super) fn fit_response(text: Bytes, method: &str, revision: Revision) -> Byt
 }
 
 fn fit_ask(text: Bytes, method: Method, revision: Revision) -> Bytes {
-    if revision == Revision::LATEST {
-        return text;
-    }
-    let Ok(message) = Message::parse_server(text.clone()) else { return text };
-    let Some(params) = message.params().and_then(|params| params.object) else { return text };
-    let fitted = fit::fit_ask(method, message.str(params), revision).ok().flatten();
-    replaced(&message, params, fitted)
+    fit_params(text, revision, |_, params| fit::fit_ask(method, params, revision).ok().flatten())
 }
 
 fn fit_note(text: Bytes, revision: Revision) -> Bytes {
+    fit_params(text, revision, |method, params| fit::fit_note(method, params, revision))
+}
+
+/// A request or note whose method and params `fit` is given; the latest revision takes every one as it is.
+fn fit_params(text: Bytes, revision: Revision, fit: impl Fn(&str, &str) -> Option<String>) -> Bytes {
     if revision == Revision::LATEST {
         return text;
     }
     let Ok(message) = Message::parse_server(text.clone()) else { return text };
     let Some(params) = message.params().and_then(|params| params.object) else { return text };
-    let fitted = fit::fit_note(message.method().unwrap_or_default(), message.str(params), revision);
+    let fitted = fit(message.method().unwrap_or_default(), message.str(params));
     replaced(&message, params, fitted)
 }
 

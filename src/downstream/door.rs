@@ -89,7 +89,8 @@ impl Door {
         let (outbox, delivery) = (self.outbox.clone(), self.delivery.clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         let ready = delivery.ready();
-        tokio::pin!(ready);
+        let expired = delivery.asks.expired();
+        tokio::pin!(ready, expired);
         loop {
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.
@@ -128,7 +129,10 @@ impl Door {
                     delivery.deliver(room);
                     ready.set(delivery.ready());
                 }
-                expired = delivery.asks.expired() => expired.into_iter().for_each(|text| self.send(text)),
+                texts = &mut expired => {
+                    texts.into_iter().for_each(|text| self.send(text));
+                    expired.set(delivery.asks.expired());
+                }
             }
         }
     }

@@ -3,6 +3,9 @@
 //! Owns the spelling of every method that Braid acts on. A method that is not here is `Other`: it is
 //! refused or ignored by whoever meets it, never guessed at.
 
+use crate::wire::members::quote;
+use std::fmt;
+
 /// A method that Braid acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -69,6 +72,14 @@ impl Method {
             _ => Self::Other,
         }
     }
+}
+
+/// The notification that takes a request back; `id` is its raw JSON.
+pub fn cancelled(id: impl fmt::Display, why: &str) -> String {
+    let why = quote(why);
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{why}}}}}"#
+    )
 }
 
 /// What servers list.

@@ -11,7 +11,7 @@ use super::task::belonging;
 use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
-use crate::mcp::method::Method;
+use crate::mcp::method::{Method, cancelled};
 use crate::routing::held::Held;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::{CallId, Id};
@@ -59,10 +59,7 @@ impl Slip {
             (Some(note), Some(place)) => {
                 Splice::new(note).replace(place, Bytes::copy_from_slice(id.as_bytes())).finish()
             }
-            (_, None) | (None, _) => {
-                let why = "the server does not wait for it any longer";
-                format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"{why}"}}}}"#).into()
-            }
+            (_, None) | (None, _) => cancelled(id, "the server does not wait for it any longer").into(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::ask::Ask;
 use super::audience::Member;
 use super::clock::Clock;
 use super::mail::{Letter, Note};
-use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
+use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream, ours};
 use super::task::{TaskCall, TaskStep};
 use super::writer::Places;
 use crate::config::toml_key;
@@ -124,9 +124,7 @@ impl Exchange {
         params: &str,
         patience: Duration,
     ) -> Result<Self, Fault> {
-        let posted = stream.post(Posting::ours(), |id| {
-            Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
-        })?;
+        let posted = stream.post(Posting::ours(), |id| ours(id, method, params).into())?;
         let server = stream.server().clone();
         let setting = (format!("servers.{}.timeouts.list", toml_key(&server)), words(patience));
         let subject = Subject { server, what: method.to_owned(), idle: setting.clone(), total: setting };

@@ -319,16 +319,16 @@ impl Server {
         let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
         let clock = Clock::start(idle, total, held);
         let places = Places::new(vec![place]);
-        let posting = Posting {
-            places: places.clone(),
-            room: [room].into_iter().chain(memory).collect(),
-            owner,
-            is_task: outgoing.needs_task && link.greeting.capabilities.task_calls,
-        };
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
             (false, _) => Run::AsWritten,
             (true, false) => Run::Call,
             (true, true) => Run::Task(task_lifetime(&self.settings.timeouts)),
+        };
+        let posting = Posting {
+            places: places.clone(),
+            room: [room].into_iter().chain(memory).collect(),
+            owner,
+            is_task: matches!(run, Run::Task(_)),
         };
         let post = || link.stream.post(posting, |id| addressed(id, outgoing, run));
         let posted = match method {

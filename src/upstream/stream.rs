@@ -12,11 +12,11 @@ use super::task::{related_task, task_id, task_params};
 use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
+use crate::mcp::method::cancelled;
 use crate::routing::asking::URL_REQUIRED;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
-use crate::wire::members::quote;
 use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -302,10 +302,7 @@ impl Stream {
             // A task is cancelled by its own id and by nothing else, once it has one.
             Stage::Running(task) => self.ordered("tasks/cancel", &task_params(&task)),
             Stage::Asked(_) if abandoned => return Parting::Told,
-            Stage::Asked(_) | Stage::Call => format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{}}}}}"#,
-                quote(why)
-            ),
+            Stage::Asked(_) | Stage::Call => cancelled(id, why),
         };
         match self.outbox.send(Frame::small(text.into(), places.clone())) {
             Ok(()) => Parting::Told,
@@ -594,7 +591,7 @@ impl Stream {
 
     fn ordered(&self, method: &str, params: &str) -> String {
         let id = self.open.lock().ledger.mint();
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
+        ours(id, method, params)
     }
 
     /// Ends one request with a fault of its own; the others go on.
@@ -613,6 +610,11 @@ impl Stream {
         self.given_up.get_or_init(|| why);
         self.ended.cancel();
     }
+}
+
+/// A request of our own. `params` is a JSON object.
+pub(super) fn ours(id: CallId, method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
 }
 
 fn kib(bytes: usize) -> u32 {

@@ -48,8 +48,12 @@ enum Heard {
 /// How far a task is.
 enum Status {
     Working,
-    /// Its questions, or its result, come to whoever asks for the result.
-    Result,
+    /// For an answer: its questions come to whoever asks for the result.
+    Waiting,
+    /// So that there is a result.
+    Ended,
+    /// Its server did not say.
+    Unsaid,
 }
 
 impl TaskCall {
@@ -80,19 +84,21 @@ impl TaskCall {
                 Heard::Answer(answer) => answer,
             };
             self.question = None;
-            let (status, pause) = answer.as_ref().map_or((Status::Working, None), status);
+            // A question without an answer is no sign of life, and no end either.
+            let said = answer.ok().map(|answer| status(&answer));
+            let (status, pause) = said.unwrap_or((Status::Unsaid, None));
             self.pause = pause.unwrap_or(self.pause);
             self.next = Instant::now() + self.pause;
-            if let (Status::Result, None) = (status, &self.result) {
+            if let (Status::Waiting | Status::Ended, None) = (&status, &self.result) {
                 match self.ask("tasks/result", RESULT_PATIENCE) {
                     Ok(exchange) => self.result = Some(exchange),
                     Err(fault) => return TaskStep::Failed(fault),
                 }
             }
-            // A question without an answer is no sign of life, and no end either; and a task that is done does not
-            // live on while its result does not come.
-            if answer.is_ok_and(|answer| lives(&answer)) {
-                return TaskStep::Lives;
+            match status {
+                Status::Working | Status::Waiting => return TaskStep::Lives,
+                // One that is done does not live on while its result does not come.
+                Status::Ended | Status::Unsaid => {}
             }
         }
     }
@@ -168,20 +174,15 @@ fn ended(answer: Result<Message, Fault>) -> TaskStep {
 /// What an answer to `tasks/get` says. One that is an error is no status: its result says what became of it.
 fn status(answer: &Message) -> (Status, Option<Duration>) {
     let Head::Response { outcome: Outcome::Result { value, .. }, .. } = answer.head() else {
-        return (Status::Result, None);
+        return (Status::Ended, None);
     };
     let task = answer.str(*value);
     let status = match member(task, "status").and_then(string).as_deref() {
         Some("working") => Status::Working,
-        Some(_) | None => Status::Result,
+        Some("input_required") => Status::Waiting,
+        Some(_) | None => Status::Ended,
     };
     (status, member(task, "pollInterval").map(|_| pause(task)))
-}
-
-fn lives(answer: &Message) -> bool {
-    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = answer.head() else { return false };
-    let status = member(answer.str(*value), "status").and_then(string);
-    matches!(status.as_deref(), Some("working" | "input_required"))
 }
 
 fn pause(task: &str) -> Duration {
