@@ -5,7 +5,7 @@
 
 use super::asks::Asks;
 use crate::mcp::fit;
-use crate::mcp::method::Method;
+use crate::mcp::method::Want;
 use crate::mcp::revision::Revision;
 use crate::upstream::ask::Ask;
 use crate::upstream::mail::{Letter, Mail};
@@ -93,12 +93,12 @@ impl Delivery {
     fn asked(&self, ask: Box<Ask>) -> Option<Bytes> {
         // On a link of its own the server speaks the client's revision, and asks as it would without us.
         let revision = if ask.is_of_call() { self.revision() } else { Revision::LATEST };
-        let method = ask.method();
-        if let Err(fault) = fit::fit_ask(method, ask.params(), revision) {
+        let want = ask.want();
+        if let Err(fault) = fit::fit_ask(want, ask.params(), revision) {
             ask.refuse(&fault);
             return None;
         }
-        self.asks.put(ask).map(|text| one_line(fit_ask(text, method, revision)))
+        self.asks.put(ask).map(|text| one_line(fit_ask(text, want, revision)))
     }
 
     fn revision(&self) -> Revision {
@@ -116,8 +116,8 @@ pub(super) fn fit_response(text: Bytes, method: &str, revision: Revision) -> Byt
     replaced(&message, *value, fit::fit_result(method, message.str(*value), revision))
 }
 
-fn fit_ask(text: Bytes, method: Method, revision: Revision) -> Bytes {
-    fit_params(text, revision, |_, params| fit::fit_ask(method, params, revision).ok().flatten())
+fn fit_ask(text: Bytes, want: Want, revision: Revision) -> Bytes {
+    fit_params(text, revision, |_, params| fit::fit_ask(want, params, revision).ok().flatten())
 }
 
 fn fit_note(text: Bytes, revision: Revision) -> Bytes {

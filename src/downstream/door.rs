@@ -299,9 +299,7 @@ impl Door {
             | Method::ListChanged(_)
             | Method::Log
             | Method::Updated
-            | Method::RootsList
-            | Method::Sampling
-            | Method::Elicitation
+            | Method::Ask(_)
             | Method::ElicitationComplete
             | Method::Other => {}
         }

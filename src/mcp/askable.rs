@@ -4,7 +4,7 @@
 //! them, and whether it may be asked one thing. Only what was declared may be asked (2025-11-25,
 //! basic/lifecycle, operation). It knows nothing of who asks or who is meant.
 
-use super::method::Method;
+use super::method::{Method, Want};
 use super::revision::Revision;
 use crate::wire::fault::Fault;
 use crate::wire::members::{member, members, string};
@@ -74,32 +74,14 @@ impl Askable {
                 format!("method not found: {method}; the client did not declare `{what}`"),
             ))
         };
-        match Method::parse(method) {
-            Method::RootsList if self.roots => None,
-            Method::RootsList => undeclared("roots"),
-            Method::Sampling if self.sampling => self.no_tools(ask),
-            Method::Sampling => undeclared("sampling"),
-            Method::Elicitation if self.form || self.url => self.no_mode(ask),
-            Method::Elicitation => undeclared("elicitation"),
-            Method::Initialize
-            | Method::Initialized
-            | Method::Ping
-            | Method::List(_)
-            | Method::ToolsCall
-            | Method::PromptsGet
-            | Method::ResourcesRead
-            | Method::Complete
-            | Method::SetLevel
-            | Method::Subscribe
-            | Method::Unsubscribe
-            | Method::Cancelled
-            | Method::Progress
-            | Method::ListChanged(_)
-            | Method::Log
-            | Method::Updated
-            | Method::RootsChanged
-            | Method::ElicitationComplete
-            | Method::Other => Some(Fault::method_not_found(method)),
+        let Method::Ask(want) = Method::parse(method) else { return Some(Fault::method_not_found(method)) };
+        match want {
+            Want::Roots if self.roots => None,
+            Want::Roots => undeclared("roots"),
+            Want::Sampling if self.sampling => self.no_tools(ask),
+            Want::Sampling => undeclared("sampling"),
+            Want::Elicitation if self.form || self.url => self.no_mode(ask),
+            Want::Elicitation => undeclared("elicitation"),
         }
     }
 

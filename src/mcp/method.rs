@@ -20,12 +20,8 @@ pub enum Method {
     SetLevel,
     Subscribe,
     Unsubscribe,
-    /// A server asks for the client's roots.
-    RootsList,
-    /// A server asks the client's model.
-    Sampling,
-    /// A server asks the person at the client.
-    Elicitation,
+    /// What a server asks of a client.
+    Ask(Want),
     Cancelled,
     Progress,
     /// `notifications/message`: a server logs.
@@ -57,9 +53,9 @@ impl Method {
             "logging/setLevel" => Self::SetLevel,
             "resources/subscribe" => Self::Subscribe,
             "resources/unsubscribe" => Self::Unsubscribe,
-            "roots/list" => Self::RootsList,
-            "sampling/createMessage" => Self::Sampling,
-            "elicitation/create" => Self::Elicitation,
+            "roots/list" => Self::Ask(Want::Roots),
+            "sampling/createMessage" => Self::Ask(Want::Sampling),
+            "elicitation/create" => Self::Ask(Want::Elicitation),
             "notifications/cancelled" => Self::Cancelled,
             "notifications/progress" => Self::Progress,
             "notifications/message" => Self::Log,
@@ -72,6 +68,16 @@ impl Method {
             _ => Self::Other,
         }
     }
+}
+
+/// What a server can want of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    Roots,
+    /// A completion by its model.
+    Sampling,
+    /// An answer of its person.
+    Elicitation,
 }
 
 /// The notification that takes a request back; `id` is its raw JSON.
@@ -161,9 +167,9 @@ mod tests {
             ("logging/setLevel", Method::SetLevel),
             ("resources/subscribe", Method::Subscribe),
             ("resources/unsubscribe", Method::Unsubscribe),
-            ("roots/list", Method::RootsList),
-            ("sampling/createMessage", Method::Sampling),
-            ("elicitation/create", Method::Elicitation),
+            ("roots/list", Method::Ask(Want::Roots)),
+            ("sampling/createMessage", Method::Ask(Want::Sampling)),
+            ("elicitation/create", Method::Ask(Want::Elicitation)),
             ("notifications/message", Method::Log),
             ("notifications/resources/updated", Method::Updated),
             ("notifications/roots/list_changed", Method::RootsChanged),

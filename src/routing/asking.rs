@@ -5,7 +5,7 @@
 //! ids of requests are their owners' affair. Every edit is a span of the message and its replacement.
 
 use super::uris::UriMap;
-use crate::mcp::method::Method;
+use crate::mcp::method::Want;
 use crate::wire::members::{each, elements, member, prepend, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Places, Span};
 use bytes::Bytes;
@@ -13,37 +13,13 @@ use bytes::Bytes;
 /// The edits that put a server's ask into its client's terms, nothing else.
 ///
 /// `label`: what the server is called where a person reads it. `None`: there is only the one.
-pub fn in_clients_terms(
-    ask: &Message,
-    method: Method,
-    uris: &UriMap,
-    label: Option<&str>,
-) -> Vec<(Span, Bytes)> {
+pub fn in_clients_terms(ask: &Message, want: Want, uris: &UriMap, label: Option<&str>) -> Vec<(Span, Bytes)> {
     let mut edits = Edits { message: ask, made: Vec::new() };
     let Some(params) = ask.params().and_then(|params| params.object) else { return Vec::new() };
-    match method {
-        Method::Elicitation => edits.question(ask.str(params), uris, label),
-        Method::Sampling => edits.completion(ask.str(params), uris),
-        Method::Initialize
-        | Method::Initialized
-        | Method::Ping
-        | Method::List(_)
-        | Method::ToolsCall
-        | Method::PromptsGet
-        | Method::ResourcesRead
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::RootsList
-        | Method::Cancelled
-        | Method::Progress
-        | Method::ListChanged(_)
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::Other => {}
+    match want {
+        Want::Elicitation => edits.question(ask.str(params), uris, label),
+        Want::Sampling => edits.completion(ask.str(params), uris),
+        Want::Roots => {}
     }
     edits.made
 }
@@ -154,6 +130,7 @@ impl<'a> Edits<'a> {
 mod tests {
     use super::*;
     use crate::config::{Names, Prefix, Uris};
+    use crate::mcp::method::Method;
     use crate::routing::names::NamePlan;
     use crate::wire::splice::splice;
     use proptest::prelude::*;
@@ -167,6 +144,12 @@ mod tests {
         Message::parse_server(Bytes::copy_from_slice(text.as_bytes())).unwrap()
     }
 
+    /// The edits of a request with this method; one that is no ask is never handed in.
+    fn edits(message: &Message, method: &str, label: &str) -> Vec<(Span, Bytes)> {
+        let Method::Ask(want) = Method::parse(method) else { return Vec::new() };
+        in_clients_terms(message, want, &map(), Some(label))
+    }
+
     fn edited(message: &Message, mut edits: Vec<(Span, Bytes)>) -> String {
         String::from_utf8(splice(message.text(), &mut edits).into()).unwrap()
     }
@@ -174,7 +157,7 @@ mod tests {
     fn ask(method: &str, params: &str) -> String {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":"#);
         let message = message(&format!("{text}{params}}}"));
-        let edits = in_clients_terms(&message, Method::parse(method), &map(), Some("Srv \"1\""));
+        let edits = edits(&message, method, "Srv \"1\"");
         let edited = edited(&message, edits);
         edited.strip_prefix(&text).and_then(|rest| rest.strip_suffix('}')).unwrap().to_owned()
     }
@@ -200,7 +183,7 @@ mod tests {
         let message = message(
             r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"m","elicitationId":"i"}}"#,
         );
-        assert_eq!(in_clients_terms(&message, Method::Elicitation, &UriMap::default(), None), []);
+        assert_eq!(in_clients_terms(&message, Want::Elicitation, &UriMap::default(), None), []);
     }
 
     #[test]
@@ -293,7 +276,7 @@ mod tests {
             let params = parts.join(" , ");
             let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
             if let Ok(message) = Message::parse_server(Bytes::from(text)) {
-                let edits = in_clients_terms(&message, Method::parse(method), &map(), Some("l"));
+                let edits = edits(&message, method, "l");
                 for (span, _) in &edits {
                     prop_assert!(message.str(*span).starts_with('"') && message.str(*span).ends_with('"'));
                 }

@@ -65,9 +65,7 @@ pub fn route(catalog: &Catalog, method: Method, request: &Message) -> Route {
         // What only a server may ask is no method of ours either.
         Method::Initialize
         | Method::Initialized
-        | Method::RootsList
-        | Method::Sampling
-        | Method::Elicitation
+        | Method::Ask(_)
         | Method::Cancelled
         | Method::Progress
         | Method::Log

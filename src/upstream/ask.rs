@@ -11,7 +11,7 @@ use super::task::belonging;
 use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
-use crate::mcp::method::{Method, cancelled};
+use crate::mcp::method::{Want, cancelled};
 use crate::routing::held::Held;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::{CallId, Id};
@@ -79,7 +79,7 @@ impl fmt::Debug for Slip {
 pub struct Ask {
     pub(super) stream: Arc<Stream>,
     pub(super) slip: Arc<Slip>,
-    pub(super) method: Method,
+    pub(super) want: Want,
     pub(super) message: Message,
     pub(super) edits: Vec<(Span, Bytes)>,
     /// The place of its answer among those that wait to be written.
@@ -108,8 +108,8 @@ impl Drop for Hold {
 }
 
 impl Ask {
-    pub fn method(&self) -> Method {
-        self.method
+    pub fn want(&self) -> Want {
+        self.want
     }
 
     pub fn slip(&self) -> &Arc<Slip> {
@@ -223,6 +223,6 @@ impl Drop for Ask {
 
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ask({:?}, {})", self.method, self.slip.id)
+        write!(f, "Ask({:?}, {})", self.want, self.slip.id)
     }
 }

@@ -10,7 +10,7 @@ use super::mail::{Letter, Mail, Note};
 use super::stream::Stream;
 use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
-use crate::mcp::method::Method;
+use crate::mcp::method::Want;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
 use crate::routing::held::Held;
 use crate::routing::levels::Levels;
@@ -87,7 +87,7 @@ pub(super) struct Parcel {
 /// An ask as a stream heard it.
 pub(super) struct HeardAsk {
     pub(super) id: Id,
-    pub(super) method: Method,
+    pub(super) want: Want,
     pub(super) message: Message,
     pub(super) place: OwnedSemaphorePermit,
     /// Its text in memory.
@@ -331,15 +331,15 @@ impl Audience {
         heard: HeardAsk,
         whose: Result<Whose, Fault>,
     ) -> Result<Parcel, Box<Fault>> {
-        let HeardAsk { id, method, message, place, room } = heard;
+        let HeardAsk { id, want, message, place, room } = heard;
         let Whose { member, ends } = whose?;
         if let Some(fault) = member.mail.askable().refusal(&message) {
             return Err(Box::new(fault));
         }
-        if let (Method::Elicitation, false, Some(id)) = (method, self.is_own(), elicitation_id(&message)) {
+        if let (Want::Elicitation, false, Some(id)) = (want, self.is_own(), elicitation_id(&message)) {
             self.remember(id, member.client);
         }
-        let person = matches!(method, Method::Elicitation | Method::Sampling);
+        let person = matches!(want, Want::Elicitation | Want::Sampling);
         let slip = Slip {
             id,
             ends,
@@ -351,8 +351,8 @@ impl Audience {
         let ask = Ask {
             stream: stream.clone(),
             slip: Arc::new(slip),
-            method,
-            edits: in_clients_terms(&message, method, &self.uris, self.label.as_deref()),
+            want,
+            edits: in_clients_terms(&message, want, &self.uris, self.label.as_deref()),
             message,
             place: Some(place),
             _room: room,

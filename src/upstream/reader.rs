@@ -206,10 +206,8 @@ impl Reader {
             | Method::SetLevel
             | Method::Subscribe
             | Method::Unsubscribe
-            | Method::RootsList
+            | Method::Ask(_)
             | Method::RootsChanged
-            | Method::Sampling
-            | Method::Elicitation
             | Method::Other => {
                 let (server, method) = (self.stream.server(), message.method());
                 tracing::trace!(%server, method, "a note for nobody");
@@ -223,10 +221,10 @@ impl Reader {
             Method::Ping => {
                 return self.answer(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());
             }
-            Method::RootsList | Method::Sampling | Method::Elicitation => {
+            Method::Ask(want) => {
                 let asked = match self.stream.asks().place(message.text().len()) {
                     Some((place, room)) => {
-                        let heard = HeardAsk { id: id.clone(), method, message, place, room };
+                        let heard = HeardAsk { id: id.clone(), want, message, place, room };
                         self.stream.asked(heard).map_err(|fault| *fault)
                     }
                     None => Err(Fault::ours(Reason::Busy, "too much is asked and not answered yet")),

@@ -348,10 +348,8 @@ impl Server {
             | Method::SetLevel
             | Method::Log
             | Method::Updated
-            | Method::RootsList
+            | Method::Ask(_)
             | Method::RootsChanged
-            | Method::Sampling
-            | Method::Elicitation
             | Method::ElicitationComplete
             | Method::Other => Some(post()),
         };

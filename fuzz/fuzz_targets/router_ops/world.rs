@@ -415,8 +415,8 @@ impl World {
             return Some(());
         }
         let uris = CATALOG.uris(server).expect("a server of the catalog");
-        let method = Method::parse(message.method().expect("a method"));
-        let mut edits = in_clients_terms(&message, method, uris, Some("s"));
+        let Method::Ask(want) = Method::parse(message.method().expect("a method")) else { panic!("no ask") };
+        let mut edits = in_clients_terms(&message, want, uris, Some("s"));
         assert_eq!(splice(message.text(), &mut edits), wanted);
         let id = self.clients[place].asks.open(self.asks.len());
         self.asks.push(Ask { link, client, id, over: false });

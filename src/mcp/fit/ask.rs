@@ -5,7 +5,7 @@
 //! another question than was put.
 
 use super::{Edits, kind, value};
-use crate::mcp::method::Method;
+use crate::mcp::method::Want;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use crate::wire::members::{each, elements, members, string};
@@ -16,33 +16,14 @@ use crate::wire::members::{each, elements, members, string};
 /// Whether the client may be asked at all is [`Askable::refusal`](crate::mcp::askable::Askable::refusal)'s to
 /// say, and comes first. To be called after the ask was put into the client's terms, since these params
 /// replace the whole. Params of an odd shape fit: it is not for this place to refuse them.
-pub fn fit_ask(method: Method, params: &str, to: Revision) -> Result<Option<String>, Fault> {
+pub fn fit_ask(want: Want, params: &str, to: Revision) -> Result<Option<String>, Fault> {
     if to >= Revision::V2025_11_25 {
         return Ok(None);
     }
-    match method {
-        Method::Elicitation => fit_form(params, to),
-        Method::Sampling => fit_messages(params, to),
-        Method::Initialize
-        | Method::Initialized
-        | Method::Ping
-        | Method::List(_)
-        | Method::ToolsCall
-        | Method::PromptsGet
-        | Method::ResourcesRead
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::RootsList
-        | Method::Cancelled
-        | Method::Progress
-        | Method::ListChanged(_)
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::Other => Ok(None),
+    match want {
+        Want::Elicitation => fit_form(params, to),
+        Want::Sampling => fit_messages(params, to),
+        Want::Roots => Ok(None),
     }
 }
 
@@ -138,12 +119,12 @@ mod tests {
 
     #[test]
     fn who_speaks_the_latest_revision_is_asked_as_it_stands() {
-        for (method, params) in [
-            (Method::Elicitation, form(r#""a":{"type":"array","items":{"enum":["x"]}}"#)),
-            (Method::Sampling, said("[]")),
+        for (want, params) in [
+            (Want::Elicitation, form(r#""a":{"type":"array","items":{"enum":["x"]}}"#)),
+            (Want::Sampling, said("[]")),
         ] {
-            assert_eq!(fit_ask(method, &params, V2025_11_25), Ok(None));
-            assert_eq!(fit_ask(method, &params, V2025_06_18).unwrap_err().code, -32602);
+            assert_eq!(fit_ask(want, &params, V2025_11_25), Ok(None));
+            assert_eq!(fit_ask(want, &params, V2025_06_18).unwrap_err().code, -32602);
         }
     }
 
@@ -155,23 +136,23 @@ mod tests {
         let old = form(
             r#""n":{"type":"number"},"c":{"type":"string", "enum" : ["r\u0065d","b"],"enumNames":["\u2764","b"],"default":"b","x":1.0}"#,
         );
-        assert_eq!(fit_ask(Method::Elicitation, &new, V2025_06_18), Ok(Some(old.clone())));
-        assert_eq!(fit_ask(Method::Elicitation, &old, V2025_06_18), Ok(None));
+        assert_eq!(fit_ask(Want::Elicitation, &new, V2025_06_18), Ok(Some(old.clone())));
+        assert_eq!(fit_ask(Want::Elicitation, &old, V2025_06_18), Ok(None));
     }
 
     #[test]
     fn a_choice_of_several_is_refused_in_words() {
         let params = form(r#""c":{"type":"\u0061rray","items":{"anyOf":[{"const":"a","title":"A"}]}}"#);
-        let fault = fit_ask(Method::Elicitation, &params, V2025_06_18).unwrap_err();
+        let fault = fit_ask(Want::Elicitation, &params, V2025_06_18).unwrap_err();
         assert_eq!(fault.text, "the client speaks 2025-06-18 and cannot offer a choice of several values");
     }
 
     #[test]
     fn a_list_of_one_block_is_that_block() {
         let block = r#"{ "type":"text","text":"\u0061"}"#;
-        let fitted = fit_ask(Method::Sampling, &said(&format!("[ {block} ]")), V2025_06_18);
+        let fitted = fit_ask(Want::Sampling, &said(&format!("[ {block} ]")), V2025_06_18);
         assert_eq!(fitted, Ok(Some(said(block))));
-        assert_eq!(fit_ask(Method::Sampling, &said(block), V2024_11_05), Ok(None));
+        assert_eq!(fit_ask(Want::Sampling, &said(block), V2024_11_05), Ok(None));
     }
 
     #[test]
@@ -183,12 +164,12 @@ mod tests {
             r#"{"type":"tool_use"}"#.into(),
             r#"[{"type":"tool_result"}]"#.into(),
         ] {
-            let refused = fit_ask(Method::Sampling, &said(&content), V2025_06_18).unwrap_err();
+            let refused = fit_ask(Want::Sampling, &said(&content), V2025_06_18).unwrap_err();
             assert_eq!(refused.code, -32602, "{content}");
         }
         let sound = said(r#"{"type":"audio","data":"","mimeType":"audio/wav"}"#);
-        assert_eq!(fit_ask(Method::Sampling, &sound, V2025_03_26), Ok(None));
-        assert!(fit_ask(Method::Sampling, &sound, V2024_11_05).is_err());
+        assert_eq!(fit_ask(Want::Sampling, &sound, V2025_03_26), Ok(None));
+        assert!(fit_ask(Want::Sampling, &sound, V2024_11_05).is_err());
     }
 
     #[test]
@@ -202,8 +183,8 @@ mod tests {
             r#"{"requestedSchema":{"properties":{"a":{"enum":["x"],"oneOf":[{"const":"x"}]}}}}"#,
             r#"{"messages":[7,{"content":7},{"content":"text"},{}]}"#,
         ] {
-            for method in [Method::Elicitation, Method::Sampling, Method::RootsList] {
-                assert_eq!(fit_ask(method, params, V2024_11_05), Ok(None), "{params}");
+            for want in [Want::Elicitation, Want::Sampling, Want::Roots] {
+                assert_eq!(fit_ask(want, params, V2024_11_05), Ok(None), "{params}");
             }
         }
     }
@@ -223,9 +204,9 @@ mod tests {
             ),
             to in prop::sample::select(vec![V2024_11_05, V2025_03_26, V2025_06_18]),
         ) {
-            if let Some(fitted) = fit_ask(Method::Elicitation, &form(&fields.join(",")), to).unwrap() {
+            if let Some(fitted) = fit_ask(Want::Elicitation, &form(&fields.join(",")), to).unwrap() {
                 prop_assert!(members(&fitted).is_some(), "{}", fitted);
-                prop_assert_eq!(fit_ask(Method::Elicitation, &fitted, to), Ok(None));
+                prop_assert_eq!(fit_ask(Want::Elicitation, &fitted, to), Ok(None));
             }
         }
     }
