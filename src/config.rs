@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +44,88 @@ pub struct Config {
     pub first_list: Duration,
     pub limits: Limits,
     pub log: Log,
+    /// How clients reach us over HTTP.
+    pub listen: Listen,
     /// In the order of the file, which is the order of every list. Disabled servers are not here.
     pub servers: Vec<ServerConfig>,
+    /// Doors to some of the servers: `/mcp/NAME`, `stdio --group NAME`.
+    pub groups: Vec<Group>,
+}
+
+/// Where and to whom we listen. Only `serve` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Never empty.
+    pub addresses: Vec<Address>,
+    pub auth: Auth,
+    /// Where the bearer token is kept; made on the first start. `None`: a file of ours in the user's state folder.
+    pub token_file: Option<PathBuf>,
+    /// `Host` values beyond the addresses listened on and the names of loopback, without a port.
+    pub hosts: Vec<String>,
+    /// Origins that a browser's page may come from, as the header writes them. Loopback's are allowed besides.
+    pub origins: Vec<String>,
+    /// What ends TLS before us.
+    pub trusted_proxy: Option<String>,
+    pub tls: Option<Tls>,
+    /// Whether clients of 2024-11-05 are served: `/sse` and `/messages`.
+    pub legacy_sse: bool,
+    /// How long a POST waits for a result before it is answered with a stream.
+    pub stream_after: Duration,
+    /// Between two comments on a silent stream.
+    pub keep_alive: Duration,
+    /// A session ends after so long without a request or an open stream.
+    pub session_idle: Duration,
+    /// How long we let what is in flight finish when we are told to stop.
+    pub grace: Duration,
+    pub limits: ListenLimits,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// A bearer token on every request.
+    Token,
+    /// Whoever reaches us is served. Must be written out, and is refused off loopback.
+    None,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Bounds of the HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenLimits {
+    pub connections_max: usize,
+    /// From one address; not for loopback, Unix sockets and the trusted proxy.
+    pub connections_per_address_max: usize,
+    pub sessions_max: usize,
+    pub sessions_per_principal_max: usize,
+    /// Events kept of one stream for a client that comes back, their bytes, and for how long.
+    pub replay_events_max: usize,
+    pub replay_bytes_max: usize,
+    pub replay_kept: Duration,
+    /// The same of all streams together.
+    pub replay_total_bytes_max: usize,
+    /// From the connection to the end of the request's head, and of its body.
+    pub head_within: Duration,
+    pub body_within: Duration,
+}
+
+/// A door to some of the servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    /// Keys of servers, in the order of the configuration. Never empty.
+    pub servers: Vec<String>,
 }
 
 /// Who we say we are.
@@ -150,10 +231,33 @@ pub struct ServerConfig {
     pub stderr: Stderr,
 }
 
-/// How a server is reached. Closed; a remote server will be the second kind.
+/// How a server is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     Stdio(Command),
+    Http(Remote),
+}
+
+/// A server at a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// `http` or `https`, without user, password and fragment.
+    pub url: String,
+    pub transport: Transport,
+    /// Sent with every request: valid names and values, none of them one of ours.
+    pub headers: Vec<(String, Secret)>,
+    /// A program whose stdout is a JSON object of further headers; run without a shell before each connection.
+    pub headers_command: Option<Command>,
+    /// Trusted besides the system's roots, in PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP, and HTTP+SSE where the server knows nothing else.
+    Auto,
+    Http,
+    Sse,
 }
 
 /// A program and its arguments, run without a shell.
@@ -226,6 +330,8 @@ pub struct Timeouts {
     pub read: Duration,
     /// What a client may take to answer when a server asks it something.
     pub ask: Duration,
+    /// A remote server from which nothing was heard for this long is pinged. `None`: never.
+    pub ping: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -288,7 +394,9 @@ impl Config {
             first_list: Duration::from_secs(4),
             limits: Limits::default(),
             log: Log::default(),
+            listen: Listen::default(),
             servers: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }
@@ -371,6 +479,44 @@ impl Default for Limits {
     }
 }
 
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            addresses: vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8808)))],
+            auth: Auth::Token,
+            token_file: None,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            trusted_proxy: None,
+            tls: None,
+            legacy_sse: true,
+            stream_after: Duration::from_millis(100),
+            keep_alive: Duration::from_secs(15),
+            session_idle: Duration::from_secs(10 * 60),
+            grace: Duration::from_secs(10),
+            limits: ListenLimits::default(),
+        }
+    }
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            connections_max: 1024,
+            connections_per_address_max: 64,
+            sessions_max: 1024,
+            sessions_per_principal_max: 64,
+            replay_events_max: 256,
+            replay_bytes_max: MIB,
+            replay_kept: Duration::from_secs(60),
+            replay_total_bytes_max: 64 * MIB,
+            head_within: Duration::from_secs(10),
+            body_within: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Auto }
@@ -386,6 +532,7 @@ impl Default for Timeouts {
             call_max: Some(Duration::from_secs(30 * 60)),
             read: Duration::from_secs(30),
             ask: Duration::from_secs(30 * 60),
+            ping: Some(Duration::from_secs(30)),
         }
     }
 }

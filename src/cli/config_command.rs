@@ -113,14 +113,20 @@ fn limits(page: &mut Page, limits: &config::Limits) {
 
 fn show_server(page: &mut Page, server: &ServerConfig) {
     page.head(&format!("servers.{}", key(&server.key)));
-    let Reach::Stdio(command) = &server.reach;
-    page.text("command", &command.program);
-    page.texts("args", &command.args);
-    let env: Vec<_> =
-        command.env.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(shown(value)))).collect();
-    page.value("env", &if env.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", env.join(", ")) });
-    page.text("cwd", &command.folder.display().to_string());
-    page.texts("inherit_env", &command.inherit_env);
+    match &server.reach {
+        Reach::Stdio(command) => {
+            page.text("command", &command.program);
+            page.texts("args", &command.args);
+            let env = command.env.iter();
+            let env: Vec<_> =
+                env.map(|(name, value)| format!("{} = {}", key(name), quoted(shown(value)))).collect();
+            let env = if env.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", env.join(", ")) };
+            page.value("env", &env);
+            page.text("cwd", &command.folder.display().to_string());
+            page.texts("inherit_env", &command.inherit_env);
+        }
+        Reach::Http(remote) => page.text("url", &remote.url),
+    }
     page.text("title", server.title.as_deref().unwrap_or_default());
     page.text(
         "prefix",

@@ -100,8 +100,11 @@ fn sentence(run: &Run, kind: Kind, entry: &Entry) -> String {
 fn server(run: &Run, at: usize) -> String {
     match run.hub.config().servers.get(at) {
         Some(server) => {
-            let Reach::Stdio(command) = &server.reach;
-            format!("`{}` ({})", server.key, printable::line(&command.program))
+            let at = match &server.reach {
+                Reach::Stdio(command) => &command.program,
+                Reach::Http(remote) => &remote.url,
+            };
+            format!("`{}` ({})", server.key, printable::line(at))
         }
         None => String::new(),
     }

@@ -18,6 +18,7 @@ use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
 use crate::upstream::guardian::Guardian;
+use crate::upstream::http::HttpDial;
 use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
@@ -61,6 +62,9 @@ impl Run {
                     stderr: server.stderr,
                     nursery: nursery.clone(),
                 }),
+                Reach::Http(remote) => {
+                    Arc::new(HttpDial { server: server.key.clone(), remote: remote.clone() })
+                }
             }
         });
         let dials = dials.collect();

@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn command(server: &ServerConfig) -> &Command {
-        let Reach::Stdio(command) = &server.reach;
+        let Reach::Stdio(command) = &server.reach else { panic!("a program") };
         command
     }
 

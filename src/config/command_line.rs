@@ -244,12 +244,12 @@ mod tests {
         let config = Config::for_command("npx", &["-y".to_owned(), "a".to_owned()], Path::new("/here"));
         let [server] = config.servers.as_slice() else { panic!("one server") };
         assert_eq!(server.prefix, Prefix::Bare);
-        let Reach::Stdio(command) = &server.reach;
+        let Reach::Stdio(command) = &server.reach else { panic!("a program") };
         assert_eq!((command.program.as_str(), command.args.len()), ("npx", 2));
         assert_eq!(command.folder, Path::new("/here"));
         assert_eq!(config.origin, "command line");
         let config = Config::for_command("./run.sh", &[], Path::new("/here"));
-        let Reach::Stdio(command) = &config.servers[0].reach;
+        let Reach::Stdio(command) = &config.servers[0].reach else { panic!("a program") };
         assert_eq!((command.program.as_str(), config.servers[0].key.as_str()), ("/here/./run.sh", "run"));
     }
 }

@@ -41,6 +41,8 @@ pub mod dial;
 
 pub mod stdio;
 
+pub mod http;
+
 pub mod process;
 
 pub mod guardian;

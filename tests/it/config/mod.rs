@@ -128,7 +128,9 @@ fn a_file_is_read_from_its_own_folder() {
     let path = folder.path().join("braid.toml");
     fs::write(&path, "\u{feff}[servers.a]\ncommand = \"./run\"\nenv_file = \"vars.env\"\n").unwrap();
     let loaded = file::load(&path, &|_| None).unwrap();
-    let mcp_braid::config::Reach::Stdio(command) = &loaded.config.servers[0].reach;
+    let mcp_braid::config::Reach::Stdio(command) = &loaded.config.servers[0].reach else {
+        panic!("a program")
+    };
     assert_eq!(Path::new(&command.program), folder.path().join("./run"));
     assert_eq!(command.folder, folder.path());
     assert_eq!(command.env[0].1.expose(), "from file");
