@@ -24,4 +24,6 @@ pub mod fault;
 
 pub mod lines;
 
+pub mod sse;
+
 pub mod glimpse;
