@@ -19,6 +19,7 @@ mod out;
 pub mod printable;
 pub mod result;
 mod run;
+mod serve;
 mod source;
 mod stdio;
 pub mod table;
@@ -112,6 +113,14 @@ enum Command {
     Stdio {
         #[command(flatten)]
         source: Source,
+    },
+    /// Serve many clients over HTTP: /mcp, and /sse for old clients
+    Serve {
+        #[command(flatten)]
+        source: Source,
+        /// Listen here instead: 127.0.0.1:8808, [::1]:8808, unix:/path
+        #[arg(long, value_name = "ADDR")]
+        listen: Vec<String>,
     },
     /// Start every server, and say what each offers and what is wrong
     Check {
@@ -222,6 +231,7 @@ pub fn main() -> ExitCode {
         None if std::io::stdin().is_terminal() => first_steps(),
         None => stdio::run(&Source::default(), &globals),
         Some(Command::Stdio { source }) => stdio::run(&source, &globals),
+        Some(Command::Serve { source, listen }) => serve::run(&source, &listen, &globals),
         Some(Command::Check { source, offline, strict, client }) => {
             check::run(&source, &check::Options { offline, strict, client }, &globals)
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::{BoxFuture, ready};
+use mcp_braid::downstream::door::Heard;
 use mcp_braid::upstream::dial::{Dial, Dialed};
 use mcp_braid::wire::fault::Fault;
 use memchr::{memchr, memchr_iter};
@@ -92,7 +93,7 @@ pub(crate) struct Client {
 /// What a client talks through.
 pub(crate) enum Line {
     Pipe(DuplexStream, BytesMut),
-    Door(mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>),
+    Door(mpsc::Sender<Heard>, mpsc::Receiver<Bytes>),
 }
 
 impl Client {
@@ -133,7 +134,7 @@ impl Line {
     pub(crate) async fn send(&mut self, lines: Bytes) {
         match self {
             Self::Pipe(pipe, _) => pipe.write_all(&lines).await.expect("a pipe that is read"),
-            Self::Door(inbox, _) => inbox.send(lines).await.expect("a door that is open"),
+            Self::Door(inbox, _) => inbox.send(Heard::Chunk(lines)).await.expect("a door that is open"),
         }
     }
 

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures::future::join_all;
 use mcp_braid::config::{Command, Config, Reach, ServerConfig};
 use mcp_braid::downstream::door::Door;
-use mcp_braid::downstream::session::Session;
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::begin::{Answer, Asked};
 use mcp_braid::hub::seat::Seat;
@@ -97,7 +96,7 @@ pub(crate) async fn door() -> Client {
     let seat = Arc::new(seat);
     let (inbox, chunks) = mpsc::channel(4);
     let (lines, outbox) = mpsc::channel(64);
-    let door = Door::new(Session::new(seat.clone()), lines, "", false);
+    let door = Door::new(seat.clone(), lines, "", false);
     spawn_local(door.serve(chunks));
     let mut line = Line::Door(inbox, outbox);
     line.send(Bytes::from_static(INITIALIZE)).await;

@@ -4,7 +4,6 @@ use super::exit::Exit;
 use super::run::{Run, left, runtime};
 use super::{Globals, Source, log, out, source};
 use crate::downstream::door::{Closed, Door};
-use crate::downstream::session::Session;
 use crate::downstream::stdio;
 use crate::system::Leaving;
 use std::time::Duration;
@@ -32,8 +31,7 @@ async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
     let inbox = stdio::stdin()?;
     let (outbox, written) = stdio::stdout()?;
     let run = Run::start(config)?;
-    let session = Session::new(run.seat.clone());
-    let door = Door::new(session, outbox, &run.identity, run.behind_itself);
+    let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself);
     let exit = tokio::select! {
         closed = door.serve(inbox) => {
             tracing::debug!(by = ?closed, "the door is closed");

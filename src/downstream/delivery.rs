@@ -4,6 +4,7 @@
 //! overtakes. Nothing is taken out of the mail before there is room for it on the way to the client.
 
 use super::asks::Asks;
+use super::outlet::{Outlet, Outlets, Room};
 use crate::mcp::fit;
 use crate::mcp::method::Want;
 use crate::mcp::revision::Revision;
@@ -14,7 +15,6 @@ use crate::wire::message::{Head, Message, Outcome, Span};
 use crate::wire::splice::splice;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// The way to one client.
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Delivery {
     pub(super) mail: Arc<Mail>,
     pub(super) asks: Asks,
-    pub(super) outbox: mpsc::Sender<Bytes>,
+    pub(super) outlets: Outlets,
     pub(super) revision: Arc<OnceLock<Revision>>,
     /// The client has its answer to `initialize`, and has begun to work: nothing is said to it before (2025-11-25,
     /// basic/lifecycle, initialization).
@@ -32,17 +32,17 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// Resolves when there is a letter and room for it on the way. Cancel-safe.
-    pub(super) async fn ready(&self) -> mpsc::Permit<'_, Bytes> {
+    pub(super) async fn ready(&self) -> Room<'_> {
         self.begins().await;
         self.mail.waits().await;
-        match self.outbox.reserve().await {
-            Ok(room) => room,
-            Err(_) => std::future::pending().await,
+        match self.outlets.room().await {
+            Some(room) => room,
+            None => std::future::pending().await,
         }
     }
 
     /// Delivers the oldest letter, if it is still there.
-    pub(super) fn deliver(&self, room: mpsc::Permit<'_, Bytes>) {
+    pub(super) fn deliver(&self, room: Room<'_>) {
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
             room.send(text);
         }
@@ -54,28 +54,32 @@ impl Delivery {
         self.begun.cancelled().await;
     }
 
-    /// Delivers the first so many letters of all, as far as they are there and not delivered yet. Cancel-safe.
-    pub(super) async fn flush(&self, first: u64) {
+    /// Delivers the first so many letters of all, as far as they are there and not delivered yet, ahead of what goes to
+    /// this outlet next. Cancel-safe.
+    pub(super) async fn flush(&self, first: u64, outlet: &Outlet) {
         self.begins().await;
+        let Some(outlet) = self.outlets.ahead_of(outlet) else { return };
         // No more than there are by now: a server that never stops talking must not hold up an answer.
         let first = first.min(self.mail.sent());
         while self.mail.holds(first) {
             // Another call may take it out meanwhile.
-            let Ok(room) = self.outbox.reserve().await else { return };
+            let Some(room) = outlet.room().await else { return };
             self.deliver(room);
         }
     }
 
     /// A note of one call, after the letters that came before it.
-    pub(super) async fn note(&self, text: Bytes, after: u64) {
-        self.flush(after).await;
-        self.outbox.send(one_line(fit_note(text, self.revision()))).await.ok();
+    pub(super) async fn note(&self, text: Bytes, after: u64, outlet: &Outlet) {
+        self.flush(after, outlet).await;
+        if let Some(room) = outlet.room().await {
+            room.send(one_line(fit_note(text, self.revision())));
+        }
     }
 
     /// An ask that came with a call.
-    pub(super) async fn ask(&self, ask: Box<Ask>, after: u64) {
-        self.flush(after).await;
-        let Ok(room) = self.outbox.reserve().await else { return };
+    pub(super) async fn ask(&self, ask: Box<Ask>, after: u64, outlet: &Outlet) {
+        self.flush(after, outlet).await;
+        let Some(room) = outlet.room().await else { return };
         if let Some(text) = self.asked(ask) {
             room.send(text);
         }

@@ -7,6 +7,18 @@ pub mod door;
 
 pub mod session;
 
+mod call;
+
+pub mod open;
+
+pub mod outlet;
+
+pub mod events;
+
+pub mod streams;
+
+pub mod replay;
+
 mod delivery;
 
 mod asks;
@@ -14,3 +26,7 @@ mod asks;
 mod news;
 
 pub mod stdio;
+
+pub mod http;
+
+pub mod sse;

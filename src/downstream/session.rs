@@ -1,22 +1,52 @@
-//! What a door knows of one client of the handshake revisions.
+//! One client of the handshake revisions, from its first message to its last: what each of them means.
 //!
-//! Owns what `initialize` agreed on and the requests that are open, by the client's own ids. It sends nothing.
+//! Owns what `initialize` agreed on and the requests that are open. How messages come and go is its door's affair:
+//! it is given texts, and it returns what is to be answered now or what will be.
 
+use super::asks::Asks;
+use super::call::Call;
+use super::delivery::Delivery;
+use super::news::{Given, News};
+use super::open::{Ids, Open};
+use super::outlet::{Outlet, Outlets};
+use crate::config::Limits;
+use crate::hub::Hub;
+use crate::hub::begin::response;
 use crate::hub::seat::Seat;
+use crate::mcp::capabilities;
+use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
+use crate::wire::batch::batch;
+use crate::wire::caps::Caps;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
-use futures::stream::AbortHandle;
-use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use crate::wire::lines::one_line;
+use crate::wire::members::{member, quote, string};
+use crate::wire::message::{Head, Message, Params};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::Abortable;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// One client, from its first byte to its last.
 pub struct Session {
     pub(super) seat: Arc<Seat>,
-    agreed: Option<Agreed>,
-    pub(super) open: Open,
+    agreed: OnceLock<Agreed>,
+    open: Open,
+    /// What the servers say beside their answers.
+    pub(super) delivery: Delivery,
+    /// Requests that have begun; the rest wait their turn.
+    turns: Arc<Semaphore>,
+    /// Our own mark, by which we know ourselves behind ourselves.
+    identity: Arc<str>,
+    /// We were started by ourselves: nothing is served, and the client hears why.
+    behind_itself: bool,
+    given: Given,
 }
 
 /// What `initialize` settled.
@@ -26,51 +56,348 @@ pub(super) struct Agreed {
     pub(super) since: Instant,
 }
 
+/// What becomes of a text.
+pub(super) enum Reply {
+    /// Nothing is answered to notifications and answers.
+    Nothing,
+    Now(Bytes),
+    /// The text was no message, or not one that may come so.
+    Refused(Bytes),
+    /// The answer, unless the request is withdrawn.
+    Later(BoxFuture<'static, Option<Bytes>>),
+}
+
 impl Session {
-    pub fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, agreed: None, open: Open::default() }
+    pub fn new(seat: Arc<Seat>, outlets: Outlets, ids: Ids, identity: &str, behind_itself: bool) -> Self {
+        let turns = Arc::new(Semaphore::new(seat.hub().config().limits.session_in_flight_max));
+        let delivery = Delivery {
+            mail: seat.mail().clone(),
+            asks: Asks::new(seat.mail().clone()),
+            outlets,
+            revision: Arc::default(),
+            answered: CancellationToken::new(),
+            begun: CancellationToken::new(),
+        };
+        Self {
+            agreed: OnceLock::new(),
+            open: Open::new(ids),
+            delivery,
+            turns,
+            identity: Arc::from(identity),
+            behind_itself,
+            given: Given::default(),
+            seat,
+        }
+    }
+
+    fn hub(&self) -> &Arc<Hub> {
+        self.seat.hub()
     }
 
     pub(super) fn agreed(&self) -> Option<Agreed> {
-        self.agreed
+        self.agreed.get().copied()
     }
 
-    /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
-    pub(super) fn agree(&mut self, revision: Revision, capabilities: &str) {
-        self.agreed = Some(Agreed { revision, since: Instant::now() });
-        self.seat.introduce(revision, capabilities);
+    /// The lists as this client hears of them.
+    pub(super) fn news(&self) -> News {
+        News::new(self.seat.view(), self.given.clone())
     }
-}
 
-/// The requests of one client that are open, by its own ids.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Open(Arc<Mutex<HashMap<Id, AbortHandle>>>);
+    /// Cancels that were ignored because they named several open requests.
+    pub(super) fn ambiguous_cancels(&self) -> u64 {
+        self.open.ambiguous()
+    }
 
-impl Open {
-    /// Enters a request; `false` if its id is in use.
-    pub(super) fn enter(&self, id: &Id, handle: AbortHandle) -> bool {
-        match self.0.lock().entry(id.clone()) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(handle);
-                true
+    /// Whether the client has said that it works by now, or has begun to.
+    pub(super) fn has_begun(&self) -> bool {
+        self.delivery.begun.is_cancelled()
+    }
+
+    /// Requests that have no answer yet.
+    pub(super) fn in_flight(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A message over the limit, which is not here any more; what is said to it.
+    pub(super) fn hear_overlong(&self, id: Option<Bytes>, bytes: u64, is_response: bool) -> Option<Bytes> {
+        let max = self.hub().config().limits.client_message_bytes_max;
+        tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
+        let id = id.and_then(Id::parse);
+        let text = format!("the message has {bytes} bytes, over the limit of {max} (limits.client_message)");
+        match (is_response, id) {
+            (false, id) => {
+                let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::NotSent);
+                Some(fault.render(id.as_ref()))
+            }
+            (true, Some(id)) => {
+                self.delivery.asks.spoil(id.as_str(), &text);
+                None
+            }
+            (true, None) => None,
+        }
+    }
+
+    /// A text of the client's: one message, or a batch where its revision has them. `memory`: the room that the text
+    /// has taken already, if its door took it.
+    pub(super) fn hear(&self, text: Bytes, memory: Option<OwnedSemaphorePermit>, outlet: &Outlet) -> Reply {
+        let batches = self.agreed().is_some_and(|agreed| agreed.revision.batches());
+        match batch(&text, self.hub().config().limits.batch_max) {
+            None => match self.parsed(text) {
+                Ok(message) => self.hear_one(message, memory, outlet),
+                Err(refusal) => refusal,
+            },
+            Some(_) if !batches => {
+                let text = "a batch: only 2025-03-26 has them, and only after initialize";
+                Reply::Refused(Fault::invalid_request(text).render(None))
+            }
+            Some(Err(bad)) => Reply::Refused(bad.fault().render(bad.id.as_ref())),
+            Some(Ok(texts)) => self.hear_batch(texts, outlet),
+        }
+    }
+
+    /// Each element goes the way of a single message; the answers come back together.
+    fn hear_batch(&self, texts: Vec<Bytes>, outlet: &Outlet) -> Reply {
+        let mut pending = Vec::new();
+        for text in texts {
+            let reply = match self.parsed(text) {
+                Ok(message) if message.method() == Some("initialize") => {
+                    let fault = Fault::invalid_request("`initialize` must not be part of a batch");
+                    Reply::Now(fault.render(message.id().as_ref()))
+                }
+                Ok(message) => self.hear_one(message, None, outlet),
+                Err(refusal) => refusal,
+            };
+            match reply {
+                Reply::Nothing => {}
+                Reply::Now(text) | Reply::Refused(text) => {
+                    pending.push(futures::future::ready(Some(text)).boxed());
+                }
+                Reply::Later(call) => pending.push(call),
+            }
+        }
+        if pending.is_empty() {
+            return Reply::Nothing;
+        }
+        Reply::Later(
+            async move {
+                let mut line = BytesMut::from(&b"["[..]);
+                for text in join_all(pending).await.into_iter().flatten() {
+                    if line.len() > 1 {
+                        line.put_u8(b',');
+                    }
+                    line.put_slice(&text);
+                }
+                line.put_u8(b']');
+                (line.len() > 2).then(|| one_line(line.freeze()))
+            }
+            .boxed(),
+        )
+    }
+
+    /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
+    fn parsed(&self, text: Bytes) -> Result<Message, Reply> {
+        let parsed = Message::parse_client(text, caps(&self.hub().config().limits));
+        parsed.map_err(|bad| {
+            if let (true, Some(id)) = (bad.response, &bad.id) {
+                self.delivery.asks.spoil(id.as_str(), &bad.fault().text);
+            }
+            match bad.response {
+                true => Reply::Nothing,
+                false => Reply::Refused(bad.fault().render(bad.id.as_ref())),
+            }
+        })
+    }
+
+    /// One message. What it needs is decided here; what it waits for is in the future that it returns.
+    fn hear_one(&self, message: Message, memory: Option<OwnedSemaphorePermit>, outlet: &Outlet) -> Reply {
+        match message.head() {
+            Head::Request { method, .. } => {
+                let method = Method::parse(method.as_str(&message));
+                match message.id() {
+                    Some(id) => self.request(id, method, message, memory, outlet),
+                    None => Reply::Nothing,
+                }
+            }
+            Head::Notification { method, params } => {
+                self.notification(Method::parse(method.as_str(&message)), params, &message);
+                Reply::Nothing
+            }
+            Head::Response { id, .. } => {
+                let id = id.map(|id| message.str(id)).unwrap_or_default();
+                self.delivery.asks.answer(id, &message);
+                Reply::Nothing
             }
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().len()
-    }
-
-    /// A request has its answer: from now on its id is free, and a cancel of it comes too late.
-    pub(super) fn leave(&self, id: &Id) {
-        self.0.lock().remove(id);
-    }
-
-    /// Ends a request that the client does not want any more; unknown ids are ignored, as the spec asks.
-    pub(super) fn cancel(&self, id: &Id) {
-        if let Some(handle) = self.0.lock().remove(id) {
-            handle.abort();
+    fn notification(&self, method: Method, params: &Params, message: &Message) {
+        match method {
+            Method::Cancelled => {
+                if let Some(id) = params.request_id.and_then(|id| Id::parse(message.slice(id))) {
+                    self.open.cancel(&id);
+                }
+            }
+            Method::Progress => {
+                if let Some(token) = params.progress_token {
+                    self.delivery.asks.progress(message.str(token), message);
+                }
+            }
+            Method::Initialized => self.delivery.begun.cancel(),
+            Method::RootsChanged => self.seat.roots_changed(message.text()),
+            Method::Initialize
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::ListChanged(_)
+            | Method::Log
+            | Method::Updated
+            | Method::Ask(_)
+            | Method::ElicitationComplete
+            | Method::Other => {}
         }
     }
+
+    fn request(
+        &self,
+        id: Id,
+        method: Method,
+        message: Message,
+        memory: Option<OwnedSemaphorePermit>,
+        outlet: &Outlet,
+    ) -> Reply {
+        let refused = |fault: Fault| Reply::Now(fault.render(Some(&id)));
+        match (method, self.agreed()) {
+            (Method::Ping, _) => Reply::Now(response(&id, b"{}")),
+            (Method::Initialize, None) => self.initialize(id, &message),
+            (Method::Initialize, Some(_)) => refused(Fault::invalid_request("`initialize` came before")),
+            (Method::Other, _) => refused(Fault::method_not_found(message.method().unwrap_or_default())),
+            (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
+            (_, Some(agreed)) => {
+                // Some clients forget to say that they are initialized.
+                self.delivery.begun.cancel();
+                match self.begin(&id, agreed, message, memory, outlet) {
+                    Ok(call) => Reply::Later(call),
+                    Err(fault) => refused(fault),
+                }
+            }
+        }
+    }
+
+    /// Enters a request among the open ones; the future is its answer.
+    fn begin(
+        &self,
+        id: &Id,
+        agreed: Agreed,
+        message: Message,
+        memory: Option<OwnedSemaphorePermit>,
+        outlet: &Outlet,
+    ) -> Result<BoxFuture<'static, Option<Bytes>>, Fault> {
+        let limits = &self.hub().config().limits;
+        let token = message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
+        let token = token.map(|token| message.str(token).len()).unwrap_or_default();
+        if id.as_str().len().max(token) > limits.id_bytes_max {
+            let text = format!("an id or a token over {} bytes (limits.id)", limits.id_bytes_max);
+            return Err(Fault::invalid_request(text));
+        }
+        if self.open.len() >= limits.session_in_flight_max + limits.session_waiting_max {
+            let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
+            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+        }
+        let Some(memory) = memory.or_else(|| self.hub().buffer(message.text().len())) else {
+            let text = "too much is waiting in memory (limits.buffered)";
+            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+        };
+        let Some((entry, registration)) = self.open.enter(id) else {
+            return Err(Fault::invalid_request("a request with this id is open already"));
+        };
+        let call = Call {
+            seat: self.seat.clone(),
+            revision: agreed.revision,
+            turns: self.turns.clone(),
+            delivery: self.delivery.clone(),
+            outlet: outlet.clone(),
+            given: self.given.clone(),
+            patience: agreed.since + self.hub().config().first_list,
+            memory,
+        };
+        let answered = Abortable::new(call.run(id.clone(), message), registration);
+        Ok(async move {
+            let text = answered.await.ok();
+            // Before the answer leaves: the client may use the id again as soon as it has it.
+            drop(entry);
+            text
+        }
+        .boxed())
+    }
+
+    fn initialize(&self, id: Id, message: &Message) -> Reply {
+        let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
+        let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
+        let Some(asked) = asked else {
+            let fault = Fault::invalid_params("`params.protocolVersion` must be a string");
+            return Reply::Now(fault.render(Some(&id)));
+        };
+        if self.is_behind_itself(message) {
+            let text = "this proxy is behind itself: one of its servers leads back to it";
+            return Reply::Now(
+                Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent).render(Some(&id)),
+            );
+        }
+        let revision = Revision::negotiate(&asked);
+        let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
+        self.agree(revision, capabilities);
+        let (seat, answered) = (self.seat.clone(), self.delivery.answered.clone());
+        Reply::Later(
+            async move {
+                let instructions = seat.hub().instructions(seat.caller(), GREETING).await;
+                // Whatever waits leaves after the answer, which is on its way in the same breath.
+                answered.cancel();
+                Some(response(&id, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
+            }
+            .boxed(),
+        )
+    }
+
+    /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
+    fn agree(&self, revision: Revision, capabilities: &str) {
+        self.delivery.revision.get_or_init(|| revision);
+        self.agreed.get_or_init(|| Agreed { revision, since: Instant::now() });
+        self.seat.introduce(revision, capabilities);
+    }
+
+    /// Whether our own mark is among those that the message has passed.
+    fn is_behind_itself(&self, message: &Message) -> bool {
+        let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
+        let hops = hops.and_then(|span| string(message.str(span)));
+        self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
+    }
 }
+
+/// The `result` of initialize.
+fn greeting(hub: &Hub, revision: Revision, instructions: Option<&str>) -> String {
+    let identity = &hub.config().identity;
+    let title =
+        identity.title.as_ref().map(|title| format!(r#","title":{}"#, quote(title))).unwrap_or_default();
+    let instructions =
+        instructions.map(|text| format!(r#","instructions":{}"#, quote(text))).unwrap_or_default();
+    format!(
+        r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{{"name":{}{title},"version":"{}"}}{instructions}}}"#,
+        revision.as_str(),
+        capabilities::ours(revision),
+        quote(&identity.name),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn caps(limits: &Limits) -> Caps {
+    Caps { depth_max: limits.depth_max, elements_max: limits.elements_max }
+}
+
+/// How long `initialize` waits for the servers' instructions.
+const GREETING: Duration = Duration::from_millis(150);

@@ -3,13 +3,14 @@
 //! Plain threads: a blocking read or write may last for ever and must hold up neither the runtime nor our
 //! exit. Nothing but whole lines of MCP is ever written to stdout.
 
+use super::door::Heard;
 use crate::system::{Here, System};
 use bytes::Bytes;
 use std::io::{Read, Write};
 use tokio::sync::mpsc;
 
 /// Reads stdin in chunks until its end.
-pub fn stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
+pub fn stdin() -> std::io::Result<mpsc::Receiver<Heard>> {
     let (chunks, inbox) = mpsc::channel(CHUNKS_MAX);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(std::io::stdin(), &chunks))?;
     Ok(inbox)
@@ -37,14 +38,14 @@ pub async fn reader_gone() {
     }
 }
 
-fn read(mut input: impl Read, chunks: &mpsc::Sender<Bytes>) {
+fn read(mut input: impl Read, chunks: &mpsc::Sender<Heard>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         match input.read(&mut buffer) {
             Ok(0) => return,
             Ok(count) => {
                 let chunk = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                if chunks.blocking_send(chunk).is_err() {
+                if chunks.blocking_send(Heard::Chunk(chunk)).is_err() {
                     return;
                 }
             }

@@ -15,7 +15,7 @@ pub mod lists;
 use self::seat::Seat;
 use self::views::{View, Views};
 use crate::config::{Config, Instructions};
-use crate::mcp::caller::Caller;
+use crate::mcp::caller::{Caller, ClientId};
 use crate::mcp::instructions::{self, Speaker};
 use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
@@ -25,6 +25,7 @@ use crate::upstream::process::Pace;
 use crate::upstream::server::{LinkKey, Server, Surroundings, Watched};
 use futures::future::join_all;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -40,6 +41,7 @@ pub struct Hub {
     memory: Arc<Semaphore>,
     tracker: TaskTracker,
     stopping: CancellationToken,
+    clients: AtomicU64,
 }
 
 /// A server as people ask about it.
@@ -91,6 +93,7 @@ impl Hub {
             config,
             tracker,
             stopping: CancellationToken::new(),
+            clients: AtomicU64::new(0),
         })
     }
 
@@ -100,6 +103,11 @@ impl Hub {
 
     pub fn servers(&self) -> &[Arc<Server>] {
         &self.servers
+    }
+
+    /// What names the next client.
+    pub fn next_client(&self) -> ClientId {
+        ClientId(self.clients.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// A place for a client; nothing is started before it is opened.

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use mcp_braid::config::{Command, Config, Reach, ServerConfig, Sharing};
-use mcp_braid::downstream::door::Door;
-use mcp_braid::downstream::session::Session;
+use mcp_braid::downstream::door::{Door, Heard};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use mcp_braid::upstream::dial::{Dial, Dialed};
@@ -118,8 +117,8 @@ async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
     assert!(seat.open().is_empty());
     let (inbox, chunks) = mpsc::channel(1024);
     let (lines, mut outbox) = mpsc::channel(64);
-    let door = tokio::spawn(Door::new(Session::new(seat), lines, "", false).serve(chunks));
-    let say = async |message: Value| inbox.send(Bytes::from(format!("{message}\n"))).await.unwrap();
+    let door = tokio::spawn(Door::new(seat, lines, "", false).serve(chunks));
+    let say = async |message: Value| inbox.send(Heard::Text(format!("{message}").into())).await.unwrap();
     say(json!({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": {"protocolVersion": "2025-11-25",
         "capabilities": {"elicitation": {}}, "clientInfo": {"name": "c", "version": "1"}}}))
     .await;

@@ -5,8 +5,7 @@
 
 use super::script::Role;
 use bytes::Bytes;
-use mcp_braid::downstream::door::{Closed, Door};
-use mcp_braid::downstream::session::Session;
+use mcp_braid::downstream::door::{Closed, Door, Heard};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use serde::Deserialize;
@@ -33,7 +32,7 @@ pub(crate) struct Client {
     pub(crate) capabilities: String,
     /// The ids of its requests, as it wrote them.
     pub(crate) ids: BTreeSet<String>,
-    inbox: Option<mpsc::Sender<Bytes>>,
+    inbox: Option<mpsc::Sender<Heard>>,
     outbox: mpsc::Receiver<Bytes>,
     door: JoinHandle<Closed>,
 }
@@ -75,8 +74,7 @@ impl Client {
         }
         let (inbox, chunks) = mpsc::channel(CHUNKS_MAX);
         let (lines, outbox) = mpsc::channel(lines_max);
-        let session = Session::new(seat);
-        let door = Door::new(session, lines, IDENTITY, behind_itself);
+        let door = Door::new(seat, lines, IDENTITY, behind_itself);
         Ok(Self {
             name: role.name.clone(),
             caller,
@@ -104,7 +102,7 @@ impl Client {
             }
         }
         let inbox = self.inbox.as_ref().ok_or("it has left")?;
-        inbox.try_send(bytes.into()).map_err(|_| "the door does not read".to_owned())
+        inbox.try_send(Heard::Chunk(bytes.into())).map_err(|_| "the door does not read".to_owned())
     }
 
     pub(crate) fn leave(&mut self) {

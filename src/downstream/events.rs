@@ -1,0 +1,351 @@
+//! One stream of events toward a client: what was said on it, who reads it, and what is kept for one who comes back.
+//!
+//! Owns the order and the numbers of its events. A stream outlives its connections: whoever reads last reads on where
+//! the client says that it was. It knows no HTTP.
+
+use super::replay::Replay;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::Instant;
+
+/// A stream of a session. Its label is unique there, and stands in the ids of its events.
+#[derive(Debug)]
+pub struct Events {
+    label: Label,
+    replay: Arc<Replay>,
+    state: Mutex<State>,
+    /// There is something to read, or nothing more will come.
+    news: Notify,
+    /// There may be room again.
+    room: Notify,
+    /// The same for whoever looks at all streams of the session.
+    any: Arc<Notify>,
+}
+
+/// Which stream of its session it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Label {
+    /// The answer to a request, and what comes before it.
+    Answer(u64),
+    /// What belongs to no request.
+    General(u64),
+}
+
+#[derive(Debug)]
+struct State {
+    log: VecDeque<Event>,
+    log_bytes: usize,
+    /// The number of the next event.
+    next: u64,
+    reader: Option<Reader>,
+    readers: u64,
+    /// Writers that were promised room and have not used it yet: the end waits for them.
+    reserved: usize,
+    answer: Option<Bytes>,
+    /// Nothing more is said after what is there.
+    ended: bool,
+    /// Events have been given ids, by which a client may come back.
+    resumable: bool,
+    /// Since when nobody reads.
+    left: Instant,
+}
+
+#[derive(Debug)]
+struct Reader {
+    number: u64,
+    /// The next event that it gets.
+    at: u64,
+}
+
+#[derive(Debug)]
+struct Event {
+    number: u64,
+    text: Bytes,
+    is_answer: bool,
+    /// Its room among all that is kept; without it the event goes when it was read.
+    kept: Option<OwnedSemaphorePermit>,
+}
+
+/// What a reader gets.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) number: u64,
+    pub(super) text: Bytes,
+    /// It is the end as well.
+    pub(super) is_answer: bool,
+}
+
+/// Reads a stream, until it is dropped or another does.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    events: Arc<Events>,
+    number: u64,
+}
+
+/// Room for one event.
+#[derive(Debug)]
+pub struct Place(Arc<Events>);
+
+impl Label {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok();
+        match text.split_at_checked(1)? {
+            ("a", rest) => number(rest).map(Self::Answer),
+            ("g", rest) => number(rest).map(Self::General),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answer(number) => write!(f, "a{number}"),
+            Self::General(number) => write!(f, "g{number}"),
+        }
+    }
+}
+
+impl Events {
+    pub(super) fn new(label: Label, replay: Arc<Replay>, any: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            label,
+            replay,
+            state: Mutex::new(State {
+                log: VecDeque::new(),
+                log_bytes: 0,
+                next: 1,
+                reader: None,
+                readers: 0,
+                reserved: 0,
+                answer: None,
+                ended: false,
+                resumable: false,
+                left: Instant::now(),
+            }),
+            news: Notify::new(),
+            room: Notify::new(),
+            any,
+        })
+    }
+
+    pub(super) fn label(&self) -> Label {
+        self.label
+    }
+
+    /// From now on its events have ids that a client knows.
+    pub(super) fn becomes_resumable(&self) {
+        let mut state = self.state.lock();
+        state.resumable = true;
+        for event in &mut state.log {
+            event.kept = self.replay.room(event.text.len());
+        }
+    }
+
+    /// Reads from the event after this one; `None`: from the next that nobody has read. Whoever read before gets no
+    /// more: a client that comes back has given its old connection up.
+    pub(super) fn read(self: &Arc<Self>, after: Option<u64>) -> Cursor {
+        let mut state = self.state.lock();
+        state.readers += 1;
+        let number = state.readers;
+        let first = state.log.front().map_or(state.next, |event| event.number);
+        let at = after.map_or(first, |after| after.saturating_add(1).min(state.next));
+        state.reader = Some(Reader { number, at });
+        drop(state);
+        self.news.notify_waiters();
+        self.any.notify_waiters();
+        Cursor { events: self.clone(), number }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.state.lock().reader.is_some()
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
+    pub(super) fn is_resumable(&self) -> bool {
+        self.state.lock().resumable
+    }
+
+    /// Since when nobody reads; `None` while somebody does.
+    pub(super) fn left(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.reader.is_none().then_some(state.left)
+    }
+
+    /// Room for one event. There always is when nobody reads: then the oldest makes room. Cancel-safe.
+    pub(super) async fn place(self: &Arc<Self>) -> Place {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if let Some(place) = self.try_place() {
+                return place;
+            }
+            room.await;
+        }
+    }
+
+    pub(super) fn try_place(self: &Arc<Self>) -> Option<Place> {
+        let mut state = self.state.lock();
+        if state.unread() + state.reserved >= UNREAD_MAX {
+            return None;
+        }
+        state.reserved += 1;
+        Some(Place(self.clone()))
+    }
+
+    /// The last event: the answer to the request of this stream.
+    pub(super) fn answer(&self, text: Bytes) {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.answer = Some(text);
+            self.end_if_due(&mut state);
+        }
+    }
+
+    /// Nothing more is said; there is no answer.
+    pub(super) fn end(&self) {
+        self.state.lock().ended = true;
+        self.news.notify_waiters();
+        self.room.notify_waiters();
+        self.any.notify_waiters();
+    }
+
+    fn end_if_due(&self, state: &mut State) {
+        if state.reserved == 0
+            && let Some(text) = state.answer.take()
+        {
+            self.push(state, text, true);
+            state.ended = true;
+        }
+        self.news.notify_waiters();
+    }
+
+    fn push(&self, state: &mut State, text: Bytes, is_answer: bool) {
+        let kept = if state.resumable { self.replay.room(text.len()) } else { None };
+        let number = state.next;
+        state.next += 1;
+        state.log_bytes += text.len();
+        state.log.push_back(Event { number, text, is_answer, kept });
+        state.trim(&self.replay);
+    }
+
+    /// The next event for this reader; `None` when there is none yet. The end is an error.
+    fn next(&self, reader: u64) -> Result<Option<Said>, ()> {
+        let mut state = self.state.lock();
+        let at = match &state.reader {
+            Some(current) if current.number == reader => current.at,
+            Some(_) | None => return Err(()),
+        };
+        let first = state.log.front().map_or(state.next, |event| event.number);
+        let place = usize::try_from(at.max(first) - first).unwrap_or(usize::MAX);
+        let said = state.log.get(place).map(|event| Said {
+            number: event.number,
+            text: event.text.clone(),
+            is_answer: event.is_answer,
+        });
+        let Some(said) = said else {
+            return if state.ended { Err(()) } else { Ok(None) };
+        };
+        if let Some(reader) = &mut state.reader {
+            reader.at = said.number + 1;
+        }
+        state.trim(&self.replay);
+        drop(state);
+        self.room.notify_waiters();
+        self.any.notify_waiters();
+        Ok(Some(said))
+    }
+}
+
+impl State {
+    /// Events that the reader has not got; none without a reader.
+    fn unread(&self) -> usize {
+        let at = self.reader.as_ref().map_or(self.next, |reader| reader.at);
+        usize::try_from(self.next.saturating_sub(at)).unwrap_or(usize::MAX)
+    }
+
+    /// Drops what is over the bounds, and what was read and cannot be asked for again.
+    fn trim(&mut self, replay: &Replay) {
+        let at = self.reader.as_ref().map_or(u64::MAX, |reader| reader.at);
+        while let Some(front) = self.log.front() {
+            let was_read = front.number < at;
+            let over = self.log.len() > replay.events_max || self.log_bytes > replay.bytes_max;
+            // Without a reader the last word is kept for one who comes: nobody else will say it again.
+            let is_last = self.log.len() == 1 && self.reader.is_none() && !over;
+            if !was_read || is_last || (front.kept.is_some() && !over) {
+                return;
+            }
+            if let Some(event) = self.log.pop_front() {
+                self.log_bytes -= event.text.len();
+            }
+        }
+    }
+}
+
+impl Cursor {
+    /// The next event; `None` at the end, or when another reads by now. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Said> {
+        loop {
+            let news = self.events.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            match self.events.next(self.number) {
+                Ok(Some(said)) => return Some(said),
+                Ok(None) => news.await,
+                Err(()) => return None,
+            }
+        }
+    }
+
+    pub(super) fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        let mut state = self.events.state.lock();
+        if state.reader.as_ref().is_some_and(|reader| reader.number == self.number) {
+            state.reader = None;
+            state.left = Instant::now();
+            state.trim(&self.events.replay);
+        }
+        drop(state);
+        self.events.room.notify_waiters();
+        self.events.any.notify_waiters();
+    }
+}
+
+impl Place {
+    /// Says something on the stream, in its turn.
+    pub(super) fn say(self, text: Bytes) {
+        let events = &self.0;
+        let mut state = events.state.lock();
+        if !state.ended {
+            events.push(&mut state, text, false);
+        }
+        // The place itself is given back when it is dropped.
+        drop(state);
+        events.news.notify_waiters();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.reserved -= 1;
+        self.0.end_if_due(&mut state);
+        drop(state);
+        self.0.room.notify_waiters();
+    }
+}
+
+/// Events that may wait for one reader.
+const UNREAD_MAX: usize = 32;

@@ -1,0 +1,256 @@
+//! The Streamable HTTP endpoint: POST, GET and DELETE, each to its status code.
+//!
+//! Owns nothing but the order of the checks: head, session, body. What a message means is the session's affair, who
+//! may come at all the edge's.
+
+use super::head::{self, LAST_EVENT_ID, SESSION_ID};
+use super::live::{Live, Parts, Posted};
+use super::replies::{self, Opening};
+use super::sessions::{SessionId, Sessions};
+use crate::config::Listen;
+use crate::downstream::events::{Cursor, Label};
+use crate::downstream::open::Ids;
+use crate::downstream::outlet::Outlets;
+use crate::downstream::replay::Replay;
+use crate::downstream::session::Session;
+use crate::downstream::sse::Pipes;
+use crate::downstream::streams::Streams;
+use crate::hub::Hub;
+use crate::hub::seat::Seat;
+use crate::mcp::caller::{Caller, Principal};
+use crate::mcp::revision::Revision;
+use crate::wire::caps::Caps;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::message::Message;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use std::sync::Arc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What every request over HTTP finds.
+pub struct Front {
+    pub hub: Arc<Hub>,
+    pub listen: Listen,
+    pub sessions: Sessions,
+    pub pipes: Pipes,
+    pub replay: Arc<Replay>,
+    pub identity: Arc<str>,
+    pub behind_itself: bool,
+    /// The tasks of sessions and of their requests.
+    pub tracker: TaskTracker,
+    /// Streams end, sessions too.
+    pub stopping: CancellationToken,
+}
+
+impl Front {
+    /// One request at a door.
+    pub async fn handle(
+        self: Arc<Self>,
+        door: Arc<str>,
+        principal: Principal,
+        request: Request<Body>,
+    ) -> Response {
+        let answered = match *request.method() {
+            Method::POST => self.post(door, principal, request).await,
+            Method::GET => self.get(&door, &principal, request.headers()),
+            Method::DELETE => self.delete(&door, &principal, request.headers()),
+            _ => Ok(replies::wrong_method("GET, POST, DELETE")),
+        };
+        answered.unwrap_or_else(|refusal| *refusal)
+    }
+
+    async fn post(
+        self: Arc<Self>,
+        door: Arc<str>,
+        principal: Principal,
+        request: Request<Body>,
+    ) -> Result<Response, Box<Response>> {
+        let (head, body) = request.into_parts();
+        fit(head::fit_post(&head.headers))?;
+        fit(head::fit_version(&head.headers))?;
+        let known = match fit(head::session_id(&head.headers))? {
+            Some(id) => Some(self.find(id, &principal, &door)?),
+            None => None,
+        };
+        let text = self.read(body).await?;
+        match known {
+            Some(live) => Ok(self.posted(&live, live.post(text, None)).await),
+            None => self.begin(door, principal, text).await,
+        }
+    }
+
+    /// A place at the hub, its servers started.
+    pub(crate) fn seat(&self, caller: Caller) -> Arc<Seat> {
+        let seat = Arc::new(self.hub.seat(caller));
+        for fault in seat.open() {
+            tracing::warn!(why = fault.text, "not started");
+        }
+        seat
+    }
+
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Box<Response>> {
+        let max = self.hub.config().limits.client_message_bytes_max;
+        axum::body::to_bytes(body, max).await.map_err(|_| {
+            let text = format!("the message is over the limit of {max} bytes (limits.client_message)");
+            Box::new(replies::refusal(StatusCode::PAYLOAD_TOO_LARGE, &Fault::ours(Reason::TooLarge, text)))
+        })
+    }
+
+    /// A text without a session: it must begin one.
+    async fn begin(
+        self: Arc<Self>,
+        door: Arc<str>,
+        principal: Principal,
+        text: Bytes,
+    ) -> Result<Response, Box<Response>> {
+        let limits = &self.hub.config().limits;
+        let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
+        let refused = |fault: Fault| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault));
+        let message = Message::parse_client(text.clone(), caps).map_err(|bad| refused(bad.fault()))?;
+        if message.method() != Some("initialize") || message.id().is_none() {
+            let text = "`Mcp-Session-Id` is missing; `initialize` begins a session";
+            return Err(refused(Fault::invalid_request(text)));
+        }
+        let admission = self.sessions.admit(&principal).map_err(|setting| {
+            Box::new(replies::busy(format!("too many sessions ({setting}); end one with DELETE")))
+        })?;
+        let id = SessionId::new().ok_or_else(|| Box::new(replies::no_randomness()))?;
+        let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
+        let streams = Streams::new(self.replay.clone());
+        let outlets = Outlets::Streams(streams.clone());
+        let session =
+            Session::new(self.seat(caller), outlets, Ids::PerExchange, &self.identity, self.behind_itself);
+        let live = Live::new(Parts {
+            session,
+            streams,
+            principal,
+            door,
+            idle_max: self.listen.session_idle,
+            tracker: self.tracker.clone(),
+            admission,
+        });
+        let posted = live.post(text, None);
+        if !live.has_agreed() {
+            // It has failed, and nothing is left of it.
+            return Ok(self.posted(&live, posted).await);
+        }
+        let key = id.key();
+        self.sessions.enter(key, live.clone());
+        let (front, served) = (self.clone(), live.clone());
+        self.tracker.spawn(async move {
+            served.serve(front.stopping.clone()).await;
+            front.sessions.leave(&key);
+        });
+        let mut response = self.posted(&live, posted).await;
+        if let Ok(value) = HeaderValue::from_str(id.expose()) {
+            response.headers_mut().insert(SESSION_ID, value);
+        }
+        Ok(response)
+    }
+
+    /// The answer to a POST: JSON if it comes first and soon, else a stream.
+    async fn posted(&self, live: &Live, posted: Posted) -> Response {
+        let mut cursor = match posted {
+            Posted::Nothing => return replies::status(StatusCode::ACCEPTED),
+            Posted::Now(text) => return replies::json(StatusCode::OK, text),
+            Posted::Refused(text) => return replies::json(StatusCode::BAD_REQUEST, text),
+            Posted::Later(cursor) => cursor,
+        };
+        let first = match timeout(self.listen.stream_after, cursor.next()).await {
+            Ok(Some(said)) if said.is_answer => return replies::json(StatusCode::OK, said.text),
+            Ok(first) => first,
+            Err(_) => None,
+        };
+        cursor.events().becomes_resumable();
+        replies::events(cursor, first, opening(live.revision()), self.listen.keep_alive)
+    }
+
+    fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {
+        fit(head::fit_get(headers))?;
+        fit(head::fit_version(headers))?;
+        let live = self.named(headers, principal, door)?;
+        live.touch();
+        let cursor = match resumed(headers)? {
+            Some((label @ Label::Answer(_), after)) => {
+                let gone = || Fault::invalid_request("nothing is kept of the stream of this `Last-Event-ID`");
+                live.streams()
+                    .resume(label, after)
+                    .ok_or_else(|| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &gone())))?
+            }
+            // A general stream that is forgotten is as good as a new one: nothing waits on it.
+            Some((label @ Label::General(_), after)) => match live.streams().resume(label, after) {
+                Some(cursor) => cursor,
+                None => general(&live)?,
+            },
+            None => general(&live)?,
+        };
+        cursor.events().becomes_resumable();
+        Ok(replies::events(cursor, None, opening(live.revision()), self.listen.keep_alive))
+    }
+
+    fn delete(
+        &self,
+        door: &str,
+        principal: &Principal,
+        headers: &HeaderMap,
+    ) -> Result<Response, Box<Response>> {
+        fit(head::fit_version(headers))?;
+        self.named(headers, principal, door)?.end();
+        Ok(replies::status(StatusCode::NO_CONTENT))
+    }
+
+    /// The session that a request must name.
+    fn named(
+        &self,
+        headers: &HeaderMap,
+        principal: &Principal,
+        door: &str,
+    ) -> Result<Arc<Live>, Box<Response>> {
+        match fit(head::session_id(headers))? {
+            Some(id) => self.find(id, principal, door),
+            None => {
+                let fault = Fault::invalid_request("`Mcp-Session-Id` is missing");
+                Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)))
+            }
+        }
+    }
+
+    fn find(&self, id: &str, principal: &Principal, door: &str) -> Result<Arc<Live>, Box<Response>> {
+        self.sessions.find(id, principal, door).ok_or_else(|| Box::new(replies::unknown_session()))
+    }
+}
+
+fn general(live: &Live) -> Result<Cursor, Box<Response>> {
+    live.streams().general().ok_or_else(|| {
+        let fault = Fault::invalid_request("this session has too many GET streams open already");
+        Box::new(replies::refusal(StatusCode::CONFLICT, &fault))
+    })
+}
+
+/// Where a client reads on: the stream and the last event that it has got.
+fn resumed(headers: &HeaderMap) -> Result<Option<(Label, u64)>, Box<Response>> {
+    if !headers.contains_key(LAST_EVENT_ID) {
+        return Ok(None);
+    }
+    let id = head::one(headers, &LAST_EVENT_ID).and_then(|id| id.rsplit_once('-'));
+    let read = id.and_then(|(label, number)| Some((Label::parse(label)?, number.parse().ok()?)));
+    match read {
+        Some(read) => Ok(Some(read)),
+        None => {
+            let fault = Fault::invalid_request("`Last-Event-ID` is none of this session's");
+            Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)))
+        }
+    }
+}
+
+fn opening(revision: Revision) -> Opening {
+    if revision >= Revision::V2025_11_25 { Opening::Primed } else { Opening::Plain }
+}
+
+fn fit<T>(checked: Result<T, head::Unfit>) -> Result<T, Box<Response>> {
+    checked.map_err(|unfit| Box::new(replies::unfit(unfit)))
+}

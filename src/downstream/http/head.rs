@@ -1,0 +1,116 @@
+//! What the head of a request must say before its body is read.
+//!
+//! Pure: headers in, a decision out. It knows no session.
+
+use crate::mcp::revision::Revision;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, StatusCode};
+
+/// By which a client names its session.
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The revision that was agreed on.
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The last event that a client has got.
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Why a request is refused by its head alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    pub(crate) status: StatusCode,
+    pub(crate) why: String,
+}
+
+fn unfit<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Unfit> {
+    Err(Unfit { status, why: why.into() })
+}
+
+/// A POST carries JSON and takes both forms of an answer (2025-11-25, basic/transports, sending messages).
+pub(crate) fn fit_post(headers: &HeaderMap) -> Result<(), Unfit> {
+    fit_json(headers)?;
+    match takes(headers, "application/json") && takes(headers, "text/event-stream") {
+        true => Ok(()),
+        false => unfit(
+            StatusCode::NOT_ACCEPTABLE,
+            "`Accept` must list both application/json and text/event-stream",
+        ),
+    }
+}
+
+/// The body is JSON.
+pub(crate) fn fit_json(headers: &HeaderMap) -> Result<(), Unfit> {
+    match one(headers, &CONTENT_TYPE).is_some_and(|kind| media(kind) == "application/json") {
+        true => Ok(()),
+        false => unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Type` must be application/json"),
+    }
+}
+
+/// A GET opens a stream and nothing else.
+pub(crate) fn fit_get(headers: &HeaderMap) -> Result<(), Unfit> {
+    match takes(headers, "text/event-stream") {
+        true => Ok(()),
+        false => unfit(StatusCode::NOT_ACCEPTABLE, "`Accept` must list text/event-stream"),
+    }
+}
+
+/// The revision must be one that we speak; none is the rule before 2025-06-18.
+pub(crate) fn fit_version(headers: &HeaderMap) -> Result<(), Unfit> {
+    if !headers.contains_key(PROTOCOL_VERSION) {
+        return Ok(());
+    }
+    match one(headers, &PROTOCOL_VERSION).and_then(Revision::parse) {
+        Some(_) => Ok(()),
+        None => {
+            let ours = Revision::ALL.map(Revision::as_str).join(", ");
+            unfit(
+                StatusCode::BAD_REQUEST,
+                format!("`MCP-Protocol-Version` is none that is spoken here: {ours}"),
+            )
+        }
+    }
+}
+
+/// The session that a request names; `None`: it names none.
+pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Unfit> {
+    if !headers.contains_key(SESSION_ID) {
+        return Ok(None);
+    }
+    match one(headers, &SESSION_ID) {
+        Some(id) => Ok(Some(id)),
+        None => unfit(StatusCode::BAD_REQUEST, "`Mcp-Session-Id` must be given once, in visible ASCII"),
+    }
+}
+
+/// The value of a header that is given once, in visible ASCII.
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().map(str::trim),
+        (None, _) | (Some(_), Some(_)) => None,
+    }
+}
+
+/// The type without its parameters, in lower case.
+fn media(value: &str) -> String {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether the client takes answers of this type. One that says nothing takes everything.
+fn takes(headers: &HeaderMap, wanted: &str) -> bool {
+    let family = wanted.split('/').next().unwrap_or_default();
+    let mut values = headers.get_all(ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return true;
+    }
+    let listed = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    listed.filter(|range| !is_unwanted(range)).map(media).any(|range| {
+        range == wanted || range == "*/*" || range.strip_suffix("/*").is_some_and(|listed| listed == family)
+    })
+}
+
+/// A quality of zero says: not this.
+fn is_unwanted(range: &str) -> bool {
+    let mut parameters = range.split(';').skip(1).map(str::trim);
+    let quality = parameters
+        .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
+    quality.and_then(|quality| quality.parse::<f32>().ok()).is_some_and(|quality| quality <= 0.0)
+}

@@ -1,0 +1,224 @@
+//! One session over HTTP while it lives: its streams, its requests, and when it ends.
+//!
+//! One task per session carries what belongs to no request, and ends the session when nobody has used it for long.
+//! Each request runs in a task of its own, because a client that loses its connection has not cancelled it
+//! (2025-11-25, basic/transports, sending messages).
+
+use super::sessions::Admission;
+use crate::downstream::events::{Cursor, Events};
+use crate::downstream::news::{News, Note};
+use crate::downstream::outlet::Outlet;
+use crate::downstream::session::{Reply, Session};
+use crate::downstream::streams::Streams;
+use crate::mcp::caller::Principal;
+use crate::mcp::revision::Revision;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A session and what runs in it.
+pub(crate) struct Live {
+    session: Session,
+    streams: Arc<Streams>,
+    principal: Principal,
+    /// The route at which it was begun; it is unknown at every other.
+    door: Arc<str>,
+    /// When it was used last.
+    used: Mutex<Instant>,
+    idle_max: Duration,
+    over: CancellationToken,
+    tracker: TaskTracker,
+    _admission: Admission,
+}
+
+/// What a POST brought.
+pub(super) enum Posted {
+    /// Nothing is to be answered.
+    Nothing,
+    Now(Bytes),
+    Refused(Bytes),
+    /// The answer comes on this stream, after what comes before it.
+    Later(Cursor),
+}
+
+/// What a session is made of.
+pub(super) struct Parts {
+    pub(super) session: Session,
+    pub(super) streams: Arc<Streams>,
+    pub(super) principal: Principal,
+    pub(super) door: Arc<str>,
+    pub(super) idle_max: Duration,
+    pub(super) tracker: TaskTracker,
+    pub(super) admission: Admission,
+}
+
+impl Live {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { session, streams, principal, door, idle_max, tracker, admission } = parts;
+        let (used, over) = (Mutex::new(Instant::now()), CancellationToken::new());
+        Arc::new(Self {
+            session,
+            streams,
+            principal,
+            door,
+            used,
+            idle_max,
+            over,
+            tracker,
+            _admission: admission,
+        })
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    pub(super) fn door(&self) -> &str {
+        &self.door
+    }
+
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
+    /// What was agreed on; the latest before that.
+    pub(super) fn revision(&self) -> Revision {
+        self.session.agreed().map_or(Revision::LATEST, |agreed| agreed.revision)
+    }
+
+    pub(super) fn has_agreed(&self) -> bool {
+        self.session.agreed().is_some()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
+    /// Ends it now: its requests are cancelled, its own servers end.
+    pub(super) fn end(&self) {
+        self.over.cancel();
+        self.streams.end();
+    }
+
+    /// It is used, so it does not end for being idle.
+    pub(super) fn touch(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// One text of the client's.
+    pub(super) fn post(self: &Arc<Self>, text: Bytes, memory: Option<OwnedSemaphorePermit>) -> Posted {
+        self.touch();
+        let cursor = self.streams.answer();
+        let events = cursor.events().clone();
+        let reply = self.session.hear(text, memory, &Outlet::Events(events.clone()));
+        let posted = match reply {
+            Reply::Nothing => Posted::Nothing,
+            Reply::Now(text) => Posted::Now(text),
+            Reply::Refused(text) => Posted::Refused(text),
+            Reply::Later(call) => {
+                self.run(call, events);
+                return Posted::Later(cursor);
+            }
+        };
+        self.streams.settle(&events);
+        posted
+    }
+
+    /// Lets a request go on beside whoever waits for it.
+    fn run(self: &Arc<Self>, call: BoxFuture<'static, Option<Bytes>>, events: Arc<Events>) {
+        let live = self.clone();
+        self.tracker.spawn(async move {
+            let answered = live.over.run_until_cancelled(call).await.flatten();
+            match answered {
+                Some(text) => events.answer(text),
+                // It was cancelled, or the session is over.
+                None => events.end(),
+            }
+            live.streams.settle(&events);
+            live.touch();
+        });
+    }
+
+    /// Carries what belongs to no request, until the session is over.
+    pub(super) async fn serve(self: Arc<Self>, stopping: CancellationToken) {
+        let delivery = self.session.delivery.clone();
+        let mut news = self.session.news();
+        let ready = delivery.ready();
+        let expired = delivery.asks.expired();
+        tokio::pin!(ready, expired);
+        let mut next_look = Instant::now() + LOOK;
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                () = self.over.cancelled() => break,
+                room = &mut ready => {
+                    delivery.deliver(room);
+                    ready.set(delivery.ready());
+                }
+                note = self.hears_of(&mut news) => {
+                    // A client that does not read gets the news when it reads again.
+                    let said = |text| self.streams.try_general_place().map(|place| place.say(text)).is_some();
+                    if note.texts().all(said) {
+                        news.told(&note);
+                    }
+                }
+                texts = &mut expired => {
+                    for text in texts {
+                        // A client that listens to nothing has nothing to take back.
+                        if let Some(place) = self.streams.try_place() {
+                            place.say(text);
+                        }
+                    }
+                    expired.set(delivery.asks.expired());
+                }
+                () = sleep_until(next_look) => {
+                    let now = Instant::now();
+                    self.streams.sweep(now);
+                    if self.is_idle(now) {
+                        tracing::debug!("nobody used a session for long");
+                        break;
+                    }
+                    next_look = now + LOOK;
+                }
+            }
+        }
+        self.end();
+        tracing::debug!(ambiguous_cancels = self.session.ambiguous_cancels(), "a session is over");
+    }
+
+    /// News for a client that listens. Cancel-safe.
+    async fn hears_of(&self, news: &mut News) -> Note {
+        loop {
+            self.streams.listening().await;
+            let note = news.next().await;
+            if self.streams.listens() {
+                return note;
+            }
+        }
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        // One that was begun and never worked with makes room soon.
+        let patience = if self.session.has_begun() { self.idle_max } else { self.idle_max.min(BEGIN) };
+        let used = *self.used.lock();
+        !self.streams.is_read() && self.session.in_flight() == 0 && used + patience <= now
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({})", self.door)
+    }
+}
+
+/// How often a session looks whether it is still used, and what may be forgotten.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long after `initialize` a client has to begin.
+const BEGIN: Duration = Duration::from_secs(30);

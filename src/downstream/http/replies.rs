@@ -1,0 +1,128 @@
+//! The forms of an answer over HTTP: JSON, a stream of events, or a status that says why there is none.
+
+use super::head::Unfit;
+use crate::downstream::events::{Cursor, Said};
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::sse::{sse_comment, sse_event, sse_retry};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// With nothing.
+    Plain,
+    /// With an id to come back by, and when (2025-11-25 alone: older clients read the empty event as a message).
+    Primed,
+}
+
+pub(crate) fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A message as the whole answer.
+pub(crate) fn json(code: StatusCode, text: Bytes) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A refusal: the status, and in the body what a person needs to know, as an error without an id.
+pub(crate) fn refusal(code: StatusCode, fault: &Fault) -> Response {
+    json(code, fault.render(None))
+}
+
+pub(crate) fn unfit(unfit: Unfit) -> Response {
+    refusal(unfit.status, &Fault::invalid_request(unfit.why))
+}
+
+/// Nobody knows this session, or not any more: the client must begin anew.
+pub(crate) fn unknown_session() -> Response {
+    refusal(
+        StatusCode::NOT_FOUND,
+        &Fault::invalid_request("no such session; send `initialize` without an id"),
+    )
+}
+
+/// A session's id would be one that can be guessed.
+pub(crate) fn no_randomness() -> Response {
+    let fault = Fault::ours(Reason::Internal, "no randomness for a session's id");
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, &fault)
+}
+
+/// Too much at the moment.
+pub(crate) fn busy(text: String) -> Response {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &Fault::ours(Reason::Busy, text));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+pub(crate) fn wrong_method(allowed: &'static str) -> Response {
+    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A stream of what a cursor reads, `first` before the rest, with a comment whenever nothing is said for a while.
+pub(crate) fn events(
+    cursor: Cursor,
+    first: Option<Said>,
+    opening: Opening,
+    keep_alive: Duration,
+) -> Response {
+    let mut head = BytesMut::new();
+    if opening == Opening::Primed {
+        sse_retry(&mut head, RETRY_MS);
+        sse_event(&mut head, Some(&format!("{}-0", cursor.events().label())), None, b"");
+    }
+    if let Some(said) = first {
+        write(&mut head, &cursor, &said);
+    }
+    if head.is_empty() {
+        // Something at once, so that whatever stands between us lets the stream through.
+        sse_comment(&mut head, "open");
+    }
+    let rest = stream::unfold((cursor, Some(head.freeze())), move |(mut cursor, head)| async move {
+        if let Some(head) = head {
+            return Some((Ok::<_, Infallible>(head), (cursor, None)));
+        }
+        let mut out = BytesMut::new();
+        match timeout(keep_alive, cursor.next()).await {
+            Ok(Some(said)) => write(&mut out, &cursor, &said),
+            Ok(None) => return None,
+            Err(_) => sse_comment(&mut out, "alive"),
+        }
+        Some((Ok(out.freeze()), (cursor, None)))
+    });
+    event_stream(Body::from_stream(rest))
+}
+
+/// A body of events with the headers that let it through.
+pub(crate) fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn write(out: &mut BytesMut, cursor: &Cursor, said: &Said) {
+    let id = format!("{}-{}", cursor.events().label(), said.number);
+    sse_event(out, Some(&id), Some("message"), &said.text);
+}
+
+/// By which nginx is told to pass a stream on as it comes.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// When a client that lost its stream should come back.
+const RETRY_MS: u64 = 1000;

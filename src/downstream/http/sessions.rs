@@ -1,0 +1,132 @@
+//! The sessions of all clients over HTTP, by ids that nobody can guess.
+//!
+//! Owns who may have how many. An id is looked up by its digest, so how long a look-up takes says nothing about ids.
+//! An unknown id costs nothing but the look-up; a new session never ends another's.
+
+use super::live::Live;
+use crate::config::ListenLimits;
+use crate::mcp::caller::Principal;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What names a session toward its client: 256 random bits. Never logged, never compared as text.
+pub(crate) struct SessionId(String);
+
+/// The digest of an id.
+pub(crate) type SessionKey = [u8; 32];
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    live: DashMap<SessionKey, Arc<Live>>,
+    seats: Arc<Mutex<Seats>>,
+    max: usize,
+    per_principal_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    all: usize,
+    by_principal: HashMap<Principal, usize>,
+}
+
+/// A place among the sessions, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    seats: Arc<Mutex<Seats>>,
+    principal: Principal,
+}
+
+impl SessionId {
+    /// `None` without randomness: better no session than one that can be guessed.
+    pub(crate) fn new() -> Option<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).ok()?;
+        Some(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        key(&self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[session]")
+    }
+}
+
+impl Sessions {
+    pub fn new(limits: &ListenLimits) -> Self {
+        Self {
+            live: DashMap::new(),
+            seats: Arc::default(),
+            max: limits.sessions_max,
+            per_principal_max: limits.sessions_per_principal_max,
+        }
+    }
+
+    /// A place for a new session of this principal; the text says which setting has no more.
+    pub(crate) fn admit(&self, principal: &Principal) -> Result<Admission, &'static str> {
+        let mut seats = self.seats.lock();
+        if seats.all >= self.max {
+            return Err("limits.sessions");
+        }
+        let own = seats.by_principal.get(principal).copied().unwrap_or_default();
+        if own >= self.per_principal_max {
+            return Err("limits.sessions_per_principal");
+        }
+        seats.all += 1;
+        seats.by_principal.insert(principal.clone(), own + 1);
+        Ok(Admission { seats: self.seats.clone(), principal: principal.clone() })
+    }
+
+    pub(crate) fn enter(&self, key: SessionKey, live: Arc<Live>) {
+        self.live.insert(key, live);
+    }
+
+    /// The session with this id, if it is this principal's and was begun at this door. All else is unknown, alike.
+    pub(crate) fn find(&self, id: &str, principal: &Principal, door: &str) -> Option<Arc<Live>> {
+        let live = self.live.get(&key(id))?.clone();
+        (live.principal() == principal && live.door() == door && !live.is_over()).then_some(live)
+    }
+
+    pub(crate) fn leave(&self, key: &SessionKey) {
+        self.live.remove(key);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.seats.lock().all
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut seats = self.seats.lock();
+        seats.all -= 1;
+        if let Some(own) = seats.by_principal.get_mut(&self.principal) {
+            *own -= 1;
+            if *own == 0 {
+                seats.by_principal.remove(&self.principal);
+            }
+        }
+    }
+}
+
+/// The digest by which a session with this id is found.
+pub(crate) fn key(id: &str) -> SessionKey {
+    Sha256::digest(id.as_bytes()).into()
+}

@@ -1,0 +1,142 @@
+//! The requests of one client that are open, by the client's own ids.
+//!
+//! Owns the handles by which a cancel ends them. An entry leaves when it is dropped, so an id is free as soon as its
+//! request is over, however it ended.
+
+use crate::wire::id::Id;
+use futures::stream::{AbortHandle, AbortRegistration};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Whether a client may have two requests open under one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// No: its answers come on one stream, and only the id tells them apart.
+    Unique,
+    /// Yes: each answer goes to the exchange that asked. Some clients use one id for everything.
+    PerExchange,
+}
+
+/// The open requests of one client.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    ids: Ids,
+    calls: Arc<Mutex<Calls>>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    by_id: HashMap<Id, Vec<(u64, AbortHandle)>>,
+    count: usize,
+    next: u64,
+    /// Cancels that named more than one open request.
+    ambiguous: u64,
+}
+
+/// A request's place among the open ones, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Entry {
+    calls: Arc<Mutex<Calls>>,
+    id: Id,
+    number: u64,
+}
+
+impl Open {
+    pub(super) fn new(ids: Ids) -> Self {
+        Self { ids, calls: Arc::default() }
+    }
+
+    /// Enters a request; `None` if its id is in use and must not be used twice.
+    pub(super) fn enter(&self, id: &Id) -> Option<(Entry, AbortRegistration)> {
+        let (handle, registration) = AbortHandle::new_pair();
+        let mut calls = self.calls.lock();
+        let number = calls.next;
+        let same = calls.by_id.entry(id.clone()).or_default();
+        if self.ids == Ids::Unique && !same.is_empty() {
+            return None;
+        }
+        same.push((number, handle));
+        calls.next += 1;
+        calls.count += 1;
+        Some((Entry { calls: self.calls.clone(), id: id.clone(), number }, registration))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.lock().count
+    }
+
+    /// Ends the request with this id that the client does not want any more. Unknown ids are ignored, as the
+    /// specification asks; and so is one that names several, because nothing says which is meant.
+    pub(super) fn cancel(&self, id: &Id) {
+        let mut calls = self.calls.lock();
+        let handle = match calls.by_id.get(id).map(Vec::as_slice) {
+            Some([(_, handle)]) => handle.clone(),
+            Some([]) | None => return,
+            Some([_, ..]) => {
+                calls.ambiguous += 1;
+                tracing::debug!(%id, "a cancel that names several open requests; ignored");
+                return;
+            }
+        };
+        // At once: the next message may use the id again.
+        calls.by_id.remove(id);
+        calls.count -= 1;
+        drop(calls);
+        handle.abort();
+    }
+
+    /// Cancels that were ignored because they named several requests.
+    pub(super) fn ambiguous(&self) -> u64 {
+        self.calls.lock().ambiguous
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut calls = self.calls.lock();
+        let Some(same) = calls.by_id.get_mut(&self.id) else { return };
+        let before = same.len();
+        same.retain(|(number, _)| *number != self.number);
+        let (left, is_empty) = (before - same.len(), same.is_empty());
+        if is_empty {
+            calls.by_id.remove(&self.id);
+        }
+        calls.count -= left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn id(text: &'static str) -> Id {
+        Id::parse(Bytes::from_static(text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_cancel_that_names_several_ends_none() {
+        let open = Open::new(Ids::PerExchange);
+        let (first, one) = open.enter(&id("1")).unwrap();
+        let (second, other) = open.enter(&id("1")).unwrap();
+        open.cancel(&id("1"));
+        assert_eq!((open.ambiguous(), open.len()), (1, 2));
+        assert!(!one.handle().is_aborted() && !other.handle().is_aborted());
+        drop(first);
+        open.cancel(&id("1"));
+        assert!(!one.handle().is_aborted() && other.handle().is_aborted());
+        drop(second);
+        assert_eq!(open.len(), 0);
+    }
+
+    #[test]
+    fn where_ids_tell_answers_apart_one_is_used_once_at_a_time() {
+        let open = Open::new(Ids::Unique);
+        let first = open.enter(&id("\"a\"")).unwrap();
+        assert!(open.enter(&id("\"a\"")).is_none());
+        assert!(open.enter(&id("1")).is_some());
+        drop(first);
+        assert!(open.enter(&id("\"a\"")).is_some());
+    }
+}

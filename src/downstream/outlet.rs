@@ -1,0 +1,70 @@
+//! The ways on which something goes to one client.
+//!
+//! An `Outlet` is the one that a request came by; `Outlets` are all that a client has at the moment. Nothing is handed
+//! over before there is room for it, so a client that does not read stops only itself.
+
+use super::events::{Events, Place};
+use super::streams::Streams;
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Where what belongs to one request goes.
+#[derive(Clone)]
+pub enum Outlet {
+    /// The client's one stream.
+    Lines(mpsc::Sender<Bytes>),
+    /// The stream that answers this request.
+    Events(Arc<Events>),
+}
+
+/// Where what belongs to no request goes.
+#[derive(Clone)]
+pub enum Outlets {
+    Lines(mpsc::Sender<Bytes>),
+    Streams(Arc<Streams>),
+}
+
+/// Room for one message on its way to a client.
+pub(super) enum Room<'a> {
+    Lines(mpsc::Permit<'a, Bytes>),
+    Events(Place),
+}
+
+impl Room<'_> {
+    pub(super) fn send(self, text: Bytes) {
+        match self {
+            Self::Lines(permit) => permit.send(text),
+            Self::Events(place) => place.say(text),
+        }
+    }
+}
+
+impl Outlet {
+    /// Room for one message; `None` when the client has left. Cancel-safe.
+    pub(super) async fn room(&self) -> Option<Room<'_>> {
+        match self {
+            Self::Lines(sender) => sender.reserve().await.ok().map(Room::Lines),
+            Self::Events(events) => Some(Room::Events(events.place().await)),
+        }
+    }
+}
+
+impl Outlets {
+    /// The same on any of the ways; waits as long as there is none.
+    pub(super) async fn room(&self) -> Option<Room<'_>> {
+        match self {
+            Self::Lines(sender) => sender.reserve().await.ok().map(Room::Lines),
+            Self::Streams(streams) => Some(Room::Events(streams.place().await)),
+        }
+    }
+
+    /// Where letters go that must not come after what this request says next: on one stream that is where they always
+    /// go. Among several streams there is no order to keep, but a client that listens on no other is told here.
+    pub(super) fn ahead_of<'a>(&self, outlet: &'a Outlet) -> Option<&'a Outlet> {
+        match self {
+            Self::Lines(_) => Some(outlet),
+            Self::Streams(streams) => (!streams.listens()).then_some(outlet),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Clients of 2024-11-05 over HTTP+SSE: one stream of events to the client, and a place to post to.
+//!
+//! The stream is a door like stdin and stdout: what is posted goes in, and whatever comes out goes to the one stream.
+//! The session ends with its stream.
+
+use super::door::{Door, Heard};
+use super::http::endpoint::Front;
+use super::http::head;
+use super::http::replies;
+use super::http::sessions::{SessionId, SessionKey, key};
+use crate::mcp::caller::{Caller, Principal};
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::sse::{sse_comment, sse_event};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use dashmap::DashMap;
+use futures::stream;
+use http::{Request, StatusCode};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// The open streams, by the digests of the ids that their clients post with.
+#[derive(Debug, Default)]
+pub struct Pipes(DashMap<SessionKey, Pipe>);
+
+/// The way into one door.
+#[derive(Debug, Clone)]
+struct Pipe {
+    inbox: mpsc::Sender<Heard>,
+    principal: Principal,
+}
+
+/// Leaves the table when the stream is dropped.
+struct Listening {
+    front: Arc<Front>,
+    key: SessionKey,
+    lines: mpsc::Receiver<Bytes>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.front.pipes.0.remove(&self.key);
+    }
+}
+
+impl Front {
+    /// Opens a stream. Its first event says where to post.
+    pub fn open_pipe(self: &Arc<Self>, principal: Principal, request: &Request<Body>) -> Response {
+        if let Err(unfit) = head::fit_get(request.headers()) {
+            return replies::unfit(unfit);
+        }
+        let admission = match self.sessions.admit(&principal) {
+            Ok(admission) => admission,
+            Err(setting) => return replies::busy(format!("too many sessions ({setting})")),
+        };
+        let Some(id) = SessionId::new() else { return replies::no_randomness() };
+        let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
+        let (outbox, lines) = mpsc::channel(LINES_MAX);
+        let (inbox, heard) = mpsc::channel(POSTED_MAX);
+        let door = Door::new(self.seat(caller), outbox, &self.identity, self.behind_itself);
+        self.pipes.0.insert(id.key(), Pipe { inbox, principal });
+        self.tracker.spawn(async move {
+            door.serve(heard).await;
+            drop(admission);
+        });
+        let mut head = BytesMut::new();
+        let place = format!("/messages?sessionId={}", id.expose());
+        sse_event(&mut head, None, Some("endpoint"), place.as_bytes());
+        let listening = Listening { front: self.clone(), key: id.key(), lines };
+        let keep_alive = self.listen.keep_alive;
+        let rest =
+            stream::unfold((listening, Some(head.freeze())), move |(mut listening, head)| async move {
+                if let Some(head) = head {
+                    return Some((Ok::<_, Infallible>(head), (listening, None)));
+                }
+                let mut out = BytesMut::new();
+                match timeout(keep_alive, listening.lines.recv()).await {
+                    Ok(Some(line)) => sse_event(&mut out, None, Some("message"), &line),
+                    Ok(None) => return None,
+                    Err(_) => sse_comment(&mut out, "alive"),
+                }
+                Some((Ok(out.freeze()), (listening, None)))
+            });
+        replies::event_stream(Body::from_stream(rest))
+    }
+
+    /// Takes a message in. The answer comes on the stream.
+    pub async fn post_to_pipe(&self, principal: Principal, request: Request<Body>) -> Response {
+        let query = request.uri().query().unwrap_or_default();
+        let id = query.split('&').find_map(|pair| pair.strip_prefix("sessionId="));
+        let pipe = id.and_then(|id| self.pipes.0.get(&key(id)).map(|pipe| pipe.clone()));
+        let Some(pipe) = pipe.filter(|pipe| pipe.principal == principal) else {
+            return replies::unknown_session();
+        };
+        if let Err(unfit) = head::fit_json(request.headers()) {
+            return replies::unfit(unfit);
+        }
+        let text = match self.read(request.into_body()).await {
+            Ok(text) => text,
+            Err(refusal) => return *refusal,
+        };
+        match timeout(POST_WITHIN, pipe.inbox.send(Heard::Text(text))).await {
+            Ok(Ok(())) => replies::status(StatusCode::ACCEPTED),
+            Ok(Err(_)) => replies::unknown_session(),
+            Err(_) => replies::refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &Fault::ours(Reason::Busy, "this client does not read what it asked for"),
+            ),
+        }
+    }
+}
+
+/// Lines that may wait for a client, and messages that may wait for its door.
+const LINES_MAX: usize = 64;
+const POSTED_MAX: usize = 4;
+/// How long a message waits for a door that waits for its client.
+const POST_WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,171 @@
+//! All streams of one session: who listens, and which stream a message goes to.
+//!
+//! Each message goes to exactly one stream (2025-11-25, basic/transports, multiple connections): what belongs to no
+//! request to the newest general stream that is read, else to the answer of a request that is still awaited.
+
+use super::events::{Cursor, Events, Label, Place};
+use super::replay::Replay;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The streams of one session.
+#[derive(Debug)]
+pub struct Streams {
+    replay: Arc<Replay>,
+    inner: Mutex<Inner>,
+    any: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    /// Oldest first.
+    general: Vec<Arc<Events>>,
+    /// Of requests that have no answer yet.
+    answers: Vec<Arc<Events>>,
+    /// Of requests that have one, for a client that has not got it.
+    answered: VecDeque<Arc<Events>>,
+}
+
+impl Streams {
+    pub fn new(replay: Arc<Replay>) -> Arc<Self> {
+        Arc::new(Self { replay, inner: Mutex::default(), any: Arc::default() })
+    }
+
+    /// A stream for the answer to one request, read from now on.
+    pub(super) fn answer(&self) -> Cursor {
+        let mut inner = self.inner.lock();
+        inner.next += 1;
+        let events = Events::new(Label::Answer(inner.next), self.replay.clone(), self.any.clone());
+        let cursor = events.read(None);
+        inner.answers.push(events);
+        cursor
+    }
+
+    /// Another general stream; `None` when the client reads enough of them already.
+    pub(super) fn general(&self) -> Option<Cursor> {
+        let mut inner = self.inner.lock();
+        let read = inner.general.iter().filter(|events| events.is_read()).count();
+        if read >= GENERAL_MAX {
+            return None;
+        }
+        if inner.general.len() >= GENERAL_KEPT_MAX
+            && let Some(oldest) = inner.general.iter().position(|events| !events.is_read())
+        {
+            inner.general.remove(oldest);
+        }
+        inner.next += 1;
+        let events = Events::new(Label::General(inner.next), self.replay.clone(), self.any.clone());
+        let cursor = events.read(None);
+        inner.general.push(events);
+        Some(cursor)
+    }
+
+    /// Reads on after an event that the client has got.
+    pub(super) fn resume(&self, label: Label, after: u64) -> Option<Cursor> {
+        let inner = self.inner.lock();
+        let mut all = inner.general.iter().chain(&inner.answers).chain(&inner.answered);
+        let events = all.find(|events| events.label() == label && events.is_resumable())?;
+        Some(events.read(Some(after)))
+    }
+
+    /// Whether the client reads a general stream.
+    pub(super) fn listens(&self) -> bool {
+        self.inner.lock().general.iter().any(|events| events.is_read())
+    }
+
+    /// Whether the client reads anything at all.
+    pub(super) fn is_read(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.general.iter().chain(&inner.answers).any(|events| events.is_read())
+    }
+
+    /// Room on the stream that the next message which belongs to no request goes to. Cancel-safe.
+    pub(super) async fn place(&self) -> Place {
+        loop {
+            let any = self.any.notified();
+            tokio::pin!(any);
+            any.as_mut().enable();
+            if let Some(place) = self.inner.lock().place() {
+                return place;
+            }
+            any.await;
+        }
+    }
+
+    /// The same, if there is any now.
+    pub(super) fn try_place(&self) -> Option<Place> {
+        self.inner.lock().place()
+    }
+
+    /// Room on the newest general stream that is read, if there is any now.
+    pub(super) fn try_general_place(&self) -> Option<Place> {
+        self.inner.lock().general_place()
+    }
+
+    /// Resolves when the client reads a general stream. Cancel-safe.
+    pub(super) async fn listening(&self) {
+        loop {
+            let any = self.any.notified();
+            tokio::pin!(any);
+            any.as_mut().enable();
+            if self.listens() {
+                return;
+            }
+            any.await;
+        }
+    }
+
+    /// The request has its answer, or needs none. It is kept if the client may come back for it.
+    pub(super) fn settle(&self, events: &Arc<Events>) {
+        let mut inner = self.inner.lock();
+        inner.answers.retain(|other| !Arc::ptr_eq(other, events));
+        if events.is_resumable() {
+            if inner.answered.len() >= ANSWERED_MAX {
+                inner.answered.pop_front();
+            }
+            inner.answered.push_back(events.clone());
+        }
+    }
+
+    /// Forgets streams that nobody has read for long and that no request needs.
+    pub(super) fn sweep(&self, now: Instant) {
+        let kept = self.replay.kept;
+        let is_fresh = |events: &Arc<Events>| events.left().is_none_or(|left| left + kept > now);
+        let mut inner = self.inner.lock();
+        inner.general.retain(is_fresh);
+        inner.answered.retain(is_fresh);
+    }
+
+    /// Ends all of them: the session is over.
+    pub(super) fn end(&self) {
+        let inner = std::mem::take(&mut *self.inner.lock());
+        for events in inner.general.iter().chain(&inner.answers).chain(&inner.answered) {
+            events.end();
+        }
+    }
+}
+
+impl Inner {
+    fn general_place(&self) -> Option<Place> {
+        let newest = self.general.iter().rev().find(|events| events.is_read())?;
+        newest.try_place()
+    }
+
+    fn place(&self) -> Option<Place> {
+        if self.general.iter().any(|events| events.is_read()) {
+            return self.general_place();
+        }
+        let newest = self.answers.iter().rev().find(|events| events.is_read() && !events.is_ended())?;
+        newest.try_place()
+    }
+}
+
+/// General streams that a client may read at once, and those that are kept besides.
+const GENERAL_MAX: usize = 4;
+const GENERAL_KEPT_MAX: usize = 8;
+/// Answers that are kept for a client that comes back.
+const ANSWERED_MAX: usize = 64;
