@@ -43,6 +43,8 @@ pub mod stdio;
 
 pub mod http;
 
+pub mod fetch;
+
 pub mod process;
 
 pub mod guardian;

@@ -1,0 +1,173 @@
+//! One HTTP request to a server, and its answer as it comes.
+//!
+//! A trait with one method, by which all HTTP to servers goes: its user knows what a request means, who
+//! stands behind it knows connections, TLS and proxies. Nothing here knows MCP, repeats a request, or waits
+//! for an answer with a deadline: whoever asked drops the future, or the body, and the connection with it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use http::{HeaderMap, Method, StatusCode};
+
+/// Fetches. Made once for each server, so that its connections are used again.
+pub trait Fetch: Send + Sync + 'static {
+    /// Resolves with the head of the answer. An answer of any status is an answer; a redirect that may be
+    /// followed has been. Nothing is sent twice, but to where a redirect points.
+    fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>>;
+}
+
+/// A request. Its `Debug` shows neither values of headers nor the query.
+#[derive(Clone)]
+pub struct FetchRequest {
+    pub method: Method,
+    /// Absolute, `http` or `https`.
+    pub url: String,
+    /// All that is to be sent, but what belongs to the connection: `Host`, `Content-Length` and the like.
+    pub headers: HeaderMap,
+    /// Empty: none.
+    pub body: Bytes,
+}
+
+/// The head of an answer, and its body as it comes. Its `Debug` shows no values of headers.
+pub struct FetchResponse {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Ends after its first error. Not unpacked: no encoding is asked for. Dropping it before its end closes
+    /// the connection.
+    pub body: BoxStream<'static, Result<Bytes, FetchError>>,
+}
+
+/// Why there is no answer, or not all of it: a sentence without secrets, for a person, that begins in lower
+/// case and does not name the server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Nothing of the request can have left: no address, no connection, no TLS, no way through the proxy.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have left, wholly or in part.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Why a body could not be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    #[error("the answer has more than {bytes_max} bytes")]
+    TooLarge { bytes_max: usize },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+/// The whole of a body of at most `bytes_max` bytes. A body of one chunk is not copied.
+pub async fn read_whole(
+    mut body: BoxStream<'static, Result<Bytes, FetchError>>,
+    bytes_max: usize,
+) -> Result<Bytes, BodyError> {
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        let held = first.len().max(joined.len());
+        if chunk.len() > bytes_max.saturating_sub(held) {
+            return Err(BodyError::TooLarge { bytes_max });
+        }
+        if held == 0 {
+            first = chunk;
+        } else if !chunk.is_empty() {
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// A URL as it may be shown: without user, password, query and fragment.
+pub fn shown(url: &str) -> &str {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return "a URL that is none" };
+    match rest.split('/').next().unwrap_or_default().rsplit_once('@') {
+        // Who has a user in it loses the scheme too: what is shown is a part of what came.
+        Some((user, _)) => url.get(scheme.len() + 3 + user.len() + 1..).unwrap_or_default(),
+        None => url,
+    }
+}
+
+/// What is waited for a connection, TLS and a proxy's consent included.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Redirects that one request follows.
+pub const REDIRECTS_MAX: usize = 3;
+
+impl fmt::Debug for FetchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.keys().map(http::HeaderName::as_str).collect();
+        let url = shown(&self.url);
+        write!(f, "FetchRequest({} {url}, {headers:?}, {} bytes)", self.method, self.body.len())
+    }
+}
+
+impl fmt::Debug for FetchResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.keys().map(http::HeaderName::as_str).collect();
+        write!(f, "FetchResponse({}, {headers:?})", self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn body(chunks: &[&'static str]) -> BoxStream<'static, Result<Bytes, FetchError>> {
+        stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>())
+            .boxed()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_to_its_end_or_its_bound() {
+        assert_eq!(read_whole(body(&[]), 0).await, Ok(Bytes::new()));
+        assert_eq!(read_whole(body(&["", "ab", "", "cde", "f"]), 6).await, Ok("abcdef".into()));
+        assert_eq!(read_whole(body(&["abc", "def"]), 5).await, Err(BodyError::TooLarge { bytes_max: 5 }));
+        assert_eq!(read_whole(body(&["abcdef"]), 5).await, Err(BodyError::TooLarge { bytes_max: 5 }));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_one_chunk_is_not_copied() {
+        let text = "{\"one\":1}";
+        assert_eq!(read_whole(body(&[text, ""]), 99).await.unwrap().as_ptr(), text.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_is_none() {
+        let broken = FetchError::Broken("it broke".to_owned());
+        let chunks = vec![Ok(Bytes::from_static(b"ab")), Err(broken.clone())];
+        assert_eq!(read_whole(stream::iter(chunks).boxed(), 9).await, Err(BodyError::Fetch(broken)));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_secret() {
+        assert_eq!(shown("https://h:1/mcp?key=s3cret#s3cret"), "https://h:1/mcp");
+        assert_eq!(shown("https://u:s3cret@h/a@b"), "h/a@b");
+        assert_eq!(shown("https://h"), "https://h");
+        assert_eq!(shown("s3cret"), "a URL that is none");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_holds_a_value() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
+        let url = "http://h/mcp?s3cret".to_owned();
+        let response = FetchResponse { status: StatusCode::OK, headers: headers.clone(), body: body(&[]) };
+        let request =
+            FetchRequest { method: Method::POST, url, headers, body: Bytes::from_static(b"s3cret") };
+        assert_eq!(format!("{request:?}"), r#"FetchRequest(POST http://h/mcp, ["authorization"], 6 bytes)"#);
+        assert_eq!(format!("{response:?}"), r#"FetchResponse(200 OK, ["authorization"])"#);
+    }
+}
