@@ -30,3 +30,5 @@ pub mod stdio;
 pub mod http;
 
 pub mod sse;
+
+pub mod edge;

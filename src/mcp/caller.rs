@@ -15,6 +15,16 @@ impl Principal {
     pub fn local() -> Self {
         Self(Arc::from("local"))
     }
+
+    /// Whoever holds the token. There is one token, so all who hold it are one.
+    pub fn bearer() -> Self {
+        Self(Arc::from("bearer"))
+    }
+
+    /// Whoever reaches us, where no token is asked for.
+    pub fn anonymous() -> Self {
+        Self(Arc::from("anonymous"))
+    }
 }
 
 /// One client among all that we serve. Unique for the life of the process.

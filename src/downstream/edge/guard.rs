@@ -1,0 +1,256 @@
+//! The one check that every request passes before any route sees it: `Host`, `Origin`, the token.
+//!
+//! Pure but for the count of failures: it reads a head and says who asks, or what is answered instead. It
+//! never reads a body, waits, or looks at the clock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use parking_lot::Mutex;
+
+use super::authority::{Authority, Host};
+use super::cors::{Asked, Cors};
+use super::failures::Failures;
+use super::origin::{self, Origin};
+use super::reply::{Reply, Why};
+use super::source::{Peer, Proxy};
+use super::token::{Digest, Token};
+use crate::config::{Address, Auth, Listen};
+use crate::mcp::caller::Principal;
+
+/// Who may ask. One for all listeners.
+#[derive(Debug)]
+pub struct Guard {
+    /// TCP only.
+    bound: Vec<SocketAddr>,
+    /// The port that a `Host` without one means.
+    default_port: u16,
+    hosts: Vec<Authority>,
+    origins: Vec<Origin>,
+    key: Option<Key>,
+    proxy: Option<Proxy>,
+    failures: Mutex<Failures>,
+}
+
+/// What a bearer must show.
+#[derive(Debug)]
+struct Key {
+    digest: Digest,
+    file: PathBuf,
+}
+
+/// Leave to ask a route. In the request's extensions.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    pub principal: Principal,
+    pub peer: Peer,
+    /// Every answer is dressed with it.
+    pub cors: Cors,
+}
+
+/// Why nobody is let in at all.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum GuardError {
+    #[error("`listen.allowed_hosts`: `{0}` is no host name or address")]
+    Host(String),
+    #[error(
+        "`listen.allowed_origins`: `{0}` is no origin; write it as a browser does, such as `https://app.example.com`"
+    )]
+    Origin(String),
+    #[error(
+        "`listen.auth` is \"none\", and {0} can be reached from other machines; use a token, or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    #[error(
+        "the token would cross the network in clear text to {0}; set `listen.tls`, or name what ends TLS before us in `listen.trusted_proxy`"
+    )]
+    Clear(SocketAddr),
+    #[error("`listen.auth` asks for a token, and there is none")]
+    NoToken,
+}
+
+impl Guard {
+    /// `bound` are the addresses really listened on. A token is needed where `listen.auth` asks for one.
+    pub fn new(listen: &Listen, bound: &[Address], token: Option<&Token>) -> Result<Self, GuardError> {
+        let bound: Vec<SocketAddr> = bound
+            .iter()
+            .filter_map(|address| match address {
+                Address::Tcp(address) => Some(*address),
+                Address::Unix(_) => None,
+            })
+            .collect();
+        let key = match listen.auth {
+            Auth::None => None,
+            Auth::Token => {
+                let token = token.ok_or(GuardError::NoToken)?;
+                Some(Key { digest: token.digest(), file: token.file().to_owned() })
+            }
+        };
+        if let Some(open) = bound.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
+            if key.is_none() {
+                return Err(GuardError::Open(*open));
+            }
+            if listen.tls.is_none() && listen.trusted_proxy.is_none() {
+                return Err(GuardError::Clear(*open));
+            }
+        }
+        let host =
+            |text: &String| Authority::of_a_setting(text).ok_or_else(|| GuardError::Host(text.clone()));
+        let origin = |text: &String| Origin::parse(text).ok_or_else(|| GuardError::Origin(text.clone()));
+        Ok(Self {
+            bound,
+            default_port: if listen.tls.is_some() { 443 } else { 80 },
+            hosts: listen.hosts.iter().map(host).collect::<Result<_, _>>()?,
+            origins: listen.origins.iter().map(origin).collect::<Result<_, _>>()?,
+            key,
+            proxy: listen.trusted_proxy.as_deref().and_then(Proxy::parse),
+            failures: Mutex::new(Failures::default()),
+        })
+    }
+
+    /// Who asks, or what is answered instead. For every request on every route.
+    pub fn judge(&self, head: &Parts, peer: &Peer, now: Instant) -> Result<Admitted, Reply> {
+        if !self.is_our_host(head, peer) {
+            return Err(Reply { why: Why::Host, cors: Cors::Off });
+        }
+        let Some(cors) = self.cors(&head.headers) else {
+            return Err(Reply { why: Why::Origin, cors: Cors::Off });
+        };
+        if is_preflight(head) {
+            let why = match cors {
+                Cors::Off | Cors::Unlisted => Why::Origin,
+                Cors::Listed(_) => Why::Preflight(Asked::of(&head.headers)),
+            };
+            return Err(Reply { why, cors });
+        }
+        let principal = match &self.key {
+            None => Principal::anonymous(),
+            Some(_) if is_health(head) => Principal::anonymous(),
+            Some(key) => match self.fits(key, head, peer, now) {
+                Ok(()) => Principal::bearer(),
+                Err(why) => return Err(Reply { why, cors }),
+            },
+        };
+        Ok(Admitted { principal, peer: peer.clone(), cors })
+    }
+
+    /// DNS rebinding ends here: a page of `evil.example` that was made to reach us still says `evil.example`.
+    fn is_our_host(&self, head: &Parts, peer: &Peer) -> bool {
+        let Ok(host) = at_most_one(&head.headers, &HOST) else { return false };
+        let host = match (host, peer) {
+            (None, Peer::Unix) => return head.uri.authority().is_none(),
+            (None, Peer::Tcp { .. }) => return false,
+            (Some(host), _) => host.to_str().ok().and_then(Authority::parse),
+        };
+        match (host, peer) {
+            // Programs write whatever they like there, even the socket's path.
+            (None, Peer::Unix) => head.uri.authority().is_none(),
+            (None, Peer::Tcp { .. }) => false,
+            (Some(host), Peer::Unix) => self.agrees(&host, head),
+            (Some(host), Peer::Tcp { local, .. }) => {
+                self.agrees(&host, head) && self.is_allowed(&host, *local)
+            }
+        }
+    }
+
+    /// RFC 9112, 3.2.2: an absolute URI replaces `Host`. Whoever reads the other one would see another request.
+    fn agrees(&self, host: &Authority, head: &Parts) -> bool {
+        let Some(authority) = head.uri.authority() else { return true };
+        let port = match head.uri.scheme_str() {
+            None => self.default_port,
+            Some(scheme) => match origin::port_of(scheme) {
+                Some(port) => port,
+                None => return false,
+            },
+        };
+        Authority::parse(authority.as_str()).is_some_and(|authority| {
+            authority.host == host.host && authority.port.unwrap_or(port) == host.port.unwrap_or(port)
+        })
+    }
+
+    fn is_allowed(&self, host: &Authority, local: SocketAddr) -> bool {
+        let port = host.port.unwrap_or(self.default_port);
+        let is_at = |ip: IpAddr| !ip.is_unspecified() && host.host == Host::Ip(ip);
+        let loopback = || {
+            let ours = |port: u16| self.bound.iter().any(|bound| bound.port() == port);
+            host.host.is_loopback() && host.port.is_none_or(ours)
+        };
+        let bound = || self.bound.iter().any(|bound| is_at(bound.ip()) && bound.port() == port);
+        // Where we listen on all addresses, the one that was reached.
+        let reached = || is_at(local.ip()) && local.port() == port;
+        let listed = || {
+            let fits = |one: &Authority| one.host == host.host && one.port.is_none_or(|one| one == port);
+            self.hosts.iter().any(fits)
+        };
+        loopback() || bound() || reached() || listed()
+    }
+
+    /// `None`: the origin is not allowed. A request without one is no page's.
+    fn cors(&self, headers: &HeaderMap) -> Option<Cors> {
+        let unlisted = if self.origins.is_empty() { Cors::Off } else { Cors::Unlisted };
+        let Some(value) = at_most_one(headers, &ORIGIN).ok()? else { return Some(unlisted) };
+        let origin = Origin::parse(value.to_str().ok()?)?;
+        if self.origins.contains(&origin) {
+            return Some(Cors::Listed(value.clone()));
+        }
+        origin.is_loopback().then_some(unlisted)
+    }
+
+    /// The right token is served whatever came before it from the same source: else anyone beside its bearer
+    /// could lock the bearer out.
+    fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: Instant) -> Result<(), Why> {
+        let file = || peer.is_local().then(|| key.file.display().to_string());
+        let why = match at_most_one(&head.headers, &AUTHORIZATION) {
+            Err(Repeated) => Why::TokenWrong { file: file() },
+            Ok(value) => match value.and_then(bearer) {
+                None => Why::TokenMissing { file: file() },
+                Some(token) if key.digest.is_of(token) => return Ok(()),
+                Some(_) => Why::TokenWrong { file: file() },
+            },
+        };
+        let source = peer.source_of(&head.headers, self.proxy.as_ref());
+        match self.failures.lock().count(source, now) {
+            Ok(()) => Err(why),
+            Err(retry_after) => Err(Why::Throttled { retry_after }),
+        }
+    }
+}
+
+/// A header that may stand once stands more often.
+struct Repeated;
+
+fn at_most_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Repeated> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Repeated),
+    }
+}
+
+/// The token of RFC 6750, 2.1. The scheme's name knows no case.
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
+    if !scheme.eq_ignore_ascii_case(BEARER) || !token.starts_with(b" ") {
+        return None;
+    }
+    Some(token.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+/// A browser asks for leave before it sends what a form could not.
+fn is_preflight(head: &Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether we are alive is no secret, and those who ask have no token.
+fn is_health(head: &Parts) -> bool {
+    (head.method == Method::GET || head.method == Method::HEAD)
+        && (head.uri.path() == "/healthz" || head.uri.path() == "/readyz")
+}
+
+const BEARER: &[u8] = b"bearer";
