@@ -112,7 +112,7 @@ fn opened(server: Echo) -> (Arc<Hub>, Seat) {
     let dials: Vec<Arc<dyn Dial>> = vec![Arc::new(server)];
     let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
     let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
-    let seat = hub.seat(caller);
+    let seat = hub.seat(caller, &hub.entrance_all());
     assert!(seat.open().is_empty(), "the server cannot be opened");
     (hub, seat)
 }

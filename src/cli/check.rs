@@ -96,7 +96,7 @@ pub(super) fn servers(run: &Run, server: Option<&str>, globals: &Globals) -> Exi
 
 /// Why servers are down, a sentence each, and whether that one is required.
 pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
-    let reports = run.hub.reports(run.seat.caller()).into_iter();
+    let reports = run.seat.reports().into_iter();
     // Without a required server the command fails, whichever server it asks about.
     let asked = reports.filter(|report| report.required || server.is_none_or(|server| report.key == server));
     asked
@@ -109,7 +109,7 @@ pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
 
 /// Why the command cannot do what it is for: required servers that are not there after all the waiting.
 pub(super) fn required_down(run: &Run) -> Option<String> {
-    let reports = run.hub.reports(run.seat.caller()).into_iter().filter(|report| report.required);
+    let reports = run.seat.reports().into_iter().filter(|report| report.required);
     let sentences: Vec<String> = reports.filter_map(sentence).collect();
     (!sentences.is_empty()).then(|| sentences.join("\n"))
 }
@@ -125,11 +125,12 @@ fn sentence(report: Report) -> Option<String> {
 
 fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
     let catalog = run.seat.view().catalog();
-    let reports = run.hub.reports(run.seat.caller()).into_iter().enumerate();
-    let reports = reports.filter(|(_, report)| server.is_none_or(|server| report.key == server));
+    let reports = run.seat.reports().into_iter();
+    let reports = reports.filter(|report| server.is_none_or(|server| report.key == server));
     reports
-        .map(|(at, report)| {
-            let number = |kind| catalog.entries(kind).iter().filter(|entry| entry.server == at).count();
+        .map(|report| {
+            let number =
+                |kind| catalog.entries(kind).iter().filter(|entry| entry.server == report.at).count();
             let mut row = ServerRow {
                 name: report.key,
                 transport: report.transport.to_owned(),
@@ -143,7 +144,7 @@ fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
                 State::Ready(link) => {
                     row.revision = Some(link.greeting().revision.as_str().to_owned());
                     row.took_ms = u64::try_from(link.took().as_millis()).ok();
-                    row.notes = run.hub.troubles(at, run.seat.caller());
+                    row.notes = run.seat.troubles(report.at);
                     row.mark = if row.notes.is_empty() { Mark::Good } else { Mark::Warning };
                 }
                 State::Down { why, .. } => {

@@ -10,7 +10,7 @@ use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::seat::Seat;
 use crate::hub::views::Standing;
-use crate::mcp::caller::{Caller, ClientId, Principal};
+use crate::mcp::caller::{Caller, Principal};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::system::{Here, Signal, System};
@@ -47,6 +47,17 @@ pub(super) struct Run {
 impl Run {
     /// Starts every server, unless we are behind ourselves. They are greeted when `told` is filled.
     pub(super) fn start(config: Config) -> io::Result<Self> {
+        let run = Self::prepare(config)?;
+        if !run.behind_itself {
+            for fault in run.seat.open() {
+                tracing::warn!(why = fault.text, "not started");
+            }
+        }
+        Ok(run)
+    }
+
+    /// The same, with nothing started yet.
+    pub(super) fn prepare(config: Config) -> io::Result<Self> {
         let identity = identity(&config);
         let cookie = Arc::new(Cookie::new(&identity)?);
         let behind_itself = cookie.outer().any(|outer| outer == identity);
@@ -69,13 +80,8 @@ impl Run {
         });
         let dials = dials.collect();
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
-        let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
-        let seat = Arc::new(hub.seat(caller));
-        if !behind_itself {
-            for fault in seat.open() {
-                tracing::warn!(why = fault.text, "not started");
-            }
-        }
+        let caller = Caller { principal: Principal::local(), client: hub.next_client(), alone: true };
+        let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
         Ok(Self { hub, seat, identity, behind_itself, nursery })
     }
 

@@ -43,7 +43,7 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
 async fn serve(config: Config) -> io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let listen = config.listen.clone();
-    let run = Run::start(config)?;
+    let run = Run::prepare(config)?;
     let front = Arc::new(Front {
         hub: run.hub.clone(),
         sessions: Sessions::new(&listen.limits),

@@ -355,7 +355,7 @@ impl Session {
         let (seat, answered) = (self.seat.clone(), self.delivery.answered.clone());
         Reply::Later(
             async move {
-                let instructions = seat.hub().instructions(seat.caller(), GREETING).await;
+                let instructions = seat.instructions(GREETING).await;
                 // Whatever waits leaves after the answer, which is on its way in the same breath.
                 answered.cancel();
                 Some(response(&id, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))

@@ -61,7 +61,7 @@ impl Front {
         let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
         let (outbox, lines) = mpsc::channel(LINES_MAX);
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
-        let door = Door::new(self.seat(caller), outbox, &self.identity, self.behind_itself);
+        let door = Door::new(self.seat(caller, &self.hub.entrance_all()), outbox, &self.identity, self.behind_itself);
         self.pipes.0.insert(id.key(), Pipe { inbox, principal });
         self.tracker.spawn(async move {
             door.serve(heard).await;

@@ -4,7 +4,7 @@
 //! a client may call a tool that it knows from yesterday before the servers are up today.
 
 use super::Hub;
-use super::seat::Seat;
+use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
@@ -52,7 +52,7 @@ impl Hub {
     /// Decides what becomes of a request. Total: every request gets exactly one answer.
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        let (view, caller) = (asked.seat.view(), asked.seat.caller());
+        let view = asked.seat.view();
         if let Method::List(_) = method {
             view.settled(asked.patience).await;
         }
@@ -61,10 +61,10 @@ impl Hub {
             view.settled(asked.patience).await;
             routed = route(&view.catalog(), method, asked.message);
         }
-        if let (Route::Unknown(_), Some(at)) = (&routed, self.unheard(&asked)) {
+        if let (Route::Unknown(_), Some(at)) = (&routed, unheard(&asked)) {
             // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
-            if let Some((server, key)) = self.key_of(at, caller)
-                && let Err(why) = server.reach(&key).await
+            if let Some((reached, key)) = asked.seat.reached(at)
+                && let Err(why) = reached.server.reach(&key).await
             {
                 return Answer::Now(Err(why));
             }
@@ -76,7 +76,7 @@ impl Hub {
             Route::Local(local) => return self.local(local, &asked).await,
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
-        let Some((server, key)) = self.key_of(target.server, caller) else {
+        let Some((Reached { server, look, .. }, key)) = asked.seat.reached(target.server) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
                 "the catalog names a server that is not there",
@@ -89,7 +89,8 @@ impl Hub {
         let mut turns = asked.turns;
         turns.push(place);
         let outgoing = Outgoing {
-            client: caller.client,
+            client: asked.seat.caller().client,
+            look: look.clone(),
             id: asked.id,
             message: asked.message,
             method,
@@ -104,13 +105,6 @@ impl Hub {
             Ok(Begun::Already) => Answer::Now(Ok(response(asked.id, b"{}"))),
             Err(fault) => Answer::Now(Err(fault)),
         }
-    }
-
-    /// The server whose names begin as the asked one does, if its lists were never heard.
-    fn unheard(&self, asked: &Asked<'_>) -> Option<usize> {
-        let params = asked.message.params()?;
-        let name = params.name.as_ref().map(|name| name.as_str(asked.message))?;
-        self.unheard_front(asked.seat.view(), name)
     }
 
     async fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
@@ -140,6 +134,13 @@ impl Hub {
             }
         }
     }
+}
+
+/// The server whose names begin as the asked one does, if its lists were never heard.
+fn unheard(asked: &Asked<'_>) -> Option<usize> {
+    let params = asked.message.params()?;
+    let name = params.name.as_ref().map(|name| name.as_str(asked.message))?;
+    asked.seat.unheard_front(name)
 }
 
 /// How long one server's lists may take once it is ready.

@@ -91,12 +91,12 @@ impl Keeper<'_> {
             (*kind, items, fetch.trouble)
         });
         let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
-        self.publish(link, undeclared.map(|kind| (*kind, Arc::default())).collect());
+        self.publish(link, undeclared.map(|kind| (*kind, Arc::default())).collect()).await;
         // Each list counts as soon as it is there: one that hangs holds up no other.
         let mut fetched: FuturesUnordered<_> = fetched.collect();
         while let Some((kind, items, mut trouble)) = fetched.next().await {
             match items {
-                Ok(items) => self.publish(link, vec![(kind, Arc::new(items))]),
+                Ok(items) => self.publish(link, vec![(kind, Arc::new(items))]).await,
                 Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
             }
             if let Some(trouble) = &trouble {
@@ -106,9 +106,9 @@ impl Keeper<'_> {
         }
     }
 
-    fn publish(&self, link: &Link, lists: Lists) {
+    async fn publish(&self, link: &Link, lists: Lists) {
         let greeting = link.greeting();
-        self.hub.views.publish((self.at, self.key), &greeting.capabilities, greeting.revision, lists);
+        self.hub.views.publish((self.at, self.key), &greeting.capabilities, greeting.revision, lists).await;
     }
 }
 

@@ -6,29 +6,33 @@
 
 pub mod begin;
 
+pub mod entrance;
+
 pub mod seat;
 
 pub mod views;
 
 pub mod lists;
 
+pub mod readiness;
+
+use self::entrance::{Entrance, Entrances, Naming};
 use self::seat::Seat;
-use self::views::{View, Views};
-use crate::config::{Config, Instructions};
-use crate::mcp::caller::{Caller, ClientId};
-use crate::mcp::instructions::{self, Speaker};
+use self::views::{Plans, Views};
+use crate::config::{Config, Prefix};
+use crate::mcp::caller::{Caller, ClientId, Principal};
 use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
 use crate::upstream::link::State;
 use crate::upstream::process::Pace;
-use crate::upstream::server::{LinkKey, Server, Surroundings, Watched};
-use futures::future::join_all;
+use crate::upstream::server::{Server, Surroundings, Watched};
+use crate::wire::fault::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +40,7 @@ use tokio_util::task::TaskTracker;
 pub struct Hub {
     config: Arc<Config>,
     servers: Vec<Arc<Server>>,
+    entrances: Entrances,
     views: Views,
     total: Arc<Semaphore>,
     memory: Arc<Semaphore>,
@@ -46,6 +51,8 @@ pub struct Hub {
 
 /// A server as people ask about it.
 pub struct Report {
+    /// Its place in the configuration.
+    pub at: usize,
     pub key: String,
     pub title: Option<String>,
     pub transport: &'static str,
@@ -62,7 +69,10 @@ impl Hub {
         tracker: TaskTracker,
     ) -> Arc<Self> {
         let named: Vec<_> = config.servers.iter().map(|s| (s.key.as_str(), &s.prefix, s.uris)).collect();
-        let plan = NamePlan::new(&config.names, &named);
+        let prefixed = NamePlan::new(&config.names, &named);
+        // Each server as if it were the only one. No two of them are ever shown together.
+        let bare: Vec<_> = named.iter().map(|(key, _, uris)| (*key, &Prefix::Bare, *uris)).collect();
+        let plans = Plans::new(prefixed, NamePlan::new(&config.names, &bare));
         let surroundings = Surroundings {
             limits: Arc::new(config.limits.clone()),
             introduction: Introduction {
@@ -73,18 +83,14 @@ impl Hub {
             starting: Arc::new(Semaphore::new(config.limits.starting_max)),
             tracker: tracker.clone(),
         };
-        let alone = plan.servers().len() == 1;
-        let made = plan.servers().iter().zip(&config.servers).zip(dials);
-        let servers: Vec<_> = made
-            .map(|((name, settings), dial)| {
-                // One server without a name in front is all that the client knows: there is nobody to tell it from.
-                let named = !(alone && name.name_prefix().is_empty());
-                let label = named.then(|| Arc::from(name.key()));
-                Arc::new(Server::new(name.clone(), settings.clone(), surroundings.clone(), dial, label))
-            })
-            .collect();
+        let made = plans.of(Naming::Prefixed).servers().iter().zip(&config.servers).zip(dials);
+        let made = made.map(|((name, settings), dial)| {
+            Arc::new(Server::new(name.clone(), settings.clone(), surroundings.clone(), dial))
+        });
+        let servers = made.collect();
         Arc::new(Self {
-            views: Views::new(plan, config.limits.page_items_max),
+            entrances: Entrances::new(&plans, &config.groups),
+            views: Views::new(plans, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
             memory: Arc::new(Semaphore::new(
                 kib(config.limits.buffered_bytes_max / 100 * BUFFERED_PERCENT) as usize
@@ -110,68 +116,55 @@ impl Hub {
         ClientId(self.clients.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// A place for a client; nothing is started before it is opened.
-    pub fn seat(self: &Arc<Self>, caller: Caller) -> Seat {
-        Seat::new(self.clone(), caller)
+    /// The entrance to every server.
+    pub fn entrance_all(&self) -> Entrance {
+        self.entrances.all()
     }
 
-    /// Keeps the lists of a link from now on.
+    /// The entrance to the servers of a group, called as by the entrance to all.
+    pub fn entrance_group(&self, name: &str) -> Option<Entrance> {
+        self.entrances.group(name)
+    }
+
+    /// The entrance to one server alone, by its key, with every name and URI as it writes them.
+    pub fn entrance_server(&self, key: &str) -> Option<Entrance> {
+        self.entrances.server(key)
+    }
+
+    /// A place for a client that comes by this entrance; nothing is started before it is opened.
+    pub fn seat(self: &Arc<Self>, caller: Caller, entrance: &Entrance) -> Seat {
+        Seat::new(self.clone(), caller, entrance.clone())
+    }
+
+    /// Starts whatever a principal's network clients will share, before the first of them is there. Servers of which
+    /// each client gets its own are started when it comes. The faults are of links that could not be made.
+    pub fn warm(self: &Arc<Self>, principal: &Principal) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (at, server) in self.servers.iter().enumerate() {
+            match server.warm(principal) {
+                Some(Ok(watched)) => self.follow(at, watched),
+                Some(Err(fault)) => faults.push(fault),
+                None => {}
+            }
+        }
+        faults
+    }
+
+    /// Keeps the lists of a link from now on, unless somebody does already.
     fn follow(self: &Arc<Self>, at: usize, watched: Watched) {
+        if watched.was_open {
+            return;
+        }
         let kept = lists::keep(self.clone(), at, watched);
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
     }
 
-    /// The servers' instructions, merged, as far as they are known within `patience`.
-    pub async fn instructions(&self, caller: &Caller, patience: Duration) -> Option<String> {
-        let max = self.config.identity.instructions_bytes_max;
-        match &self.config.identity.instructions {
-            Instructions::None => None,
-            Instructions::Text(text) => Some(text.clone()),
-            Instructions::Merge => {
-                let until = Instant::now() + patience;
-                let links = join_all(self.servers.iter().map(|server| {
-                    let key = server.link_key(caller);
-                    async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
-                }))
-                .await;
-                let fronts: Vec<String> = self.servers.iter().map(|server| self.front(server)).collect();
-                let speakers: Vec<Speaker<'_>> = self
-                    .servers
-                    .iter()
-                    .zip(&links)
-                    .zip(&fronts)
-                    .map(|((server, link), front)| Speaker {
-                        key: server.name().key(),
-                        front,
-                        title: server.settings().title.as_deref().unwrap_or_default(),
-                        instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
-                    })
-                    .collect();
-                instructions::merge(&speakers, max)
-            }
-        }
-    }
-
-    /// What a server's names begin with.
-    fn front(&self, server: &Server) -> String {
-        match server.name().name_prefix() {
-            "" => String::new(),
-            prefix => format!("{prefix}{}", self.views.plan().separator()),
-        }
-    }
-
-    /// The server that a name must belong to by its front, if that server's lists were never heard.
-    fn unheard_front(&self, view: &View, name: &str) -> Option<usize> {
-        let unheard = self.servers.iter().enumerate().filter(|(at, _)| !view.is_heard(*at));
-        let mut fronts = unheard.map(|(at, server)| (at, self.front(server)));
-        fronts.find(|(_, front)| !front.is_empty() && name.starts_with(front.as_str())).map(|(at, _)| at)
-    }
-
-    /// Each server's state, in the order of the configuration.
-    pub fn reports(&self, caller: &Caller) -> Vec<Report> {
-        let servers = self.servers.iter();
+    /// The state of each server behind an entrance, as this caller finds it, in the order of the configuration.
+    pub fn reports(&self, caller: &Caller, entrance: &Entrance) -> Vec<Report> {
+        let servers = self.servers.iter().enumerate().filter(|(at, _)| entrance.look(*at).is_some());
         servers
-            .map(|server| Report {
+            .map(|(at, server)| Report {
+                at,
                 key: server.name().key().to_owned(),
                 title: server.settings().title.clone(),
                 transport: server.transport(),
@@ -203,15 +196,6 @@ impl Hub {
 
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
-    }
-
-    fn key_of(&self, at: usize, caller: &Caller) -> Option<(&Arc<Server>, LinkKey)> {
-        self.servers.get(at).map(|server| (server, server.link_key(caller)))
-    }
-
-    /// What is wrong with a server's lists, a sentence each.
-    pub fn troubles(&self, at: usize, caller: &Caller) -> Vec<String> {
-        self.key_of(at, caller).map(|(_, key)| self.views.troubles(at, &key)).unwrap_or_default()
     }
 }
 

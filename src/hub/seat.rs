@@ -1,49 +1,63 @@
 //! One client at the hub: its links, its view of the servers, and its mail.
 //!
-//! A door makes one for its client and lends it to every request. Dropping it leaves: servers of its own end,
-//! shared ones go on without it. It knows no transport.
+//! A door makes one for its client and lends it to every request. It reaches only the servers behind the entrance that
+//! the client came by. Dropping it leaves: servers of its own end, shared ones go on without it. It knows no transport.
 
-use super::Hub;
-use super::views::View;
+use super::entrance::{Entrance, Naming};
+use super::views::{Place, Sight, View};
+use super::{Hub, Report};
+use crate::config::Instructions;
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, Told};
+use crate::mcp::instructions::{self, Speaker};
 use crate::mcp::level::Level;
 use crate::mcp::revision::Revision;
+use crate::routing::look::Look;
 use crate::upstream::mail::Mail;
-use crate::upstream::server::{Arriving, Watched};
+use crate::upstream::server::{Arriving, LinkKey, Server};
 use crate::wire::fault::Fault;
 use bytes::Bytes;
 use futures::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A client's place at the hub, from its first byte to its last.
 pub struct Seat {
     hub: Arc<Hub>,
     caller: Caller,
+    entrance: Entrance,
     view: Arc<View>,
     mail: Arc<Mail>,
     told: watch::Sender<Option<Told>>,
 }
 
+/// A server behind a client's entrance.
+pub(super) struct Reached<'a> {
+    pub(super) at: usize,
+    pub(super) server: &'a Arc<Server>,
+    pub(super) look: &'a Arc<Look>,
+}
+
 impl Seat {
-    pub(super) fn new(hub: Arc<Hub>, caller: Caller) -> Self {
-        let keys = hub.servers().iter().map(|server| server.link_key(&caller)).collect();
-        let view = hub.views.of(keys);
-        Self { hub, caller, view, mail: Arc::default(), told: watch::Sender::new(None) }
+    pub(super) fn new(hub: Arc<Hub>, caller: Caller, entrance: Entrance) -> Self {
+        let view = hub.views.of(sight(&hub, &caller, &entrance));
+        Self { hub, caller, entrance, view, mail: Arc::default(), told: watch::Sender::new(None) }
     }
 
     /// Starts every server that the client does not find running. Programs start at once; the client's own are greeted
     /// when it has introduced itself.
     pub fn open(&self) -> Vec<Fault> {
-        let (caller, mail, told) = (self.caller.clone(), self.mail.clone(), self.told.subscribe());
-        let arriving = Arriving { caller, mail, told };
         let mut faults = Vec::new();
-        for (at, server) in self.hub.servers().iter().enumerate() {
+        for Reached { at, server, look } in self.servers() {
+            let arriving = Arriving {
+                caller: self.caller.clone(),
+                mail: self.mail.clone(),
+                look: look.clone(),
+                told: self.told.subscribe(),
+            };
             match server.open(&arriving) {
-                Ok(Watched { was_open: true, .. }) => {}
                 Ok(watched) => self.hub.follow(at, watched),
                 Err(fault) => {
                     self.view.fails(at);
@@ -78,11 +92,80 @@ impl Seat {
         &self.mail
     }
 
+    /// The servers behind the client's entrance, in the order of the configuration.
+    fn servers(&self) -> impl Iterator<Item = Reached<'_>> {
+        let all = self.hub.servers.iter().enumerate();
+        all.filter_map(|(at, server)| Some(Reached { at, server, look: self.entrance.look(at)? }))
+    }
+
+    /// The server at this place and the client's link to it; `None` if it is not behind the client's entrance. There is
+    /// no other way from a request to a server.
+    pub(super) fn reached(&self, at: usize) -> Option<(Reached<'_>, LinkKey)> {
+        let (server, look) = (self.hub.servers.get(at)?, self.entrance.look(at)?);
+        Some((Reached { at, server, look }, server.link_key(&self.caller)))
+    }
+
+    /// The servers' instructions, merged, as far as they are known within `patience`.
+    pub async fn instructions(&self, patience: Duration) -> Option<String> {
+        let identity = &self.hub.config.identity;
+        match &identity.instructions {
+            Instructions::None => None,
+            Instructions::Text(text) => Some(text.clone()),
+            Instructions::Merge => {
+                let until = Instant::now() + patience;
+                let links = join_all(self.servers().map(|Reached { server, .. }| {
+                    let key = server.link_key(&self.caller);
+                    async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
+                }))
+                .await;
+                let fronts: Vec<String> = self.servers().map(|reached| self.front(reached.at)).collect();
+                let speakers: Vec<Speaker<'_>> = self
+                    .servers()
+                    .zip(&links)
+                    .zip(&fronts)
+                    .map(|((Reached { server, .. }, link), front)| Speaker {
+                        key: server.name().key(),
+                        front,
+                        title: server.settings().title.as_deref().unwrap_or_default(),
+                        instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
+                    })
+                    .collect();
+                instructions::merge(&speakers, identity.instructions_bytes_max)
+            }
+        }
+    }
+
+    /// What the names of the server at this place begin with.
+    fn front(&self, at: usize) -> String {
+        let plan = self.hub.views.plans().of(self.entrance.naming());
+        match plan.servers().get(at).map(|name| name.name_prefix()) {
+            None | Some("") => String::new(),
+            Some(prefix) => format!("{prefix}{}", plan.separator()),
+        }
+    }
+
+    /// The server that a name must belong to by its front, if that server's lists were never heard.
+    pub(super) fn unheard_front(&self, name: &str) -> Option<usize> {
+        let unheard = self.servers().filter(|reached| !self.view.is_heard(reached.at));
+        let mut fronts = unheard.map(|reached| (reached.at, self.front(reached.at)));
+        fronts.find(|(_, front)| !front.is_empty() && name.starts_with(front.as_str())).map(|(at, _)| at)
+    }
+
+    /// The state of each server behind the entrance, in the order of the configuration.
+    pub fn reports(&self) -> Vec<Report> {
+        self.hub.reports(&self.caller, &self.entrance)
+    }
+
+    /// What is wrong with a server's lists, a sentence each.
+    pub fn troubles(&self, at: usize) -> Vec<String> {
+        self.reached(at).map(|(_, key)| self.hub.views.troubles(at, &key)).unwrap_or_default()
+    }
+
     /// From which level on the client wants the servers' logs. Waits for the servers to agree, but not long: what they do
     /// at once with a call would else still go by the level before.
     pub(super) async fn set_level(&self, level: Level) {
         let told: Vec<_> =
-            self.hub.servers().iter().map(|server| server.set_level(&self.caller, level)).collect();
+            self.servers().map(|Reached { server, .. }| server.set_level(&self.caller, level)).collect();
         timeout(LEVEL, join_all(told)).await.ok();
     }
 
@@ -91,7 +174,7 @@ impl Seat {
         if !self.mail.askable().roots {
             return;
         }
-        for server in self.hub.servers() {
+        for Reached { server, .. } in self.servers() {
             server.pass(&self.caller, note);
         }
     }
@@ -99,11 +182,32 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        for server in self.hub.servers() {
+        for Reached { server, .. } in self.servers() {
             server.leave(&self.caller);
         }
         self.mail.close();
     }
+}
+
+/// What a caller sees by an entrance.
+///
+/// Names by it are those of the entrance to all. Where they depend on lists, so on those of servers that are not behind
+/// it, as far as they are known: what one client's own server lists is known to nobody else.
+fn sight(hub: &Hub, caller: &Caller, entrance: &Entrance) -> Sight {
+    let naming = entrance.naming();
+    let heeds_others = match naming {
+        Naming::Prefixed => hub.views.plans().of(naming).compares_lists(),
+        Naming::Bare => false,
+    };
+    let places = hub.servers.iter().enumerate().map(|(at, server)| {
+        let key = server.link_key(caller);
+        match entrance.look(at) {
+            Some(_) => Place::Shown(key),
+            None if heeds_others && key.is_shared() => Place::Named(key),
+            None => Place::Absent,
+        }
+    });
+    Sight { naming, places: places.collect() }
 }
 
 /// How long a client waits for its servers to agree to a level.

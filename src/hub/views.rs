@@ -1,20 +1,24 @@
 //! What each link offers, and the catalogs that are made of it.
 //!
-//! Owns the last good lists of every link, and one `View` for each set of links that some client sees: clients that
-//! share all their servers share a view. A change of a link's lists makes the next catalog of the views that have
-//! it, and of no other: what one client's own server offers is nobody else's.
+//! Owns the last good lists of every link, and one `View` for each `Sight` that some client has: clients that share all
+//! their servers and call them alike share a view. A change of a link's lists makes the next catalog of the views that
+//! have it, and of no other: what one client's own server offers is nobody else's. Catalogs are made under the lock of
+//! their view alone, and of lists of which none has changed nothing is made again.
 
+use super::entrance::Naming;
 use super::lists::Lists;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
-use crate::routing::catalog::{Catalog, Offer};
+use crate::routing::catalog::{Catalog, Offer, Presence};
 use crate::routing::names::NamePlan;
 use crate::upstream::server::LinkKey;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 /// How far a server's lists are known. It only ever rises.
@@ -26,20 +30,50 @@ pub enum Standing {
     Failed,
     /// All its lists were asked for at least once.
     Heard,
+    /// It is not behind the entrance: nobody waits for it.
+    Absent,
 }
 
-/// The servers as one set of links shows them. Never empty of servers: one place each, in the configuration's order.
+/// What one server is to those who share a view.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    Shown(LinkKey),
+    /// Not behind the entrance; but the others are called as where it is, and that may depend on what it lists.
+    Named(LinkKey),
+    /// Not there at all.
+    Absent,
+}
+
+/// What a client sees: a place for each server, in the configuration's order, and what they are called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Sight {
+    pub(super) naming: Naming,
+    pub(super) places: Vec<Place>,
+}
+
+/// The servers as one sight shows them. Never empty of servers: one place each, in the configuration's order.
 #[derive(Debug)]
 pub struct View {
-    keys: Vec<LinkKey>,
+    sight: Sight,
+    /// There is something that the catalog does not have yet.
+    stale: AtomicBool,
+    /// Held while a catalog is made, so that the one of the latest lists is the last.
+    renewing: Mutex<()>,
     catalog: watch::Sender<Arc<Catalog>>,
     standings: watch::Sender<Vec<Standing>>,
+}
+
+/// How servers are called, both ways.
+#[derive(Debug)]
+pub(super) struct Plans {
+    prefixed: NamePlan,
+    bare: NamePlan,
 }
 
 /// The views of a run, and the lists behind them.
 #[derive(Debug)]
 pub(super) struct Views {
-    plan: NamePlan,
+    plans: Plans,
     page_items_max: usize,
     shelves: Mutex<Shelves>,
 }
@@ -49,7 +83,7 @@ struct Shelves {
     /// By place and link; as many as there are links.
     kept: HashMap<(usize, LinkKey), Kept>,
     /// As many as there are clients.
-    views: Vec<Weak<View>>,
+    views: HashMap<Sight, Weak<View>>,
 }
 
 /// What is known of one link's lists.
@@ -59,6 +93,22 @@ struct Kept {
     standing: Standing,
     /// What is wrong with the lists, by kind.
     troubles: [Option<String>; 4],
+}
+
+impl Place {
+    fn shows(&self, key: &LinkKey) -> bool {
+        match self {
+            Self::Shown(shown) => shown == key,
+            Self::Named(_) | Self::Absent => false,
+        }
+    }
+
+    fn heeds(&self, key: &LinkKey) -> bool {
+        match self {
+            Self::Shown(heeded) | Self::Named(heeded) => heeded == key,
+            Self::Absent => false,
+        }
+    }
 }
 
 impl View {
@@ -104,58 +154,102 @@ impl View {
         });
     }
 
+    /// Whether there is nothing to wait for at this place.
     pub(super) fn is_heard(&self, at: usize) -> bool {
-        self.standings.borrow().get(at) == Some(&Standing::Heard)
+        self.standings.borrow().get(at).is_some_and(|standing| *standing >= Standing::Heard)
+    }
+}
+
+impl Plans {
+    /// Of the same servers in the same order.
+    pub(super) fn new(prefixed: NamePlan, bare: NamePlan) -> Self {
+        Self { prefixed, bare }
+    }
+
+    pub(super) fn of(&self, naming: Naming) -> &NamePlan {
+        match naming {
+            Naming::Prefixed => &self.prefixed,
+            Naming::Bare => &self.bare,
+        }
     }
 }
 
 impl Views {
-    pub(super) fn new(plan: NamePlan, page_items_max: usize) -> Self {
-        Self { plan, page_items_max, shelves: Mutex::default() }
+    pub(super) fn new(plans: Plans, page_items_max: usize) -> Self {
+        Self { plans, page_items_max, shelves: Mutex::default() }
     }
 
-    pub(super) fn plan(&self) -> &NamePlan {
-        &self.plan
+    pub(super) fn plans(&self) -> &Plans {
+        &self.plans
     }
 
-    /// The view of these links, one per server.
-    pub(super) fn of(&self, keys: Vec<LinkKey>) -> Arc<View> {
-        let mut shelves = self.shelves.lock();
-        shelves.views.retain(|view| view.strong_count() > 0);
-        if let Some(view) = shelves.views.iter().filter_map(Weak::upgrade).find(|view| view.keys == keys) {
-            return view;
-        }
-        let (catalog, standings) = shelves.look(&keys, &self.plan, self.page_items_max);
-        let view = Arc::new(View {
-            keys,
-            catalog: watch::Sender::new(Arc::new(catalog)),
-            standings: watch::Sender::new(standings),
-        });
-        shelves.views.push(Arc::downgrade(&view));
+    /// The view of whoever sees this.
+    pub(super) fn of(&self, sight: Sight) -> Arc<View> {
+        let view = {
+            let mut shelves = self.shelves.lock();
+            shelves.views.retain(|_, view| view.strong_count() > 0);
+            match shelves.views.get(&sight).and_then(Weak::upgrade) {
+                Some(view) => view,
+                None => {
+                    let nothing = Catalog::merge(self.plans.of(sight.naming), &[], self.page_items_max);
+                    let view = Arc::new(View {
+                        stale: AtomicBool::new(true),
+                        renewing: Mutex::default(),
+                        catalog: watch::Sender::new(Arc::new(nothing)),
+                        standings: watch::Sender::new(shelves.standings(&sight)),
+                        sight: sight.clone(),
+                    });
+                    shelves.views.insert(sight, Arc::downgrade(&view));
+                    view
+                }
+            }
+        };
+        // Whoever gets it sees all that is known by now, whoever else is making the catalog of it.
+        self.renew(&view);
         view
     }
 
     /// Puts lists of a link into the next catalogs.
-    pub(super) fn publish(
+    pub(super) async fn publish(
         &self,
         (at, key): (usize, &LinkKey),
         capabilities: &Capabilities,
         revision: Revision,
         lists: Lists,
     ) {
-        let mut shelves = self.shelves.lock();
-        let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
-        offer.capabilities = capabilities.clone();
-        offer.completes = capabilities.completes(revision);
-        for (kind, list) in lists {
-            if let Some(place) = offer.lists.get_mut(kind.index()) {
-                *place = list;
+        let heeding = {
+            let mut shelves = self.shelves.lock();
+            let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
+            offer.capabilities = capabilities.clone();
+            offer.completes = capabilities.completes(revision);
+            for (kind, list) in lists {
+                if let Some(place) = offer.lists.get_mut(kind.index()) {
+                    *place = list;
+                }
             }
+            let heeding = shelves.views_where(at, |place| place.heeds(key));
+            heeding.iter().for_each(|view| view.stale.store(true, Ordering::Release));
+            heeding
+        };
+        for (renewed, view) in heeding.iter().enumerate() {
+            // A shared server may be in as many views as there are clients: others have their turn in between.
+            if renewed > 0 {
+                yield_now().await;
+            }
+            self.renew(view);
         }
-        for view in shelves.showing(at, key) {
-            let (catalog, _) = shelves.look(&view.keys, &self.plan, self.page_items_max);
-            view.catalog.send_replace(Arc::new(catalog));
+    }
+
+    /// Makes the catalog of the lists of this moment, unless somebody has since they changed.
+    fn renew(&self, view: &View) {
+        let _renewing = view.renewing.lock();
+        if !view.stale.swap(false, Ordering::AcqRel) {
+            return;
         }
+        let offers = self.shelves.lock().offers(&view.sight);
+        let plan = self.plans.of(view.sight.naming);
+        let catalog = view.catalog().renewed(plan, &offers);
+        view.catalog.send_replace(Arc::new(catalog));
     }
 
     /// A server was heard, or has failed.
@@ -164,9 +258,14 @@ impl Views {
         let kept = &mut shelves.kept.entry((at, key.clone())).or_default().standing;
         let higher = standing.max(*kept);
         *kept = higher;
-        for view in shelves.showing(at, key) {
+        for view in shelves.views_where(at, |place| place.shows(key)) {
             view.raise(at, higher);
         }
+    }
+
+    pub(super) fn standing(&self, at: usize, key: &LinkKey) -> Standing {
+        let shelves = self.shelves.lock();
+        shelves.kept.get(&(at, key.clone())).map(|kept| kept.standing).unwrap_or_default()
     }
 
     pub(super) fn note_trouble(&self, at: usize, key: &LinkKey, kind: Kind, trouble: Option<String>) {
@@ -191,18 +290,31 @@ impl Views {
 }
 
 impl Shelves {
-    /// The views that show this link.
-    fn showing(&self, at: usize, key: &LinkKey) -> Vec<Arc<View>> {
-        let views = self.views.iter().filter_map(Weak::upgrade);
-        views.filter(|view| view.keys.get(at) == Some(key)).collect()
+    /// The views in which the place of a server is such a one.
+    fn views_where(&self, at: usize, is_such: impl Fn(&Place) -> bool) -> Vec<Arc<View>> {
+        let views = self.views.iter().filter(|(sight, _)| sight.places.get(at).is_some_and(&is_such));
+        views.filter_map(|(_, view)| view.upgrade()).collect()
     }
 
-    fn look(&self, keys: &[LinkKey], plan: &NamePlan, page_items_max: usize) -> (Catalog, Vec<Standing>) {
-        let kept: Vec<Option<&Kept>> =
-            keys.iter().enumerate().map(|(at, key)| self.kept.get(&(at, key.clone()))).collect();
-        let offers: Vec<Offer> =
-            kept.iter().map(|kept| kept.map(|kept| kept.offer.clone()).unwrap_or_default()).collect();
-        let standings = kept.iter().map(|kept| kept.map(|kept| kept.standing).unwrap_or_default()).collect();
-        (Catalog::merge(plan, &offers, page_items_max), standings)
+    fn offers(&self, sight: &Sight) -> Vec<Offer> {
+        let offer =
+            |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone())).map(|kept| kept.offer.clone());
+        let places = sight.places.iter().enumerate();
+        let offers = places.map(|(at, place)| match place {
+            Place::Shown(key) => offer(at, key).unwrap_or_default(),
+            Place::Named(key) => Offer { presence: Presence::Named, ..offer(at, key).unwrap_or_default() },
+            Place::Absent => Offer { presence: Presence::Named, ..Offer::default() },
+        });
+        offers.collect()
+    }
+
+    fn standings(&self, sight: &Sight) -> Vec<Standing> {
+        let kept = |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone())).map(|kept| kept.standing);
+        let places = sight.places.iter().enumerate();
+        let standings = places.map(|(at, place)| match place {
+            Place::Shown(key) => kept(at, key).unwrap_or_default(),
+            Place::Named(_) | Place::Absent => Standing::Absent,
+        });
+        standings.collect()
     }
 }

@@ -20,11 +20,22 @@ use std::sync::{Arc, OnceLock};
 /// What one server offers, as last heard. Empty until it was heard for the first time.
 #[derive(Debug, Clone, Default)]
 pub struct Offer {
+    pub presence: Presence,
     pub capabilities: Capabilities,
     /// Whether refs to this server are worth completing.
     pub completes: bool,
     /// Its lists, by `Kind::index`.
     pub lists: [Arc<Vec<Item>>; 4],
+}
+
+/// Whether a server is among those that a catalog shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Presence {
+    #[default]
+    Shown,
+    /// None of its items is there and nothing leads to it, but what it lists counts where names must not meet: the
+    /// others are called as they are where it is shown.
+    Named,
 }
 
 /// An item as clients see it, and whose it is.
@@ -50,7 +61,7 @@ impl Entry {
 /// All servers' lists, merged. Immutable; within it, exposed name to (server, own name) is one to one.
 #[derive(Debug)]
 pub struct Catalog {
-    shelves: [Shelf; 4],
+    shelves: [Arc<Shelf>; 4],
     servers: Vec<Claim>,
     page_items_max: usize,
 }
@@ -58,7 +69,8 @@ pub struct Catalog {
 /// What one server can be asked about beyond what it lists.
 #[derive(Debug)]
 struct Claim {
-    uris: UriMap,
+    /// `None`: it is not shown, and nothing leads to it.
+    uris: Option<UriMap>,
     offers_resources: bool,
     completes: bool,
 }
@@ -71,8 +83,12 @@ struct Shelf {
     /// Entries that could not be listed: an earlier server has the same URI and neither may be rewritten.
     hidden: Vec<Entry>,
     digest: ListDigest,
+    /// The lists that it was made of, a place for each server.
+    sources: Vec<Source>,
     rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
 }
+
+type Source = (Presence, Arc<Vec<Item>>);
 
 /// The cursor is none of ours, or of a list that has changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,17 +97,20 @@ pub struct StaleCursor;
 impl Catalog {
     /// `offers` in the order of the plan's servers.
     pub fn merge(plan: &NamePlan, offers: &[Offer], page_items_max: usize) -> Self {
-        let servers = plan.servers().iter().zip(offers).map(|(name, offer)| Claim {
-            uris: UriMap::new(name),
-            offers_resources: offer.capabilities.resources,
-            completes: offer.completes,
-        });
-        let servers: Vec<Claim> = servers.collect();
-        let shelves = Kind::ALL.map(|kind| match kind {
-            Kind::Tools | Kind::Prompts => named(kind, plan, offers, &servers),
-            Kind::Resources | Kind::Templates => addressed(kind, offers, &servers),
-        });
+        let servers = claims(plan, offers);
+        let shelves = Kind::ALL.map(|kind| Arc::new(Shelf::of(kind, plan, offers, &servers)));
         Self { shelves, servers, page_items_max: page_items_max.max(1) }
+    }
+
+    /// The same as a new one of these offers, if this one was made of the same plan. Lists of which none has changed
+    /// are not made again.
+    pub fn renewed(&self, plan: &NamePlan, offers: &[Offer]) -> Self {
+        let servers = claims(plan, offers);
+        let shelves = Kind::ALL.map(|kind| match self.shelves.get(kind.index()) {
+            Some(shelf) if shelf.is_of(kind, offers) => shelf.clone(),
+            Some(_) | None => Arc::new(Shelf::of(kind, plan, offers, &servers)),
+        });
+        Self { shelves, servers, page_items_max: self.page_items_max }
     }
 
     /// Every listed item of a kind, in list order.
@@ -118,12 +137,13 @@ impl Catalog {
     }
 
     pub fn uris(&self, server: usize) -> Option<&UriMap> {
-        self.servers.get(server).map(|claim| &claim.uris)
+        self.servers.get(server).and_then(|claim| claim.uris.as_ref())
     }
 
-    /// Every server's map, by place.
+    /// The map of every server that is shown, by place.
     pub fn maps(&self) -> impl Iterator<Item = (usize, &UriMap)> {
-        self.servers.iter().map(|claim| &claim.uris).enumerate()
+        let maps = self.servers.iter().map(|claim| &claim.uris).enumerate();
+        maps.filter_map(|(at, map)| map.as_ref().map(|map| (at, map)))
     }
 
     /// Servers, by place, that declared resources.
@@ -174,7 +194,25 @@ impl Catalog {
 }
 
 impl Shelf {
-    fn new(kind: Kind, all: impl Iterator<Item = Entry>) -> Self {
+    fn of(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Self {
+        let sources = offers.iter().map(|offer| (offer.presence, list(offer, kind).clone())).collect();
+        match kind {
+            Kind::Tools | Kind::Prompts => Self::new(kind, sources, named(kind, plan, offers, servers)),
+            Kind::Resources | Kind::Templates => Self::new(kind, sources, addressed(kind, offers, servers)),
+        }
+    }
+
+    /// Whether it would be the same if it were made of these.
+    fn is_of(&self, kind: Kind, offers: &[Offer]) -> bool {
+        let same = |(source, offer): (&Source, &Offer)| {
+            let list = list(offer, kind);
+            let same_list = Arc::ptr_eq(&source.1, list) || (source.1.is_empty() && list.is_empty());
+            source.0 == offer.presence && same_list
+        };
+        self.sources.len() == offers.len() && self.sources.iter().zip(offers).all(same)
+    }
+
+    fn new(kind: Kind, sources: Vec<Source>, all: impl Iterator<Item = Entry>) -> Self {
         let (mut entries, mut hidden) = (Vec::new(), Vec::new());
         let mut by_exposed = HashMap::new();
         let mut by_own: HashMap<Box<str>, Vec<usize>> = HashMap::new();
@@ -192,7 +230,7 @@ impl Shelf {
             entries.push(entry);
         }
         let digest = hash.finalize().into();
-        Self { entries, by_exposed, by_own, hidden, digest, rendered: Default::default() }
+        Self { entries, by_exposed, by_own, hidden, digest, sources, rendered: Default::default() }
     }
 
     /// Every page as a result object. An empty list has one page.
@@ -230,44 +268,76 @@ impl Shelf {
     }
 }
 
+fn claims(plan: &NamePlan, offers: &[Offer]) -> Vec<Claim> {
+    let servers = plan.servers().iter().zip(offers).map(|(name, offer)| match offer.presence {
+        Presence::Shown => Claim {
+            uris: Some(UriMap::new(name)),
+            offers_resources: offer.capabilities.resources,
+            completes: offer.completes,
+        },
+        Presence::Named => Claim { uris: None, offers_resources: false, completes: false },
+    });
+    servers.collect()
+}
+
 /// Tools and prompts: exposed names come from the plan, and none is ever lost.
-fn named(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Shelf {
+fn named<'a>(
+    kind: Kind,
+    plan: &NamePlan,
+    offers: &'a [Offer],
+    servers: &'a [Claim],
+) -> impl Iterator<Item = Entry> + use<'a> {
     let own: Vec<Vec<&str>> =
         offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
     let exposed = plan.expose(&own);
-    let entries =
-        offers.iter().zip(exposed).zip(servers).enumerate().flat_map(|(server, ((offer, names), claim))| {
-            list(offer, kind).iter().zip(names).map(move |(item, name)| Entry {
-                server,
-                own: item.own().into(),
-                text: item.render(&name.name, &claim.uris),
-                exposed: name.name,
-                change: name.change,
-                needs_task: item.needs_task(),
-            })
-        });
-    Shelf::new(kind, entries)
+    shown(offers, servers).zip(exposed).flat_map(move |((server, items), names)| {
+        let items = items
+            .into_iter()
+            .flat_map(move |(offer, uris)| list(offer, kind).iter().map(move |item| (item, uris)));
+        items.zip(names).map(move |((item, uris), name)| Entry {
+            server,
+            own: item.own().into(),
+            text: item.render(&name.name, uris),
+            exposed: name.name,
+            change: name.change,
+            needs_task: item.needs_task(),
+        })
+    })
 }
 
 /// Resources and templates: their URIs follow their server's map.
-fn addressed(kind: Kind, offers: &[Offer], servers: &[Claim]) -> Shelf {
-    let entries = offers.iter().zip(servers).enumerate().flat_map(|(server, (offer, claim))| {
-        list(offer, kind).iter().map(move |item| {
-            let exposed = claim.uris.expose(item.own());
-            Entry {
-                server,
-                own: item.own().into(),
-                text: item.render(&exposed, &claim.uris),
-                exposed: exposed.into_owned().into_boxed_str(),
-                change: Change::None,
-                needs_task: false,
-            }
-        })
-    });
-    Shelf::new(kind, entries)
+fn addressed<'a>(
+    kind: Kind,
+    offers: &'a [Offer],
+    servers: &'a [Claim],
+) -> impl Iterator<Item = Entry> + use<'a> {
+    shown(offers, servers).filter_map(|(server, shown)| Some((server, shown?))).flat_map(
+        move |(server, (offer, uris))| {
+            list(offer, kind).iter().map(move |item| {
+                let exposed = uris.expose(item.own());
+                Entry {
+                    server,
+                    own: item.own().into(),
+                    text: item.render(&exposed, uris),
+                    exposed: exposed.into_owned().into_boxed_str(),
+                    change: Change::None,
+                    needs_task: false,
+                }
+            })
+        },
+    )
 }
 
-fn list(offer: &Offer, kind: Kind) -> &[Item] {
+/// Each server's place, and what it offers with its map if it is shown.
+fn shown<'a>(
+    offers: &'a [Offer],
+    servers: &'a [Claim],
+) -> impl Iterator<Item = (usize, Option<(&'a Offer, &'a UriMap)>)> {
+    let all = offers.iter().zip(servers).enumerate();
+    all.map(|(at, (offer, claim))| (at, claim.uris.as_ref().map(|uris| (offer, uris))))
+}
+
+fn list(offer: &Offer, kind: Kind) -> &Arc<Vec<Item>> {
     let [tools, prompts, resources, templates] = &offer.lists;
     match kind {
         Kind::Tools => tools,

@@ -8,6 +8,8 @@ pub mod names;
 
 pub mod uris;
 
+pub mod look;
+
 pub mod template;
 
 pub mod item;

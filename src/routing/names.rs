@@ -133,6 +133,12 @@ impl NamePlan {
         &self.style.separator
     }
 
+    /// Whether what one server lists can change what another's items are called: not while each has a prefix of its
+    /// own all the time.
+    pub fn compares_lists(&self) -> bool {
+        self.fronts.iter().any(|front| front.as_ref().is_none_or(|front| front.on_collision))
+    }
+
     /// Exposed names for all items of one kind, in the shape of the input: row `i` holds the own names
     /// of server `i`, in its order. A row without a server is answered with an empty row.
     ///

@@ -14,9 +14,9 @@ use crate::mcp::method::Want;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
 use crate::routing::held::Held;
 use crate::routing::levels::Levels;
+use crate::routing::look::Look;
 use crate::routing::owner::{Owner, owner};
 use crate::routing::subscriptions::{Added, Removed, Subscriptions};
-use crate::routing::uris::UriMap;
 use crate::wire::fault::Fault;
 use crate::wire::id::{CallId, Id};
 use crate::wire::members::{elements, member, string};
@@ -33,9 +33,6 @@ use tokio::time::Instant;
 
 /// Who listens to one link.
 pub struct Audience {
-    /// How an elicitation names the server; `None`: there is no other that it could be.
-    label: Option<Arc<str>>,
-    uris: Arc<UriMap>,
     company: Company,
     /// How long a client may take to answer an ask.
     patience: Duration,
@@ -73,6 +70,8 @@ struct Telling {
 pub(super) struct Member {
     pub(super) client: ClientId,
     pub(super) mail: Arc<Mail>,
+    /// How the server looks by the door that the client came by.
+    pub(super) look: Arc<Look>,
     pub(super) held: Arc<Mutex<Held>>,
     /// Places in its mail for this link's notes.
     places: Arc<Semaphore>,
@@ -101,15 +100,8 @@ pub(super) struct Whose {
 }
 
 impl Audience {
-    pub(super) fn new(
-        label: Option<Arc<str>>,
-        uris: Arc<UriMap>,
-        company: Company,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn new(company: Company, patience: Duration) -> Self {
         Self {
-            label,
-            uris,
             company,
             patience,
             changed: Changed::default(),
@@ -125,9 +117,9 @@ impl Audience {
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
-    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>) {
+    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>, look: Arc<Look>) {
         let places = Arc::new(Semaphore::new(NOTES_MAX));
-        let member = Member { client, mail, held: Arc::default(), places };
+        let member = Member { client, mail, look, held: Arc::default(), places };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -297,20 +289,22 @@ impl Audience {
     /// its own a client hears of whatever its server tells, as it would without us.
     pub(super) fn updated(&self, note: &Message) -> Vec<Parcel> {
         let Some(uri) = note.params().and_then(|params| params.uri.as_ref()) else { return Vec::new() };
-        let text = splice(note.text(), &mut updated_in_clients_terms(note, &self.uris));
+        let mut said = Said::new(|look| splice(note.text(), &mut updated_in_clients_terms(note, &look.uris)));
         let whose = self.subscriptions.lock().whose(uri.as_str(note));
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
             Company::One => state.members.values().collect(),
             Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
         };
-        let news = members.into_iter().filter(|member| !member.mail.has(&text));
-        news.map(|member| parcel(member, text.clone())).collect()
+        let news = members.into_iter().map(|member| (member, said.to(member)));
+        let news = news.filter(|(member, text)| !member.mail.has(text));
+        news.map(|(member, text)| parcel(member, text)).collect()
     }
 
     /// `notifications/elicitation/complete`, for the client that was sent to that page.
     pub(super) fn completed(&self, note: &Message) -> Vec<Parcel> {
-        let text = splice(note.text(), &mut completed_in_clients_terms(note, &self.uris));
+        let mut said =
+            Said::new(|look| splice(note.text(), &mut completed_in_clients_terms(note, &look.uris)));
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
             Company::One => state.members.values().collect(),
@@ -321,7 +315,7 @@ impl Audience {
                 whose.and_then(|client| state.members.get(client)).into_iter().collect()
             }
         };
-        members.into_iter().map(|member| parcel(member, text.clone())).collect()
+        members.into_iter().map(|member| parcel(member, said.to(member))).collect()
     }
 
     /// An ask on its way to whom it is for.
@@ -352,7 +346,7 @@ impl Audience {
             stream: stream.clone(),
             slip: Arc::new(slip),
             want,
-            edits: in_clients_terms(&message, want, &self.uris, self.label.as_deref()),
+            edits: in_clients_terms(&message, want, &member.look.uris, member.look.label.as_deref()),
             message,
             place: Some(place),
             _room: room,
@@ -444,6 +438,28 @@ impl Parcel {
     }
 }
 
+/// A note in the terms of each door that somebody listens at.
+struct Said<F> {
+    say: F,
+    /// One for each look: as many as there are ways to name a server.
+    texts: Vec<(Arc<Look>, Bytes)>,
+}
+
+impl<F: Fn(&Look) -> Bytes> Said<F> {
+    fn new(say: F) -> Self {
+        Self { say, texts: Vec::new() }
+    }
+
+    fn to(&mut self, member: &Member) -> Bytes {
+        if let Some((_, text)) = self.texts.iter().find(|(look, _)| Arc::ptr_eq(look, &member.look)) {
+            return text.clone();
+        }
+        let text = (self.say)(&member.look);
+        self.texts.push((member.look.clone(), text.clone()));
+        text
+    }
+}
+
 fn parcel(member: &Arc<Member>, text: Bytes) -> Parcel {
     Parcel { member: member.clone(), letter: Letter::Note(Note { text, place: None }) }
 }
@@ -474,7 +490,7 @@ mod tests {
 
     #[test]
     fn of_the_pages_of_a_shared_link_the_oldest_is_forgotten_first() {
-        let audience = Audience::new(None, Arc::default(), Company::Many, Duration::ZERO);
+        let audience = Audience::new(Company::Many, Duration::ZERO);
         for page in 0..=ELICITED_MAX {
             audience.remember(page.to_string().into(), ClientId(1));
         }

@@ -14,7 +14,7 @@ use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::routing::asking::{URL_REQUIRED, required_in_clients_terms};
 use crate::routing::deadline::Expiry;
-use crate::routing::uris::UriMap;
+use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::{quote, requote};
@@ -37,16 +37,14 @@ pub enum Step {
     Done(Result<Bytes, Fault>),
 }
 
-/// Whose request an exchange is: how the client names it, and how the server's URIs look to it.
+/// Whose request an exchange is: how the client names it, and how the server looks to it.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) id: Id,
     /// `None`: it has left.
     pub(super) owner: Option<Arc<Member>>,
     pub(super) token: Option<Bytes>,
-    pub(super) uris: Arc<UriMap>,
-    /// How an elicitation names the server.
-    pub(super) label: Option<Arc<str>>,
+    pub(super) look: Arc<Look>,
     pub(super) subscribing: Option<Subscribing>,
 }
 
@@ -309,14 +307,14 @@ impl Exchange {
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
-            let label = origin.label.as_deref();
-            for (span, text) in required_in_clients_terms(response, *value, &origin.uris, label) {
+            let Look { uris, label } = &*origin.look;
+            for (span, text) in required_in_clients_terms(response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }
         }
         for place in places {
             let own = place.as_str(response);
-            let exposed = origin.uris.expose(own);
+            let exposed = origin.look.uris.expose(own);
             if exposed != own {
                 splice = splice.replace(place.span(), requote(response.str(place.span()), own, &exposed));
             }

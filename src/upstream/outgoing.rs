@@ -5,10 +5,12 @@
 use crate::config::Timeouts;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
+use crate::routing::look::Look;
 use crate::wire::id::{CallId, Id};
 use crate::wire::message::{Head, Message, Span};
 use crate::wire::splice::{member_cut, member_first, splice};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -16,6 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub client: ClientId,
+    /// How the server looks by the door that the client came by.
+    pub look: Arc<Look>,
     pub id: &'a Id,
     pub message: &'a Message,
     pub method: Method,

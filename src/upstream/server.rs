@@ -21,8 +21,8 @@ use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
+use crate::routing::look::Look;
 use crate::routing::names::ServerName;
-use crate::routing::uris::UriMap;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::message::Message;
 use bytes::Bytes;
@@ -53,6 +53,11 @@ pub struct Surroundings {
 }
 
 impl LinkKey {
+    /// Whether all of its principal's clients are served by it.
+    pub fn is_shared(&self) -> bool {
+        self.client.is_none()
+    }
+
     /// Who listens on a link with this key.
     fn company(&self) -> Company {
         match self.client {
@@ -68,6 +73,8 @@ impl LinkKey {
 pub struct Arriving {
     pub caller: Caller,
     pub mail: Arc<Mail>,
+    /// How the server looks by that door.
+    pub look: Arc<Look>,
     pub told: watch::Receiver<Option<Told>>,
 }
 
@@ -85,9 +92,6 @@ pub struct Server {
     settings: Arc<ServerConfig>,
     surroundings: Surroundings,
     dial: Arc<dyn Dial>,
-    uris: Arc<UriMap>,
-    /// How an elicitation names it; `None` when it is the only one, and bears no name.
-    label: Option<Arc<str>>,
     links: DashMap<LinkKey, Slot>,
     in_flight: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -116,12 +120,9 @@ impl Server {
         settings: ServerConfig,
         surroundings: Surroundings,
         dial: Arc<dyn Dial>,
-        label: Option<Arc<str>>,
     ) -> Self {
         Self {
-            label,
             key: Arc::from(name.key()),
-            uris: Arc::new(UriMap::new(&name)),
             in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
             settings: Arc::new(settings),
             links: DashMap::new(),
@@ -154,7 +155,31 @@ impl Server {
     /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
     /// told depends on no client.
     pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
-        let key = self.link_key(&arriving.caller);
+        let Arriving { caller, mail, look, told } = arriving;
+        let join = |audience: &Audience| audience.join(caller.client, mail.clone(), look.clone());
+        self.enter(self.link_key(caller), told, join)
+    }
+
+    /// Starts the link that all of a principal's clients share, before the first of them is there, or finds it. `None`:
+    /// each client gets one of its own, when it comes.
+    pub fn warm(&self, principal: &Principal) -> Option<Result<Watched, Fault>> {
+        let key = self.shared_key(principal)?;
+        Some(self.enter(key, &watch::Sender::new(None).subscribe(), |_| {}))
+    }
+
+    /// The link that a principal's network clients share; `None`: each has one of its own.
+    pub fn shared_key(&self, principal: &Principal) -> Option<LinkKey> {
+        let is_shared = !self.settings.sharing.is_per_client(false);
+        is_shared.then(|| LinkKey { principal: principal.clone(), client: None })
+    }
+
+    /// Finds a link or starts it, and lets whoever comes join it.
+    fn enter(
+        &self,
+        key: LinkKey,
+        told: &watch::Receiver<Option<Told>>,
+        join: impl FnOnce(&Audience),
+    ) -> Result<Watched, Fault> {
         let is_there = self.links.get(&key).is_some_and(|slot| slot.stop.borrow().is_none());
         let room = is_there || self.has_room();
         // The entry is locked while it is made and joined: two openers cannot start two processes, and nobody ends one
@@ -170,10 +195,10 @@ impl Server {
             }
             // One that ends is none: nobody who comes now is served by it.
             dashmap::Entry::Occupied(_) | dashmap::Entry::Vacant(_) => {
-                (self.start(key.company(), arriving.told.clone()), false)
+                (self.start(key.company(), told.clone()), false)
             }
         };
-        slot.audience.join(arriving.caller.client, arriving.mail.clone());
+        join(&slot.audience);
         let entry = entry.insert(slot.clone());
         drop(entry);
         if let State::Ready(link) = &*slot.state.borrow() {
@@ -260,12 +285,7 @@ impl Server {
         };
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
-        let audience = Arc::new(Audience::new(
-            self.label.clone(),
-            self.uris.clone(),
-            company,
-            self.settings.timeouts.ask,
-        ));
+        let audience = Arc::new(Audience::new(company, self.settings.timeouts.ask));
         let wake = Arc::new(Notify::new());
         let supervisor = Supervisor {
             server: self.key.clone(),
@@ -310,8 +330,7 @@ impl Server {
             owner: owner.clone(),
             // Null asks for no progress.
             token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
-            uris: self.uris.clone(),
-            label: self.label.clone(),
+            look: outgoing.look.clone(),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };
         let (idle, total) = (bounds.idle.1, bounds.whole.1);

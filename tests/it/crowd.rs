@@ -113,7 +113,7 @@ async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asking: Asking) {
 /// One client that makes `calls` at every server and answers what it is asked.
 async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
     let caller = Caller { principal: Principal::local(), client: ClientId(number), alone: false };
-    let seat = Arc::new(hub.seat(caller));
+    let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
     assert!(seat.open().is_empty());
     let (inbox, chunks) = mpsc::channel(1024);
     let (lines, mut outbox) = mpsc::channel(64);
@@ -213,7 +213,8 @@ async fn a_shared_server_asks_whom_it_means_or_nobody() {
 async fn a_link_over_the_bound_is_refused_and_one_that_ended_makes_room() {
     let hub = hub(Some(2), &Asking::new(Sharing::Session));
     let caller = |number| Caller { principal: Principal::local(), client: ClientId(number), alone: false };
-    let (first, second, third) = (hub.seat(caller(1)), hub.seat(caller(2)), hub.seat(caller(3)));
+    let seat = |number| hub.seat(caller(number), &hub.entrance_all());
+    let (first, second, third) = (seat(1), seat(2), seat(3));
     assert!(first.open().is_empty() && second.open().is_empty());
     let refused = third.open();
     assert_eq!(refused.len(), SERVERS);

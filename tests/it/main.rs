@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod crowd;
+mod doors;
 mod faults;
 mod play;
 mod process;

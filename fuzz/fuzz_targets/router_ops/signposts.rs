@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use mcp_braid::config::{Names, Prefix, Uris};
 use mcp_braid::mcp::capabilities::Capabilities;
 use mcp_braid::mcp::method::Kind;
-use mcp_braid::routing::catalog::{Catalog, Offer};
+use mcp_braid::routing::catalog::{Catalog, Offer, Presence};
 use mcp_braid::routing::item::Item;
 use mcp_braid::routing::names::NamePlan;
 
@@ -89,6 +89,7 @@ fn offer(tools: &[&str], resources: &[&str], templates: &[&str]) -> Offer {
         Arc::new(names.iter().map(item).collect())
     };
     Offer {
+        presence: Presence::Shown,
         capabilities: Capabilities::read(r#"{"tools":{},"resources":{"subscribe":true}}"#),
         completes: false,
         lists: [

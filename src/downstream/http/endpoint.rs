@@ -16,6 +16,7 @@ use crate::downstream::session::Session;
 use crate::downstream::sse::Pipes;
 use crate::downstream::streams::Streams;
 use crate::hub::Hub;
+use crate::hub::entrance::Entrance;
 use crate::hub::seat::Seat;
 use crate::mcp::caller::{Caller, Principal};
 use crate::mcp::revision::Revision;
@@ -31,6 +32,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// A path, and the servers that it leads to.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    pub path: Arc<str>,
+    pub entrance: Entrance,
+}
+
 /// What every request over HTTP finds.
 pub struct Front {
     pub hub: Arc<Hub>,
@@ -40,6 +48,8 @@ pub struct Front {
     pub replay: Arc<Replay>,
     pub identity: Arc<str>,
     pub behind_itself: bool,
+    /// For whom the shared servers were started before anybody came.
+    pub warmed: Principal,
     /// The tasks of sessions and of their requests.
     pub tracker: TaskTracker,
     /// Streams end, sessions too.
@@ -50,14 +60,14 @@ impl Front {
     /// One request at a door.
     pub async fn handle(
         self: Arc<Self>,
-        door: Arc<str>,
+        gate: Gate,
         principal: Principal,
         request: Request<Body>,
     ) -> Response {
         let answered = match *request.method() {
-            Method::POST => self.post(door, principal, request).await,
-            Method::GET => self.get(&door, &principal, request.headers()),
-            Method::DELETE => self.delete(&door, &principal, request.headers()),
+            Method::POST => self.post(gate, principal, request).await,
+            Method::GET => self.get(&gate.path, &principal, request.headers()),
+            Method::DELETE => self.delete(&gate.path, &principal, request.headers()),
             _ => Ok(replies::wrong_method("GET, POST, DELETE")),
         };
         answered.unwrap_or_else(|refusal| *refusal)
@@ -65,7 +75,7 @@ impl Front {
 
     async fn post(
         self: Arc<Self>,
-        door: Arc<str>,
+        gate: Gate,
         principal: Principal,
         request: Request<Body>,
     ) -> Result<Response, Box<Response>> {
@@ -73,19 +83,19 @@ impl Front {
         fit(head::fit_post(&head.headers))?;
         fit(head::fit_version(&head.headers))?;
         let known = match fit(head::session_id(&head.headers))? {
-            Some(id) => Some(self.find(id, &principal, &door)?),
+            Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
         };
         let text = self.read(body).await?;
         match known {
             Some(live) => Ok(self.posted(&live, live.post(text, None)).await),
-            None => self.begin(door, principal, text).await,
+            None => self.begin(gate, principal, text).await,
         }
     }
 
     /// A place at the hub, its servers started.
-    pub(crate) fn seat(&self, caller: Caller) -> Arc<Seat> {
-        let seat = Arc::new(self.hub.seat(caller));
+    pub(crate) fn seat(&self, caller: Caller, entrance: &Entrance) -> Arc<Seat> {
+        let seat = Arc::new(self.hub.seat(caller, entrance));
         for fault in seat.open() {
             tracing::warn!(why = fault.text, "not started");
         }
@@ -103,7 +113,7 @@ impl Front {
     /// A text without a session: it must begin one.
     async fn begin(
         self: Arc<Self>,
-        door: Arc<str>,
+        gate: Gate,
         principal: Principal,
         text: Bytes,
     ) -> Result<Response, Box<Response>> {
@@ -123,12 +133,12 @@ impl Front {
         let streams = Streams::new(self.replay.clone());
         let outlets = Outlets::Streams(streams.clone());
         let session =
-            Session::new(self.seat(caller), outlets, Ids::PerExchange, &self.identity, self.behind_itself);
+            Session::new(self.seat(caller, &gate.entrance), outlets, Ids::PerExchange, &self.identity, self.behind_itself);
         let live = Live::new(Parts {
             session,
             streams,
             principal,
-            door,
+            door: gate.path,
             idle_max: self.listen.session_idle,
             tracker: self.tracker.clone(),
             admission,

@@ -18,6 +18,12 @@ macro_rules! plays {
 }
 
 plays! {
+    instructions_are_those_of_the_servers_at_the_door
+    a_door_starts_and_awaits_its_own_servers_and_no_other
+    clients_at_different_doors_share_a_server_each_in_its_terms
+    what_a_door_does_not_list_is_refused_by_every_method
+    names_by_a_group_are_those_of_the_door_to_all
+    each_door_lists_its_servers_under_their_names
     calls_that_may_become_tasks_are_remembered_up_to_a_bound
     a_client_may_subscribe_to_a_thousand_resources_of_a_server
     what_is_said_before_the_greeting_holds_up_no_answer

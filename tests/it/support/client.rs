@@ -50,17 +50,20 @@ pub(crate) struct Envelope<'a> {
 
 impl Client {
     /// A role's words: the revision that it asks for, or `by hand`: the script greets; `outbox 4`: lines that may wait for
-    /// it; `behind itself`: Braid was started by itself; `can roots sampling tools form url`: what it declares, some
+    /// it; `in work`, `at files`: it comes by the door of a group or of one server; `behind itself`: Braid was started by itself; `can roots sampling tools form url`: what it declares, some
     /// of these. `number` from 1; `alone` if it is the only one. The servers are started for it.
     pub(crate) fn open(role: &Role, number: u64, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
         let mut greets = Some("2025-11-25".to_owned());
         let mut lines_max = LINES_MAX;
+        let mut entrance = hub.entrance_all();
         let mut behind_itself = false;
         let mut capabilities = "{}".to_owned();
         for word in &role.traits {
             match word.split_once(' ') {
                 None if word.starts_with(|c: char| c.is_ascii_digit()) => greets = Some(word.clone()),
                 Some(("by", "hand")) => greets = None,
+                Some(("in", group)) => entrance = hub.entrance_group(group).ok_or("no such group")?,
+                Some(("at", server)) => entrance = hub.entrance_server(server).ok_or("no such server")?,
                 Some(("behind", "itself")) => behind_itself = true,
                 Some(("can", what)) => capabilities = declared(what)?,
                 Some(("outbox", lines)) => lines_max = lines.parse().map_err(|_| "no number")?,
@@ -68,7 +71,7 @@ impl Client {
             }
         }
         let caller = Caller { principal: Principal::local(), client: ClientId(number), alone };
-        let seat = Arc::new(hub.seat(caller.clone()));
+        let seat = Arc::new(hub.seat(caller.clone(), &entrance));
         if let Some(fault) = seat.open().into_iter().next() {
             return Err(fault.text);
         }

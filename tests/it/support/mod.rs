@@ -7,8 +7,8 @@
 mod client;
 mod panics;
 mod pattern;
-mod script;
-mod server;
+pub(crate) mod script;
+pub(crate) mod server;
 mod stage;
 
 pub(crate) use stage::play;

@@ -3,6 +3,7 @@
 //! ```text
 //! server files: 2025-11-25, tools read write     a server that greets and lists by itself
 //! client: 2025-11-25                              the client greets by itself; so it does without this line
+//! group work: files notes                         a door to some of the servers
 //! config servers.files.timeouts.call = "30s"      a line of braid.toml
 //!
 //! client> TEXT          says a line                client>> TEXT     says it without a newline
@@ -17,6 +18,7 @@
 //! again for an hour, more or less, unless `restart_backoff` is set.
 
 use super::pattern::Pattern;
+use mcp_braid::config::Group;
 use std::time::Duration;
 
 /// A whole play.
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(crate) struct Script {
     pub(crate) servers: Vec<Role>,
     pub(crate) clients: Vec<Role>,
+    pub(crate) groups: Vec<Group>,
     /// Lines of braid.toml.
     pub(crate) config: Vec<String>,
     pub(crate) lines: Vec<ScriptLine>,
@@ -129,7 +132,8 @@ pub(crate) enum Count {
 
 impl Script {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut script = Self { servers: vec![], clients: vec![], config: vec![], lines: vec![] };
+        let mut script =
+            Self { servers: vec![], clients: vec![], groups: vec![], config: vec![], lines: vec![] };
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -141,6 +145,11 @@ impl Script {
                 "client" if is_role(line) => {
                     let rest = line.strip_prefix("client").unwrap_or_default();
                     script.clients.push(role(&rest.replacen(':', " : ", 1)));
+                }
+                "group" => {
+                    let (name, servers) = rest.split_once(':').unwrap_or((rest, ""));
+                    let servers = servers.split_whitespace().map(str::to_owned).collect();
+                    script.groups.push(Group { name: name.to_owned(), servers });
                 }
                 "config" => script.config.push(rest.to_owned()),
                 _ => {

@@ -226,7 +226,8 @@ impl Stage {
 
     /// Every link that is ready, with its server's key.
     fn links(&self) -> Vec<(String, Arc<mcp_braid::upstream::link::Link>)> {
-        let reports = self.clients.iter().flat_map(|client| self.hub.reports(&client.caller));
+        let reports =
+            self.clients.iter().flat_map(|client| self.hub.reports(&client.caller, &self.hub.entrance_all()));
         reports
             .filter_map(|report| match report.state {
                 State::Ready(link) => Some((report.key, link)),
@@ -452,7 +453,7 @@ fn config(script: &Script) -> Result<Config, String> {
     }
     let loaded = file::from_text(&lines.join("\n"), "play.toml", Path::new("/"), &|_| None);
     match loaded {
-        Ok(loaded) => Ok(loaded.config),
+        Ok(loaded) => Ok(Config { groups: script.groups.clone(), ..loaded.config }),
         Err(report) => Err(report.render(false)),
     }
 }

@@ -1,0 +1,53 @@
+//! Whether it is time to send clients here, for whoever balances load between several of us.
+//!
+//! Ready means: whoever comes now finds whole lists, and every server that the operator calls required. So we are ready
+//! once each server that all clients share was heard or has failed once: a client that came earlier would wait, and
+//! would be told later of what it did not find. One that fails is no reason to send clients elsewhere: the others serve,
+//! and calls of it are answered with what is wrong. Only `required` says that without this server nobody should come;
+//! then we are not ready while it is down, and ready again when it is back. While we stop we are not ready.
+
+use super::Hub;
+use super::views::Standing;
+use crate::mcp::caller::Principal;
+use crate::upstream::link::State;
+
+/// What there is to wait for, by the servers' keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// We are on our way out.
+    pub stopping: bool,
+    /// Neither heard nor failed yet.
+    pub awaited: Vec<String>,
+    /// Required, and not there.
+    pub missing: Vec<String>,
+}
+
+impl Readiness {
+    pub fn is_ready(&self) -> bool {
+        !self.stopping && self.awaited.is_empty() && self.missing.is_empty()
+    }
+}
+
+impl Hub {
+    /// How things stand with the links that a principal's network clients share. Servers of which each client gets its
+    /// own say nothing before there is a client, and do not count.
+    pub fn readiness(&self, principal: &Principal) -> Readiness {
+        let mut readiness = Readiness { stopping: self.stopping.is_cancelled(), ..Readiness::default() };
+        for (at, server) in self.servers.iter().enumerate() {
+            let Some(key) = server.shared_key(principal) else { continue };
+            let standing = self.views.standing(at, &key);
+            if standing == Standing::Awaited {
+                readiness.awaited.push(server.name().key().to_owned());
+            }
+            let is_missing = match server.state(&key) {
+                State::Ready(_) => false,
+                State::Down { .. } => true,
+                State::Connecting => standing == Standing::Failed,
+            };
+            if is_missing && server.settings().required {
+                readiness.missing.push(server.name().key().to_owned());
+            }
+        }
+        readiness
+    }
+}
