@@ -2,6 +2,22 @@
 //!
 //! Owns the listeners, the connections with their deadlines and limits, and the one check that every request
 //! passes before any route sees it. It knows nothing of MCP but the names of its headers.
+//!
+//! Reading order: `Bound` listens, `serve` accepts, `Guard` judges, `read_body` reads what a route wants to have.
+
+pub mod bound;
+
+pub mod accept;
+
+mod places;
+
+mod connection;
+
+mod turn;
+
+mod paced;
+
+pub mod tls;
 
 pub mod guard;
 

@@ -138,6 +138,11 @@ impl Guard {
         Ok(Admitted { principal, peer: peer.clone(), cors })
     }
 
+    /// Whom no limit of one address holds for: this machine's own people, and a proxy behind which are many.
+    pub fn is_exempt(&self, peer: &Peer) -> bool {
+        peer.is_local() || self.proxy.is_some_and(|proxy| proxy.is(peer))
+    }
+
     /// DNS rebinding ends here: a page of `evil.example` that was made to reach us still says `evil.example`.
     fn is_our_host(&self, head: &Parts, peer: &Peer) -> bool {
         let Ok(host) = at_most_one(&head.headers, &HOST) else { return false };

@@ -1,0 +1,160 @@
+//! Whose turn it is on one connection: the client's, to send a head, or ours, to answer.
+//!
+//! The socket asks it whether a read may wait; the service tells it what was read and answered. hyper alone knows
+//! when a head is whole, and it neither tells its socket nor tells waiting for a head from reading one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Shared by the socket and the service of one connection.
+#[derive(Debug)]
+pub(super) struct Turn(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// A request's body was left unread.
+    unread: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Connected, and nothing came yet.
+    Opened { since: Instant },
+    /// A part of a head came.
+    Head { since: Instant },
+    /// A request is being answered.
+    Serving,
+    /// Answered; another request may come.
+    Waiting,
+}
+
+impl Turn {
+    pub(super) fn opened(now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { phase: Phase::Opened { since: now }, unread: false })))
+    }
+
+    /// Bytes came.
+    pub(super) fn heard(&self, now: Instant) {
+        let mut state = self.0.lock();
+        match state.phase {
+            Phase::Opened { since } => state.phase = Phase::Head { since },
+            Phase::Waiting => *state = State { phase: Phase::Head { since: now }, unread: false },
+            Phase::Head { .. } | Phase::Serving => {}
+        }
+    }
+
+    /// Since when we wait for the end of a head. `None`: we do not.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        match self.0.lock().phase {
+            Phase::Opened { since } | Phase::Head { since } => Some(since),
+            Phase::Serving | Phase::Waiting => None,
+        }
+    }
+
+    /// A head was read.
+    pub(super) fn serve(&self) {
+        *self.0.lock() = State { phase: Phase::Serving, unread: false };
+    }
+
+    /// We are leaving: who has asked nothing just now need not be heard out.
+    pub(super) fn leave(&self) {
+        let mut state = self.0.lock();
+        if state.phase == Phase::Waiting {
+            state.unread = false;
+        }
+    }
+
+    /// Whether the client may still be sending what we did not read.
+    pub(super) fn is_unread(&self) -> bool {
+        let state = self.0.lock();
+        state.unread || matches!(state.phase, Phase::Head { .. })
+    }
+}
+
+/// A request's body. Dropped before its end, it was left unread.
+pub(super) struct Asked<B: Body> {
+    body: B,
+    ended: bool,
+    turn: Arc<Turn>,
+}
+
+impl<B: Body> Asked<B> {
+    pub(super) fn new(body: B, turn: &Arc<Turn>) -> Self {
+        Self { body, ended: false, turn: Arc::clone(turn) }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Asked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B: Body> Drop for Asked<B> {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.turn.0.lock().unread = true;
+        }
+    }
+}
+
+/// A response's body. With its end the turn is the client's again.
+pub(super) struct Answered<B> {
+    body: B,
+    turn: Arc<Turn>,
+}
+
+impl<B> Answered<B> {
+    pub(super) fn new(body: B, turn: &Arc<Turn>) -> Self {
+        Self { body, turn: Arc::clone(turn) }
+    }
+}
+
+impl<B: Body + Unpin> Body for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answered<B> {
+    fn drop(&mut self) {
+        self.turn.0.lock().phase = Phase::Waiting;
+    }
+}
