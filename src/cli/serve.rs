@@ -1,22 +1,24 @@
 //! `braid serve`: many clients over HTTP.
+//!
+//! Owns the order of starting and stopping: nothing listens before we know who may come, and servers end after the
+//! last client has its answer.
 
 use super::exit::Exit;
 use super::run::{Run, left, runtime};
 use super::{Globals, Source, log, out, source};
-use crate::config::{Address, Config};
+use crate::config::{Address, Auth, Config, Listen};
+use crate::downstream::edge::accept::{self, Stop};
+use crate::downstream::edge::bound::Bound;
+use crate::downstream::edge::guard::Guard;
+use crate::downstream::edge::token::Token;
 use crate::downstream::http::endpoint::Front;
 use crate::downstream::http::routes::routes;
-use crate::downstream::http::sessions::Sessions;
-use crate::downstream::replay::Replay;
-use crate::downstream::sse::Pipes;
 use crate::mcp::caller::Principal;
 use crate::system::Leaving;
-use axum::Extension;
+use std::fmt::Write;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio::time::timeout;
 
 /// `listen`: instead of the addresses of the configuration.
 pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
@@ -30,7 +32,7 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
     }
     let _log = log::start(&config.log, None, globals);
     let served = runtime().and_then(|runtime| {
-        let exit = runtime.block_on(serve(config));
+        let exit = runtime.block_on(serve(config, globals));
         runtime.shutdown_timeout(Duration::ZERO);
         exit
     });
@@ -40,35 +42,87 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
     }
 }
 
-async fn serve(config: Config) -> io::Result<Exit> {
+async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let listen = config.listen.clone();
-    let run = Run::prepare(config)?;
-    let front = Arc::new(Front {
-        hub: run.hub.clone(),
-        sessions: Sessions::new(&listen.limits),
-        pipes: Pipes::default(),
-        replay: Arc::new(Replay::new(&listen.limits)),
-        listen: listen.clone(),
-        identity: Arc::from(run.identity.as_str()),
-        behind_itself: run.behind_itself,
-        tracker: TaskTracker::new(),
-        stopping: run.hub.stopping(),
-    });
-    let router = routes(front.clone()).layer(Extension(Principal::local()));
-    let Some(Address::Tcp(address)) = listen.addresses.first() else {
-        return Err(io::Error::other("nothing to listen on"));
+    let refused = |text: String| Ok(out::fail(Exit::BadConfig, &text, globals));
+    let token = match listen.auth {
+        Auth::None => None,
+        Auth::Token => {
+            match Token::find_or_make(listen.token_file.as_deref(), |name| std::env::var_os(name)) {
+                Ok(token) => Some(token),
+                Err(error) => return refused(error.to_string()),
+            }
+        }
     };
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving");
-    let exit = tokio::select! {
-        served = axum::serve(listener, router) => { served?; Exit::Ok }
-        signal = leaving.next() => left(signal),
+    let bound = match Bound::bind(&listen.addresses, listen.tls.as_ref()).await {
+        Ok(bound) => bound,
+        Err(error) => return Ok(out::fail(Exit::Unexpected, &error.to_string(), globals)),
+    };
+    let addresses = bound.addresses();
+    let guard = match Guard::new(&listen, &addresses, token.as_ref()) {
+        Ok(guard) => guard,
+        Err(error) => return refused(error.to_string()),
+    };
+    let run = Run::prepare(config)?;
+    let warmed = match listen.auth {
+        Auth::Token => Principal::bearer(),
+        Auth::None => Principal::anonymous(),
+    };
+    if !run.behind_itself {
+        for fault in run.hub.warm(&warmed) {
+            tracing::warn!(why = fault.text, "not started");
+        }
+    }
+    let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
+    let stop = Stop::default();
+    let edge = accept::Front { guard, router: routes(front.clone()), limits: listen.limits.clone() };
+    let mut serving = tokio::spawn(accept::serve(bound, edge, stop.clone()));
+    out::say(&welcome(&addresses, &listen, token.as_ref()));
+    let signal = tokio::select! {
+        signal = leaving.next() => signal,
+        _ = &mut serving => return Err(io::Error::other("nobody listens any more")),
+    };
+    tracing::info!("stopping");
+    front.close();
+    stop.closing.cancel();
+    let finished = async {
+        timeout(listen.grace, front.quiet()).await.ok();
+        run.stop().await;
+        timeout(LAST_WORDS, &mut serving).await.ok();
+        stop.now.cancel();
+        serving.await.ok();
     };
     tokio::select! {
-        () = run.stop() => {}
+        () = finished => {}
         // The second signal means now; what we started is swept up by its owners' `Drop`.
         _ = leaving.next() => {}
     }
-    Ok(exit)
+    Ok(left(signal))
 }
+
+/// Where to point a client, and how it proves itself: the file, never what is in it.
+fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> String {
+    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    let mut text = String::new();
+    for address in addresses {
+        let written = match address {
+            Address::Tcp(address) => writeln!(text, "listening on {scheme}://{address}/mcp"),
+            Address::Unix(file) => writeln!(text, "listening on {}", file.display()),
+        };
+        written.unwrap_or_default();
+    }
+    match token {
+        Some(token) => write!(
+            text,
+            "clients send `Authorization: Bearer TOKEN`; the token is in {}",
+            token.file().display()
+        ),
+        None => write!(text, "anybody who reaches it is served (listen.auth = \"none\")"),
+    }
+    .unwrap_or_default();
+    text
+}
+
+/// How long answers that are on their way may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(250);

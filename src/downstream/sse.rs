@@ -50,6 +50,9 @@ impl Drop for Listening {
 impl Front {
     /// Opens a stream. Its first event says where to post.
     pub fn open_pipe(self: &Arc<Self>, principal: Principal, request: &Request<Body>) -> Response {
+        if self.is_closing() {
+            return replies::stopping();
+        }
         if let Err(unfit) = head::fit_get(request.headers()) {
             return replies::unfit(unfit);
         }
@@ -61,7 +64,12 @@ impl Front {
         let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
         let (outbox, lines) = mpsc::channel(LINES_MAX);
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
-        let door = Door::new(self.seat(caller, &self.hub.entrance_all()), outbox, &self.identity, self.behind_itself);
+        let door = Door::new(
+            self.seat(caller, &self.hub.entrance_all()),
+            outbox,
+            &self.identity,
+            self.behind_itself,
+        );
         self.pipes.0.insert(id.key(), Pipe { inbox, principal });
         self.tracker.spawn(async move {
             door.serve(heard).await;

@@ -179,6 +179,11 @@ impl Hub {
         self.total.clone().try_acquire_owned().ok()
     }
 
+    /// Requests that are at a server, of all clients.
+    pub fn in_flight(&self) -> usize {
+        self.config.limits.total_in_flight_max.saturating_sub(self.total.available_permits())
+    }
+
     /// Room in memory for so many bytes of a request; `None` when too much is buffered already.
     pub fn buffer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         self.memory.clone().try_acquire_many_owned(kib(bytes)).ok()

@@ -28,7 +28,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use std::sync::Arc;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,22 +42,64 @@ pub struct Gate {
 
 /// What every request over HTTP finds.
 pub struct Front {
-    pub hub: Arc<Hub>,
-    pub listen: Listen,
-    pub sessions: Sessions,
-    pub pipes: Pipes,
-    pub replay: Arc<Replay>,
-    pub identity: Arc<str>,
-    pub behind_itself: bool,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) listen: Listen,
+    pub(crate) sessions: Sessions,
+    pub(crate) pipes: Pipes,
+    replay: Arc<Replay>,
+    pub(crate) identity: Arc<str>,
+    pub(crate) behind_itself: bool,
     /// For whom the shared servers were started before anybody came.
-    pub warmed: Principal,
-    /// The tasks of sessions and of their requests.
-    pub tracker: TaskTracker,
-    /// Streams end, sessions too.
-    pub stopping: CancellationToken,
+    pub(crate) warmed: Principal,
+    /// The tasks of sessions.
+    pub(crate) tracker: TaskTracker,
+    /// The tasks of requests.
+    calls: TaskTracker,
+    /// Nothing new is begun any more.
+    closing: CancellationToken,
 }
 
 impl Front {
+    pub fn new(
+        hub: Arc<Hub>,
+        listen: Listen,
+        identity: &str,
+        behind_itself: bool,
+        warmed: Principal,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            hub,
+            sessions: Sessions::new(&listen.limits),
+            pipes: Pipes::default(),
+            replay: Arc::new(Replay::new(&listen.limits)),
+            listen,
+            identity: Arc::from(identity),
+            behind_itself,
+            warmed,
+            tracker: TaskTracker::new(),
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// We are about to stop: nothing new is begun, and streams on which nothing is awaited end.
+    pub fn close(&self) {
+        self.closing.cancel();
+        self.calls.close();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Resolves when every request has its answer.
+    pub async fn quiet(&self) {
+        self.calls.wait().await;
+        while self.hub.in_flight() > 0 {
+            sleep(LOOK).await;
+        }
+    }
+
     /// One request at a door.
     pub async fn handle(
         self: Arc<Self>,
@@ -64,6 +107,9 @@ impl Front {
         principal: Principal,
         request: Request<Body>,
     ) -> Response {
+        if self.is_closing() {
+            return replies::stopping();
+        }
         let answered = match *request.method() {
             Method::POST => self.post(gate, principal, request).await,
             Method::GET => self.get(&gate.path, &principal, request.headers()),
@@ -132,15 +178,20 @@ impl Front {
         let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
         let streams = Streams::new(self.replay.clone());
         let outlets = Outlets::Streams(streams.clone());
-        let session =
-            Session::new(self.seat(caller, &gate.entrance), outlets, Ids::PerExchange, &self.identity, self.behind_itself);
+        let session = Session::new(
+            self.seat(caller, &gate.entrance),
+            outlets,
+            Ids::PerExchange,
+            &self.identity,
+            self.behind_itself,
+        );
         let live = Live::new(Parts {
             session,
             streams,
             principal,
             door: gate.path,
             idle_max: self.listen.session_idle,
-            tracker: self.tracker.clone(),
+            tracker: self.calls.clone(),
             admission,
         });
         let posted = live.post(text, None);
@@ -152,7 +203,7 @@ impl Front {
         self.sessions.enter(key, live.clone());
         let (front, served) = (self.clone(), live.clone());
         self.tracker.spawn(async move {
-            served.serve(front.stopping.clone()).await;
+            served.serve(front.hub.stopping()).await;
             front.sessions.leave(&key);
         });
         let mut response = self.posted(&live, posted).await;
@@ -176,7 +227,9 @@ impl Front {
             Err(_) => None,
         };
         cursor.events().becomes_resumable();
-        replies::events(cursor, first, opening(live.revision()), self.listen.keep_alive)
+        let closing = CancellationToken::new();
+        let events = replies::Stream { cursor, opening: opening(live.revision(), 0), closing };
+        events.response(first, self.listen.keep_alive)
     }
 
     fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {
@@ -184,22 +237,27 @@ impl Front {
         fit(head::fit_version(headers))?;
         let live = self.named(headers, principal, door)?;
         live.touch();
-        let cursor = match resumed(headers)? {
-            Some((label @ Label::Answer(_), after)) => {
-                let gone = || Fault::invalid_request("nothing is kept of the stream of this `Last-Event-ID`");
-                live.streams()
-                    .resume(label, after)
-                    .ok_or_else(|| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &gone())))?
-            }
-            // A general stream that is forgotten is as good as a new one: nothing waits on it.
-            Some((label @ Label::General(_), after)) => match live.streams().resume(label, after) {
-                Some(cursor) => cursor,
-                None => general(&live)?,
+        let (cursor, before) = match resumed(headers)? {
+            Some((label, after)) => match (live.streams().resume(label, after), label) {
+                (Some(cursor), _) => (cursor, after),
+                // A general stream that is forgotten is as good as a new one: nothing waits on it.
+                (None, Label::General(_)) => (general(&live)?, 0),
+                (None, Label::Answer(_)) => {
+                    let fault =
+                        Fault::invalid_request("nothing is kept of the stream of this `Last-Event-ID`");
+                    return Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)));
+                }
             },
-            None => general(&live)?,
+            None => (general(&live)?, 0),
         };
         cursor.events().becomes_resumable();
-        Ok(replies::events(cursor, None, opening(live.revision()), self.listen.keep_alive))
+        // The answers of before the stop are still given; what only waits for news ends.
+        let closing = match cursor.events().label() {
+            Label::Answer(_) => CancellationToken::new(),
+            Label::General(_) => self.closing.clone(),
+        };
+        let events = replies::Stream { cursor, opening: opening(live.revision(), before), closing };
+        Ok(events.response(None, self.listen.keep_alive))
     }
 
     fn delete(
@@ -257,10 +315,13 @@ fn resumed(headers: &HeaderMap) -> Result<Option<(Label, u64)>, Box<Response>> {
     }
 }
 
-fn opening(revision: Revision) -> Opening {
-    if revision >= Revision::V2025_11_25 { Opening::Primed } else { Opening::Plain }
+fn opening(revision: Revision, before: u64) -> Opening {
+    if revision >= Revision::V2025_11_25 { Opening::Primed(before) } else { Opening::Plain }
 }
 
 fn fit<T>(checked: Result<T, head::Unfit>) -> Result<T, Box<Response>> {
     checked.map_err(|unfit| Box::new(replies::unfit(unfit)))
 }
+
+/// How often we look whether the last request is done, on the way out.
+const LOOK: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use super::head::Unfit;
 use crate::downstream::events::{Cursor, Said};
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::sse::{sse_comment, sse_event, sse_retry};
 use axum::body::Body;
 use axum::response::Response;
@@ -13,14 +13,16 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// How a stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
     /// With nothing.
     Plain,
-    /// With an id to come back by, and when (2025-11-25 alone: older clients read the empty event as a message).
-    Primed,
+    /// With an id to come back by, that of the event before the first, and when. 2025-11-25 alone: older clients read
+    /// the empty event as a message.
+    Primed(u64),
 }
 
 pub(crate) fn status(status: StatusCode) -> Response {
@@ -60,6 +62,16 @@ pub(crate) fn no_randomness() -> Response {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, &fault)
 }
 
+/// We are on our way out.
+pub(crate) fn stopping() -> Response {
+    let mut response = refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &Fault::ours(Reason::Stopping, "Braid is stopping").outcome(CallOutcome::NotSent),
+    );
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
 /// Too much at the moment.
 pub(crate) fn busy(text: String) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &Fault::ours(Reason::Busy, text));
@@ -73,38 +85,58 @@ pub(crate) fn wrong_method(allowed: &'static str) -> Response {
     response
 }
 
-/// A stream of what a cursor reads, `first` before the rest, with a comment whenever nothing is said for a while.
-pub(crate) fn events(
-    cursor: Cursor,
-    first: Option<Said>,
-    opening: Opening,
-    keep_alive: Duration,
-) -> Response {
-    let mut head = BytesMut::new();
-    if opening == Opening::Primed {
-        sse_retry(&mut head, RETRY_MS);
-        sse_event(&mut head, Some(&format!("{}-0", cursor.events().label())), None, b"");
-    }
-    if let Some(said) = first {
-        write(&mut head, &cursor, &said);
-    }
-    if head.is_empty() {
-        // Something at once, so that whatever stands between us lets the stream through.
-        sse_comment(&mut head, "open");
-    }
-    let rest = stream::unfold((cursor, Some(head.freeze())), move |(mut cursor, head)| async move {
-        if let Some(head) = head {
-            return Some((Ok::<_, Infallible>(head), (cursor, None)));
+/// A stream of what a cursor reads.
+pub(crate) struct Stream {
+    pub(crate) cursor: Cursor,
+    pub(crate) opening: Opening,
+    /// It ends then, and the client is told when to come back.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Stream {
+    /// `first` before the rest, and a comment whenever nothing is said for a while.
+    pub(crate) fn response(self, first: Option<Said>, keep_alive: Duration) -> Response {
+        let mut head = BytesMut::new();
+        if let Opening::Primed(before) = self.opening {
+            sse_retry(&mut head, RETRY_MS);
+            sse_event(&mut head, Some(&format!("{}-{before}", self.cursor.events().label())), None, b"");
         }
-        let mut out = BytesMut::new();
-        match timeout(keep_alive, cursor.next()).await {
-            Ok(Some(said)) => write(&mut out, &cursor, &said),
-            Ok(None) => return None,
-            Err(_) => sse_comment(&mut out, "alive"),
+        if let Some(said) = first {
+            self.write(&mut head, &said);
         }
-        Some((Ok(out.freeze()), (cursor, None)))
-    });
-    event_stream(Body::from_stream(rest))
+        if head.is_empty() {
+            // Something at once, so that whatever stands between us lets the stream through.
+            sse_comment(&mut head, "open");
+        }
+        let rest = stream::unfold((Some(self), Some(head.freeze())), move |(stream, head)| async move {
+            let mut stream = stream?;
+            if let Some(head) = head {
+                return Some((Ok::<_, Infallible>(head), (Some(stream), None)));
+            }
+            let mut out = BytesMut::new();
+            let closing = stream.closing.clone();
+            tokio::select! {
+                biased;
+                said = timeout(keep_alive, stream.cursor.next()) => match said {
+                    Ok(Some(said)) => stream.write(&mut out, &said),
+                    Ok(None) => return None,
+                    Err(_) => sse_comment(&mut out, "alive"),
+                },
+                () = closing.cancelled() => {
+                    sse_retry(&mut out, RETRY_MS);
+                    sse_comment(&mut out, "stopping");
+                    return Some((Ok(out.freeze()), (None, None)));
+                }
+            }
+            Some((Ok(out.freeze()), (Some(stream), None)))
+        });
+        event_stream(Body::from_stream(rest))
+    }
+
+    fn write(&self, out: &mut BytesMut, said: &Said) {
+        let id = format!("{}-{}", self.cursor.events().label(), said.number);
+        sse_event(out, Some(&id), Some("message"), &said.text);
+    }
 }
 
 /// A body of events with the headers that let it through.
@@ -115,11 +147,6 @@ pub(crate) fn event_stream(body: Body) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
-}
-
-fn write(out: &mut BytesMut, cursor: &Cursor, said: &Said) {
-    let id = format!("{}-{}", cursor.events().label(), said.number);
-    sse_event(out, Some(&id), Some("message"), &said.text);
 }
 
 /// By which nginx is told to pass a stream on as it comes.

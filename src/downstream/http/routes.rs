@@ -91,13 +91,14 @@ async fn healthy() -> &'static str {
 /// because nobody shows a token here.
 async fn ready(State(front): State<Arc<Front>>) -> Response {
     let Readiness { stopping, awaited, missing } = front.hub.readiness(&front.warmed);
-    let (code, state) = match (stopping, awaited.len(), missing.len()) {
+    let (code, state) = match (stopping || front.is_closing(), awaited.len(), missing.len()) {
         (true, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, 0, 0) => (StatusCode::OK, "ready"),
         (false, 0, _) => (StatusCode::SERVICE_UNAVAILABLE, "a required server is down"),
         (false, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
     };
-    let text = format!(r#"{{"state":{},"awaited":{},"missing":{}}}"#, quote(state), awaited.len(), missing.len());
+    let text =
+        format!(r#"{{"state":{},"awaited":{},"missing":{}}}"#, quote(state), awaited.len(), missing.len());
     replies::json(code, text.into())
 }
 
