@@ -73,7 +73,7 @@ impl Echo {
 impl Dial for Echo {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
         let (reader, writer) = split(self.start());
-        let dialed = Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None };
+        let dialed = Dialed::piped(reader, writer);
         Box::pin(ready(Ok(dialed)))
     }
 

@@ -5,10 +5,10 @@
 //! by nobody. Which client is asked is decided by the `Audience`; under which id, by the door.
 
 use super::exchange::words;
+use super::frame::Places;
 use super::mail::Mail;
 use super::stream::Stream;
 use super::task::belonging;
-use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::{Want, cancelled};

@@ -72,10 +72,7 @@ pub(super) async fn connect(
         }
     };
     let greeting = read(result)?;
-    if greeting.revision.batches() {
-        stream.expect_batches();
-    }
-    stream.notify(Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#));
+    stream.agree(greeting.revision);
     Ok(greeting)
 }
 

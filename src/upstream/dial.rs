@@ -1,25 +1,61 @@
-//! How a server's byte stream comes to be.
+//! How a connection to a server comes to be.
 //!
-//! One trait with one method: a window that speaks over a stream is dialled. The supervisor owns what comes
-//! back and ends it; tests dial pipes in memory.
+//! One trait: a server is dialled anew for each connection. The supervisor owns what comes back and ends it; tests
+//! dial pipes in memory.
 
+use super::carry::Carry;
+use super::pipe::Pipe;
 use super::process::Process;
 use crate::wire::fault::Fault;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A fresh stream, and the process behind it where there is one.
+/// A fresh connection, and the process behind it where there is one.
 pub struct Dialed {
-    pub reader: Box<dyn AsyncRead + Send + Unpin>,
-    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
-    pub process: Option<Process>,
+    pub(super) carry: Box<dyn Carry>,
+    pub(super) process: Option<Process>,
 }
 
-/// Makes a server's stream anew, each time it is asked.
+impl Dialed {
+    /// A server that writes and reads one message per line.
+    pub fn piped(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        Self::carried(Pipe { reader: Box::new(reader), writer: Box::new(writer) })
+    }
+
+    pub(super) fn carried(carry: impl Carry + 'static) -> Self {
+        Self { carry: Box::new(carry), process: None }
+    }
+
+    /// The same, with the process that is behind it.
+    #[must_use]
+    pub(super) fn of(mut self, process: Process) -> Self {
+        self.process = Some(process);
+        self
+    }
+}
+
+/// Makes a connection to a server anew, each time it is asked.
 pub trait Dial: Send + Sync + 'static {
     /// The fault is complete but for the server's name.
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>>;
 
     /// How the server is reached, in a word for people.
     fn transport(&self) -> &'static str;
+
+    /// Where the server is: what is far may be lost without a word.
+    fn distance(&self) -> Distance {
+        Distance::Near
+    }
+}
+
+/// Whether the end of a server is seen at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distance {
+    /// On this machine, at the other end of a pipe.
+    Near,
+    /// Behind a network.
+    Far,
 }

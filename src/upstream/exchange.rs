@@ -6,10 +6,10 @@
 use super::ask::Ask;
 use super::audience::Member;
 use super::clock::Clock;
+use super::frame::Places;
 use super::mail::{Letter, Note};
 use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream, ours};
 use super::task::{TaskCall, TaskStep};
-use super::writer::Places;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::routing::asking::{URL_REQUIRED, required_in_clients_terms};

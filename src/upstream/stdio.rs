@@ -23,9 +23,7 @@ impl Dial for StdioDial {
         let spawn = move || Process::spawn(&command, &server, stderr, &nursery);
         async move {
             match tokio::task::spawn_blocking(spawn).await {
-                Ok(Ok(Spawned { process, stdin, stdout })) => {
-                    Ok(Dialed { reader: Box::new(stdout), writer: Box::new(stdin), process: Some(process) })
-                }
+                Ok(Ok(Spawned { process, stdin, stdout })) => Ok(Dialed::piped(stdout, stdin).of(process)),
                 Ok(Err(error)) => {
                     let text = format!("{}: {error} ({})", self.server, error.code());
                     Err(Fault::ours(Reason::Unreachable, text))

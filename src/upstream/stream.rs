@@ -1,18 +1,20 @@
-//! A shared byte stream to one server: a reader task, a writer task, and who waits for what.
+//! A shared connection to one server: who waits for what, whatever carries it.
 //!
-//! Owns the ledger of open exchanges, the server's own open requests, and the queue to the writer; the two tasks
-//! are in `reader` and `writer`. It knows JSON-RPC and no MCP: whose a message is, the `Audience` decides.
+//! Owns the ledger of open exchanges, the server's own open requests, and the queue of what is on its way; what takes
+//! them there is a `Carry`, what hears the server an `Ear`. It knows JSON-RPC and no MCP: whose a message is, the
+//! `Audience` decides.
 
 use super::ask::Ends;
-use super::audience::{Audience, HeardAsk, Member, Parcel};
+use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
+use super::carry::Carry;
+use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
 use super::open_asks::OpenAsks;
-use super::reader::Reader;
 use super::task::{related_task, task_id, task_params};
-use super::writer::{Fate, Frame, Places, write};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::cancelled;
+use crate::mcp::revision::Revision;
 use crate::routing::asking::URL_REQUIRED;
 use crate::routing::ledger::Ledger;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -20,11 +22,11 @@ use crate::wire::id::CallId;
 use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -53,7 +55,7 @@ pub(super) struct Arrived {
     pub(super) arrival: Arrival,
 }
 
-/// Where the reader puts what it hears about one request. The place for the end is kept from the start.
+/// Where an ear puts what it hears about one request. The place for the end is kept from the start.
 struct Listener {
     arrivals: mpsc::Sender<Arrived>,
     end: mpsc::OwnedPermit<Arrived>,
@@ -69,6 +71,7 @@ impl Listener {
 
     fn end(self, arrival: Arrival) {
         let arrived = self.stamped(arrival);
+        self.fate.end();
         self.end.send(arrived);
     }
 
@@ -124,7 +127,31 @@ pub(super) enum Parting {
     Over,
 }
 
-/// A byte stream to one server, from the first byte to the last.
+/// Why we gave a connection up.
+#[derive(Debug, Clone)]
+pub(super) struct Lost {
+    pub(super) why: Cow<'static, str>,
+    pub(super) reason: Reason,
+    pub(super) again: Again,
+}
+
+/// When a server that was lost is reached for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// When its backoff says so.
+    InTime,
+    /// At once: it said itself that only this connection is over.
+    AtOnce,
+}
+
+impl Lost {
+    /// What came could not be understood any more.
+    pub(super) fn broken(why: &'static str) -> Self {
+        Self { why: Cow::Borrowed(why), reason: Reason::Gone, again: Again::InTime }
+    }
+}
+
+/// A connection to one server, from its first byte to its last.
 pub struct Stream {
     server: Arc<str>,
     outbox: mpsc::UnboundedSender<Frame>,
@@ -136,10 +163,15 @@ pub struct Stream {
     room_kib: u32,
     passing: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    batches: AtomicBool,
+    /// What was agreed on; nothing before the answer to `initialize`.
+    revision: OnceLock<Revision>,
+    /// The longest message of the server's that is read.
+    message_bytes_max: usize,
     counters: Counters,
     /// Why we gave the stream up, if it was us.
-    given_up: OnceLock<&'static str>,
+    given_up: OnceLock<Lost>,
+    /// When something came last.
+    heard_at: Mutex<Instant>,
     heard: CancellationToken,
     ended: CancellationToken,
     hang_up: CancellationToken,
@@ -203,10 +235,9 @@ pub struct Counters {
 }
 
 impl Stream {
-    pub fn start(
+    pub(super) fn start(
         server: &str,
-        reader: impl AsyncRead + Unpin + Send + 'static,
-        writer: impl AsyncWrite + Unpin + Send + 'static,
+        carry: Box<dyn Carry>,
         audience: Arc<Audience>,
         limits: &Limits,
         tracker: &TaskTracker,
@@ -231,17 +262,17 @@ impl Stream {
             room_kib: kib(limits.link_bytes_max),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
-            batches: AtomicBool::new(false),
+            revision: OnceLock::new(),
+            message_bytes_max: limits.server_message_bytes_max,
             counters: Counters::default(),
             given_up: OnceLock::new(),
+            heard_at: Mutex::new(Instant::now()),
             heard: CancellationToken::new(),
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
             deaf: CancellationToken::new(),
         });
-        let heard = Reader::new(stream.clone(), limits.server_message_bytes_max);
-        tracker.spawn(write(writer, outgoing, stream.ended.clone(), stream.hang_up.clone()));
-        tracker.spawn(heard.run(reader));
+        carry.start(&stream, outgoing, tracker);
         stream
     }
 
@@ -269,15 +300,19 @@ impl Stream {
             }
             open.ledger.open(listener)
         };
-        // A writer that is gone means a stream about to be closed, which fails whatever is open.
-        let frame = Frame { text: build(id), fate: Some(fate), _places: places, _room: room };
+        // A carrier that is gone means a stream about to be closed, which fails whatever is open.
+        let text = build(id);
+        let frame =
+            Frame { text, freight: Freight::Request(id), fate: Some(fate), _places: places, _room: room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
 
-    /// Sends a notification of ours.
-    pub(super) fn notify(&self, text: Bytes) {
-        self.outbox.send(Frame::small(text, Arc::default())).ok();
+    /// Agrees on a revision and says so; nothing that is sent after it is there before it.
+    pub(super) fn agree(&self, revision: Revision) {
+        self.revision.get_or_init(|| revision);
+        let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        self.outbox.send(Frame::small(text, Freight::First, Arc::default())).ok();
     }
 
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
@@ -286,6 +321,7 @@ impl Stream {
         let (listener, abandoned) = {
             let mut open = self.open.lock();
             let Some(listener) = open.ledger.close(id) else { return Parting::Over };
+            listener.fate.end();
             if listener.fate.withdraw() {
                 drop(open);
                 self.call_is_over(id, listener.owner.as_deref());
@@ -298,13 +334,16 @@ impl Stream {
             (listener, abandoned)
         };
         self.call_is_over(id, listener.owner.as_deref());
-        let text = match listener.stage {
+        let (text, freight) = match listener.stage {
             // A task is cancelled by its own id and by nothing else, once it has one.
-            Stage::Running(task) => self.ordered("tasks/cancel", &task_params(&task)),
+            Stage::Running(task) => {
+                let (id, text) = self.ordered("tasks/cancel", &task_params(&task));
+                (text, Freight::Request(id))
+            }
             Stage::Asked(_) if abandoned => return Parting::Told,
-            Stage::Asked(_) | Stage::Call => cancelled(id, why),
+            Stage::Asked(_) | Stage::Call => (cancelled(id, why), Freight::Cancel(id)),
         };
-        match self.outbox.send(Frame::small(text.into(), places.clone())) {
+        match self.outbox.send(Frame::small(text.into(), freight, places.clone())) {
             Ok(()) => Parting::Told,
             Err(_) => Parting::Forgotten,
         }
@@ -314,6 +353,7 @@ impl Stream {
     pub(super) fn forget(&self, id: CallId) -> Parting {
         let listener = self.open.lock().ledger.close(id);
         let Some(listener) = listener else { return Parting::Over };
+        listener.fate.end();
         self.call_is_over(id, listener.owner.as_deref());
         Parting::Forgotten
     }
@@ -323,9 +363,9 @@ impl Stream {
         self.room.clone().acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).await.ok()
     }
 
-    /// From now on arrays of messages are read: 2025-03-26 was agreed.
-    pub(super) fn expect_batches(&self) {
-        self.batches.store(true, Ordering::Release);
+    /// What was agreed on, once it is.
+    pub(super) fn revision(&self) -> Option<Revision> {
+        self.revision.get().copied()
     }
 
     /// Resolves when the first byte has come, or the stream has ended.
@@ -342,8 +382,8 @@ impl Stream {
     }
 
     /// Why we do not read any further, if it was us who stopped.
-    pub(super) fn given_up(&self) -> Option<&'static str> {
-        self.given_up.get().copied()
+    pub(super) fn given_up(&self) -> Option<&Lost> {
+        self.given_up.get()
     }
 
     /// Closes our side: the server reads end of file.
@@ -392,12 +432,41 @@ impl Stream {
 
     /// Whether arrays of messages are read.
     pub(super) fn batches(&self) -> bool {
-        self.batches.load(Ordering::Acquire)
+        self.revision.get().is_some_and(|revision| revision.batches())
     }
 
-    /// A byte has come.
-    pub(super) fn first_byte(&self) {
+    /// The longest message of the server's that is read.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
+    /// Something has come.
+    pub(super) fn comes(&self) {
+        *self.heard_at.lock() = Instant::now();
         self.heard.cancel();
+    }
+
+    /// When something came last; at its beginning, if nothing has.
+    pub(super) fn heard_at(&self) -> Instant {
+        *self.heard_at.lock()
+    }
+
+    /// The signals of its ends, for what carries it: one to raise when a direction has ended, one that says when to let
+    /// the server go.
+    pub(super) fn ends(&self) -> (CancellationToken, CancellationToken) {
+        (self.ended.clone(), self.hang_up.clone())
+    }
+
+    /// Whose call this is, while it is open.
+    pub(super) fn owner(&self, call: CallId) -> Option<Arc<Member>> {
+        self.open.lock().ledger.get(call).and_then(|listener| listener.owner.clone())
+    }
+
+    /// Whether an answer to this would still be of use: somebody waits for it, or it may name a task that must be
+    /// cancelled.
+    pub(super) fn awaits(&self, call: CallId) -> bool {
+        let open = self.open.lock();
+        open.ledger.get(call).is_some() || open.abandoned.contains(&call)
     }
 
     /// Nothing more will come.
@@ -506,15 +575,30 @@ impl Stream {
         }
     }
 
-    /// Attributes a request of the server's, and opens it. The fault is for the server.
-    pub(super) fn asked(self: &Arc<Self>, heard: HeardAsk) -> Result<Parcel, Box<Fault>> {
+    /// Attributes a request of the server's, and opens it. `source`: the call on whose response it came. The fault is for
+    /// the server.
+    pub(super) fn asked(
+        self: &Arc<Self>,
+        heard: HeardAsk,
+        source: Option<CallId>,
+    ) -> Result<Parcel, Box<Fault>> {
         let task = related_task(&heard.message);
         let whose = {
             let open = self.open.lock();
-            match task.as_deref().map(|task| Self::running(&open, task)) {
-                None => self.audience.whose(open.calls()),
+            match (task.as_deref().map(|task| Self::running(&open, task)), source) {
+                (None, None) => self.audience.whose(open.calls()),
+                (None, Some(call)) => match open.ledger.get(call) {
+                    Some(Listener { owner: Some(member), .. }) => {
+                        Ok(Whose { member: member.clone(), ends: Ends::Call(call) })
+                    }
+                    // With a request of ours: no client's, unless the link is one client's own.
+                    Some(_) => self.audience.whose(std::iter::empty()),
+                    None => Err(Fault::invalid_params("the call that this came with is over")),
+                },
                 // What belongs to a task is nobody's but its client's, and nobody's when the task is gone.
-                Some(running) => self.audience.whose(open.calls().filter(|(call, _)| running == Some(*call))),
+                (Some(running), _) => {
+                    self.audience.whose(open.calls().filter(|(call, _)| running == Some(*call)))
+                }
             }
         };
         let parcel = self.audience.asked(self, heard, whose)?;
@@ -553,7 +637,7 @@ impl Stream {
     }
 
     pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
-        self.outbox.send(Frame::small(text, place)).ok();
+        self.outbox.send(Frame::small(text, Freight::Plain, place)).ok();
     }
 
     /// Room in the writer's queue for a client's answer; `None` when the server does not read.
@@ -564,8 +648,14 @@ impl Stream {
     /// Sends a notification of a client's; dropped and counted when it is too long, or too many wait to be written: who
     /// does not read cannot be told.
     pub(super) fn pass(&self, text: Bytes) {
+        self.pass_as(Freight::Plain, text);
+    }
+
+    fn pass_as(&self, freight: Freight, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
-            Ok(place) if text.len() <= PASSED_BYTES_MAX => self.reply(text, Places::new(vec![place])),
+            Ok(place) if text.len() <= PASSED_BYTES_MAX => {
+                self.outbox.send(Frame::small(text, freight, Places::new(vec![place]))).ok();
+            }
             Ok(_) | Err(_) => {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);
             }
@@ -585,29 +675,31 @@ impl Stream {
 
     /// A request whose answer changes nothing, and is not waited for.
     pub(super) fn order(&self, method: &str, params: &str) {
-        let text = self.ordered(method, params);
-        self.pass(text.into());
+        let (id, text) = self.ordered(method, params);
+        self.pass_as(Freight::Request(id), text.into());
     }
 
-    fn ordered(&self, method: &str, params: &str) -> String {
+    fn ordered(&self, method: &str, params: &str) -> (CallId, String) {
         let id = self.open.lock().ledger.mint();
-        ours(id, method, params)
+        (id, ours(id, method, params))
     }
 
     /// Ends one request with a fault of its own; the others go on.
-    pub(super) fn fail(&self, id: CallId, fault: Fault) {
+    pub(super) fn fail(&self, id: CallId, fault: Fault, outcome: CallOutcome) {
         let listener = self.open.lock().ledger.close(id);
         if let Some(listener) = listener {
-            let fault = fault.server(&*self.server).outcome(CallOutcome::Unknown);
+            let fault = fault.server(&*self.server).outcome(outcome);
             self.call_is_over(id, listener.owner.as_deref());
             listener.end(Arrival::Failed(Box::new(fault)));
         }
     }
 
-    /// Stops reading: what comes cannot be understood any more.
-    pub(super) fn give_up(&self, why: &'static str) {
-        tracing::warn!(server = %self.server, why, "the link is given up");
-        self.given_up.get_or_init(|| why);
+    /// Ends it for good: what comes cannot be understood any more, or nothing comes.
+    pub(super) fn give_up(&self, lost: Lost) {
+        if self.given_up.get().is_none() {
+            tracing::warn!(server = %self.server, why = %lost.why, "the link is given up");
+        }
+        self.given_up.get_or_init(|| lost);
         self.ended.cancel();
     }
 }

@@ -100,8 +100,7 @@ impl Supervisor {
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (audience, limits) = (self.audience.clone(), self.limits.clone());
-        let stream =
-            Stream::start(&self.server, dialed.reader, dialed.writer, audience, &limits, &self.tracker);
+        let stream = Stream::start(&self.server, dialed.carry, audience, &limits, &self.tracker);
         // A slot is for the first moments of a program, when it loads; a handshake may take its time.
         let first = stream.clone();
         self.tracker.spawn(async move {
@@ -222,7 +221,11 @@ impl Supervisor {
     }
 
     fn lost(&self, stream: &Stream, what: &str) -> Fault {
-        self.named(Fault::ours(Reason::Gone, stream.given_up().unwrap_or(what)))
+        let fault = match stream.given_up() {
+            Some(lost) => Fault::ours(lost.reason, lost.why.clone()),
+            None => Fault::ours(Reason::Gone, what),
+        };
+        self.named(fault)
     }
 
     fn named(&self, mut fault: Fault) -> Fault {

@@ -49,7 +49,7 @@ impl Dial for Asking {
         let (writer, stdin) = duplex(1 << 16);
         let (stdout, reader) = duplex(1 << 16);
         tokio::spawn(serve(stdin, stdout, self.clone()));
-        let dialed = Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None };
+        let dialed = Dialed::piped(reader, writer);
         std::future::ready(Ok(dialed)).boxed()
     }
 

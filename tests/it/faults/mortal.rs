@@ -50,7 +50,7 @@ impl Dial for Mortal {
         let (stdout, reader) = duplex(4096);
         let death = (self.lives.fetch_add(1, Ordering::SeqCst) == 0).then_some(self.death);
         tokio::spawn(live(stdin, stdout, death, self.executions.clone()));
-        let dialed = Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None };
+        let dialed = Dialed::piped(reader, writer);
         std::future::ready(Ok(dialed)).boxed()
     }
 

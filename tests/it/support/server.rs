@@ -203,7 +203,7 @@ impl DeskDial {
         let number = state.lives.len();
         let run = Run { number, desk: desk.clone(), stdin, stdout: Some(stdout), acts, reads: true };
         desk.crew.spawn(run.run());
-        Ok(Dialed { reader: Box::new(reader), writer: Box::new(writer), process: None })
+        Ok(Dialed::piped(reader, writer))
     }
 }
 

@@ -1,0 +1,426 @@
+//! One who hears what a server says: each message, and whom it is for.
+//!
+//! One ear per stream of messages: the bytes of a pipe, or one response over HTTP, whose call it then knows. An answer
+//! goes to its request, progress to its call, the rest through the `Audience`. It never waits for a client: a note that
+//! finds no place is offered a few times more and then dropped and counted; an answer always has its place. It knows
+//! nothing of how messages are told apart on the wire.
+
+use super::audience::{HeardAsk, Member, Parcel};
+use super::mail::Letter;
+use super::stream::{Arrival, Stream};
+use crate::mcp::caller::ClientId;
+use crate::mcp::method::Method;
+use crate::wire::batch::batch;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::{CallId, Id};
+use crate::wire::message::{Head, Message, Outcome, Params};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+
+/// What is kept from message to message of one stream.
+pub(super) struct Ear {
+    stream: Arc<Stream>,
+    source: Option<Source>,
+    noise: Noise,
+    /// On whom a note was pressed in vain, and when: for a while, more would only cost time.
+    full: HashMap<Addressee, Instant>,
+}
+
+/// The call on whose own response a message came.
+struct Source {
+    call: CallId,
+    /// Whose call it was when its response began; `None`: it was ours, or over.
+    owner: Option<Arc<Member>>,
+    answered: bool,
+}
+
+/// So much that is no message has no sense to be read on.
+pub(super) struct OnlyNoise;
+
+/// Whose a note is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Addressee {
+    Call(CallId),
+    Client(ClientId),
+    Server,
+}
+
+/// What found no place.
+enum Crowded {
+    Progress(CallId, Box<Message>),
+    Parcel(Box<Parcel>),
+    /// An answer to the server, which has not read those before.
+    Answer(Bytes),
+}
+
+impl Crowded {
+    fn addressee(&self) -> Addressee {
+        match self {
+            Self::Progress(id, _) => Addressee::Call(*id),
+            Self::Parcel(parcel) => Addressee::Client(parcel.member.client),
+            Self::Answer(_) => Addressee::Server,
+        }
+    }
+}
+
+impl Ear {
+    /// Hears what may be about anything.
+    pub(super) fn new(stream: Arc<Stream>) -> Self {
+        Self { stream, source: None, noise: Noise::new(), full: HashMap::new() }
+    }
+
+    /// Hears what comes on the response to one call, and belongs to it.
+    pub(super) fn of_call(stream: Arc<Stream>, call: CallId) -> Self {
+        let source = Source { call, owner: stream.owner(call), answered: false };
+        Self { source: Some(source), ..Self::new(stream) }
+    }
+
+    /// Whether its call has been answered here.
+    pub(super) fn has_answer(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.answered)
+    }
+
+    /// A text of the server's: a message, several of them where that was agreed, or none.
+    pub(super) async fn hear(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
+        match self.stream.batches().then(|| batch(&text, usize::MAX)).flatten() {
+            Some(Ok(texts)) => {
+                for text in texts {
+                    self.one(text).await?;
+                }
+                Ok(())
+            }
+            Some(Err(_)) | None => self.one(text).await,
+        }
+    }
+
+    /// One message, or what is none.
+    async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
+        let message = match Message::parse_server(text.clone()) {
+            Ok(message) => message,
+            Err(bad) => {
+                self.stream.counters().noise.fetch_add(1, Ordering::Relaxed);
+                let (server, excerpt) = (self.stream.server(), excerpt(&text));
+                tracing::warn!(%server, text = %excerpt, "not a message; skipped");
+                if let Some(id) = bad.call_id().filter(|id| self.may_answer(*id)) {
+                    let what = "answered with a line that is not JSON-RPC";
+                    let fault = Fault::ours(Reason::Internal, format!("{server}: {what}"));
+                    self.stream.fail(id, fault, CallOutcome::Unknown);
+                }
+                if let (false, Some(id)) = (bad.response, &bad.id) {
+                    // A request that two readers could read differently, say: it must not wait for ever.
+                    for crowded in self.answer(bad.fault().render(Some(id))) {
+                        self.press(crowded).await;
+                    }
+                }
+                return self.noise.another();
+            }
+        };
+        self.noise.quiet();
+        for crowded in self.message(message) {
+            self.press(crowded).await;
+        }
+        Ok(())
+    }
+
+    /// Brings a message to whom it is for. What found no place is given back.
+    fn message(&mut self, message: Message) -> Vec<Crowded> {
+        match message.head() {
+            Head::Response { id, outcome } => {
+                let id = id.and_then(|id| CallId::read(message.str(id)));
+                match (&mut self.source, id, outcome) {
+                    (None, _, _) => self.stream.answered(id, message),
+                    (Some(source), Some(id), _) if id == source.call => {
+                        source.answered = true;
+                        self.stream.answered(Some(id), message);
+                    }
+                    (Some(source), None, Outcome::Error { value, .. }) => {
+                        // Its server could not read our id, but where it says so tells which it was.
+                        let (call, error) = (source.call, message.str(*value));
+                        let text = format!(r#"{{"jsonrpc":"2.0","id":{call},"error":{error}}}"#);
+                        if let Ok(message) = Message::parse_server(text.into()) {
+                            source.answered = true;
+                            self.stream.answered(Some(call), message);
+                        }
+                    }
+                    (Some(_), Some(_) | None, _) => self.stream.answered(None, message),
+                }
+                Vec::new()
+            }
+            Head::Notification { method, params } => {
+                let (method, params) = (Method::parse(method.as_str(&message)), params.clone());
+                self.notification(method, &params, message)
+            }
+            Head::Request { method, .. } => {
+                let method = Method::parse(method.as_str(&message));
+                let Some(id) = message.id() else { return Vec::new() };
+                self.request(id, method, message)
+            }
+        }
+    }
+
+    /// Whether this id may be answered here.
+    fn may_answer(&self, id: CallId) -> bool {
+        self.source.as_ref().is_none_or(|source| source.call == id)
+    }
+
+    /// A log message, for all who want it; on the response to a client's call for that client alone.
+    fn logged(&self, message: &Message) -> Vec<Parcel> {
+        let mut parcels = self.stream.audience().logged(message);
+        if let Some(owner) = self.owner() {
+            parcels.retain(|parcel| parcel.member.client == owner.client);
+        }
+        parcels
+    }
+
+    /// Whose call it is on whose response something came.
+    fn owner(&self) -> Option<&Arc<Member>> {
+        self.source.as_ref().and_then(|source| source.owner.as_ref())
+    }
+
+    fn notification(&self, method: Method, params: &Params, message: Message) -> Vec<Crowded> {
+        let audience = self.stream.audience();
+        if message.text().len() > NOTE_BYTES_MAX {
+            self.dropped();
+            return Vec::new();
+        }
+        match method {
+            Method::Progress => {
+                let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
+                self.progress(id, Box::new(message)).err().into_iter().collect()
+            }
+            Method::ListChanged(kind) => {
+                audience.changed().raise(kind);
+                Vec::new()
+            }
+            Method::Log => self.deliver(self.logged(&message)),
+            Method::Updated => self.deliver(audience.updated(&message)),
+            Method::ElicitationComplete => self.deliver(audience.completed(&message)),
+            Method::Cancelled => {
+                let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
+                if let Some(id) = id {
+                    self.stream.asks().withdraw(&id, &message);
+                }
+                Vec::new()
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Ask(_)
+            | Method::RootsChanged
+            | Method::Other => {
+                let (server, method) = (self.stream.server(), message.method());
+                tracing::trace!(%server, method, "a note for nobody");
+                Vec::new()
+            }
+        }
+    }
+
+    fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
+        let fault = match method {
+            Method::Ping => {
+                return self.answer(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());
+            }
+            Method::Ask(want) => {
+                let asked = match self.stream.asks().place(message.text().len()) {
+                    Some((place, room)) => {
+                        let heard = HeardAsk { id: id.clone(), want, message, place, room };
+                        self.stream
+                            .asked(heard, self.source.as_ref().map(|source| source.call))
+                            .map_err(|fault| *fault)
+                    }
+                    None => Err(Fault::ours(Reason::Busy, "too much is asked and not answered yet")),
+                };
+                match asked {
+                    Ok(parcel) => return self.deliver(vec![parcel]),
+                    Err(fault) => fault,
+                }
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::Cancelled
+            | Method::Progress
+            | Method::ListChanged(_)
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Log
+            | Method::Updated
+            | Method::RootsChanged
+            | Method::ElicitationComplete
+            | Method::Other => Fault::method_not_found(message.method().unwrap_or_default()),
+        };
+        let (server, why) = (self.stream.server(), &fault.text);
+        tracing::debug!(%server, why, "an ask is refused");
+        self.answer(fault.render(Some(&id)))
+    }
+
+    /// Answers the server at once.
+    fn answer(&self, text: Bytes) -> Vec<Crowded> {
+        self.stream.answer(text).err().map(Crowded::Answer).into_iter().collect()
+    }
+
+    /// Hands a note to whoever waits for its request; one for nobody is dropped and counted.
+    fn progress(&self, id: Option<CallId>, message: Box<Message>) -> Result<(), Crowded> {
+        match id.map(|id| (id, self.stream.arrive(id, Arrival::Note(message)))) {
+            Some((_, Ok(()))) => {}
+            Some((id, Err(TrySendError::Full(Arrival::Note(note))))) => {
+                return Err(Crowded::Progress(id, note));
+            }
+            Some((_, Err(_))) | None => self.dropped(),
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, parcels: Vec<Parcel>) -> Vec<Crowded> {
+        let crowded = parcels.into_iter().filter_map(|parcel| self.parcel(parcel).err());
+        crowded.map(Crowded::Parcel).collect()
+    }
+
+    /// What comes on the response to a call of its client, or while its client has one call open here, goes with that call,
+    /// in its order; all else is mailed. An ask goes with a call only if it ends with it: the client's own must be
+    /// answered in time, however long a call waits.
+    fn parcel(&self, mut parcel: Parcel) -> Result<(), Box<Parcel>> {
+        let call = self.call_of(parcel.member.client);
+        if let Letter::Ask(ask) = &parcel.letter
+            && !ask.is_of_call()
+        {
+            if let Some(call) = call {
+                // It was asked in the course of that call: a sign of life.
+                self.stream.arrive(call, Arrival::Lives).ok();
+            }
+            return parcel.mail();
+        }
+        let Some(call) = call else { return parcel.mail() };
+        let back = match self.stream.arrive(call, Arrival::Letter(parcel.letter)) {
+            Ok(()) => return Ok(()),
+            Err(back) => back,
+        };
+        let is_full = matches!(back, TrySendError::Full(_));
+        let Arrival::Letter(letter) = back.into_inner() else { return Ok(()) };
+        let is_note = matches!(letter, Letter::Note(_));
+        parcel.letter = letter;
+        // An ask is never given back: it has a place of its own wherever it waits.
+        if is_full && is_note { Err(Box::new(parcel)) } else { parcel.mail() }
+    }
+
+    /// With which call goes what this client is told.
+    fn call_of(&self, client: ClientId) -> Option<CallId> {
+        match &self.source {
+            Some(Source { call, owner: Some(owner), .. }) if owner.client == client => Some(*call),
+            Some(_) | None => self.stream.sole_call(client),
+        }
+    }
+
+    /// Offers a note again, after those who wait have had their turn; then it is dropped and counted.
+    async fn press(&mut self, mut crowded: Crowded) {
+        let addressee = crowded.addressee();
+        let in_vain = self.full.get(&addressee).is_some_and(|since| since.elapsed() < FULL);
+        let presses = if in_vain { 0 } else { PRESSES_MAX };
+        for _ in 0..presses {
+            tokio::task::yield_now().await;
+            let again = match crowded {
+                Crowded::Progress(id, note) => self.progress(Some(id), note),
+                Crowded::Parcel(parcel) => self.parcel(*parcel).map_err(Crowded::Parcel),
+                Crowded::Answer(text) => self.stream.answer(text).map_err(Crowded::Answer),
+            };
+            match again {
+                Ok(()) => return,
+                Err(again) => crowded = again,
+            }
+        }
+        self.dropped();
+        if self.full.len() >= FULL_MAX {
+            self.full.clear();
+        }
+        self.full.insert(addressee, Instant::now());
+    }
+
+    fn dropped(&self) {
+        self.stream.counters().notes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message over the limit, which its framing has thrown away. `id` is raw JSON.
+    pub(super) fn overlong(&self, id: Option<Bytes>, bytes: u64, response: bool) {
+        let (server, max) = (self.stream.server(), self.stream.message_bytes_max());
+        tracing::warn!(%server, bytes, max, "a message over the limit; skipped");
+        if response {
+            let id = id.as_deref().and_then(|id| std::str::from_utf8(id).ok()).and_then(CallId::read);
+            if let Some(id) = id.filter(|id| self.may_answer(*id)) {
+                let text = format!(
+                    "{server}: the answer has {bytes} bytes, over the limit of {max} (limits.server_message)"
+                );
+                self.stream.fail(id, Fault::ours(Reason::TooLarge, text), CallOutcome::Unknown);
+            }
+        } else if let Some(id) = id.and_then(Id::parse) {
+            let text =
+                format!("the request has {bytes} bytes, over the limit of {max} (limits.server_message)");
+            self.stream.answer(Fault::ours(Reason::TooLarge, text).render(Some(&id))).ok();
+        }
+    }
+}
+
+/// How much of what a server says is no message.
+struct Noise {
+    in_a_row: u32,
+    this_second: u32,
+    second: Instant,
+}
+
+impl Noise {
+    fn new() -> Self {
+        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
+    }
+
+    fn quiet(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    fn another(&mut self) -> Result<(), OnlyNoise> {
+        if self.second.elapsed().as_secs() >= 1 {
+            self.second = Instant::now();
+            self.this_second = 0;
+        }
+        self.in_a_row += 1;
+        self.this_second += 1;
+        match self.in_a_row > NOISE_IN_A_ROW_MAX || self.this_second > NOISE_PER_SECOND_MAX {
+            true => Err(OnlyNoise),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The beginning of a foreign text, made harmless for a log.
+fn excerpt(text: &[u8]) -> String {
+    let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
+    String::from_utf8_lossy(head).escape_debug().collect()
+}
+
+/// A longer note is dropped.
+const NOTE_BYTES_MAX: usize = 256 * 1024;
+/// How often a note is offered before it is dropped.
+const PRESSES_MAX: usize = 4;
+/// How many are remembered who had no place.
+const FULL_MAX: usize = 1024;
+const FULL: Duration = Duration::from_millis(250);
+const EXCERPT_BYTES_MAX: usize = 200;
+/// Beyond either, what a server says is no protocol.
+const NOISE_IN_A_ROW_MAX: u32 = 10_000;
+const NOISE_PER_SECOND_MAX: u32 = 1_000;

@@ -1,0 +1,105 @@
+//! One message on its way to a server, and what it holds until it has left.
+//!
+//! Owns the places and the room that it takes, and whether its bytes may have left us. Whatever carries it takes it
+//! up once; it knows no JSON-RPC beyond the id that we gave it.
+
+use crate::wire::fault::CallOutcome;
+use crate::wire::id::CallId;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+/// The places that a request takes, given back when the last of its frames is written or dropped.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    _held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    pub(super) fn new(held: Vec<OwnedSemaphorePermit>) -> Arc<Self> {
+        Arc::new(Self { _held: held })
+    }
+}
+
+/// Whether a request's bytes may have left us.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    state: AtomicU8,
+    over: Notify,
+}
+
+impl Fate {
+    const QUEUED: u8 = 0;
+    const LEFT: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// The carrier takes the frame up; `false` if it was withdrawn.
+    fn leave(&self) -> bool {
+        self.state.compare_exchange(Self::QUEUED, Self::LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes back what the carrier has not taken up; `false` if it is too late.
+    pub(super) fn withdraw(&self) -> bool {
+        self.state
+            .compare_exchange(Self::QUEUED, Self::WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Its server may have seen it.
+    pub(super) fn has_left(&self) -> bool {
+        self.state.load(Ordering::Acquire) == Self::LEFT
+    }
+
+    /// Nobody waits for an answer any more, or it has come.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
+    }
+
+    /// Resolves after that; for the one who carries it.
+    pub(super) async fn ended(&self) {
+        self.over.notified().await;
+    }
+
+    /// What may be said of the call if it fails now.
+    pub(super) fn outcome(&self) -> CallOutcome {
+        match self.state.load(Ordering::Acquire) {
+            Self::LEFT => CallOutcome::Unknown,
+            _ => CallOutcome::NotSent,
+        }
+    }
+}
+
+/// What a message is to whoever carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freight {
+    /// A request with an id of ours: its server owes an answer.
+    Request(CallId),
+    /// A notification, or an answer to the server.
+    Plain,
+    /// The same, and nothing after it may be there before it.
+    First,
+    /// The cancelling of this request, which must not be there before it.
+    Cancel(CallId),
+}
+
+pub(super) struct Frame {
+    pub(super) text: Bytes,
+    pub(super) freight: Freight,
+    pub(super) fate: Option<Arc<Fate>>,
+    pub(super) _places: Arc<Places>,
+    /// What bounds the queue: given back when the frame is written.
+    pub(super) _room: Vec<OwnedSemaphorePermit>,
+}
+
+impl Frame {
+    /// A frame that is not taken back and takes no room of its own.
+    pub(super) fn small(text: Bytes, freight: Freight, places: Arc<Places>) -> Self {
+        Self { text, freight, fate: None, _places: places, _room: Vec::new() }
+    }
+
+    /// Takes it up, once; `false` if it was withdrawn.
+    pub(super) fn leave(&self) -> bool {
+        self.fate.as_ref().is_none_or(|fate| fate.leave())
+    }
+}
