@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """The table of the back-flows: does everything a server does toward its client arrive through Braid as it does directly?
 
-    BRAID=path tests/interop/flows.py [--only NAME]... [--json] [--direct] [--at-least N] [--self-test]
+    BRAID=path tests/interop/flows.py [--pairs some|all | --pair DOWN:UP]... [--sharing shared] [--only NAME]... [--json]
+                                      [--direct] [--at-least N] [--self-test]
 
-Eight flows × four servers × four clients. Every cell is tried twice in this run, directly and with Braid between, all four
-servers behind one Braid. `ok`: it works on both sides and the client saw the same, but for names, URIs, ids and the words
-that say which server asks. `-`: it does not work directly, so the peer lacks it. `FAIL`: it works directly and not through
-Braid. `--only` takes a flow, a server, a client or `client:server`, several times. `--direct` runs direct against direct,
-`--self-test` checks that the table finds what a stand-in loses. The exit code is
+Eight flows × four servers × four clients × nine pairs of transports: how the client reaches Braid, and how Braid reaches
+the servers (`stdio`, `http`, `sse`). Every cell is tried twice in this run, directly and with Braid between, all servers
+behind one Braid. `ok`: it works on both sides and the client saw the same, but for names, URIs, ids and the words that say
+which server asks. `-`: it does not work directly, so the peer lacks it. `FAIL`: it works directly and not through Braid.
+Directly, client and server speak the same transport: it is compared with what the server does over its own, and where the
+client's own is another, a peer that lacks the flow over that one lacks it. Without `--pair` and `--pairs` it is stdio on both
+sides; `--pairs some` is a selection in which every pair and every flow has real peers, `--pairs all` is everything. `--only`
+takes a flow, a server, a client or `client:server`, several times. `--sharing shared` lets all clients share a server.
+`--direct` runs direct against direct, `--self-test` checks that the table finds what a stand-in loses. The exit code is
 1 when a cell fails, or when fewer than `--at-least` cells work: a peer that lost a flow must not pass for one that lacks it.
 """
 
@@ -24,6 +29,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,9 +39,11 @@ from flowparts import Did, Event, Outcome, Part, Step, Trace, parts_of
 from names import Exposure
 from peers import BRAID, HERE, HOME, NODE, NODE_HOME, PYTHON_1, Peer, node_package, script
 from raw import Silence, environment
-from record import install_scripts, write_config
+from record import bearer, install_scripts, url_of, write_config
+from serving import NotServed, Served, free_port
 from spans import Node, clip, dense, differences, parse, splice
 from standin import FLOW_LOSSES
+from wires import TRANSPORTS, Reach
 
 EXAMPLES = (HERE / "../../target/debug/examples").resolve()
 SERVERS = ("everything", "quirky", "fastmcp", "rmcp")
@@ -46,26 +54,58 @@ CLIENTS = {
     # No SDK: to the token.
     "raw": [],
 }
+# What each peer speaks. The server of exact bytes has a front of its own where it is not on stdio.
+SPOKEN = {
+    "servers": {"everything": TRANSPORTS, "quirky": TRANSPORTS, "fastmcp": TRANSPORTS, "rmcp": ("stdio", "http")},
+    "clients": {"python": TRANSPORTS, "typescript": TRANSPORTS, "rmcp": ("stdio", "http"), "raw": TRANSPORTS},
+}
+PAIRS = [(down, up) for down in TRANSPORTS for up in TRANSPORTS]
+# Of each pair that has HTTP in it: a client without an SDK at a server that we did not write, and a client that we did not write.
+SOME = {
+    ("stdio", "http"): [("raw", "everything"), ("python", "fastmcp"), ("typescript", "rmcp")],
+    ("stdio", "sse"): [("raw", "everything"), ("rmcp", "quirky")],
+    ("http", "stdio"): [("raw", "everything"), ("python", "quirky"), ("typescript", "rmcp")],
+    ("http", "http"): [("raw", "rmcp"), ("python", "everything"), ("typescript", "quirky"), ("rmcp", "fastmcp")],
+    ("http", "sse"): [("raw", "everything"), ("typescript", "fastmcp")],
+    ("sse", "stdio"): [("raw", "everything"), ("python", "rmcp")],
+    ("sse", "http"): [("raw", "everything"), ("typescript", "rmcp")],
+    ("sse", "sse"): [("raw", "everything"), ("python", "fastmcp")],
+}
 AT_ONCE = 2
 SESSION_SECONDS_MAX = 150
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DETAILS_MAX = 4
 
 
-def server_command(server: str) -> list[str]:
+def server_command(server: str, transport: str = "stdio") -> list[str]:
+    """`{port}` stands for the port, where there is one."""
     match server:
         case "everything":
-            return node_package("server-everything", "stdio")
+            return node_package("server-everything", {"http": "streamableHttp"}.get(transport, transport))
         case "quirky":
             return script(PYTHON_1, "quirky_flows.py")
         case "fastmcp":
-            return script(PYTHON_1, "fastmcp_flows.py")
-    return [str(EXAMPLES / "flows_rmcp_server")]
+            return script(PYTHON_1, "fastmcp_flows.py", *([] if transport == "stdio" else [transport, "{port}"]))
+    return [str(EXAMPLES / "flows_rmcp_server"), *([] if transport == "stdio" else ["{port}"])]
+
+
+def tapped(server: str, work: Path) -> list[str]:
+    return [*script(PYTHON_1, "tap.py"), str(work / "wire.log"), *server_command(server)]
 
 
 def peer(server: str) -> Peer:
     """The server with a tap before it, so that it shows what the server heard."""
-    return Peer(server, lambda work: [PYTHON_1, str(HERE / "servers" / "tap.py"), str(work / "wire.log"), *server_command(server)], lambda work: [])
+    return Peer(server, lambda work: tapped(server, work), lambda work: [])
+
+
+def listening(server: str, transport: str, work: Path) -> tuple[Served, Reach]:
+    """The same over HTTP: to be started, and where it is then."""
+    port = free_port()
+    if server == "quirky":
+        command = script(PYTHON_1, "front.py", transport, str(port), *tapped(server, work))
+    else:
+        command = script(PYTHON_1, "tap_http.py", str(work / "wire.log"), str(port), *server_command(server, transport))
+    return Served(command, port, work / "server.log", environment(), work), Reach(url=url_of(port, transport), transport=transport)
 
 
 # --- one session -----------------------------------------------------------------------------------------------------
@@ -85,8 +125,17 @@ class Way:
     """How a client reaches a server: directly where the exposure has no key, else through a proxy."""
 
     exposure: Exposure
+    # How the client speaks, and how the servers are reached. Directly they are the same.
+    down: str = "stdio"
+    up: str = "stdio"
+    sharing: str = "session"
     proxy: list[str] = field(default_factory=lambda: BRAID)
     env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def over_http(self) -> bool:
+        """Whether messages travel on more than one stream, whose order is nobody's promise."""
+        return "http" in (self.down, self.up)
 
 
 def exposed(step: Step, exposure: Exposure) -> Step:
@@ -102,24 +151,18 @@ def exposed(step: Step, exposure: Exposure) -> Step:
 def session(client: str, server: str, parts: list[Part], folder: Path, way: Way, ready: list[str]) -> Seen:
     """Runs a client through all parts, once these tools are listed."""
     exposure = way.exposure
-    shutil.rmtree(folder, ignore_errors=True)
-    works = {key: folder / key for key in (SERVERS if exposure.key else [server])}
-    for work in works.values():
-        work.mkdir(parents=True)
-    if exposure.key:
-        command, cwd = [*way.proxy, "stdio", "--config", str(write_config(folder, [peer(key) for key in works], works))], folder
-    else:
-        command, cwd = peer(server).command(works[server]), works[server]
-    target = {
-        "command": command,
-        "env": environment(way.env),
-        "cwd": str(cwd),
-        "roots": ROOTS_BEFORE,
-        "ready": [exposure.name("tools", name) for name in ready],
-        "parts": [{"name": f"{part.flow}: {part.name}", "steps": [exposed(step, exposure) for step in part.steps]} for part in parts],
-    }
-    (folder / "target.json").write_text(json.dumps(target, indent=1))
-    seen = golden_session(target) if client == "raw" else sdk_session(client, target, parts, folder)
+    with ExitStack() as stack:
+        try:
+            works, reach = reached(server, folder, way, stack)
+        except NotServed as fault:
+            return Seen(fault=str(fault))
+        target = {
+            **target_of(reach, way, folder if exposure.key else works[server]),
+            "ready": [exposure.name("tools", name) for name in ready],
+            "parts": [{"name": f"{part.flow}: {part.name}", "steps": [exposed(step, exposure) for step in part.steps]} for part in parts],
+        }
+        (folder / "target.json").write_text(json.dumps(target, indent=1))
+        seen = golden_session(target) if client == "raw" else sdk_session(client, target, parts, folder)
     wire = works[server] / "wire.log"
     lines = wire.read_text("utf-8", "surrogateescape").splitlines() if wire.exists() else []
     for part, trace in zip(parts, seen.traces):
@@ -129,6 +172,33 @@ def session(client: str, server: str, parts: list[Part], folder: Path, way: Way,
             unexpose(did, exposure)
     seen.tools = [original for name in seen.tools if (original := bare_name(name, exposure)) is not None]
     return seen
+
+
+def target_of(reach: Reach, way: Way, cwd: Path) -> dict:
+    return {"env": environment(way.env), "cwd": str(cwd), "roots": ROOTS_BEFORE, **vars(reach)}
+
+
+def reached(server: str, folder: Path, way: Way, stack: ExitStack) -> tuple[dict[str, Path], Reach]:
+    """Starts what listens: the servers over HTTP, Braid before clients over HTTP. The work folders, and where the client goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    behind = [key for key in SERVERS if way.up in SPOKEN["servers"][key]] if way.exposure.key else [server]
+    works = {key: folder / key for key in behind}
+    reaches: dict[str, Reach] = {}
+    for key, work in works.items():
+        work.mkdir(parents=True)
+        if way.up != "stdio":
+            served, reaches[key] = listening(key, way.up, work)
+            stack.enter_context(served)
+    if not way.exposure.key:
+        return works, reaches.get(server) or Reach(peer(server).command(works[server]))
+    port = 0 if way.down == "stdio" else free_port()
+    # On stdio there is one client, so each server is its own anyway.
+    more = [] if (way.down, way.sharing) == ("stdio", "session") else [f'sharing = "{way.sharing}"']
+    config = write_config(folder, [peer(key) for key in behind], works, reaches, port, more)
+    if not port:
+        return works, Reach([*way.proxy, "stdio", "--config", str(config)])
+    stack.enter_context(Served([*way.proxy, "serve", "--config", str(config)], port, folder / "braid.log", environment(way.env), folder))
+    return works, Reach(url=url_of(port, way.down), transport=way.down, headers=bearer(folder))
 
 
 def golden_session(target: dict) -> Seen:
@@ -216,7 +286,7 @@ def unexpose(did: Did, exposure: Exposure) -> None:
 Item = tuple[str, str]
 
 
-def sequence(part: Part, trace: Trace, exposure: Exposure, server: str, through_braid: bool) -> list[Item]:
+def sequence(part: Part, trace: Trace, exposure: Exposure, server: str, through_braid: bool, streams: bool) -> list[Item]:
     """What is compared of a part: what came, in order, each as a word for what it is and a text."""
     items: list[Item] = []
     lowest = 0
@@ -235,10 +305,18 @@ def sequence(part: Part, trace: Trace, exposure: Exposure, server: str, through_
             if outcome.kind == "error" and through_braid:
                 text = without_server(text, server, "data", "elicitations", "*")
             items.append((f"{outcome.kind} of {method or did.step['do']}", text))
-    if part.loose:
+    if part.loose or streams:
         # Outcomes by themselves, then what came in between.
-        items = [item for item in items if " of " in item[0]] + [item for item in items if item[0].startswith(("note", "ask"))]
+        between = [item for item in items if item[0].startswith(("note", "ask"))]
+        items = [item for item in items if " of " in item[0]] + (sorted(between, key=by_stream) if streams else between)
     return items
+
+
+def by_stream(item: Item) -> tuple[str, str]:
+    """Puts what may come on different streams in one order; a logger is left out of account, because Braid adds its own."""
+    word, text = item
+    data = parse(text).get("data") if word == f"note {MESSAGE}" else None
+    return word, data.text if data else ""
 
 
 def counts(part: Part, event: Event, lowest: int) -> bool:
@@ -307,10 +385,11 @@ def tagged(expected: Node, seen: Node, server: str) -> str:
     return "{" + ",".join([*members[:at], f'"logger":{other.text}', *members[at:]]) + "}"
 
 
-def compared(part: Part, server: str, left: Trace, right: Trace, exposure: Exposure) -> list[str]:
+def compared(part: Part, server: str, left: Trace, right: Trace, way: Way) -> list[str]:
     """Where what a client saw on the two sides differs."""
-    mine = sequence(part, left, exposure, server, False)
-    theirs = sequence(part, right, exposure, server, bool(exposure.key))
+    exposure = way.exposure
+    mine = sequence(part, left, exposure, server, False, way.over_http)
+    theirs = sequence(part, right, exposure, server, bool(exposure.key), way.over_http)
     found = []
     for (word, expected), (other, seen) in zip(mine, theirs):
         if word != other:
@@ -340,8 +419,12 @@ class Tried:
     why: list[str] = field(default_factory=list)
 
 
+Pair = tuple[str, str]
+
+
 @dataclass
 class Cell:
+    pair: Pair
     client: str
     server: str
     flow: str
@@ -353,48 +436,110 @@ class Cell:
         return next((verdict for verdict in ("FAILS", "works") if verdict in verdicts), "lacks")
 
 
-def tried(part: Part, server: str, left: Trace | None, right: Trace | None, sides: tuple[Seen, Seen], exposure: Exposure) -> Tried:
+@dataclass
+class Sides:
+    """What a client saw directly and through Braid. `own`: directly over the client's own transport, where it is another."""
+
+    left: Seen
+    right: Seen
+    own: Seen | None = None
+
+
+def tried(part: Part, number: int, server: str, sides: Sides, way: Way) -> Tried:
+    at = lambda seen: seen.traces[number] if seen and number < len(seen.traces) else None
+    left, right, own = at(sides.left), at(sides.right), at(sides.own)
     if left is None or right is None:
         # A session that breaks off says nothing about what a peer lacks.
-        broken = sides[0] if left is None else sides[1]
+        broken = sides.left if left is None else sides.right
         return Tried(part.name, "FAILS", [f"{'directly' if left is None else 'through Braid'}: {broken.fault or 'not reached'}"])
     if lack := part.check(left):
         return Tried(part.name, "lacks", [lack])
-    why = compared(part, server, left, right, exposure) if part.compared else []
-    why += [wrong] if (wrong := part.check(right) or (named(right, server) if exposure.key else "")) else []
+    why = compared(part, server, left, right, way) if part.compared else []
+    why += [wrong] if (wrong := part.check(right) or (named(right, server) if way.exposure.key else "")) else []
+    if why and own is not None and (lack := part.check(own)):
+        return Tried(part.name, "lacks", [f"directly over {way.down}: {lack}", *(f"through Braid: {one}" for one in why)])
     return Tried(part.name, "FAILS" if why else "works", why)
 
 
-def judged(parts: list[Part], server: str, sides: tuple[Seen, Seen], exposure: Exposure) -> list[tuple[Part, Tried]]:
-    at = lambda seen, number: seen.traces[number] if number < len(seen.traces) else None
-    return [(part, tried(part, server, at(sides[0], n), at(sides[1], n), sides, exposure)) for n, part in enumerate(parts)]
+def judged(parts: list[Part], server: str, sides: Sides, way: Way) -> list[tuple[Part, Tried]]:
+    return [(part, tried(part, number, server, sides, way)) for number, part in enumerate(parts)]
 
 
-def cells_of(client: str, server: str, flows: list[str], folder: Path, direct: bool) -> list[Cell]:
-    """A pair of peers: both sides, one after the other."""
-    parts = [part for part in parts_of(server, client == "raw") if part.flow in flows]
-    name = f"{client}-{server}"
-    left = session(client, server, parts, folder / f"{name}-direct", Way(Exposure("")), [])
-    exposure = Exposure("" if direct else server)
-    right = session(client, server, parts, folder / f"{name}-{'again' if direct else 'braid'}", Way(exposure), left.tools)
-    results = judged(parts, server, (left, right), exposure)
-    return [Cell(client, server, flow, [one for part, one in results if part.flow == flow]) for flow in FLOWS if flow in flows]
+@dataclass(frozen=True)
+class Work:
+    """One client and one server over one pair of transports; directly, `down` and `up` are the same."""
+
+    client: str
+    server: str
+    pair: Pair
+
+    @property
+    def name(self) -> str:
+        return "-".join([self.client, self.server] + ([] if self.pair == ("stdio", "stdio") else list(self.pair)))
+
+    def common(self) -> list[str]:
+        """What both peers speak, so that they can be tried directly."""
+        return [one for one in TRANSPORTS if one in SPOKEN["clients"][self.client] and one in SPOKEN["servers"][self.server]]
+
+    def reference(self) -> str:
+        """The transport of the direct side: the server's own, else what both speak."""
+        return self.pair[1] if self.pair[1] in self.common() else self.common()[0]
 
 
-def together(folder: Path) -> str:
+def possible(client: str, server: str, pair: Pair) -> bool:
+    return pair[0] in SPOKEN["clients"][client] and pair[1] in SPOKEN["servers"][server]
+
+
+class Run:
+    def __init__(self, works: list[Work], flows: list[str], folder: Path, direct: bool, sharing: str):
+        self.works, self.flows, self.folder, self.direct, self.sharing = works, flows, folder, direct, sharing
+        # What was seen directly, by client, server and transport: once for all pairs.
+        self.seen: dict[tuple[str, str, str], Seen] = {}
+
+    def parts(self, work: Work) -> list[Part]:
+        return [part for part in parts_of(work.server, work.client == "raw") if part.flow in self.flows]
+
+    def directly(self, client: str, server: str, transport: str, again: str = "") -> Seen:
+        work = Work(client, server, (transport, transport))
+        folder = self.folder / (f"{work.name}-direct{again}" if transport == "stdio" else f"{client}-{server}-{transport}-direct{again}")
+        return session(client, server, self.parts(work), folder, Way(Exposure(""), transport, transport), [])
+
+    def cells(self) -> list[Cell]:
+        wanted: dict[tuple[str, str, str], None] = {}
+        for work in self.works:
+            own = [work.pair[0]] if work.pair[0] in work.common() and not self.direct else []
+            wanted |= {(work.client, work.server, one): None for one in [work.reference(), *own]}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self.seen = dict(zip(wanted, pool.map(lambda key: self.directly(*key), wanted)))
+            return [cell for some in pool.map(self.cells_of, self.works) for cell in some]
+
+    def cells_of(self, work: Work) -> list[Cell]:
+        """One pair of peers over one pair of transports, against what was seen directly."""
+        parts, (down, up) = self.parts(work), work.pair
+        left = self.seen[work.client, work.server, work.reference()]
+        if self.direct:
+            way = Way(Exposure(""), down, up)
+            sides = Sides(left, self.directly(work.client, work.server, up, "-again"))
+        else:
+            way = Way(Exposure(work.server), down, up, self.sharing)
+            right = session(work.client, work.server, parts, self.folder / f"{work.name}-braid", way, left.tools)
+            sides = Sides(left, right, self.seen.get((work.client, work.server, down)) if down != work.reference() else None)
+        results = judged(parts, work.server, sides, way)
+        of = lambda flow: [one for part, one in results if part.flow == flow]
+        return [Cell(work.pair, work.client, work.server, flow, of(flow)) for flow in FLOWS if flow in self.flows]
+
+
+def together(folder: Path, pair: Pair, sharing: str) -> str:
     """All servers ask at once through one Braid; tells what went astray."""
-    shutil.rmtree(folder, ignore_errors=True)
-    works = {key: folder / key for key in SERVERS}
-    for work in works.values():
-        work.mkdir(parents=True)
-    tools = {key: "trigger-elicitation-request" if key == "everything" else "elicit" for key in SERVERS}
-    calls = {key: {"name": Exposure(key).name("tools", tool), "arguments": {"message": "Who?"}} for key, tool in tools.items()}
-    command = [*BRAID, "stdio", "--config", str(write_config(folder, [peer(key) for key in works], works))]
-    ready = [call["name"] for call in calls.values()]
-    try:
-        return golden.together({"command": command, "env": environment(), "cwd": str(folder), "roots": ROOTS_BEFORE, "ready": ready}, calls)
-    except Silence as silence:
-        return str(silence)
+    with ExitStack() as stack:
+        way = Way(Exposure("quirky"), *pair, sharing)
+        try:
+            works, reach = reached("quirky", folder, way, stack)
+            tools = {key: "trigger-elicitation-request" if key == "everything" else "elicit" for key in works}
+            calls = {key: {"name": Exposure(key).name("tools", tool), "arguments": {"message": "Who?"}} for key, tool in tools.items()}
+            return golden.together(target_of(reach, way, folder) | {"ready": [call["name"] for call in calls.values()]}, calls)
+        except (NotServed, Silence) as fault:
+            return str(fault)
 
 
 # --- the table's own test --------------------------------------------------------------------------------------------
@@ -410,8 +555,9 @@ def self_test(folder: Path) -> bool:
 
     def trial(loss: str) -> tuple[str, set[str]]:
         name = loss.replace(" ", "-") or "nothing"
-        right = session("raw", server, parts, folder / f"self-{name}", Way(Exposure(server), STAND_IN, {"LOSE": loss}), left.tools)
-        return loss, {part.flow for part, one in judged(parts, server, (left, right), Exposure(server)) if one.verdict == "FAILS"}
+        way = Way(Exposure(server), proxy=STAND_IN, env={"LOSE": loss})
+        right = session("raw", server, parts, folder / f"self-{name}", way, left.tools)
+        return loss, {part.flow for part, one in judged(parts, server, Sides(left, right), way) if one.verdict == "FAILS"}
 
     good = True
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -426,15 +572,37 @@ def self_test(folder: Path) -> bool:
 SIGNS = {"works": "ok", "lacks": "-", "FAILS": "FAIL"}
 
 
-def table(cells: list[Cell]) -> str:
-    """Servers × flows for each client."""
-    flows = [flow for flow in FLOWS if any(cell.flow == flow for cell in cells)]
-    rows = [["client", "server", *flows]]
-    for pair in dict.fromkeys((cell.client, cell.server) for cell in cells):
-        by_flow = {cell.flow: cell for cell in cells if (cell.client, cell.server) == pair}
-        rows.append([*pair, *(sign(by_flow[flow]) for flow in flows)])
+def aligned(rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def table(cells: list[Cell]) -> str:
+    """Servers × flows for each client, and for each pair of transports."""
+    flows = [flow for flow in FLOWS if any(cell.flow == flow for cell in cells)]
+    rows = [["transports", "client", "server", *flows]]
+    for place in dict.fromkeys((cell.pair, cell.client, cell.server) for cell in cells):
+        by_flow = {cell.flow: cell for cell in cells if (cell.pair, cell.client, cell.server) == place}
+        rows.append([words_of(place[0]), *place[1:], *(sign(by_flow[flow]) for flow in flows)])
+    return aligned(rows)
+
+
+def words_of(pair: Pair) -> str:
+    return f"{pair[0]} > {pair[1]}"
+
+
+def summary(cells: list[Cell]) -> str:
+    """Pairs of transports × flows: how many cells work of those that are not lacked."""
+    flows = [flow for flow in FLOWS if any(cell.flow == flow for cell in cells)]
+    rows = [["transports", *flows]]
+    for pair in dict.fromkeys(cell.pair for cell in cells):
+        row = [words_of(pair)]
+        for flow in flows:
+            verdicts = [cell.verdict for cell in cells if (cell.pair, cell.flow) == (pair, flow)]
+            tried_ones = len(verdicts) - verdicts.count("lacks")
+            row.append(f"{verdicts.count('works')} of {tried_ones}" if tried_ones else "-")
+        rows.append(row)
+    return aligned(rows)
 
 
 def sign(cell: Cell) -> str:
@@ -448,23 +616,29 @@ LEGEND = (
 )
 
 
-def report(cells: list[Cell], astray: str | None, seconds: float, as_json: bool) -> str:
+def report(cells: list[Cell], astray: dict[Pair, str], seconds: float, as_json: bool) -> str:
     count = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in SIGNS}
     if as_json:
-        plain = [{"client": c.client, "server": c.server, "flow": c.flow, "verdict": c.verdict, "parts": [vars(p) for p in c.parts]} for c in cells]
-        return json.dumps({"cells": plain, "together": astray, "seconds": round(seconds, 1), **count})
+        plain = [
+            {"down": c.pair[0], "up": c.pair[1], "client": c.client, "server": c.server, "flow": c.flow, "verdict": c.verdict, "parts": [vars(p) for p in c.parts]}
+            for c in cells
+        ]
+        told = {words_of(pair): wrong for pair, wrong in astray.items()}
+        return json.dumps({"cells": plain, "together": told, "seconds": round(seconds, 1), **count})
     lines = [table(cells), "", LEGEND, ""]
+    if len({cell.pair for cell in cells}) > 1:
+        lines += [summary(cells), ""]
     for verdict in ("lacks", "FAILS"):
         said: set[str] = set()
         for cell in cells:
             for part in cell.parts:
                 if part.verdict == verdict:
-                    lines.append(f"{verdict}  {cell.client}  {cell.server}  {cell.flow}: {part.name}")
+                    lines.append(f"{verdict}  {words_of(cell.pair)}  {cell.client}  {cell.server}  {cell.flow}: {part.name}")
                     # A session that broke off says the same of every part.
                     lines += [f"    {clip(why, 600)}" for why in part.why[:DETAILS_MAX] if why not in said]
                     said |= {why for why in part.why if why.startswith(("directly: ", "through Braid: "))}
-    if astray is not None:
-        lines.append(f"all servers ask at once, the last is answered first: {clip(astray, 600) if astray else 'ok'}")
+    for pair, wrong in astray.items():
+        lines.append(f"{words_of(pair)}: all servers ask at once, the last is answered first: {clip(wrong, 600) if wrong else 'ok'}")
     lines.append(f"flows: {count['works']} work, {count['lacks']} lacked by the peer, {count['FAILS']} fail ({seconds:.0f} s)")
     return "\n".join(lines)
 
@@ -485,6 +659,9 @@ def ready(direct: bool) -> str | None:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--pairs", choices=("some", "all"), help="the selection of the eight pairs with HTTP, or all nine with all peers")
+    arguments.add_argument("--pair", action="append", default=[], metavar="DOWN:UP", help="such as `http:stdio`")
+    arguments.add_argument("--sharing", choices=("session", "shared"), default="session", help="whether each client has servers of its own")
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a flow, a server, a client, or client:server")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
@@ -492,16 +669,24 @@ def main() -> int:
     arguments.add_argument("--at-least", type=int, default=0, metavar="N", help="so many cells must work")
     options = arguments.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")
-    pairs = [(client, server) for client in CLIENTS for server in SERVERS]
-    known = {*FLOWS, *SERVERS, *CLIENTS, *(":".join(pair) for pair in pairs)}
+    peers = [(client, server) for client in CLIENTS for server in SERVERS]
+    known = {*FLOWS, *SERVERS, *CLIENTS, *(":".join(both) for both in peers)}
     if unknown := [name for name in options.only if name not in known]:
         arguments.error(f"--only knows no {unknown}; it knows {sorted(known)}")
+    pairs = [pair for pair in PAIRS if ":".join(pair) in options.pair]
+    if len(pairs) != len(set(options.pair)):
+        arguments.error(f"--pair knows only {[':'.join(pair) for pair in PAIRS]}")
+    pairs = pairs or {"some": list(SOME), "all": PAIRS}.get(options.pairs) or PAIRS[:1]
+    if options.direct:
+        pairs = [pair for pair in pairs if pair[0] == pair[1]]
     flows = [flow for flow in FLOWS if flow in options.only] or list(FLOWS)
     wanted = [name for name in options.only if name not in FLOWS]
-    both = [pair for pair in pairs if ":".join(pair) in wanted]
+    both = [pair for pair in peers if ":".join(pair) in wanted]
     # `rmcp` is a client and a server: it means both.
     one_of = lambda name, names: name in wanted or not any(other in wanted for other in names)
-    pairs = both or [(c, s) for c, s in pairs if one_of(c, CLIENTS) and one_of(s, SERVERS)]
+    peers = both or [(c, s) for c, s in peers if one_of(c, CLIENTS) and one_of(s, SERVERS)]
+    chosen = SOME if options.pairs == "some" and not options.only else {}
+    works = [Work(*two, pair) for pair in pairs for two in chosen.get(pair, peers) if possible(*two, pair)]
     (HOME / "run").mkdir(parents=True, exist_ok=True)
     with open(HOME / "run" / "flows.lock", "w") as lock:
         try:
@@ -516,15 +701,14 @@ def main() -> int:
         if options.self_test:
             return 0 if self_test(folder) else 1
         start = time.monotonic()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda pair: cells_of(*pair, flows, folder, options.direct), pairs)
-            cells = [cell for some in found for cell in some]
-        astray = together(folder / "together") if not options.direct and not options.only else None
+        cells = Run(works, flows, folder, options.direct, options.sharing).cells()
+        whole = not options.direct and not options.only
+        astray = {pair: together(folder / f"together-{'-'.join(pair)}", pair, options.sharing) for pair in pairs if whole}
         print(report(cells, astray, time.monotonic() - start, options.json))
     working = sum(cell.verdict == "works" for cell in cells)
     if working < options.at_least:
         print(f"flows: only {working} of at least {options.at_least} cells work", file=sys.stderr)
-    return 1 if any(cell.verdict == "FAILS" for cell in cells) or astray or working < options.at_least else 0
+    return 1 if any(cell.verdict == "FAILS" for cell in cells) or any(astray.values()) or working < options.at_least else 0
 
 
 if __name__ == "__main__":

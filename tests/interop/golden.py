@@ -13,6 +13,7 @@ from pathlib import Path
 from flowparts import PROGRESS, Did, Event, Outcome, Step, Trace
 from raw import Session, Silence
 from spans import Node, parse, quote
+from wires import Reach
 
 REVISION = "2025-11-25"
 CAPABILITIES = '{"roots":{"listChanged":true},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}}}'
@@ -30,7 +31,7 @@ NAMED = {"tools/list": ("tools", "name"), "prompts/list": ("prompts", "name"), "
 class Golden(Session):
     """A session that keeps what came in order, and answers asks as it is told to."""
 
-    def __init__(self, command: list[str], env: dict[str, str], cwd: Path, roots: list[str]):
+    def __init__(self, reach: Reach, env: dict[str, str], cwd: Path, roots: list[str]):
         self.events: list[Event] = []
         self.heard: list[tuple[str, str]] = []
         self.cancelled: set[str] = set()
@@ -41,7 +42,7 @@ class Golden(Session):
         self.begun = ""
         self.tokens: set[str] = set()
         self.early: list[str] = []
-        super().__init__(command, env=env, cwd=cwd, revision=REVISION, roots=roots, declared=CAPABILITIES, patience=REQUEST_SECONDS_MAX)
+        super().__init__(reach, env=env, cwd=cwd, revision=REVISION, roots=roots, declared=CAPABILITIES, patience=REQUEST_SECONDS_MAX)
 
     def hear(self, method: str, text: str) -> None:
         self.heard.append((method, json.dumps(json.loads(text), ensure_ascii=False) if text else ""))
@@ -188,9 +189,13 @@ def member_of(answer: dict) -> str:
     return f'"{kind}":{json.dumps(answer[kind], ensure_ascii=False)}'
 
 
+def reach_of(target: dict) -> Reach:
+    return Reach(target["command"], target.get("url", ""), target.get("transport", "stdio"), target.get("headers", {}))
+
+
 def together(target: dict, calls: dict[str, dict]) -> str:
     """Lets every server ask at once, under ids that they share, and answers the last first; tells what went astray."""
-    session = Golden(target["command"], target["env"], Path(target["cwd"]), target["roots"])
+    session = Golden(reach_of(target), target["env"], Path(target["cwd"]), target["roots"])
     with session:
         session.introduce()
         session.names_until("tools/list", target["ready"], READY_SECONDS_MAX)
@@ -210,7 +215,7 @@ def together(target: dict, calls: dict[str, dict]) -> str:
 
 def carry_out(target: dict) -> tuple[list[str], list[Trace]]:
     """The tools at the start, and what was seen of each part."""
-    session = Golden(target["command"], target["env"], Path(target["cwd"]), target["roots"])
+    session = Golden(reach_of(target), target["env"], Path(target["cwd"]), target["roots"])
     with session:
         session.introduce()
         tools = session.names_until("tools/list", target["ready"], READY_SECONDS_MAX)

@@ -82,6 +82,8 @@ class Peer:
     dual: bool = False
     # It is part of Braid's own binary.
     needs_braid: bool = False
+    # How it speaks over HTTP by itself, with the variables PORT and TRANSPORT; a server that does not gets a front.
+    listens: Callable[[str, Path], list[str]] | None = None
 
 
 def due(steps: list[Step]) -> list[Step]:
@@ -518,6 +520,7 @@ def peers() -> list[Peer]:
             everything_steps,
             roots=True,
             settles=0.8,
+            listens=lambda transport, work: node_package("server-everything", {"http": "streamableHttp"}.get(transport, transport)),
         ),
         Peer(
             "filesystem",
@@ -551,10 +554,10 @@ def peers() -> list[Peer]:
         Peer("workshop", lambda work: [*BRAID, "demo-server", "workshop"], lambda work: [], explore=True, needs_braid=True),
         # The keys below need what a plain key does not: capitals, an underscore.
         Peer("Weather", lambda work: script(PYTHON_1, "lowlevel.py"), lowlevel_steps),
-        Peer("my_products", lambda work: script(PYTHON_1, "products.py", str(work / "products.db")), products_steps),
-        Peer("progress", lambda work: script(PYTHON_1, "progress.py", str(work / "trace.txt")), progress_steps),
-        Peer("project", lambda work: script(PYTHON_1, "project.py"), project_steps),
-        Peer("fast", lambda work: script(PYTHON_2, "fast.py"), fast_steps, dual=True),
+        Peer("my_products", lambda work: script(PYTHON_1, "products.py", str(work / "products.db")), products_steps, listens=lambda transport, work: script(PYTHON_1, "products.py", str(work / "products.db"))),
+        Peer("progress", lambda work: script(PYTHON_1, "progress.py", str(work / "trace.txt")), progress_steps, listens=lambda transport, work: script(PYTHON_1, "progress.py", str(work / "trace.txt"))),
+        Peer("project", lambda work: script(PYTHON_1, "project.py"), project_steps, listens=lambda transport, work: script(PYTHON_1, "project.py")),
+        Peer("fast", lambda work: script(PYTHON_2, "fast.py"), fast_steps, dual=True, listens=lambda transport, work: script(PYTHON_2, "fast.py")),
         Peer("calc-high", lambda work: [NODE, str(NODE_HOME / "calc_high.mjs")], calc_high_steps),
         Peer("calc-low", lambda work: [NODE, str(NODE_HOME / "calc_low.mjs")], calc_low_steps),
         # Client SDKs refuse some of its lists as a whole, and would refuse those of all others with them.

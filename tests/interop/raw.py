@@ -1,6 +1,6 @@
-"""One session with one MCP server over stdio, kept as text: what the server wrote is recorded, never rebuilt.
+"""One session with one MCP server, kept as text: what the server wrote is recorded, never rebuilt.
 
-A `Session` speaks newline-framed JSON-RPC in a given revision with given capabilities. It answers what a server may ask
+A `Session` speaks JSON-RPC over any of the wires in a given revision with given capabilities. It answers what a server may ask
 (roots, sampling, elicitation, ping) always in the same way, and records, for each request, the text of the answer, the
 notifications before it and the questions in between. Every wait has an end, and only processes started here are killed.
 """
@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
-import subprocess
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spans import Node, NotJson, parse, quote, splice
+from wires import Broken, Reach, open_wire
 
 # Which back-flows Braid carries.
 CARRIED: dict[str, bool] = json.loads((Path(__file__).resolve().parent / "carried.json").read_text())
@@ -26,7 +24,6 @@ REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = "2026-07-28"
 
 LIST_PAGES_MAX = 200
-STDERR_BYTES_MAX = 64 * 1024
 
 
 class Silence(Exception):
@@ -82,7 +79,7 @@ class Session:
 
     def __init__(
         self,
-        command: list[str],
+        reach: Reach | list[str],
         *,
         env: dict[str, str],
         cwd: Path,
@@ -98,21 +95,12 @@ class Session:
         self.notes: list[Note] = []
         self.asks: list[Ask] = []
         self.strays: list[str] = []
-        self.stderr = bytearray()
         self.next_id = 0
-        self.lines: queue.Queue[bytes | None] = queue.Queue()
         self.waiting: dict[str, Answer | None] = {}
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            cwd=cwd,
-            start_new_session=True,
-        )
-        for read in (self._read_lines, self._read_stderr):
-            threading.Thread(target=read, daemon=True).start()
+        try:
+            self.wire = open_wire(reach if isinstance(reach, Reach) else Reach(reach), env, cwd)
+        except Broken as broken:
+            raise Silence(str(broken)) from broken
 
     def __enter__(self) -> "Session":
         return self
@@ -121,42 +109,23 @@ class Session:
         self.close()
 
     def close(self) -> int | None:
-        """Ends the session as a client does: closes stdin, waits, then ends the process group. Returns the exit code."""
-        try:
-            self.process.stdin.close()
-        except OSError:
-            pass
-        try:
-            code = self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            code = None
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
-        return code
+        """Ends the session as a client does. Returns the exit code of what it talked to."""
+        return self.wire.close()
 
-    def _read_lines(self) -> None:
-        for line in self.process.stdout:
-            self.lines.put(line)
-        self.lines.put(None)
-
-    def _read_stderr(self) -> None:
-        for line in self.process.stderr:
-            self.stderr += line
-            del self.stderr[:-STDERR_BYTES_MAX]
+    def gone(self) -> bool:
+        return self.wire.gone()
 
     def send(self, text: str) -> None:
         try:
-            self.process.stdin.write(text.encode("utf-8", "surrogateescape") + b"\n")
-            self.process.stdin.flush()
-        except OSError as error:
-            raise Silence(f"cannot write: {error}; {self._last_words()}") from error
+            self.wire.send(text)
+        except Broken as broken:
+            raise Silence(f"cannot send: {broken}; {self.wire.last_words()}") from broken
 
     def notify(self, method: str, params: str | None = None) -> None:
         tail = f',"params":{params}' if params else ""
         self.send(f'{{"jsonrpc":"2.0","method":{quote(method)}{tail}}}')
+        if method == "notifications/initialized":
+            self.wire.ready()
 
     def begin(self, method: str, params: str | None = None) -> str:
         """Sends a request and returns the text of its id; numbers and strings take turns."""
@@ -174,7 +143,7 @@ class Session:
         end = time.monotonic() + (patience or self.patience)
         while self.waiting[id_text] is None:
             if not self.pump(end):
-                raise Silence(f"no answer to request {id_text} in {patience or self.patience:.0f} s; {self._last_words()}")
+                raise Silence(f"no answer to request {id_text} in {patience or self.patience:.0f} s; {self.wire.last_words()}")
         return self.waiting.pop(id_text)
 
     def request(self, method: str, params: str | None = None, patience: float | None = None) -> Answer:
@@ -188,11 +157,11 @@ class Session:
     def pump(self, end: float) -> bool:
         """Handles one message; false when none came until `end` or none can come any more."""
         try:
-            line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+            line = self.wire.lines.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             return False
         if line is None:
-            self.lines.put(None)
+            self.wire.lines.put(None)
             return False
         if line.strip():
             self._handle(line.decode("utf-8", "surrogateescape"))
@@ -279,11 +248,6 @@ class Session:
                 value = quote(texts.get(format_name or "", "Ana"))
             parts.append(f"{quote(name)}:{value}")
         return f',"content":{{{",".join(parts)}}}'
-
-    def _last_words(self) -> str:
-        code = self.process.poll()
-        state = "the process runs" if code is None else f"the process ended with {code}"
-        return f"{state}; stderr: {bytes(self.stderr[-600:]).decode('utf-8', 'replace')!r}"
 
     def _with_era(self, params: str | None) -> str:
         """The params of a request that introduces itself, as there is no handshake in the modern era."""

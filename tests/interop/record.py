@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from names import BadName, Exposure
-from peers import HERE, NODE_HOME, Peer, Step, call, complete, due, of_prompt, prompt, read
+from peers import HERE, NODE_HOME, PYTHON_1, Peer, Step, call, complete, due, of_prompt, prompt, read, script
 from raw import MODERN, Answer, Session, Silence, environment
+from serving import NotServed, Served, free_port
 from spans import Node, parse, quote
+from wires import Reach
 
 LISTS = {
     "tools/list": "tools",
@@ -72,14 +75,27 @@ def install_scripts() -> None:
             shutil.copyfile(source, target)
 
 
-def write_config(folder: Path, peers: list[Peer], works: dict[str, Path]) -> Path:
-    """A braid.toml with all peers, and the same as a client's JSON beside it for the stand-in."""
+def write_config(
+    folder: Path, peers: list[Peer], works: dict[str, Path], reaches: dict[str, Reach] | None = None, listen: int = 0, more: list[str] | None = None
+) -> Path:
+    """A braid.toml with all peers, and the same as a client's JSON beside it for the stand-in.
+
+    `reaches`: where those are that listen by themselves. `listen`: the port of Braid's own, with a token in the folder.
+    `more`: lines that every server gets.
+    """
     lines, entries = [], {}
+    if listen:
+        lines += ["[listen]", f'http = ["127.0.0.1:{listen}"]', f"token_file = {toml(str(folder / 'token'))}", ""]
     for peer in peers:
         work = works[peer.key]
+        lines.append(f"[servers.{peer.key}]")
+        if reaches and peer.key in reaches:
+            reach = reaches[peer.key]
+            lines += [f"url = {toml(reach.url)}", f'transport = "{reach.transport}"', *(more or []), ""]
+            continue
         command, env = peer.command(work), peer.env(work)
         entries[peer.key] = {"command": command[0], "args": command[1:], "env": env, "cwd": str(work)}
-        lines += [f"[servers.{peer.key}]", f"command = {toml(command[0])}", f"args = [{', '.join(map(toml, command[1:]))}]", f"cwd = {toml(str(work))}"]
+        lines += [f"command = {toml(command[0])}", f"args = [{', '.join(map(toml, command[1:]))}]", f"cwd = {toml(str(work))}", *(more or [])]
         if env:
             lines.append(f"env = {{ {', '.join(f'{name} = {toml(value)}' for name, value in env.items())} }}")
         lines.append("")
@@ -87,6 +103,12 @@ def write_config(folder: Path, peers: list[Peer], works: dict[str, Path]) -> Pat
     path = folder / "braid.toml"
     path.write_text("\n".join(lines))
     return path
+
+
+def bearer(folder: Path) -> dict[str, str]:
+    """The header that lets a client in to what listens with the token of this folder."""
+    token = folder / "token"
+    return {"Authorization": f"Bearer {token.read_text().strip()}"} if token.exists() else {}
 
 
 def toml(value: str) -> str:
@@ -99,11 +121,30 @@ def roots_of(folder: Path) -> list[str]:
     return [(folder / "filesystem" / "files").as_uri()]
 
 
-def record_direct(peer: Peer, revision: str, folder: Path) -> Record:
+def listening(peer: Peer, transport: str, work: Path) -> tuple[Served, Reach]:
+    """A peer over HTTP: to be started, and where it is then. What speaks stdio alone gets a front, which passes its bytes on."""
+    port = free_port()
+    command = peer.listens(transport, work) if peer.listens else script(PYTHON_1, "front.py", transport, str(port), *peer.command(work))
+    env = environment(peer.env(work) | {"PORT": str(port), "TRANSPORT": transport})
+    return Served(command, port, work.parent / f"{peer.key}.log", env, work), Reach(url=url_of(port, transport), transport=transport)
+
+
+def url_of(port: int, transport: str) -> str:
+    return f"http://127.0.0.1:{port}/{'sse' if transport == 'sse' else 'mcp'}"
+
+
+def record_direct(peer: Peer, revision: str, folder: Path, transport: str = "stdio") -> Record:
     work = fresh(folder, peer)
     record = Record(peer.key, revision, work)
-    try:
-        with Session(peer.command(work), env=environment(peer.env(work)), cwd=work, revision=revision, roots=roots_of(folder)) as session:
+    with ExitStack() as stack:
+        try:
+            reach = Reach(peer.command(work))
+            if transport != "stdio":
+                served, reach = listening(peer, transport, work)
+                stack.enter_context(served)
+            session = stack.enter_context(
+                Session(reach, env=environment(peer.env(work)), cwd=work, revision=revision, roots=roots_of(folder))
+            )
             agreed(session, record)
             session.settle(peer.settles, 5.0)
             for method, member in LISTS.items():
@@ -111,22 +152,28 @@ def record_direct(peer: Peer, revision: str, folder: Path) -> Record:
                 record.lists[method] = items if isinstance(items, list) else []
             play(session, due(peer.steps(work)) + (explored(record) if peer.explore else []), record)
             after(session, record)
-    except Silence as silence:
-        record.faults.append(str(silence))
+        except (Silence, NotServed) as fault:
+            record.faults.append(str(fault))
     return record
 
 
 def record_braid(
-    command: list[str], peers: list[Peer], revision: str, folder: Path, direct: dict[str, Record], env: dict[str, str] | None = None
+    command: list[str],
+    peers: list[Peer],
+    revision: str,
+    folder: Path,
+    direct: dict[str, Record],
+    env: dict[str, str] | None = None,
+    pair: tuple[str, str] = ("stdio", "stdio"),
 ) -> tuple[dict[str, Record], list[str]]:
     """All servers through one Braid, in one session. Besides the records, what is wrong with the whole."""
     works = {peer.key: fresh(folder, peer) for peer in peers}
-    config = write_config(folder, peers, works)
     records = {peer.key: Record(peer.key, revision, works[peer.key], exposure=Exposure(peer.key)) for peer in peers}
     whole = Record("braid", revision, folder)
-    started = [*command, "stdio", "--config", str(config)]
     try:
-        with Session(started, env=environment(env), cwd=folder, revision=revision, roots=roots_of(folder)) as session:
+        with ExitStack() as stack:
+            reach, braid = reached(command, peers, works, folder, environment(env), pair, stack)
+            session = stack.enter_context(Session(reach, env=environment(env), cwd=folder, revision=revision, roots=roots_of(folder)))
             agreed(session, whole)
             lists = gather(session, direct)
             for method in LISTS:
@@ -136,12 +183,34 @@ def record_braid(
                 play(session, steps, records[peer.key])
             after(session, whole)
             code = session.close()
+            if braid is not None:
+                braid.end()
+                code = braid.code
             if code != 0:
-                whole.faults.append(f"Braid ended with {code} after its stdin closed")
+                whole.faults.append(f"Braid ended with {code} after {'TERM' if braid else 'its stdin closed'}")
         whole.faults += [f"left behind: {command}" for command in left_behind(folder)]
-    except Silence as silence:
-        whole.faults.append(str(silence))
+    except (Silence, NotServed) as fault:
+        whole.faults.append(str(fault))
     return records, whole.faults
+
+
+def reached(
+    command: list[str], peers: list[Peer], works: dict[str, Path], folder: Path, env: dict[str, str], pair: tuple[str, str], stack: ExitStack
+) -> tuple[Reach, Served | None]:
+    """Starts what listens: the servers over HTTP, Braid before clients over HTTP. Where the client goes, and that Braid."""
+    down, up = pair
+    reaches: dict[str, Reach] = {}
+    for peer in peers if up != "stdio" else []:
+        served, reaches[peer.key] = listening(peer, up, works[peer.key])
+        stack.enter_context(served)
+    if down == "stdio":
+        config = write_config(folder, peers, works, reaches)
+        return Reach([*command, "stdio", "--config", str(config)]), None
+    port = free_port()
+    # Each session has servers of its own, as it has directly.
+    config = write_config(folder, peers, works, reaches, port, ['sharing = "session"'])
+    braid = stack.enter_context(Served([*command, "serve", "--config", str(config)], port, folder / "braid.log", env, folder))
+    return Reach(url=url_of(port, down), transport=down, headers=bearer(folder)), braid
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -244,7 +313,7 @@ def play(session: Session, steps: list[Step], record: Record) -> None:
             record.steps.append(perform(session, step, f"interop-{record.key}-{number}", record))
         except Silence as silence:
             record.steps.append(Done(step, None, {"silence": quote(str(silence))}))
-            if session.process.poll() is not None:
+            if session.gone():
                 raise
 
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The interop run: does a client see through Braid what it sees from each server directly?
 
-    BRAID=path tests/interop/run.py [--only NAME]... [--quick] [--json] [--direct] [--self-test]
+    BRAID=path tests/interop/run.py [--pairs | --pair DOWN:UP]... [--only NAME]... [--quick] [--json] [--direct] [--self-test]
 
 Three parts: `raw` compares texts in each revision, `sdk` what client SDKs make of them, `inspector` what the Inspector's
-command line prints. `--only` takes a part, a server, a revision or a client, and may be given several times. `--direct`
+command line prints. Without more it is stdio on both sides; `--pair` names how a client reaches Braid and Braid the servers
+(`stdio`, `http`, `sse`), `--pairs` means all nine, and then only `raw` runs, in two revisions where `--only` names none, and
+directly the servers speak what Braid speaks with them. `--only` takes a part, a server, a revision or a client, and may be given several times. `--direct`
 compares the servers with themselves, which needs no Braid and finds what is volatile. The last line counts; the exit code
 is 0 when nothing differs, 1 when something does, 2 when the run could not start.
 """
@@ -29,6 +31,7 @@ from expect import Rules
 from peers import BRAID, HERE, HOME, peers
 from raw import MODERN, REVISIONS
 from record import Record, install_scripts, record_braid, record_direct
+from wires import TRANSPORTS
 from selftest import self_test
 
 AT_ONCE = 2
@@ -37,6 +40,9 @@ QUICK_CLIENTS = ("py 1.x", "py 2.x auto", "ts 1.x")
 QUICK_SERVERS = ("everything", "Weather", "progress", "fast", "notes", "workshop")
 PARTS = ("raw", "sdk", "inspector")
 DETAILS_MAX = 6
+
+# What was seen of each server directly, by its key, the revision and the transport.
+Direct = dict[tuple[str, str, str], Record]
 
 
 class Choice:
@@ -53,8 +59,10 @@ class Choice:
 
 
 class Run:
-    def __init__(self, choice: Choice, direct: bool):
+    def __init__(self, choice: Choice, direct: bool, pairs: list[tuple[str, str]]):
         self.choice, self.direct = choice, direct
+        self.pairs = pairs
+        only_stdio = pairs == [("stdio", "stdio")]
         self.folder = HOME / "run"
         self.comparison = Comparison()
         # The demo servers are in Braid's binary: directly they run only where one is named.
@@ -66,7 +74,9 @@ class Run:
         client_keys = choice.of([peer.key for peer in everyone if peer.clients], QUICK_SERVERS)
         self.client_peers = [peer for peer in self.peers if peer.clients and peer.key in client_keys]
         self.revisions = choice.of(list(REVISIONS), QUICK_REVISIONS)
-        self.parts = choice.of(list(PARTS))
+        if not only_stdio and len(self.revisions) == len(REVISIONS):
+            self.revisions = list(QUICK_REVISIONS)
+        self.parts = choice.of(list(PARTS)) if only_stdio else ["raw"]
         self.clients = [c for c in sdk.clients() if c.name in choice.of([c.name for c in sdk.clients()], QUICK_CLIENTS)]
         self.inspectors = [i for i in inspector.inspectors() if i.name in choice.of([i.name for i in inspector.inspectors()])]
 
@@ -82,37 +92,42 @@ class Run:
             if "sdk" in self.parts:
                 jobs += [pool.submit(self.with_client, number, client, direct) for number, client in enumerate(self.clients)]
             if "raw" in self.parts:
-                jobs += [pool.submit(self.with_raw, revision, direct) for revision in self.revisions]
+                jobs += [pool.submit(self.with_raw, revision, pair, direct) for pair in self.pairs for revision in self.revisions]
             return [verdict for job in reversed(jobs) for verdict in job.result()]
 
-    def directly(self, pool: ThreadPoolExecutor) -> dict[tuple[str, str], Record]:
-        """Every server by itself in every revision, and in the modern era where it speaks that too."""
-        wanted = [(peer, revision) for revision in self.revisions for peer in self.peers if "raw" in self.parts]
-        wanted += [(peer, MODERN) for peer in self.peers if peer.dual and "raw" in self.parts]
+    def directly(self, pool: ThreadPoolExecutor) -> Direct:
+        """Every server by itself in every revision over what it speaks, and in the modern era where it speaks that too."""
+        ups = list(dict.fromkeys(up for _, up in self.pairs))
+        wanted = [(peer, revision, up) for up in ups for revision in self.revisions for peer in self.peers if "raw" in self.parts]
+        wanted += [(peer, MODERN, "stdio") for peer in self.peers if peer.dual and "raw" in self.parts]
         # The client programs take their steps for these from what they list.
-        wanted += [(peer, REVISIONS[-1]) for peer in self.client_peers if peer.explore and (peer, REVISIONS[-1]) not in wanted]
-        records = pool.map(lambda pair: record_direct(*pair, self.folder / "work" / f"d-{pair[1]}"), wanted)
-        return {(peer.key, revision): record for (peer, revision), record in zip(wanted, records)}
+        explored = [(peer, REVISIONS[-1], "stdio") for peer in self.client_peers if peer.explore and {"sdk", "inspector"} & {*self.parts}]
+        wanted += [one for one in explored if one not in wanted]
+        records = pool.map(lambda one: record_direct(*one[:2], self.folder / "work" / f"d-{one[1]}-{one[2]}", one[2]), wanted)
+        return {(peer.key, revision, up): record for (peer, revision, up), record in zip(wanted, records)}
 
-    def with_raw(self, revision: str, direct: dict[tuple[str, str], Record]) -> list[Verdict]:
-        left = {peer.key: direct[peer.key, revision] for peer in self.peers}
-        folder, faults = self.folder / "work" / f"b-{revision}", []
+    def with_raw(self, revision: str, pair: tuple[str, str], direct: Direct) -> list[Verdict]:
+        up = pair[1]
+        left = {peer.key: direct[peer.key, revision, up] for peer in self.peers}
+        folder, faults = self.folder / "work" / f"b-{revision}-{'-'.join(pair)}", []
         if self.direct:
-            right = {peer.key: record_direct(peer, revision, folder) for peer in self.peers}
+            right = {peer.key: record_direct(peer, revision, folder, up) for peer in self.peers}
         else:
-            right, faults = record_braid(BRAID, self.peers, revision, folder, left)
+            right, faults = record_braid(BRAID, self.peers, revision, folder, left, pair=pair)
         found = []
         for peer in self.peers:
-            found += self.comparison.records(left[peer.key], right[peer.key], direct.get((peer.key, MODERN)))
+            found += self.comparison.records(left[peer.key], right[peer.key], direct.get((peer.key, MODERN, "stdio")))
         if faults:
             found.append(Verdict("braid", revision, "session", "session", False, details=faults[:20]))
+        for verdict in found if pair != ("stdio", "stdio") else []:
+            verdict.revision += f" {pair[0]} > {up}"
         return found
 
-    def with_client(self, number: int, client: sdk.Client, direct: dict[tuple[str, str], Record]) -> list[Verdict]:
+    def with_client(self, number: int, client: sdk.Client, direct: Direct) -> list[Verdict]:
         sides = [self.folder / "work" / f"c{number}-{side}" for side in "db"]
         for side in sides:
             side.mkdir()
-        explored = {peer.key: direct[peer.key, REVISIONS[-1]] for peer in self.client_peers if peer.explore}
+        explored = {peer.key: direct[peer.key, REVISIONS[-1], "stdio"] for peer in self.client_peers if peer.explore}
         left = sdk.direct_records(client, self.client_peers, sides[0], explored)
         if self.direct:
             right, revision, faults = sdk.direct_records(client, self.client_peers, sides[1], explored), REVISIONS[-1], []
@@ -177,6 +192,8 @@ def ready(direct: bool) -> str | None:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--only", action="append", default=[], metavar="NAME")
+    arguments.add_argument("--pairs", action="store_true", help="all nine pairs of transports")
+    arguments.add_argument("--pair", action="append", default=[], metavar="DOWN:UP", help="such as `http:stdio`")
     arguments.add_argument("--quick", action="store_true", help="two revisions, three clients, fewer servers for them")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
@@ -186,6 +203,12 @@ def main() -> int:
     known = {*PARTS, *REVISIONS, *(p.key for p in peers()), *(c.name for c in sdk.clients()), *(i.name for i in inspector.inspectors())}
     if unknown := [name for name in options.only if name not in known]:
         arguments.error(f"--only knows no {unknown}; it knows {sorted(known)}")
+    every = [(down, up) for down in TRANSPORTS for up in TRANSPORTS]
+    pairs = every if options.pairs else [pair for pair in every if ":".join(pair) in options.pair]
+    if options.pair and len(pairs) < len(set(options.pair)):
+        arguments.error(f"--pair knows only {[':'.join(pair) for pair in every]}")
+    if options.direct:
+        pairs = [pair for pair in pairs if pair[0] == pair[1]]
     (HOME / "run").mkdir(parents=True, exist_ok=True)
     with open(HOME / "run" / "lock", "w") as lock:
         try:
@@ -201,7 +224,7 @@ def main() -> int:
             print("\n".join(map(str, trials)))
             return 0 if all(trial.good for trial in trials) else 1
         start = time.monotonic()
-        run = Run(Choice(options.only, options.quick), options.direct)
+        run = Run(Choice(options.only, options.quick), options.direct, pairs or every[:1])
         found = run.verdicts()
         print(report(found, run.comparison.rules, time.monotonic() - start, options.json))
         return 1 if not found or divided(found, run.comparison.rules)[0] else 0

@@ -8,7 +8,9 @@ import anyio
 import mcp.types as types
 from flowclient import HANG_SECONDS_MAX, Diary, Driver, main
 from mcp import ClientSession, McpError, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
 
@@ -87,13 +89,21 @@ class Client(Driver):
         await self.session.send_roots_list_changed()
 
 
+def transport(target: dict, errlog):
+    match target["transport"]:
+        case "http":
+            return streamablehttp_client(target["url"], target["headers"])
+        case "sse":
+            return sse_client(target["url"], target["headers"])
+    command, *arguments = target["command"]
+    return stdio_client(StdioServerParameters(command=command, args=arguments, env=target["env"], cwd=target["cwd"]), errlog=errlog)
+
+
 async def run(target: dict) -> dict:
     client = Client()
     client.diary = Diary(target)
-    command, *arguments = target["command"]
-    server = StdioServerParameters(command=command, args=arguments, env=target["env"], cwd=target["cwd"])
     with open(Path(target["cwd"]) / "client-server-stderr.txt", "w") as errlog:
-        async with stdio_client(server, errlog=errlog) as (reader, writer), anyio.create_task_group() as group:
+        async with transport(target, errlog) as (reader, writer, *_), anyio.create_task_group() as group:
             # What arrives is written down before the session sees it, even while a handler holds the session up.
             passed_on, incoming = anyio.create_memory_object_stream(math.inf)
 

@@ -13,7 +13,8 @@ use rmcp::service::{
     NotificationContext, PeerRequestOptions, RequestContext, RequestHandle, RunningService, RxJsonRpcMessage,
     ServiceError, TxJsonRpcMessage,
 };
-use rmcp::transport::{TokioChildProcess, Transport};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess, Transport};
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -197,29 +198,54 @@ impl ClientHandler for Ear {
 }
 
 /// The SDK's transport, with an ear at it.
-struct Tap {
-    inner: TokioChildProcess,
+struct Tap<T> {
+    inner: T,
     ear: Ear,
 }
 
-impl Transport<RoleClient> for Tap {
-    type Error = <TokioChildProcess as Transport<RoleClient>>::Error;
+impl<T: Transport<RoleClient>> Transport<RoleClient> for Tap<T> {
+    type Error = T::Error;
 
     fn send(
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        Transport::<RoleClient>::send(&mut self.inner, item)
+        self.inner.send(item)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        let message = Transport::<RoleClient>::receive(&mut self.inner).await?;
+        let message = self.inner.receive().await?;
         self.ear.arrived(&message);
         Some(message)
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        Transport::<RoleClient>::close(&mut self.inner).await
+        self.inner.close().await
+    }
+}
+
+/// The server of a target, as a process.
+fn process(target: &Value) -> Result<TokioChildProcess, Failure> {
+    let words: Vec<&str> =
+        target["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (program, arguments) = words.split_first().ok_or("a target without a command")?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env_clear().current_dir(target["cwd"].as_str().unwrap_or("."));
+    for (name, value) in target["env"].as_object().into_iter().flatten() {
+        command.env(name, value.as_str().unwrap_or_default());
+    }
+    let log =
+        std::fs::File::create(format!("{}/client-server-stderr.txt", target["cwd"].as_str().unwrap_or(".")))?;
+    Ok(TokioChildProcess::builder(command).stderr(Stdio::from(log)).spawn()?.0)
+}
+
+/// How a target at a URL is reached; its headers are one token, if there is one.
+fn remote(target: &Value) -> StreamableHttpClientTransportConfig {
+    let config =
+        StreamableHttpClientTransportConfig::with_uri(target["url"].as_str().unwrap_or_default().to_owned());
+    match target["headers"]["Authorization"].as_str().and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(token) => config.auth_header(token),
+        None => config,
     }
 }
 
@@ -232,19 +258,6 @@ struct Client {
 
 impl Client {
     async fn connect(target: &Value) -> Result<Self, Failure> {
-        let words: Vec<&str> =
-            target["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let (program, arguments) = words.split_first().ok_or("a target without a command")?;
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).env_clear().current_dir(target["cwd"].as_str().unwrap_or("."));
-        for (name, value) in target["env"].as_object().into_iter().flatten() {
-            command.env(name, value.as_str().unwrap_or_default());
-        }
-        let log = std::fs::File::create(format!(
-            "{}/client-server-stderr.txt",
-            target["cwd"].as_str().unwrap_or(".")
-        ))?;
-        let (inner, _) = TokioChildProcess::builder(command).stderr(Stdio::from(log)).spawn()?;
         let ear = Ear::default();
         {
             let mut diary = ear.diary();
@@ -252,7 +265,17 @@ impl Client {
             diary.elicitation = json!({ "result": { "action": "decline" } });
             diary.sampling = vec![json!({ "error": { "code": -1, "message": "no answer is planned" } })];
         }
-        let service = timeout(READY_MAX, ear.clone().serve(Tap { inner, ear: ear.clone() })).await??;
+        let service = match target["transport"].as_str() {
+            Some("http") => {
+                let inner = StreamableHttpClientTransport::from_config(remote(target));
+                timeout(READY_MAX, ear.clone().serve(Tap { inner, ear: ear.clone() })).await??
+            }
+            Some("stdio") | None => {
+                let inner = process(target)?;
+                timeout(READY_MAX, ear.clone().serve(Tap { inner, ear: ear.clone() })).await??
+            }
+            Some(other) => return Err(format!("this SDK has no transport {other}").into()),
+        };
         Ok(Self { service, ear, begun: None })
     }
 

@@ -2,7 +2,9 @@
 import { openSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
   CreateMessageRequestSchema, ElicitRequestSchema, ElicitationCompleteNotificationSchema, ListRootsRequestSchema,
   LoggingMessageNotificationSchema, McpError, PromptListChangedNotificationSchema, ResourceListChangedNotificationSchema,
@@ -61,10 +63,16 @@ let lastId;
 let client;
 let begun;
 
+function transportTo({ transport, url, headers, command: words, env, cwd }) {
+  const requestInit = { headers };
+  if (transport === 'http') return new StreamableHTTPClientTransport(new URL(url), { requestInit });
+  if (transport === 'sse') return new SSEClientTransport(new URL(url), { requestInit });
+  const [command, ...args] = words;
+  return new StdioClientTransport({ command, args, env, cwd, stderr: openSync(`${cwd}/client-server-stderr.txt`, 'w') });
+}
+
 async function connect(target) {
-  const [command, ...args] = target.command;
-  const stderr = openSync(`${target.cwd}/client-server-stderr.txt`, 'w');
-  const transport = new StdioClientTransport({ command, args, env: target.env, cwd: target.cwd, stderr });
+  const transport = transportTo(target);
   let handle;
   Object.defineProperty(transport, 'onmessage', {
     get: () => handle,
@@ -228,6 +236,8 @@ try {
   diary.events = [];
   const parts = [];
   for (const one of target.parts) parts.push(await part(one));
+  // Streamable HTTP alone has a session to end.
+  await client.transport.terminateSession?.();
   await client.close();
   report = { tools, start, parts };
 } catch (error) {

@@ -2,6 +2,7 @@
 
 from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
+from speak import speak_fast
 
 mcp = FastMCP("Fast", instructions="Adds, and reports while it does.")
 
@@ -45,4 +46,4 @@ def summarize(text: str) -> str:
 
 
 if __name__ == "__main__":
-    mcp.run(show_banner=False)
+    speak_fast(mcp)

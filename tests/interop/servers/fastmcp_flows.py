@@ -261,11 +261,19 @@ def honest(*arguments: Any) -> types.ServerCapabilities:
 inner.get_capabilities = honest
 
 
-async def main() -> None:
+async def main(transport: str, port: str) -> None:
     global state
     state = State()
-    await server.run_stdio_async()
+    server.settings.port = int(port)
+    match transport:
+        case "stdio":
+            await server.run_stdio_async()
+        case "http":
+            await server.run_streamable_http_async()
+        case "sse":
+            await server.run_sse_async()
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(main))
+    # TRANSPORT PORT
+    sys.exit(anyio.run(main, *(sys.argv[1:] or ["stdio", "0"])))

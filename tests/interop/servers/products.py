@@ -7,6 +7,7 @@ from contextlib import closing
 from mcp.server.fastmcp import FastMCP
 from mcp.server.fastmcp.prompts import base
 from pydantic import BaseModel, Field
+from speak import speak
 
 mcp = FastMCP("products")
 PATH = sys.argv[1]
@@ -97,4 +98,4 @@ def restock(name: str, tone: str = "friendly") -> list[base.Message]:
 
 if __name__ == "__main__":
     set_up()
-    mcp.run()
+    speak(mcp)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mcp.server.fastmcp import Context, FastMCP
+from speak import speak
 
 mcp = FastMCP("progress")
 # Where the tool leaves word of what became of it: a cancelled call has no answer to look at.
@@ -58,4 +59,4 @@ async def ask_name(ctx: Context) -> str:
 
 
 if __name__ == "__main__":
-    mcp.run()
+    speak(mcp)

@@ -2,6 +2,7 @@
 
 from mcp.server.fastmcp import FastMCP
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+from speak import speak
 
 mcp = FastMCP("projects", instructions="Every project has a status, an owner and tasks.")
 
@@ -62,4 +63,4 @@ async def complete(
 
 
 if __name__ == "__main__":
-    mcp.run()
+    speak(mcp)

@@ -11,6 +11,8 @@ use rmcp::model::{
     UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RequestContext, ServiceError};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{RoleServer, ServerHandler, ServiceExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -401,8 +403,24 @@ impl ServerHandler for Flows {
     }
 }
 
+/// Streamable HTTP at `/mcp`: every session has a memory of its own.
+async fn listen(port: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let service = StreamableHttpService::new(
+        || Ok(Flows::new()),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default(),
+    );
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port.parse()?)).await?;
+    axum::serve(listener, axum::Router::new().route_service("/mcp", service)).await?;
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // With a port as its argument it listens there.
+    if let Some(port) = std::env::args().nth(1) {
+        return listen(&port).await;
+    }
     Flows::new().serve(rmcp::transport::stdio()).await?.waiting().await?;
     Ok(())
 }
