@@ -89,9 +89,10 @@ async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
     let finished = async {
         timeout(listen.grace, front.quiet()).await.ok();
         run.stop().await;
-        timeout(LAST_WORDS, &mut serving).await.ok();
-        stop.now.cancel();
-        serving.await.ok();
+        if timeout(LAST_WORDS, &mut serving).await.is_err() {
+            stop.now.cancel();
+            serving.await.ok();
+        }
     };
     tokio::select! {
         () = finished => {}
