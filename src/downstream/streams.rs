@@ -119,15 +119,24 @@ impl Streams {
         }
     }
 
+    /// The events of this stream get ids from now on, by which the client may come back, even if its request has its
+    /// answer already.
+    pub(super) fn keep(&self, events: &Arc<Events>) {
+        let mut inner = self.inner.lock();
+        events.becomes_resumable();
+        let is_here =
+            |all: &mut dyn Iterator<Item = &Arc<Events>>| all.any(|other| Arc::ptr_eq(other, events));
+        if !is_here(&mut inner.general.iter().chain(&inner.answers)) {
+            inner.store(events.clone());
+        }
+    }
+
     /// The request has its answer, or needs none. It is kept if the client may come back for it.
     pub(super) fn settle(&self, events: &Arc<Events>) {
         let mut inner = self.inner.lock();
         inner.answers.retain(|other| !Arc::ptr_eq(other, events));
         if events.is_resumable() {
-            if inner.answered.len() >= ANSWERED_MAX {
-                inner.answered.pop_front();
-            }
-            inner.answered.push_back(events.clone());
+            inner.store(events.clone());
         }
     }
 
@@ -150,6 +159,13 @@ impl Streams {
 }
 
 impl Inner {
+    fn store(&mut self, events: Arc<Events>) {
+        if self.answered.len() >= ANSWERED_MAX {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(events);
+    }
+
     fn general_place(&self) -> Option<Place> {
         let newest = self.general.iter().rev().find(|events| events.is_read())?;
         newest.try_place()

@@ -226,7 +226,7 @@ impl Front {
             Ok(first) => first,
             Err(_) => None,
         };
-        cursor.events().becomes_resumable();
+        live.streams().keep(cursor.events());
         let closing = CancellationToken::new();
         let events = replies::Stream { cursor, opening: opening(live.revision(), 0), closing };
         events.response(first, self.listen.keep_alive)
@@ -250,7 +250,7 @@ impl Front {
             },
             None => (general(&live)?, 0),
         };
-        cursor.events().becomes_resumable();
+        live.streams().keep(cursor.events());
         // The answers of before the stop are still given; what only waits for news ends.
         let closing = match cursor.events().label() {
             Label::Answer(_) => CancellationToken::new(),
