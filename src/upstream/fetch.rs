@@ -4,6 +4,10 @@
 //! stands behind it knows connections, TLS and proxies. Nothing here knows MCP, repeats a request, or waits
 //! for an answer with a deadline: whoever asked drops the future, or the body, and the connection with it.
 
+mod client;
+mod proxies;
+mod sentence;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -12,6 +16,9 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode};
+
+pub use self::client::Client;
+pub use self::proxies::Proxies;
 
 /// Fetches. Made once for each server, so that its connections are used again.
 pub trait Fetch: Send + Sync + 'static {
