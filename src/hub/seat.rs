@@ -146,9 +146,12 @@ impl Seat {
 
     /// The server that a name must belong to by its front, if that server's lists were never heard.
     pub(super) fn unheard_front(&self, name: &str) -> Option<usize> {
+        let is_sole = self.servers().nth(1).is_none();
         let unheard = self.servers().filter(|reached| !self.view.is_heard(reached.at));
         let mut fronts = unheard.map(|reached| (reached.at, self.front(reached.at)));
-        fronts.find(|(_, front)| !front.is_empty() && name.starts_with(front.as_str())).map(|(at, _)| at)
+        // Without a front it can only be the name of a server that is alone.
+        let is_of = |front: &str| if front.is_empty() { is_sole } else { name.starts_with(front) };
+        fronts.find(|(_, front)| is_of(front)).map(|(at, _)| at)
     }
 
     /// The state of each server behind the entrance, in the order of the configuration.
