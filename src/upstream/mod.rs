@@ -15,6 +15,8 @@ pub mod link;
 
 pub mod exchange;
 
+mod gate;
+
 mod clock;
 
 mod errands;

@@ -9,6 +9,7 @@ use super::connect::Introduction;
 use super::dial::Dial;
 use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
 use super::frame::Places;
+use super::gate::{Full, Gate};
 use super::link::{Link, State};
 use super::mail::Mail;
 use super::outgoing::{Outgoing, Run, addressed, task_lifetime};
@@ -28,7 +29,6 @@ use crate::wire::message::Message;
 use bytes::Bytes;
 use dashmap::DashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -93,8 +93,7 @@ pub struct Server {
     surroundings: Surroundings,
     dial: Arc<dyn Dial>,
     links: DashMap<LinkKey, Slot>,
-    in_flight: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    gate: Gate,
 }
 
 #[derive(Clone)]
@@ -123,10 +122,9 @@ impl Server {
     ) -> Self {
         Self {
             key: Arc::from(name.key()),
-            in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
+            gate: Gate::new(settings.in_flight_max, settings.waiting_max),
             settings: Arc::new(settings),
             links: DashMap::new(),
-            waiting: AtomicUsize::new(0),
             name,
             surroundings,
             dial,
@@ -321,7 +319,7 @@ impl Server {
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
-        let (place, room) = self.admit(&link, outgoing.message.text().len(), bounds.idle.1).await?;
+        let (place, room) = self.admit(client, &link, outgoing.message.text().len(), bounds.idle.1).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let owner = audience.member(client);
@@ -455,38 +453,34 @@ impl Server {
         fault
     }
 
-    /// A place among those in flight, and room for the text.
+    /// A place among those in flight when it is the client's turn, and room for the text.
     async fn admit(
         &self,
+        client: ClientId,
         link: &Link,
         bytes: usize,
         patience: Duration,
     ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Fault> {
-        let place = match self.in_flight.clone().try_acquire_owned() {
-            Ok(place) => place,
+        let place = match timeout(patience, self.gate.enter(client)).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(Full)) => return Err(self.busy()),
             Err(_) => {
-                let _turn = Turn::take(&self.waiting, self.settings.waiting_max).ok_or_else(|| {
-                    let (busy, queue) = (self.settings.in_flight_max, self.settings.waiting_max);
-                    let (name, key) = (&self.key, toml_key(&self.key));
-                    let text = format!(
-                        "{name}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
-                    );
-                    self.ours(Reason::Busy, text)
-                })?;
-                match timeout(patience, self.in_flight.clone().acquire_owned()).await {
-                    Ok(Ok(place)) => place,
-                    Ok(Err(_)) | Err(_) => {
-                        return Err(
-                            self.no_place(patience, &format!("servers.{}.concurrency", toml_key(&self.key)))
-                        );
-                    }
-                }
+                return Err(self.no_place(patience, &format!("servers.{}.concurrency", toml_key(&self.key))));
             }
         };
         match timeout(patience, link.stream.room(bytes)).await {
             Ok(Some(room)) => Ok((place, room)),
             Ok(None) | Err(_) => Err(self.no_place(patience, "limits.link_buffer")),
         }
+    }
+
+    fn busy(&self) -> Fault {
+        let (busy, queue) = (self.settings.in_flight_max, self.settings.waiting_max);
+        let (name, key) = (&self.key, toml_key(&self.key));
+        let text = format!(
+            "{name}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
+        );
+        self.ours(Reason::Busy, text)
     }
 
     fn no_place(&self, patience: Duration, setting: &str) -> Fault {
@@ -537,25 +531,6 @@ impl Server {
 struct Bounds {
     idle: (String, Duration),
     whole: (String, Option<Duration>),
-}
-
-/// A place in the queue before a server, given back when it is dropped.
-struct Turn<'a>(&'a AtomicUsize);
-
-impl<'a> Turn<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        if waiting.fetch_add(1, Ordering::AcqRel) >= max {
-            waiting.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Self(waiting))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// A peer's text within our sentence is no longer than a line.

@@ -19,6 +19,7 @@ macro_rules! plays {
 
 plays! {
     a_server_alone_at_its_door_says_why_it_has_no_names
+    a_modest_client_does_not_wait_behind_a_greedy_one
     instructions_are_those_of_the_servers_at_the_door
     a_door_starts_and_awaits_its_own_servers_and_no_other
     clients_at_different_doors_share_a_server_each_in_its_terms
