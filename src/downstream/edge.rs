@@ -19,6 +19,8 @@ mod paced;
 
 pub mod tls;
 
+pub mod body;
+
 pub mod guard;
 
 pub mod reply;

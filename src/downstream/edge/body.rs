@@ -1,0 +1,150 @@
+//! A request's body, read whole: within a size, a time, a rate, and the memory that there is.
+//!
+//! Memory is taken before bytes are kept, in steps, so that a length that was only announced takes nothing from
+//! others. The body that is refused is left unread; the connection hears its sender out.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use crate::wire::fault::{Fault, Reason};
+
+/// A body, and the memory that it was given; to be kept as long as the bytes are.
+#[derive(Debug)]
+pub struct Whole {
+    pub bytes: Bytes,
+    pub memory: Vec<OwnedSemaphorePermit>,
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It has, or says that it has, more than `max` bytes.
+    TooLarge {
+        max: usize,
+    },
+    TooSlow,
+    /// Too much is in memory already.
+    NoRoom,
+    /// The client went away, or its chunks are none.
+    Broken,
+}
+
+/// Reads a body of at most `bytes_max` within `within`, and no slower than a kibibyte a second. `buffer` gives
+/// leave to keep so many bytes, or does not.
+pub async fn read_body(
+    mut body: Body,
+    bytes_max: usize,
+    within: Duration,
+    buffer: impl Fn(usize) -> Option<OwnedSemaphorePermit>,
+) -> Result<Whole, Unread> {
+    let start = Instant::now();
+    let announced = body.size_hint();
+    if announced.lower() > bytes_max as u64 {
+        return Err(Unread::TooLarge { max: bytes_max });
+    }
+    let size = announced.exact().map_or(bytes_max, |size| size as usize);
+    let mut room = Room { buffer, size, taken: 0, memory: Vec::new() };
+    let mut bytes = Vec::new();
+    room.make(&mut bytes, size.min(STEP_BYTES))?;
+    loop {
+        let paced = SETTLE_WITHIN + Duration::from_secs((bytes.len() / RATE_BYTES_MIN) as u64);
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let Ok(frame) = timeout_at(start + within.min(paced), frame).await else {
+            return Err(Unread::TooSlow);
+        };
+        let data = match frame {
+            None => break,
+            Some(Err(_)) => return Err(Unread::Broken),
+            Some(Ok(frame)) => frame.into_data(),
+        };
+        // What is no data are trailers, which nobody asked for.
+        let Ok(data) = data else { continue };
+        if data.len() > bytes_max - bytes.len() {
+            return Err(Unread::TooLarge { max: bytes_max });
+        }
+        let whole = bytes.len() + data.len();
+        room.make(&mut bytes, whole)?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Whole { bytes: bytes.into(), memory: room.memory })
+}
+
+/// The memory that one body was given.
+struct Room<F> {
+    buffer: F,
+    /// How large the body is or may become.
+    size: usize,
+    taken: usize,
+    memory: Vec<OwnedSemaphorePermit>,
+}
+
+impl<F: Fn(usize) -> Option<OwnedSemaphorePermit>> Room<F> {
+    /// Room for `needed` bytes in all; at least doubled each time, so there are few steps.
+    fn make(&mut self, bytes: &mut Vec<u8>, needed: usize) -> Result<(), Unread> {
+        if needed > self.taken {
+            let step = (needed - self.taken).max(self.taken.max(STEP_BYTES).min(self.size - self.taken));
+            self.memory.push((self.buffer)(step).ok_or(Unread::NoRoom)?);
+            self.taken += step;
+        }
+        bytes.reserve_exact(self.taken - bytes.len());
+        Ok(())
+    }
+}
+
+impl Unread {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::TooLarge { max } => Fault::ours(
+                Reason::TooLarge,
+                format!("the message has more than {max} bytes; nothing of it was sent on"),
+            ),
+            Self::TooSlow => {
+                Fault::ours(Reason::Timeout, "the message did not come in time; nothing of it was sent on")
+            }
+            Self::NoRoom => Fault::ours(
+                Reason::Busy,
+                "too many bytes wait already; nothing was sent on, try again in a second",
+            ),
+            Self::Broken => Fault::invalid_request("the message did not come whole"),
+        }
+    }
+
+    /// With the fault as its body.
+    pub fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.fault().render(None)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self == Self::NoRoom {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The least that memory is asked for, unless the body is smaller.
+const STEP_BYTES: usize = 64 * 1024;
+/// What a body must bring each second, after it has settled.
+const RATE_BYTES_MIN: usize = 1024;
+const SETTLE_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
