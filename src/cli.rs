@@ -105,12 +105,18 @@ struct Source {
     /// One server, without a file: `-- npx -y some-package`
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "config")]
     program: Vec<String>,
+    /// One remote server, without a file: `--url https://mcp.example.com/mcp`
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "program"])]
+    url: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve one client on stdin and stdout: the command for a client's configuration
     Stdio {
+        /// Only the servers of this group of the configuration
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
         #[command(flatten)]
         source: Source,
     },
@@ -229,8 +235,8 @@ pub fn main() -> ExitCode {
     out::choose_color(globals.color);
     let exit = match arguments.command {
         None if std::io::stdin().is_terminal() => first_steps(),
-        None => stdio::run(&Source::default(), &globals),
-        Some(Command::Stdio { source }) => stdio::run(&source, &globals),
+        None => stdio::run(&Source::default(), None, &globals),
+        Some(Command::Stdio { group, source }) => stdio::run(&source, group.as_deref(), &globals),
         Some(Command::Serve { source, listen }) => serve::run(&source, &listen, &globals),
         Some(Command::Check { source, offline, strict, client }) => {
             check::run(&source, &check::Options { offline, strict, client }, &globals)

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub mod address;
 mod client;
 mod client_entry;
 mod client_file;
@@ -18,10 +19,14 @@ mod cover;
 pub mod env_file;
 pub mod example;
 pub mod file;
+pub mod group_section;
 pub mod json_schema;
 mod layers;
+pub mod listen;
+mod listen_section;
 mod loaded;
 pub mod problem;
+pub mod remote;
 mod resolve;
 pub mod schema;
 pub mod search;
@@ -65,6 +70,8 @@ pub struct Listen {
     /// Origins that a browser's page may come from, as the header writes them. Loopback's are allowed besides.
     pub origins: Vec<String>,
     /// What ends TLS before us.
+    ///
+    /// An address or a network in the form of `10.0.0.0/8`; see [`Listen::trusts`].
     pub trusted_proxy: Option<String>,
     pub tls: Option<Tls>,
     /// Whether clients of 2024-11-05 are served: `/sse` and `/messages`.

@@ -4,13 +4,14 @@
 //! shown only where they are references, such as `${TOKEN}`.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::search::Search;
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Config, Instructions, LogFormat, Prefix, PrefixMode, Reach, Restart, Secret, ServerConfig, Sharing,
-    Stderr, Timeouts, Uris,
+    self, Address, Auth, Config, Instructions, Listen, LogFormat, Prefix, PrefixMode, Reach, Remote, Restart,
+    Secret, ServerConfig, Sharing, Stderr, Timeouts, Transport, Uris,
 };
 
 /// `braid config example`: every option with its default.
@@ -84,10 +85,77 @@ pub fn show(config: &Config) -> String {
             LogFormat::Json => "json",
         },
     );
+    page.head("listen");
+    listen(&mut page, &config.listen);
     for server in &config.servers {
         show_server(&mut page, server);
     }
+    for group in &config.groups {
+        page.head(&format!("groups.{}", key(&group.name)));
+        page.texts("servers", &group.servers);
+    }
     page.text
+}
+
+fn listen(page: &mut Page, listen: &Listen) {
+    let path =
+        |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let addresses: Vec<_> = listen.addresses.iter().map(Address::to_string).collect();
+    page.texts("http", &addresses);
+    page.text(
+        "auth",
+        match listen.auth {
+            Auth::Token => "token",
+            Auth::None => "none",
+        },
+    );
+    page.text("token_file", &path(&listen.token_file));
+    page.texts("allowed_hosts", &listen.hosts);
+    page.texts("allowed_origins", &listen.origins);
+    page.text("trusted_proxy", listen.trusted_proxy.as_deref().unwrap_or_default());
+    let tls = listen.tls.as_ref();
+    page.text("tls.cert", &path(&tls.map(|tls| tls.cert.clone())));
+    page.text("tls.key", &path(&tls.map(|tls| tls.key.clone())));
+    page.value("legacy_sse", if listen.legacy_sse { "true" } else { "false" });
+    page.time("stream_after", listen.stream_after);
+    page.time("keep_alive", listen.keep_alive);
+    page.time("session_idle", listen.session_idle);
+    page.time("grace", listen.grace);
+    let limits = &listen.limits;
+    page.count("limits.connections", limits.connections_max);
+    page.count("limits.connections_per_address", limits.connections_per_address_max);
+    page.count("limits.sessions", limits.sessions_max);
+    page.count("limits.sessions_per_principal", limits.sessions_per_principal_max);
+    page.count("limits.replay_events", limits.replay_events_max);
+    page.size("limits.replay_size", limits.replay_bytes_max);
+    page.time("limits.replay_kept", limits.replay_kept);
+    page.size("limits.replay_total", limits.replay_total_bytes_max);
+    page.time("limits.head_within", limits.head_within);
+    page.time("limits.body_within", limits.body_within);
+}
+
+fn show_remote(page: &mut Page, remote: &Remote) {
+    page.text("url", &shown_url(remote));
+    page.text(
+        "transport",
+        match remote.transport {
+            Transport::Auto => "auto",
+            Transport::Http => "http",
+            Transport::Sse => "sse",
+        },
+    );
+    page.pairs("headers", &remote.headers);
+    let command = remote.headers_command.iter();
+    let words: Vec<String> =
+        command.flat_map(|command| std::iter::once(&command.program).chain(&command.args).cloned()).collect();
+    page.texts("headers_command", &words);
+    let ca_file = remote.ca_file.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    page.text("ca_file", &ca_file);
+}
+
+/// A query may hold a token.
+fn shown_url(remote: &Remote) -> String {
+    if remote.url.contains('?') { format!("{}?[redacted]", remote.shown()) } else { remote.url.clone() }
 }
 
 fn limits(page: &mut Page, limits: &config::Limits) {
@@ -117,15 +185,19 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
         Reach::Stdio(command) => {
             page.text("command", &command.program);
             page.texts("args", &command.args);
-            let env = command.env.iter();
-            let env: Vec<_> =
-                env.map(|(name, value)| format!("{} = {}", key(name), quoted(shown(value)))).collect();
-            let env = if env.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", env.join(", ")) };
-            page.value("env", &env);
+            page.pairs("env", &command.env);
             page.text("cwd", &command.folder.display().to_string());
             page.texts("inherit_env", &command.inherit_env);
+            page.text(
+                "stderr",
+                match server.stderr {
+                    Stderr::Log => "log",
+                    Stderr::Inherit => "inherit",
+                    Stderr::Drop => "drop",
+                },
+            );
         }
-        Reach::Http(remote) => page.text("url", &remote.url),
+        Reach::Http(remote) => show_remote(page, remote),
     }
     page.text("title", server.title.as_deref().unwrap_or_default());
     page.text(
@@ -165,14 +237,6 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     page.time("restart_backoff.reset_after", server.backoff.reset_after);
     page.count("concurrency", server.in_flight_max);
     page.count("queue", server.waiting_max);
-    page.text(
-        "stderr",
-        match server.stderr {
-            Stderr::Log => "log",
-            Stderr::Inherit => "inherit",
-            Stderr::Drop => "drop",
-        },
-    );
     timeouts(page, &server.timeouts);
     for (tool, config) in &server.tools {
         let named = |name: &str| format!("tool.{}.{name}", key(tool));
@@ -192,6 +256,7 @@ fn timeouts(page: &mut Page, timeouts: &Timeouts) {
     page.time("timeouts.call_max", timeouts.call_max.unwrap_or(Duration::ZERO));
     page.time("timeouts.read", timeouts.read);
     page.time("timeouts.ask", timeouts.ask);
+    page.time("timeouts.ping", timeouts.ping.unwrap_or(Duration::ZERO));
 }
 
 /// A value of a variable as anyone may see it.
@@ -253,6 +318,15 @@ impl Page {
         self.value(key, &format!("[{}]", items.join(", ")));
     }
 
+    fn pairs(&mut self, key: &str, pairs: &[(String, Secret)]) {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| format!("{} = {}", self::key(name), quoted(shown(value))))
+            .collect();
+        let pairs = if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) };
+        self.value(key, &pairs);
+    }
+
     fn count(&mut self, key: &str, count: usize) {
         self.value(key, &count.to_string());
     }
@@ -297,6 +371,25 @@ mod tests {
         list_size = "9MB"
         [log]
         format = "json"
+        [listen]
+        http = ["[::1]:0", "unix:run/b.sock", "0.0.0.0:1"]
+        token_file = "${HOME}/token"
+        allowed_hosts = ["mcp.example.com"]
+        allowed_origins = ["https://app.example.com"]
+        trusted_proxy = "10.0.0.0/8"
+        tls = { cert = "c.pem", key = "/k.pem" }
+        legacy_sse = false
+        stream_after = "0"
+        limits.replay_kept = "0"
+        [groups.one]
+        servers = ["linear"]
+        [servers.linear]
+        url = "${PLACE}/mcp"
+        transport = "sse"
+        headers = { Authorization = "${TOKEN}" }
+        headers_command = ["bin/token", "-v"]
+        ca_file = "ca.pem"
+        timeouts.ping = "0"
         [servers."Brave Search"]
         command = "bin/é"
         args = ["${NO}", "$${x}", ""]

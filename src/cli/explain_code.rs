@@ -31,7 +31,7 @@ mod tests {
     fn a_code_is_explained() {
         let text = explain(Code::CommandAndUrl);
         assert!(text.starts_with("BRAID-C003: server has both `command` and `url`\n\nA server is either"));
-        assert!(text.ends_with("only `command` is.\n"));
+        assert!(text.ends_with("two servers with two names.\n"));
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub(super) struct Run {
 
 impl Run {
     /// Starts every server, unless we are behind ourselves. They are greeted when `told` is filled.
-    pub(super) fn start(config: Config) -> io::Result<Self> {
-        let run = Self::prepare(config)?;
+    /// `group`: only its servers are there for the client.
+    pub(super) fn start(config: Config, group: Option<&str>) -> io::Result<Self> {
+        let run = Self::prepare(config, group)?;
         if !run.behind_itself {
             for fault in run.seat.open() {
                 tracing::warn!(why = fault.text, "not started");
@@ -57,7 +58,7 @@ impl Run {
     }
 
     /// The same, with nothing started yet.
-    pub(super) fn prepare(config: Config) -> io::Result<Self> {
+    pub(super) fn prepare(config: Config, group: Option<&str>) -> io::Result<Self> {
         let identity = identity(&config);
         let cookie = Arc::new(Cookie::new(&identity)?);
         let behind_itself = cookie.outer().any(|outer| outer == identity);
@@ -81,7 +82,8 @@ impl Run {
         let dials = dials.collect();
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
         let caller = Caller { principal: Principal::local(), client: hub.next_client(), alone: true };
-        let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
+        let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
+        let seat = Arc::new(hub.seat(caller, &entrance));
         Ok(Self { hub, seat, identity, behind_itself, nursery })
     }
 
@@ -89,7 +91,7 @@ impl Run {
     pub(super) fn with(config: Config, globals: &Globals, work: impl AsyncFnOnce(&Self) -> Exit) -> Exit {
         let ended = runtime().and_then(|runtime| {
             let ended = runtime.block_on(async {
-                let run = Self::start(config)?;
+                let run = Self::start(config, None)?;
                 if run.behind_itself {
                     let text = "this proxy is behind itself: one of its servers leads back to it";
                     return Ok(out::fail(Exit::Unreachable, text, globals));

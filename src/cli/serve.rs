@@ -26,10 +26,10 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let typed: Vec<_> = listen.iter().filter_map(|text| text.parse().ok()).map(Address::Tcp).collect();
-    if !typed.is_empty() {
-        config.listen.addresses = typed;
-    }
+    config.listen = match config.listen.with_addresses(listen) {
+        Ok(listen) => listen,
+        Err(report) => return source::refused(&report, globals),
+    };
     let _log = log::start(&config.log, None, globals);
     let served = runtime().and_then(|runtime| {
         let exit = runtime.block_on(serve(config, globals));
@@ -64,7 +64,7 @@ async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
         Ok(guard) => guard,
         Err(error) => return refused(error.to_string()),
     };
-    let run = Run::prepare(config)?;
+    let run = Run::prepare(config, None)?;
     let warmed = match listen.auth {
         Auth::Token => Principal::bearer(),
         Auth::None => Principal::anonymous(),

@@ -26,6 +26,14 @@ pub(super) fn load_with_warnings(from: &Source, globals: &Globals) -> Result<(Co
     Ok((config, warnings.collect()))
 }
 
+/// Whether there is such a group, if one is asked for.
+pub(super) fn within(config: Config, group: Option<&str>, globals: &Globals) -> Result<Config, Exit> {
+    match group.map(|name| config.group(name)) {
+        None | Some(Ok(_)) => Ok(config),
+        Some(Err(report)) => Err(refused(&report, globals)),
+    }
+}
+
 /// `braid config show`: as it is understood, references as they are written.
 pub(super) fn show(from: &Source, globals: &Globals) -> Exit {
     match read(from, load_as_written) {
@@ -47,6 +55,10 @@ fn read(
         let folder = std::env::current_dir().unwrap_or_default();
         return Ok(Loaded { config: Config::for_command(program, args, &folder), warnings: Vec::new() });
     }
+    if let Some(url) = &from.url {
+        let folder = std::env::current_dir().unwrap_or_default();
+        return Config::for_url(url, &folder).map(|config| Loaded { config, warnings: Vec::new() });
+    }
     let search = searched(from);
     match search.found() {
         Some((path, _)) => load(path, &variable),
@@ -58,7 +70,8 @@ fn searched(from: &Source) -> Search {
     search(from.config.as_deref(), &variable, &|path| path.is_file())
 }
 
-fn refused(report: &Report, globals: &Globals) -> Exit {
+/// Says a report in full.
+pub(super) fn refused(report: &Report, globals: &Globals) -> Exit {
     match globals.json() {
         true => {
             let data = report.to_json();

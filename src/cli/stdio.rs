@@ -8,14 +8,14 @@ use crate::downstream::stdio;
 use crate::system::Leaving;
 use std::time::Duration;
 
-pub(super) fn run(from: &Source, globals: &Globals) -> Exit {
-    let config = match source::load(from, globals) {
+pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit {
+    let config = match source::load(from, globals).and_then(|config| source::within(config, group, globals)) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, None, globals);
     let served = runtime().and_then(|runtime| {
-        let exit = runtime.block_on(serve(config));
+        let exit = runtime.block_on(serve(config, group));
         // Whoever still reads our stdin or waits for our stdout must not hold us up.
         runtime.shutdown_timeout(Duration::ZERO);
         exit
@@ -26,11 +26,11 @@ pub(super) fn run(from: &Source, globals: &Globals) -> Exit {
     }
 }
 
-async fn serve(config: crate::config::Config) -> std::io::Result<Exit> {
+async fn serve(config: crate::config::Config, group: Option<&str>) -> std::io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
     let (outbox, written) = stdio::stdout()?;
-    let run = Run::start(config)?;
+    let run = Run::start(config, group)?;
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself);
     let exit = tokio::select! {
         closed = door.serve(inbox) => {

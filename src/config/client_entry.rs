@@ -1,7 +1,7 @@
 //! One entry of a client's file to a `ServerConfig`, or a warning why not.
 //!
 //! Knows the keys that clients write: which are used, which say nothing to us, and which would be missed. Each
-//! of the last kind is warned of by name. Only entries that start a program are used.
+//! of the last kind is warned of by name.
 
 use std::ops::Range;
 use std::path::Path;
@@ -11,31 +11,35 @@ use std::time::Duration;
 use super::client::Client;
 use super::codes::Code;
 use super::problem::{Problem, Source, quoted};
-use super::section::{NAME_CHARS_MAX, reference_span};
+use super::remote::{
+    HeaderFlaw, judge_header_name, judge_header_value, judge_url, lets_in, travels_readable,
+};
+use super::section::{HEADERS_MAX, NAME_CHARS_MAX, reference_span};
 use super::tree::{Entry, Node, Value};
 use super::variables::{Purpose, Variables, is_env_name};
-use super::{Command, Reach, Secret, ServerConfig, env_file};
+use super::{Command, Reach, Remote, Secret, ServerConfig, Transport, env_file};
 
-/// Keys of an entry that we read.
+/// Keys of any entry that we read.
 const USED: &[&str] = &[
     "type",
-    "command",
-    "args",
-    "env",
-    "envFile",
-    "cwd",
     "disabled",
     "enabled",
     "timeout",
     "required",
-    "env_vars",
     "startup_timeout_sec",
     "startup_timeout_ms",
     "tool_timeout_sec",
 ];
 
-/// Keys that hold the address of a remote server.
-const REMOTE: &[&str] = &["httpUrl", "serverUrl", "url"];
+/// Keys of an entry that starts a program.
+const OF_PROGRAMS: &[&str] = &["command", "args", "env", "envFile", "cwd", "env_vars"];
+
+/// Keys that hold the address of a remote server, and what else remote entries have.
+const ADDRESSES: &[&str] = &["httpUrl", "serverUrl", "url"];
+const OF_REMOTES: &[&str] =
+    &["headers", "http_headers", "env_http_headers", "bearer_token_env_var", "headersHelper"];
+/// How a client logs in for its user, which we cannot.
+const LOGINS: &[&str] = &["oauth", "auth"];
 
 /// Keys that are between the client and its user, or that say nothing about how the server runs.
 const HARMLESS: &[&str] = &[
@@ -54,9 +58,6 @@ const HARMLESS: &[&str] = &[
     "trust",
     "version",
     "watchPaths",
-    "headers",
-    "oauth",
-    "auth",
 ];
 
 /// Keys whose meaning would be missed, and what happens instead.
@@ -126,22 +127,175 @@ impl EntryReader<'_> {
         if odd || entry.key.chars().count() > NAME_CHARS_MAX {
             return self.skip(entry, &entry.key_span, "this name cannot be used");
         }
-        if let Some(address) = remote(node) {
-            let message = format!("server {} is skipped", quoted(&entry.key));
-            self.warn(Code::RemoteSkipped, message, &address.key_span, "remote server, not supported yet");
-            return Err(Skipped);
+        let reach = match address(node) {
+            Some(address) => Reach::Http(self.remote(entry, address)?),
+            None => Reach::Stdio(self.foreign_command(entry)?),
+        };
+        let mut server = ServerConfig::new(&entry.key, reach);
+        server.required = node.get("required").is_some_and(|found| found.node.value == Value::Flag(true));
+        self.apply_timeouts(entry, &mut server);
+        self.warn_of_keys(entry, &server.reach);
+        Ok(server)
+    }
+
+    fn skip_remote<T>(
+        &mut self,
+        entry: &Entry,
+        span: &Range<usize>,
+        label: impl Into<String>,
+    ) -> Result<T, Skipped> {
+        self.warn(Code::RemoteSkipped, format!("server {} is skipped", quoted(&entry.key)), span, label);
+        Err(Skipped)
+    }
+
+    fn remote(&mut self, entry: &Entry, address: &Entry) -> Result<Remote, Skipped> {
+        let Some(transport) = self.transport(&entry.node, address) else {
+            let span = entry.node.get("type").map_or(&address.key_span, |kind| &kind.node.span);
+            return self.skip_remote(entry, span, "only Streamable HTTP and SSE can be spoken");
+        };
+        if !ADDRESSES.contains(&address.key.as_str()) {
+            return self.skip(entry, &address.key_span, "it has no `url`");
         }
+        let url = self.text(entry, &address.node)?;
+        if !self.is_for_show(&url) {
+            match judge_url(&url) {
+                Ok(()) => {}
+                Err(expected) if url.contains("://") && !url.to_ascii_lowercase().starts_with("http") => {
+                    return self.skip_remote(entry, &address.node.span, expected);
+                }
+                Err(expected) => return self.skip(entry, &address.node.span, expected),
+            }
+        }
+        let remote = Remote {
+            transport,
+            headers: self.headers(entry)?,
+            headers_command: self.headers_helper(entry)?,
+            ..Remote::new(&url)
+        };
+        if travels_readable(&remote.url) && remote.headers.iter().any(|(name, _)| lets_in(name)) {
+            let message =
+                format!("the token for {} is sent over plain HTTP to another machine", quoted(&entry.key));
+            self.warn(Code::PlainToken, message, &address.node.span, "whoever is on the way can read it");
+        }
+        Ok(remote)
+    }
+
+    /// What `type` says wins; without it, what the client would try. `None`: something else.
+    fn transport(&self, node: &Node, address: &Entry) -> Option<Transport> {
+        let Some(kind) = present(node, "type") else {
+            return Some(match (address.key.as_str(), self.client) {
+                ("httpUrl", _) => Transport::Http,
+                // Gemini tells its two kinds apart by the key alone.
+                ("url", Client::Gemini) => Transport::Sse,
+                (_, Client::Claude | Client::Gemini | Client::Cline | Client::Other) => Transport::Auto,
+            });
+        };
+        let Value::Text(kind) = &kind.node.value else { return None };
+        match (kind.as_str(), self.client) {
+            // VS Code falls back to SSE where `http` finds no Streamable HTTP.
+            ("http", Client::Other) => Some(Transport::Auto),
+            ("http" | "streamable-http" | "streamableHttp" | "streamable_http", _) => Some(Transport::Http),
+            ("sse", _) => Some(Transport::Sse),
+            // Some write what they mean by the other keys alone.
+            ("remote" | "", _) => Some(Transport::Auto),
+            _ => None,
+        }
+    }
+
+    fn headers(&mut self, entry: &Entry) -> Result<Vec<(String, Secret)>, Skipped> {
+        let mut headers: Vec<(String, Secret)> = Vec::new();
+        if let Some(found) = present(&entry.node, "bearer_token_env_var") {
+            let variable = self.text(entry, &found.node)?;
+            let token = self.variable(entry, found, &variable)?;
+            self.header(entry, found, "Authorization", format!("Bearer {token}"), &mut headers)?;
+        }
+        for key in ["headers", "http_headers", "env_http_headers"] {
+            let Some(found) = present(&entry.node, key) else { continue };
+            if !found.node.is_table() {
+                let label = format!("expected an object of texts, found {}", found.node.kind());
+                return self.skip(entry, &found.node.span, label);
+            }
+            for header in found.node.entries().iter().filter(|header| header.node.value != Value::Null) {
+                let text = self.text(entry, &header.node)?;
+                let value = match key {
+                    "env_http_headers" => self.variable(entry, header, &text)?,
+                    _ => text,
+                };
+                self.header(entry, header, &header.key, value, &mut headers)?;
+            }
+        }
+        Ok(headers)
+    }
+
+    /// One header; the last of a name counts, and one of the transport's own is left out.
+    fn header(
+        &mut self,
+        entry: &Entry,
+        written: &Entry,
+        name: &str,
+        value: String,
+        headers: &mut Vec<(String, Secret)>,
+    ) -> Result<(), Skipped> {
+        match judge_header_name(name) {
+            Ok(()) => {}
+            Err(HeaderFlaw::Name) => {
+                return self.skip(entry, &written.key_span, "expected the name of a header");
+            }
+            Err(HeaderFlaw::Ours) => {
+                let message = format!("header {} of server {} is ignored", quoted(name), quoted(&entry.key));
+                self.warn(Code::KeyIgnored, message, &written.key_span, "Braid sets it itself");
+                return Ok(());
+            }
+        }
+        if let Err(expected) = judge_header_value(&value) {
+            return self.skip(entry, &written.node.span, expected);
+        }
+        if headers.len() == HEADERS_MAX {
+            return self.skip(entry, &written.key_span, format!("expected at most {HEADERS_MAX} headers"));
+        }
+        headers.retain(|(earlier, _)| !earlier.eq_ignore_ascii_case(name));
+        headers.push((name.to_owned(), Secret::new(value)));
+        Ok(())
+    }
+
+    /// What a variable holds that the file names, as Codex does; only a reference to it for showing.
+    fn variable(&mut self, entry: &Entry, written: &Entry, name: &str) -> Result<String, Skipped> {
+        if self.variables.purpose == Purpose::Show {
+            return Ok(format!("${{{name}}}"));
+        }
+        match (self.variables.surroundings.env)(name) {
+            Some(value) => Ok(value),
+            None => {
+                let message = format!("server {} is skipped", quoted(&entry.key));
+                let label = format!("environment variable {} is not set", quoted(name));
+                self.warn(Code::UnsetVariable, message, &written.node.span, label);
+                Err(Skipped)
+            }
+        }
+    }
+
+    /// Claude Code runs its helper in a shell, so the shell is our program.
+    fn headers_helper(&mut self, entry: &Entry) -> Result<Option<Command>, Skipped> {
+        let Some(found) = present(&entry.node, "headersHelper") else { return Ok(None) };
+        let line = self.text(entry, &found.node)?;
+        let (shell, option) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+        let args = vec![option.to_owned(), line];
+        Ok(Some(Command { args, ..Command::new(shell, self.variables.folder) }))
+    }
+
+    fn is_for_show(&self, text: &str) -> bool {
+        self.variables.purpose == Purpose::Show && text.contains('$')
+    }
+
+    /// The command of an entry, unless it is ourselves.
+    fn foreign_command(&mut self, entry: &Entry) -> Result<Command, Skipped> {
         let command = self.command(entry)?;
         if self.is_ourselves(&command) {
             let message = format!("server {} is skipped", quoted(&entry.key));
             self.warn(Code::LoopSkipped, message, &entry.key_span, "it starts Braid itself: a loop");
             return Err(Skipped);
         }
-        let mut server = ServerConfig::new(&entry.key, Reach::Stdio(command));
-        server.required = node.get("required").is_some_and(|found| found.node.value == Value::Flag(true));
-        self.apply_timeouts(entry, &mut server);
-        self.warn_of_keys(entry);
-        Ok(server)
+        Ok(command)
     }
 
     fn command(&mut self, entry: &Entry) -> Result<Command, Skipped> {
@@ -151,7 +305,7 @@ impl EntryReader<'_> {
             command => (&entry.node, command),
         };
         let Some(written) = written else {
-            return self.skip(entry, &entry.key_span, "it has no `command`");
+            return self.skip(entry, &entry.key_span, "it has neither `command` nor `url`");
         };
         let program = self.text(entry, &written.node)?;
         if program.trim().is_empty() {
@@ -337,14 +491,25 @@ impl EntryReader<'_> {
         }
     }
 
-    fn warn_of_keys(&mut self, entry: &Entry) {
+    fn warn_of_keys(&mut self, entry: &Entry, reach: &Reach) {
         for key in entry.node.entries() {
             let name = key.key.as_str();
             let missed = MISSED.iter().find(|(missed, _)| *missed == name).map(|(_, instead)| *instead);
+            let remote = matches!(reach, Reach::Http(_));
+            let of_remotes = ADDRESSES.contains(&name) || OF_REMOTES.contains(&name);
+            let of_either = of_remotes || OF_PROGRAMS.contains(&name) || LOGINS.contains(&name);
             let instead = match missed {
-                _ if REMOTE.contains(&name) => "the entry has a `command`, which is used",
                 _ if USED.contains(&name) || HARMLESS.contains(&name) => continue,
                 _ if is_empty(&key.node) => continue,
+                _ if remote && LOGINS.contains(&name) => {
+                    "Braid cannot log in; a token may stand in `headers`"
+                }
+                _ if remote && OF_PROGRAMS.contains(&name) => "the server is remote and not started",
+                _ if !remote && ADDRESSES.contains(&name) => "the entry has a `command`, which is used",
+                _ if !remote && OF_REMOTES.contains(&name) => {
+                    "the entry has a `command`, which is not sent headers"
+                }
+                _ if of_either => continue,
                 Some(instead) => instead,
                 None => "not known",
             };
@@ -373,8 +538,8 @@ fn is_empty(node: &Node) -> bool {
 }
 
 /// What makes an entry remote: an address without a command, or a `type` that says so.
-fn remote(node: &Node) -> Option<&Entry> {
-    let address = REMOTE.iter().find_map(|key| present(node, key));
+fn address(node: &Node) -> Option<&Entry> {
+    let address = ADDRESSES.iter().find_map(|key| present(node, key));
     let kind = present(node, "type").filter(|kind| {
         let Value::Text(kind) = &kind.node.value else { return false };
         matches!(

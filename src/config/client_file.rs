@@ -80,7 +80,7 @@ pub(super) fn read(
             if entries.is_empty() { "no server in this file" } else { "no entry of this file can be used" };
         let problem = Problem::error(source, Code::NoServers, message)
             .at(&servers.key_span, "")
-            .help("entries with a `command` that are not disabled can be used");
+            .help("entries with a `command` or a `url` that are not disabled can be used");
         problems.push(problem);
         return Err(Report::new(source, problems));
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::config::Restart;
     use crate::config::file::{from_text, from_text_with};
-    use crate::config::{Command, Reach, Secret, ServerConfig};
+    use crate::config::{Command, Reach, Remote, Secret, ServerConfig, Transport};
     use std::time::Duration;
 
     fn env(name: &str) -> Option<String> {
@@ -220,9 +220,10 @@ mod tests {
             "/f",
             r#"{"mcpServers": {
                 "u": {"url": "https://x/mcp", "headers": {"Authorization": "Bearer s3cret"}},
-                "h": {"httpUrl": "https://x/mcp"},
-                "w": {"serverUrl": "https://x/mcp"},
-                "t": {"type": "sse", "url": "https://x"},
+                "h": {"type": "ws", "url": "wss://x/mcp"},
+                "w": {"url": "unix:///run/x#/mcp"},
+                "t": {"type": "http"},
+                "p": {"url": "https://u:s3cret@x"},
                 "d": {"disabled": true, "command": "x"},
                 "e": {"enabled": false, "url": "x"},
                 "n": {"args": []},
@@ -234,14 +235,14 @@ mod tests {
                 "ok": {"command": "x", "surprise": 1, "disabledTools": ["a"], "autoApprove": [], "sandboxEnabled": false}
             }}"#,
         );
-        assert_eq!(keys(&loaded), ["bridge", "demo", "ok"]);
+        assert_eq!(keys(&loaded), ["u", "bridge", "demo", "ok"]);
         assert_eq!(
             codes(&loaded),
             [
                 Code::RemoteSkipped,
                 Code::RemoteSkipped,
-                Code::RemoteSkipped,
-                Code::RemoteSkipped,
+                Code::EntrySkipped,
+                Code::EntrySkipped,
                 Code::EntrySkipped,
                 Code::UnsetVariable,
                 Code::EntrySkipped,
@@ -250,6 +251,102 @@ mod tests {
                 Code::KeyIgnored,
             ]
         );
+    }
+
+    fn remote(loaded: &Loaded) -> &Remote {
+        let Reach::Http(remote) = &loaded.config.servers[0].reach else { panic!("a remote server") };
+        remote
+    }
+
+    #[test]
+    fn every_way_to_write_a_remote_server_is_read() {
+        let gemini = "/home/ana/.gemini/settings.json";
+        for (origin, keys, transport) in [
+            ("mcp.json", r#""url": "https://x/mcp""#, Transport::Auto),
+            ("mcp_config.json", r#""serverUrl": "https://x/mcp""#, Transport::Auto),
+            ("mcp.json", r#""type": "http", "url": "https://x/mcp""#, Transport::Auto),
+            (".mcp.json", r#""type": "http", "url": "https://x/mcp""#, Transport::Http),
+            (".mcp.json", r#""type": "sse", "url": "https://x/mcp""#, Transport::Sse),
+            ("mcp.json", r#""type": "streamable-http", "url": "https://x/mcp""#, Transport::Http),
+            (
+                "cline_mcp_settings.json",
+                r#""type": "streamableHttp", "url": "https://x/mcp""#,
+                Transport::Http,
+            ),
+            (gemini, r#""httpUrl": "https://x/mcp""#, Transport::Http),
+            (gemini, r#""url": "https://x/mcp""#, Transport::Sse),
+            (gemini, r#""url": "https://x/mcp", "type": "http""#, Transport::Http),
+            ("mcp.json", r#""type": "http", "command": null, "url": "https://x/mcp""#, Transport::Auto),
+        ] {
+            let loaded = read_as(origin, "/f", &format!(r#"{{"mcpServers": {{"a": {{{keys}}}}}}}"#));
+            assert_eq!(loaded.warnings, [], "{keys}");
+            let expected = Remote { transport, ..Remote::new("https://x/mcp") };
+            assert_eq!(remote(&loaded), &expected, "{origin} {keys}");
+        }
+    }
+
+    #[test]
+    fn clients_headers_are_sent_except_the_transports_own() {
+        let loaded = read_as(
+            ".mcp.json",
+            "/f",
+            r#"{"mcpServers": {"a": {"type": "http", "url": "https://${NO:-x}/mcp", "headersHelper": "get it", "timeout": 5000,
+                "headers": {"Authorization": "Bearer ${TOKEN}", "X-Count": 5, "Accept": "*/*", "x-count": 6, "B": null},
+                "oauth": {"clientId": "c"}, "args": ["y"], "env": {}}}}"#,
+        );
+        let secret = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+        let found = remote(&loaded);
+        assert_eq!(found.url, "https://x/mcp");
+        assert_eq!(found.headers, [secret("Authorization", "Bearer s3cret"), secret("x-count", "6")]);
+        let helper = Command {
+            args: vec!["-c".to_owned(), "get it".to_owned()],
+            ..Command::new("sh", Path::new("/f"))
+        };
+        assert_eq!(found.headers_command, Some(helper));
+        assert_eq!(loaded.config.servers[0].timeouts.call, Duration::from_secs(5));
+        assert_eq!(codes(&loaded), [Code::KeyIgnored, Code::KeyIgnored, Code::KeyIgnored]);
+    }
+
+    #[test]
+    fn codex_names_the_variables_of_its_headers() {
+        let text = "[mcp_servers.a]\nurl = \"https://x/mcp\"\nbearer_token_env_var = \"TOKEN\"\nhttp_headers = { X = \"1\" }\nenv_http_headers = { Y = \"HOME\" }\n";
+        let loaded = read_as("config.toml", "/f", text);
+        let headers: Vec<_> =
+            remote(&loaded).headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        assert_eq!(headers, [("Authorization", "Bearer s3cret"), ("X", "1"), ("Y", "/home/ana")]);
+        assert_eq!(loaded.warnings, []);
+        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let shown =
+            from_text_with(text, "config.toml", Path::new("/f"), &surroundings, Purpose::Show).unwrap();
+        let values: Vec<_> = remote(&shown).headers.iter().map(|(_, value)| value.expose()).collect();
+        assert_eq!(values, ["Bearer ${TOKEN}", "1", "${HOME}"]);
+    }
+
+    #[test]
+    fn a_remote_entry_that_cannot_be_sent_is_left_out() {
+        for (entry, code) in [
+            (r#""url": "https://x", "headers": {"A B": "c"}"#, Code::EntrySkipped),
+            (r#""url": "https://x", "headers": {"A": "c\r\nD: e"}"#, Code::EntrySkipped),
+            (r#""url": "https://x", "headers": ["A"]"#, Code::EntrySkipped),
+            (r#""url": "https://x", "headers": {"A": "${NO}"}"#, Code::UnsetVariable),
+            (r#""url": "https://x", "bearer_token_env_var": "NO""#, Code::UnsetVariable),
+            (r#""url": "https://x", "type": "stdin""#, Code::RemoteSkipped),
+            (r#""url": 5"#, Code::EntrySkipped),
+            (r#""url": "ftp://x""#, Code::RemoteSkipped),
+        ] {
+            let loaded = read_as(
+                "mcp.json",
+                "/f",
+                &format!(r#"{{"mcpServers": {{"a": {{{entry}}}, "ok": {{"url": "https://y"}}}}}}"#),
+            );
+            assert_eq!((keys(&loaded), codes(&loaded)), (vec!["ok"], vec![code]), "{entry}");
+        }
+        let loaded = read_as(
+            "mcp.json",
+            "/f",
+            r#"{"mcpServers": {"a": {"url": "http://x", "headers": {"Authorization": "t"}}}}"#,
+        );
+        assert_eq!((keys(&loaded), codes(&loaded)), (vec!["a"], vec![Code::PlainToken]));
     }
 
     #[test]

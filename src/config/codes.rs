@@ -53,15 +53,19 @@ Remove the key or put `#` before it. `braid config example` prints what this ver
     CommandAndUrl = "C003", "server has both `command` and `url`",
 "A server is either a program that Braid starts (`command`) or a remote address (`url`), never both.
 
-Remove one of the two, or split the entry into two servers with two names. Remote servers are not
-supported by this version yet; only `command` is.";
+Remove one of the two, or split the entry into two servers with two names.";
 
     MissingKey = "C004", "a key is missing",
-"The section needs this key and has no sensible default for it. A server needs `command`:
+"The section needs this key and has no sensible default for it. A server needs `command` or `url`:
 
     [servers.notes]
     command = \"npx\"
-    args = [\"-y\", \"some-package\"]";
+    args = [\"-y\", \"some-package\"]
+
+    [servers.linear]
+    url = \"https://mcp.example.com/mcp\"
+
+A group needs `servers`, and a certificate needs its key.";
 
     WrongType = "C005", "wrong type of value",
 "The key is right, the type of its value is not: text goes into quotes, numbers and true/false do not,
@@ -92,8 +96,9 @@ is no limit.";
 
     BadText = "C010", "text that cannot be used here",
 "The value is text but not of the form that the key needs: an empty program name, a character that
-clients refuse in tool names, a NUL byte that no operating system passes to a program, or something
-that is not a log filter.
+clients refuse in tool names, a NUL byte that no operating system passes to a program, a URL with a password
+in it, an address without a port, a `*` where each name must be written out, or something that is not a log
+filter.
 
 The message says which form is expected.";
 
@@ -154,8 +159,8 @@ Or without a file, for one server:   braid stdio -- npx -y some-package
 Or with a client's own file as it is:   braid stdio -c ~/.cursor/mcp.json";
 
     NoServers = "C019", "no server to serve",
-"The configuration holds no server that could be used: none at all, or each of them is disabled or was
-skipped. A smallest configuration is
+"The configuration, or a group of it, holds no server that could be used: none at all, or each of them is
+disabled or was skipped. A smallest configuration is
 
     [servers.notes]
     command = \"${braid}\"
@@ -177,9 +182,43 @@ does for most clients.";
 Windsurf, Gemini), `servers` (VS Code), `context_servers` (Zed) or, in TOML, `mcp_servers` (Codex). This
 file has none of them. Braid's own format is TOML, in a file whose name ends in `.toml`.";
 
+    Exposed = "C024", "listener that others could reach unprotected",
+"`braid serve` listens on 127.0.0.1 unless told otherwise. An address that other machines reach is taken only
+if nobody gets in without the token, and nobody on the way can read it:
+
+  - `auth = \"none\"` is refused off loopback, whatever stands before us.
+  - With a token, the listener needs TLS: its own, `tls = { cert = \"cert.pem\", key = \"key.pem\" }`, or that
+    of a reverse proxy, whose address or network is named in `trusted_proxy`.
+
+Whoever can call your tools can do what they do, with your tokens and your files. A Unix socket is protected
+by its folder's permissions and needs none of this.";
+
+    StandsTwice = "C025", "entry stands there twice",
+"The same address, server or header stands twice in one list or table, or one address covers another, as
+0.0.0.0 covers 127.0.0.1. Remove one of the two.";
+
+    NoSuchName = "C026", "no such server or group",
+"A group names a server that the file does not have, or `--group` a group that it does not have. Names are
+compared letter by letter, case included. The message has the nearest one.";
+
+    OurHeader = "C027", "header that Braid sets itself",
+"`headers` may hold whatever the server wants to see, but not what belongs to the transport itself: Host, Accept,
+Content-Type, Content-Length, Connection, Transfer-Encoding, Last-Event-ID, Mcp-Session-Id and the other
+`Mcp-` headers. They change with each request. Leave the header out.";
+
+    OtherKind = "C028", "key that belongs to another kind of server",
+"`args`, `env`, `env_file`, `cwd`, `inherit_env` and `stderr` belong to a server that Braid starts (`command`);
+`headers`, `headers_command`, `transport` and `ca_file` to one that it connects to (`url`). A key of the other
+kind would be without effect, so it is refused.";
+
+    PlainToken = "C029", "token over plain HTTP",
+"A warning: the server is on another machine, its URL begins with `http://`, and what lets you in is sent along.
+Whoever is on the way can read it. Use `https://` if the server has it.";
+
     RemoteSkipped = "C030", "remote server skipped",
-"A warning about a client's own file: the entry has a `url` and this version of Braid cannot reach remote
-servers yet. The other entries are used. Keep the entry in the client itself for now.";
+"A warning about a client's own file: the entry is for a remote server that Braid cannot reach, because it
+is neither at an `http://` nor at an `https://` URL, or speaks another transport than Streamable HTTP and
+HTTP+SSE. The other entries are used.";
 
     KeyIgnored = "C031", "key ignored",
 "A warning about a client's own file: the entry has a key that Braid does not know or cannot honour. The

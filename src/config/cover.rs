@@ -10,13 +10,15 @@ use super::tree::{Node, Value};
 
 /// Keys whose tables hold secrets, in any file that we read.
 const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers", "oauth", "settings"];
+/// Keys that hold a URL, in which a password or a token may stand.
+const URLS: &[&str] = &["url", "serverUrl", "httpUrl"];
 /// Keys whose tables have names in place of keys; a server may be called `settings`.
 const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers", "tool"];
 
 /// The text of a file that could be parsed, with secrets covered.
 pub(super) fn by_tree(text: &str, root: &Node) -> String {
     let mut spans = Vec::new();
-    secrets_in(root, &mut spans);
+    secrets_in(text, root, &mut spans);
     let mut bytes = drawable(text);
     for span in spans {
         cover(&mut bytes, text, &span, 0);
@@ -24,20 +26,45 @@ pub(super) fn by_tree(text: &str, root: &Node) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-fn secrets_in(node: &Node, spans: &mut Vec<Range<usize>>) {
+/// A text with what may be secret in the URL at `span` covered.
+pub(super) fn url(text: &str, span: &Range<usize>) -> String {
+    let mut bytes = drawable(text);
+    for secret in secrets_of_url(text, span) {
+        cover(&mut bytes, text, &secret, 0);
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// User and password, and what follows the path.
+fn secrets_of_url(text: &str, span: &Range<usize>) -> Vec<Range<usize>> {
+    let Some(url) = text.get(span.clone()) else { return Vec::new() };
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let rest = url.get(start..).unwrap_or_default();
+    // A password may hold what ends the host elsewhere, so the last `@` counts.
+    let user = rest.rfind('@').map(|end| start..start + end);
+    let behind = user.as_ref().map_or(start, |user| user.end);
+    let query = url.get(behind..).and_then(|rest| rest.find(['?', '#']));
+    let query = query.map(|at| behind + at + 1..url.len());
+    let shift = |secret: Range<usize>| span.start + secret.start..span.start + secret.end;
+    user.into_iter().chain(query).map(shift).collect()
+}
+
+fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
     match &node.value {
         Value::Table(entries) => {
             for entry in entries {
                 if SECRET_TABLES.contains(&entry.key.as_str()) {
                     leaves_of(&entry.node, spans);
+                } else if URLS.contains(&entry.key.as_str()) {
+                    spans.extend(secrets_of_url(text, &entry.node.span));
                 } else if NAMING_TABLES.contains(&entry.key.as_str()) {
-                    entry.node.entries().iter().for_each(|named| secrets_in(&named.node, spans));
+                    entry.node.entries().iter().for_each(|named| secrets_in(text, &named.node, spans));
                 } else {
-                    secrets_in(&entry.node, spans);
+                    secrets_in(text, &entry.node, spans);
                 }
             }
         }
-        Value::List(items) => items.iter().for_each(|item| secrets_in(item, spans)),
+        Value::List(items) => items.iter().for_each(|item| secrets_in(text, item, spans)),
         Value::Text(_)
         | Value::Integer(_)
         | Value::Number(_)
@@ -84,6 +111,13 @@ pub(super) fn by_lines(text: &str) -> String {
         }
         let opens =
             if depth == 0 { SECRET_TABLES.iter().find_map(|key| opens_table(line, key)) } else { None };
+        if let Some(at) = line.find("://").filter(|_| !in_table && depth == 0) {
+            let end =
+                line.get(at..).and_then(|rest| rest.find(['"', '\''])).map_or(line.len(), |end| at + end);
+            for secret in secrets_of_url(line, &(at..end)) {
+                cover(&mut bytes, line, &secret, start);
+            }
+        }
         if in_table || depth > 0 || opens.is_some() {
             cover_values(&mut bytes, line, start, opens.unwrap_or(0));
         }
@@ -191,6 +225,22 @@ mod tests {
         let text = "[servers.a.env]\nA = \"s\"\n[servers.a.headers]\nB = \"t\"\n";
         let (root, _) = tree::from_toml(text);
         assert_eq!(by_tree(text, &root), "[servers.a.env]\nA = \"*\"\n[servers.a.headers]\nB = \"*\"\n");
+    }
+
+    #[test]
+    fn passwords_and_queries_of_urls_are_covered() {
+        for (url, covered) in [
+            ("https://x/mcp", "https://x/mcp"),
+            ("https://ana:s3/c?r@x/mcp?a=b#c", "https://**********@x/mcp?*****"),
+            ("https://x/?k=${K}&l=m", "https://x/?**${K}****"),
+            ("s3cret@x?y", "******@x?*"),
+        ] {
+            let text = format!("[servers.a]\nurl = \"{url}\"\nargs = []\n");
+            let (root, _) = tree::from_toml(&text);
+            assert_eq!(by_tree(&text, &root), text.replace(url, covered));
+        }
+        let text = "url = \"https://ana:s3cret@x?k=s3cret\"\nargs = [\"x\n";
+        assert_eq!(by_lines(text), "url = \"https://**********@x?********\"\nargs = [\"x\n");
     }
 
     #[test]

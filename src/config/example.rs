@@ -3,15 +3,19 @@
 //! `config.example.toml` at the top of the source is this text, and a test keeps it so. Lines that begin with
 //! `#` and a key are options to uncomment; `# ` begins prose.
 
-use super::schema::{self, Form, Setting, State};
+use super::schema::{self, Form, Kind, Setting, State};
 
 /// The example as it is checked in.
 pub const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// The two servers that run anywhere, because they are in the program itself.
-const DEMOS: &[&str] = &["notes", "workshop"];
+const DEMOS: [&str; 2] = ["notes", "workshop"];
 /// A tool whose name shows what stands there.
 const TOOL: &str = "some_tool";
+/// What is shown of remote servers and of groups; the former needs somebody's server and stays a comment.
+const REMOTE: &str = "remote";
+const REMOTE_URL: &str = "https://mcp.example.com/mcp";
+const GROUP: &str = "demo";
 /// Where comments begin, when the line leaves room.
 const COMMENT_COLUMN: usize = 40;
 
@@ -23,9 +27,10 @@ pub fn write() -> String {
          #\n\
          #     braid config example > braid.toml && braid check\n\
          #\n\
-         # In texts of servers: ${NAME} and ${NAME:-default} are environment variables, ${env:NAME} the same for odd\n\
-         # names, ${file:PATH} is the content of a file, ${userHome} your home folder, ${cwd} the folder that Braid was\n\
-         # started in, ${braid} Braid itself, and $${ the two characters ${. Relative paths start from this file's folder.\n",
+         # In texts of servers and in paths of [listen]: ${NAME} and ${NAME:-default} are environment variables,\n\
+         # ${env:NAME} the same for odd names, ${file:PATH} is the content of a file, ${userHome} your home folder, ${cwd}\n\
+         # the folder that Braid was started in, ${braid} Braid itself, and $${ the two characters ${. Relative paths start\n\
+         # from this file's folder.\n",
     );
     for setting in schema::children("").filter(|setting| setting.state == State::Here) {
         match setting.form {
@@ -33,11 +38,13 @@ pub fn write() -> String {
                 text.push_str(&format!("\n# {}\n[{}]\n", setting.doc, setting.path));
                 options(&mut text, setting.path, "");
             }
+            Form::Named if setting.path == "groups" => group(&mut text),
             Form::Named => servers(&mut text),
             Form::Flag
             | Form::Text(_)
             | Form::Texts(_)
             | Form::Variables
+            | Form::Headers
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -70,11 +77,27 @@ fn servers(text: &mut String) {
             options(text, "servers.*", "");
         }
     }
+    text.push_str(&format!("\n# a remote server; it has the options of [servers.notes] too, but for those of a program\n#[servers.{REMOTE}]\n"));
+    for setting in schema::children("servers.*").filter(|setting| setting.kind() == Kind::Remote) {
+        match setting.default {
+            Some(_) => option(text, "#", setting, ""),
+            None => line(text, &format!("#{} = \"{REMOTE_URL}\"", setting.key()), setting.doc),
+        }
+    }
+}
+
+fn group(text: &mut String) {
+    let doc = schema::setting("groups").map_or("", |setting| setting.doc);
+    text.push_str(&format!("\n# {doc}\n#[groups.{GROUP}]\n"));
+    for setting in schema::children("groups.*").filter(|setting| setting.state == State::Here) {
+        line(text, &format!("#{} = {DEMOS:?}", setting.key()), setting.doc);
+    }
 }
 
 /// The options below a path, with sections inside of it as dotted keys, so that each line stands for itself.
 fn options(text: &mut String, path: &str, dotted: &str) {
-    for setting in schema::children(path).filter(|setting| setting.state == State::Here) {
+    let shown = |setting: &&Setting| setting.state == State::Here && setting.kind() != Kind::Remote;
+    for setting in schema::children(path).filter(shown) {
         match setting.form {
             Form::Section => options(text, setting.path, &format!("{dotted}{}.", setting.key())),
             Form::Named => {
@@ -84,6 +107,7 @@ fn options(text: &mut String, path: &str, dotted: &str) {
             | Form::Text(_)
             | Form::Texts(_)
             | Form::Variables
+            | Form::Headers
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -111,7 +135,7 @@ mod tests {
     use super::*;
     use crate::config::file::{Loaded, from_text_with};
     use crate::config::variables::{Purpose, Surroundings};
-    use crate::config::{Command, Config, Reach, ServerConfig};
+    use crate::config::{Command, Config, Group, Reach, Remote, ServerConfig};
     use std::path::{Path, PathBuf};
 
     fn read(text: &str) -> Loaded {
@@ -150,7 +174,7 @@ mod tests {
     fn uncommented() -> String {
         let lines = EXAMPLE.lines().map(|line| {
             line.strip_prefix('#')
-                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+                .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()))
                 .unwrap_or(line)
         });
         lines.map(|line| format!("{line}\n")).collect()
@@ -165,6 +189,11 @@ mod tests {
         let tools = std::mem::take(&mut config.servers[0].tools);
         assert_eq!(tools[TOOL].call, Some(config.servers[0].timeouts.call));
         assert_eq!(tools[TOOL].call_max, config.servers[0].timeouts.call_max);
+        // So it is with a remote server and a group.
+        let remote = config.servers.pop().unwrap();
+        assert_eq!(remote, ServerConfig::new(REMOTE, Reach::Http(Remote::new(REMOTE_URL))));
+        let group = config.groups.pop().unwrap();
+        assert_eq!(group, Group { name: GROUP.to_owned(), servers: DEMOS.map(str::to_owned).to_vec() });
         assert_eq!(config, read(EXAMPLE).config);
     }
 
@@ -180,6 +209,7 @@ mod tests {
             let below = setting.path.replace("tool.*", &format!("tool.{TOOL}"));
             let below = below
                 .strip_prefix("servers.*.")
+                .or_else(|| below.strip_prefix("groups.*."))
                 .or_else(|| below.split_once('.').map(|(_, key)| key))
                 .unwrap_or(&below)
                 .to_owned();

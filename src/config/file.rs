@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn every_error_comes_at_once_in_the_order_of_the_file() {
-        let report =
-            read("nam = 1\n[servers.a]\ncommand = 5\nurl = \"x\"\n[timeouts]\ncall = 5\n").unwrap_err();
+        let report = read("nam = 1\n[servers.a]\ncommand = 5\nurl = \"https://x\"\n[timeouts]\ncall = 5\n")
+            .unwrap_err();
         let codes: Vec<_> = report.problems.iter().map(|problem| problem.code).collect();
         assert_eq!(codes, [Code::UnknownKey, Code::WrongType, Code::CommandAndUrl, Code::BadDuration]);
     }
@@ -322,6 +322,7 @@ mod tests {
                 | Form::Text(_)
                 | Form::Texts(_)
                 | Form::Variables
+                | Form::Headers
                 | Form::Word(_) => continue,
             };
             for value in inside {

@@ -28,8 +28,11 @@ fn table(path: &str) -> Tree {
         .map(|setting| (setting.key().to_owned(), value(setting)))
         .collect();
     let mut tree = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if path == "groups.*" {
+        merge(&mut tree, json!({ "required": ["servers"] }));
+    }
     if path == "servers.*" {
-        merge(&mut tree, json!({ "required": ["command"] }));
+        merge(&mut tree, json!({ "oneOf": [{ "required": ["command"] }, { "required": ["url"] }] }));
     }
     tree
 }
@@ -43,7 +46,9 @@ fn value(setting: &Setting) -> Tree {
         Form::Flag => json!({ "type": "boolean" }),
         Form::Text(rule) => text(rule),
         Form::Texts(rule) => json!({ "type": "array", "items": text(rule) }),
-        Form::Variables => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Form::Variables | Form::Headers => {
+            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        }
         Form::Word(words) => json!({ "enum": words }),
         Form::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Form::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB|KB|MB|GB)$" }),
@@ -105,6 +110,8 @@ mod tests {
         let root: Tree = serde_json::from_str(&write()).unwrap();
         assert_eq!(root["additionalProperties"], json!(false));
         assert_eq!(root["properties"]["limits"]["additionalProperties"], json!(false));
-        assert_eq!(root["properties"]["servers"]["additionalProperties"]["required"], json!(["command"]));
+        let of = |name: &str| &root["properties"][name]["additionalProperties"];
+        assert_eq!(of("servers")["oneOf"], json!([{ "required": ["command"] }, { "required": ["url"] }]));
+        assert_eq!(of("groups")["required"], json!(["servers"]));
     }
 }

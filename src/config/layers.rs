@@ -18,7 +18,7 @@ pub(super) fn timeouts(reader: &mut Reader<'_>, section: &Section, base: &Timeou
         call_max: section.time("call_max").map_or(base.call_max, off),
         read: section.time("read").unwrap_or(base.read),
         ask: section.time("ask").unwrap_or(base.ask),
-        ping: base.ping,
+        ping: section.time("ping").map_or(base.ping, off),
     };
     warn_of_patience(reader, section, ("call", Some(timeouts.call)), ("call_max", timeouts.call_max));
     timeouts

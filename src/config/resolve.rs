@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::codes::Code;
+use super::group_section::groups;
 use super::layers::{apply, timeouts};
+use super::listen_section::listen;
 use super::loaded::Loaded;
 use super::problem::{self, Report, Severity, Source, quoted};
 use super::section::{Reader, Section};
@@ -68,6 +70,10 @@ fn config(reader: &mut Reader<'_>, top: &Section) -> Config {
         let server = server(reader, key, section, &base, &base_inherit_env);
         config.servers.extend(server.filter(|_| section.flag("enabled") != Some(false)));
     }
+    if let Some(section) = top.section("listen") {
+        config.listen = listen(reader, section);
+    }
+    config.groups = groups(reader, top, &config);
     warn_of_names(reader, top, &config);
     if config.servers.is_empty()
         && reader.problems.iter().all(|problem| problem.severity == Severity::Warning)
@@ -156,20 +162,30 @@ fn limits(reader: &mut Reader<'_>, section: &Section) -> Limits {
     // A message that no buffer can hold could never be forwarded.
     at_most(
         reader,
-        section,
+        ("limits", section),
         ("client_message", limits.client_message_bytes_max),
         ("link_buffer", limits.link_bytes_max),
     );
-    at_most(reader, section, ("list_item", limits.list_item_bytes_max), ("list_size", limits.list_bytes_max));
+    at_most(
+        reader,
+        ("limits", section),
+        ("list_item", limits.list_item_bytes_max),
+        ("list_size", limits.list_bytes_max),
+    );
     limits
 }
 
 /// Reports a size that is larger than the one that has to hold it, where either is written.
-fn at_most(reader: &mut Reader<'_>, section: &Section, small: (&str, usize), large: (&str, usize)) {
+pub(super) fn at_most(
+    reader: &mut Reader<'_>,
+    (path, section): (&str, &Section),
+    small: (&str, usize),
+    large: (&str, usize),
+) {
     if small.1 <= large.1 {
         return;
     }
-    let message = format!("`limits.{}` is larger than `limits.{}`", small.0, large.0);
+    let message = format!("`{path}.{}` is larger than `{path}.{}`", small.0, large.0);
     let mut problem = reader.error(Code::Contradiction, message);
     match (section.checked(small.0), section.checked(large.0)) {
         (Some(small), Some(large)) => {

@@ -4,6 +4,9 @@
 //! cannot disagree. It holds no value of a run. A key that Braid knows of but cannot do yet stands here too,
 //! so that it is refused by name and never called unknown.
 
+use super::address::Network;
+use super::{Address, listen, remote};
+
 /// One key that may stand in `braid.toml`.
 #[derive(Debug)]
 pub struct Setting {
@@ -36,6 +39,8 @@ pub enum Form {
     Texts(Rule),
     /// A table of environment variables.
     Variables,
+    /// A table of headers of HTTP.
+    Headers,
     Word(&'static [&'static str]),
     Count {
         min: usize,
@@ -66,6 +71,16 @@ pub enum Rule {
     Name,
     Filter,
     VariableName,
+    /// What may be listened on.
+    Address,
+    /// A name that a request may call us by.
+    Host,
+    /// Where a browser's page may come from.
+    Origin,
+    /// One peer, or a network of them; may be empty.
+    Proxy,
+    Url,
+    HeaderValue,
 }
 
 impl Rule {
@@ -81,6 +96,12 @@ impl Rule {
             Self::Name => (1..=64).contains(&text.len()) && is_name(text),
             Self::Filter => is_filter(text),
             Self::VariableName => super::variables::is_env_name(text),
+            Self::Proxy => text.is_empty() || Network::parse(text).is_some(),
+            Self::Address => return Address::parse(text).map(drop),
+            Self::Host => return listen::judge_host(text),
+            Self::Origin => return listen::judge_origin(text),
+            Self::Url => return remote::judge_url(text),
+            Self::HeaderValue => return remote::judge_header_value(text),
         };
         if fine { Ok(()) } else { Err(self.expected()) }
     }
@@ -99,13 +120,25 @@ impl Rule {
                 "expected off, error, warn, info, debug or trace, or a list such as \"info,mcp_braid::upstream=debug\""
             }
             Self::VariableName => "expected the name of an environment variable",
+            Self::Proxy => "expected the proxy's address or network, such as \"10.0.0.5\" or \"10.0.0.0/8\"",
+            // Their judges say more than one thing.
+            Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
         }
     }
 
     /// The same as a regular expression for the JSON Schema, where one says it.
     pub fn pattern(self) -> Option<&'static str> {
         match self {
-            Self::Any | Self::Path | Self::Program | Self::Filter => None,
+            Self::Any
+            | Self::Path
+            | Self::Program
+            | Self::Filter
+            | Self::Address
+            | Self::Host
+            | Self::Origin
+            | Self::Proxy
+            | Self::HeaderValue => None,
+            Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
             Self::Prefix => Some("^([A-Za-z][A-Za-z0-9_-]{0,31})?$"),
             Self::Separator => Some("^[A-Za-z0-9_-]{1,8}$"),
             Self::Name => Some("^[A-Za-z][A-Za-z0-9_-]{0,63}$"),
@@ -166,6 +199,11 @@ const fn here(path: &'static str, form: Form, default: &'static str, doc: &'stat
 
 const fn section(path: &'static str, doc: &'static str) -> Setting {
     Setting { path, form: Form::Section, default: None, doc, state: State::Here }
+}
+
+/// A key without a default: what it says nobody can guess.
+const fn told(path: &'static str, form: Form, doc: &'static str) -> Setting {
+    Setting { path, form, default: None, doc, state: State::Here }
 }
 
 const fn named(path: &'static str, doc: &'static str) -> Setting {
@@ -235,7 +273,12 @@ pub const SETTINGS: &[Setting] = &[
         "silence during resources/read, prompts/get, completion/complete",
     ),
     here("timeouts.ask", PATIENCE, "\"30m\"", "a person's or a model's answer to what a server asks"),
-    not_yet("timeouts.ping", ""),
+    here(
+        "timeouts.ping",
+        PATIENCE_MAX,
+        "\"30s\"",
+        "a remote server that was silent for this long is pinged (\"0\" = never)",
+    ),
     not_yet("timeouts.shutdown", ""),
     section("defaults", "what holds for every server below that says nothing else"),
     here("defaults.required", Form::Flag, "false", "true: commands fail when the server cannot start"),
@@ -278,13 +321,11 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("servers", "the servers"),
     section("servers.*", "one server; its name stands before the names of its tools"),
-    Setting {
-        path: "servers.*.command",
-        form: Form::Text(Rule::Program),
-        default: None,
-        doc: "program: a name in PATH, or a path from this file's folder",
-        state: State::Here,
-    },
+    told(
+        "servers.*.command",
+        Form::Text(Rule::Program),
+        "program: a name in PATH, or a path from this file's folder",
+    ),
     here("servers.*.args", Form::Texts(Rule::Any), "[]", "its arguments; no shell is involved"),
     here("servers.*.env", Form::Variables, "{}", "its variables: { TOKEN = \"${GITHUB_TOKEN}\" }"),
     here("servers.*.env_file", Form::Text(Rule::Path), "\"\"", "file of lines NAME=value; `env` wins"),
@@ -325,7 +366,7 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.timeouts.call_max", PATIENCE_MAX, "\"30m\"", "as in [timeouts]"),
     here("servers.*.timeouts.read", PATIENCE, "\"30s\"", "as in [timeouts]"),
     here("servers.*.timeouts.ask", PATIENCE, "\"30m\"", "as in [timeouts]"),
-    not_yet("servers.*.timeouts.ping", ""),
+    here("servers.*.timeouts.ping", PATIENCE_MAX, "\"30s\"", "as in [timeouts]; for remote servers"),
     not_yet("servers.*.timeouts.shutdown", ""),
     named("servers.*.tool", "single tools, by the server's own names for them"),
     section("servers.*.tool.*", "one tool"),
@@ -334,13 +375,33 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("servers.*.tool.*.name", ""),
     not_yet("servers.*.tool.*.description", ""),
     not_yet("servers.*.tool.*.enabled", ""),
-    not_yet("servers.*.url", "this version reaches servers with `command` only"),
-    not_yet("servers.*.headers", "it belongs to remote servers"),
-    not_yet("servers.*.transport", "a server with `command` speaks over stdio"),
-    not_yet("servers.*.headers_command", "it belongs to remote servers"),
-    not_yet("servers.*.ca_file", "it belongs to remote servers"),
-    not_yet("servers.*.forward_headers", "it belongs to remote servers"),
-    not_yet("servers.*.oauth", "it belongs to remote servers"),
+    told("servers.*.url", Form::Text(Rule::Url), "where it is, in place of `command`"),
+    here(
+        "servers.*.headers",
+        Form::Headers,
+        "{}",
+        "sent with every request: { Authorization = \"Bearer ${TOKEN}\" }",
+    ),
+    here(
+        "servers.*.headers_command",
+        Form::Texts(Rule::Any),
+        "[]",
+        "program and arguments: prints further headers as a JSON object for each connection",
+    ),
+    here(
+        "servers.*.transport",
+        Form::Word(&["auto", "http", "sse"]),
+        "\"auto\"",
+        "\"auto\" | \"http\" Streamable HTTP | \"sse\" HTTP+SSE of 2024-11-05",
+    ),
+    here(
+        "servers.*.ca_file",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "trusted besides the system's certificates, in PEM",
+    ),
+    not_yet("servers.*.forward_headers", "no header of a client is passed on"),
+    not_yet("servers.*.oauth", "put a token into `headers`, or let a `headers_command` print it"),
     not_yet("servers.*.protocol", "the revision is negotiated"),
     not_yet("servers.*.tools", "every tool of the server is exposed"),
     not_yet("servers.*.prompts", "every prompt of the server is exposed"),
@@ -349,6 +410,116 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("servers.*.start", "every server is started at once"),
     not_yet("servers.*.idle_stop", ""),
     not_yet("servers.*.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
+    named("groups", "doors to some of the servers: /mcp/NAME of `serve`, `braid stdio --group NAME`"),
+    section("groups.*", "one door"),
+    told("groups.*.servers", Form::Texts(Rule::Any), "names of servers of this file"),
+    not_yet("groups.*.tools", "every tool of the group's servers is exposed"),
+    not_yet("groups.*.prompts", "every prompt of the group's servers is exposed"),
+    not_yet("groups.*.resources", "every resource of the group's servers is exposed"),
+    section("listen", "how clients reach us over HTTP; only `braid serve` listens"),
+    here(
+        "listen.http",
+        Form::Texts(Rule::Address),
+        "[\"127.0.0.1:8808\"]",
+        "also \"[::1]:8808\" and \"unix:/run/braid.sock\"; port 0 is any free one",
+    ),
+    here(
+        "listen.auth",
+        Form::Word(&["token", "none"]),
+        "\"token\"",
+        "\"token\" on every request | \"none\", refused off loopback",
+    ),
+    here(
+        "listen.token_file",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "where the token is kept; \"\" = in your state folder",
+    ),
+    here(
+        "listen.allowed_hosts",
+        Form::Texts(Rule::Host),
+        "[]",
+        "further names that requests may call us by, without port",
+    ),
+    here(
+        "listen.allowed_origins",
+        Form::Texts(Rule::Origin),
+        "[]",
+        "web pages that may use us, beyond this machine's: [\"https://app.example.com\"]",
+    ),
+    here(
+        "listen.trusted_proxy",
+        Form::Text(Rule::Proxy),
+        "\"\"",
+        "address or network of the proxy that ends TLS before us",
+    ),
+    section("listen.tls", "our own certificate"),
+    here(
+        "listen.tls.cert",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "certificate and its chain, in PEM; \"\" = no TLS",
+    ),
+    here("listen.tls.key", Form::Text(Rule::Path), "\"\"", "its key, in PEM"),
+    here("listen.legacy_sse", Form::Flag, "true", "serve clients of 2024-11-05: /sse and /messages"),
+    here(
+        "listen.stream_after",
+        Form::Time { min_ms: 1, max_ms: HOUR, off: true },
+        "\"100ms\"",
+        "a request without a result by then gets a stream (\"0\" = at once)",
+    ),
+    here("listen.keep_alive", PATIENCE, "\"15s\"", "between two comments on a silent stream"),
+    here("listen.session_idle", PATIENCE, "\"10m\"", "a session without a request or an open stream ends"),
+    here(
+        "listen.grace",
+        Form::Time { min_ms: 1, max_ms: HOUR, off: true },
+        "\"10s\"",
+        "what is in flight may finish when we are told to stop (\"0\" = not at all)",
+    ),
+    section("listen.limits", "bounds of the HTTP side"),
+    here("listen.limits.connections", PLACES, "1024", "open connections"),
+    here(
+        "listen.limits.connections_per_address",
+        PLACES,
+        "64",
+        "of one address beyond this machine and the proxy",
+    ),
+    here("listen.limits.sessions", PLACES, "1024", "open sessions"),
+    here(
+        "listen.limits.sessions_per_principal",
+        PLACES,
+        "64",
+        "of one token, where there are several; a single one has them all",
+    ),
+    here(
+        "listen.limits.replay_events",
+        QUEUE,
+        "256",
+        "events kept of one stream for a client that comes back",
+    ),
+    here("listen.limits.replay_size", Form::Size { min: 0, max: GIB }, "\"1MiB\"", "the same in bytes"),
+    here(
+        "listen.limits.replay_kept",
+        Form::Time { min_ms: 1, max_ms: 24 * HOUR, off: true },
+        "\"60s\"",
+        "how long they are kept after the stream broke",
+    ),
+    here(
+        "listen.limits.replay_total",
+        Form::Size { min: 0, max: GIB.saturating_mul(16) },
+        "\"64MiB\"",
+        "events kept of all streams",
+    ),
+    here(
+        "listen.limits.head_within",
+        PATIENCE,
+        "\"10s\"",
+        "from a connection to the end of the request's head",
+    ),
+    here("listen.limits.body_within", PATIENCE, "\"30s\"", "from there to the end of its body"),
+    not_yet("listen.path", "the path is /mcp, and /mcp/NAME for a group"),
+    not_yet("listen.tokens", "there is one token, in `token_file`"),
+    not_yet("listen.oauth", "`auth` is \"token\" or \"none\""),
     section("limits", "bounds of everything that others could make grow"),
     here(
         "limits.client_message",
@@ -434,8 +605,6 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("log.file", "the log goes to stderr"),
     not_yet("log.payloads", "payloads are never logged"),
     not_yet("log.redact", "payloads are never logged"),
-    not_yet("listen", "this version serves one client on stdin and stdout"),
-    not_yet("groups", "every client sees every server"),
     not_yet("admin", ""),
 ];
 
@@ -455,10 +624,30 @@ impl Setting {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// References are replaced in texts of servers, and nowhere else.
+    /// References are replaced in texts of servers and in paths of `[listen]`, and nowhere else.
     pub fn expands(&self) -> bool {
-        self.path.starts_with("servers.*.")
+        let path = self.path.starts_with("listen.") && self.form == Form::Text(Rule::Path);
+        path || self.path.starts_with("servers.*.")
     }
+
+    /// Which servers know the key.
+    pub fn kind(&self) -> Kind {
+        match self.path.strip_prefix("servers.*.") {
+            Some("command" | "args" | "env" | "env_file" | "cwd" | "inherit_env" | "stderr") => Kind::Program,
+            Some("url" | "headers" | "headers_command" | "transport" | "ca_file") => Kind::Remote,
+            Some(_) | None => Kind::Any,
+        }
+    }
+}
+
+/// How a server is reached, as far as keys depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Any,
+    /// It has `command`.
+    Program,
+    /// It has `url`.
+    Remote,
 }
 
 /// The settings right below a path.
@@ -478,7 +667,20 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("", "logging", "did you mean `log`?"),
     ("servers.*", "disabled", "write `enabled = false`"),
     ("servers.*", "timeout", "write `timeouts.call = \"2m\"`"),
-    ("servers.*", "type", "it is not needed: a server with `command` speaks over stdio"),
+    (
+        "servers.*",
+        "type",
+        "it is not needed: a server with `command` speaks over stdio, one with `url` over HTTP (see `transport`)",
+    ),
+    ("servers.*", "uri", "did you mean `url`?"),
+    ("servers.*", "address", "did you mean `url`?"),
+    ("servers.*", "endpoint", "did you mean `url`?"),
+    ("servers.*", "serverUrl", "did you mean `url`?"),
+    ("servers.*", "httpUrl", "did you mean `url`?"),
+    ("servers.*", "header", "did you mean `headers`?"),
+    ("servers.*", "http_headers", "did you mean `headers`?"),
+    ("servers.*", "token", "write `headers = { Authorization = \"Bearer ${TOKEN}\" }`"),
+    ("servers.*", "bearer_token_env_var", "write `headers = { Authorization = \"Bearer ${TOKEN}\" }`"),
     ("servers.*", "cmd", "did you mean `command`?"),
     ("servers.*", "program", "did you mean `command`?"),
     ("servers.*", "arguments", "did you mean `args`?"),
@@ -489,6 +691,21 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("servers.*", "name", "the name is that of the table: `[servers.NAME]`; for people write `title`"),
     ("servers.*", "autoApprove", "what is approved is the client's matter"),
     ("servers.*", "alwaysAllow", "what is approved is the client's matter"),
+    ("", "group", "groups are tables: `[groups.NAME]`"),
+    ("", "serve", "did you mean `listen`?"),
+    ("listen", "address", "write `http = [\"127.0.0.1:8808\"]`"),
+    ("listen", "addresses", "write `http = [\"127.0.0.1:8808\"]`"),
+    ("listen", "bind", "write `http = [\"127.0.0.1:8808\"]`"),
+    ("listen", "host", "write `http = [\"127.0.0.1:8808\"]`"),
+    ("listen", "port", "write `http = [\"127.0.0.1:8808\"]`"),
+    ("listen", "unix", "write `http = [\"unix:/run/braid.sock\"]`"),
+    ("listen", "token", "the token stands in a file: `token_file`"),
+    ("listen", "cert", "write `tls = { cert = \"cert.pem\", key = \"key.pem\" }`"),
+    ("listen", "key", "write `tls = { cert = \"cert.pem\", key = \"key.pem\" }`"),
+    ("listen", "cors", "write `allowed_origins = [\"https://app.example.com\"]`"),
+    ("listen", "max_sessions", "write `limits.sessions`"),
+    ("listen", "max_message", "write `client_message` in `[limits]`"),
+    ("listen", "allow_unauthenticated", "write `auth = \"none\"`"),
     ("servers.*.tool.*", "timeouts", "write `timeout` and `timeout_max`"),
     ("servers.*.tool.*", "call", "did you mean `timeout`?"),
     ("servers.*.tool.*", "call_max", "did you mean `timeout_max`?"),

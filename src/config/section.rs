@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::codes::Code;
 use super::problem::{PROBLEMS_MAX, Problem, Source, quoted};
+use super::remote::{self, HeaderFlaw};
 use super::schema::{self, Form, Rule, Setting, State};
 use super::tree::{Entry, Node, Value};
 use super::units;
@@ -24,12 +25,10 @@ pub(super) struct Section {
     values: BTreeMap<&'static str, Checked>,
     sections: BTreeMap<&'static str, Self>,
     named: BTreeMap<&'static str, Vec<(String, Self)>>,
-    /// Keys that are refused because this version cannot do them, with their places.
-    pub(super) refused: Vec<(&'static Setting, Range<usize>, Range<usize>)>,
     /// Keys that stand there, fine or not, with the places of their values.
-    present: Vec<(&'static str, Range<usize>)>,
-    /// A key stands there that was probably meant to be `command`.
-    pub(super) command_misspelt: bool,
+    present: Vec<(&'static Setting, Range<usize>)>,
+    /// A key stands there that was probably meant to be `command` or `url`.
+    pub(super) reach_misspelt: bool,
 }
 
 /// A value of its form, and where it stands.
@@ -43,7 +42,8 @@ pub(super) struct Checked {
 enum Found {
     Flag(bool),
     Text(String),
-    Texts(Vec<String>),
+    /// With the place of each.
+    Texts(Vec<String>, Vec<Range<usize>>),
     Variables(Vec<(String, String)>),
     Word(&'static str),
     Number(usize),
@@ -53,7 +53,7 @@ enum Found {
 impl Section {
     /// Whether the key is written there, with a fine value or not.
     pub(super) fn has(&self, key: &str) -> Option<&Range<usize>> {
-        self.present.iter().find(|(present, _)| *present == key).map(|(_, span)| span)
+        self.present.iter().find(|(present, _)| present.key() == key).map(|(_, span)| span)
     }
 
     pub(super) fn checked(&self, key: &str) -> Option<&Checked> {
@@ -77,9 +77,32 @@ impl Section {
     }
 
     pub(super) fn texts(&self, key: &str) -> Option<&[String]> {
-        if let Found::Texts(texts) = &self.values.get(key)?.value { Some(texts) } else { None }
+        if let Found::Texts(texts, _) = &self.values.get(key)?.value { Some(texts) } else { None }
     }
 
+    /// The same, each with its place.
+    pub(super) fn placed_texts(&self, key: &str) -> impl Iterator<Item = (&str, &Range<usize>)> {
+        let found = match self.values.get(key).map(|checked| &checked.value) {
+            Some(Found::Texts(texts, spans)) => (texts.as_slice(), spans.as_slice()),
+            Some(
+                Found::Flag(_)
+                | Found::Text(_)
+                | Found::Variables(_)
+                | Found::Word(_)
+                | Found::Number(_)
+                | Found::Time(_),
+            )
+            | None => Default::default(),
+        };
+        found.0.iter().map(String::as_str).zip(found.1)
+    }
+
+    /// Every key that stands there, fine or not, with the place of its value.
+    pub(super) fn present(&self) -> &[(&'static Setting, Range<usize>)] {
+        &self.present
+    }
+
+    /// Names and values: of environment variables, or of headers.
     pub(super) fn variables(&self, key: &str) -> Option<&[(String, String)]> {
         if let Found::Variables(pairs) = &self.values.get(key)?.value { Some(pairs) } else { None }
     }
@@ -128,20 +151,16 @@ impl Reader<'_> {
                 let suggestion = (self.problems.len() < PROBLEMS_MAX)
                     .then(|| schema::suggestion(path, at, &entry.key))
                     .flatten();
-                let command = "did you mean `command`?";
-                section.command_misspelt |= suggestion.as_deref() == Some(command);
+                let reaches = ["did you mean `command`?", "did you mean `url`?"];
+                section.reach_misspelt |= suggestion.as_deref().is_some_and(|meant| reaches.contains(&meant));
                 self.unknown(path, at, entry, suggestion);
                 continue;
             };
             if let State::NotYet(instead) = setting.state {
-                section.refused.push((setting, entry.key_span.clone(), entry.node.span.clone()));
-                // `file` judges `url`, which is worse beside `command`.
-                if setting.path != "servers.*.url" {
-                    self.not_yet(setting, at, entry, instead);
-                }
+                self.not_yet(setting, at, entry, instead);
                 continue;
             }
-            section.present.push((setting.key(), entry.node.span.clone()));
+            section.present.push((setting, entry.node.span.clone()));
             self.entry(&mut section, setting, &shown_path(at, &entry.key), entry);
         }
         section
@@ -163,6 +182,7 @@ impl Reader<'_> {
             | Form::Text(_)
             | Form::Texts(_)
             | Form::Variables
+            | Form::Headers
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -194,12 +214,17 @@ impl Reader<'_> {
                         .at(&entry.key_span, format!("expected at most {NAMED_MAX}")),
                 )
             } else if !entry.node.is_table() {
-                let what = if setting.path == "servers" { "a server" } else { "a tool" };
+                let what = match setting.path {
+                    "servers" => "a server",
+                    "groups" => "a group",
+                    _ => "a tool",
+                };
                 let problem = self
                     .error(Code::WrongType, format!("{} is {what} and needs a table", quoted(&entry.key)))
                     .at(&entry.node.span, format!("expected a table, found {}", entry.node.kind()));
                 Some(match setting.path {
                     "servers" => problem.help(SERVER_HELP),
+                    "groups" => problem.help(GROUP_HELP),
                     _ => problem,
                 })
             } else {
@@ -228,6 +253,7 @@ impl Reader<'_> {
             }
             (Form::Texts(rule), Value::List(items)) => self.texts(setting, at, rule, items),
             (Form::Variables, Value::Table(entries)) => self.pairs(setting, at, entries),
+            (Form::Headers, Value::Table(entries)) => self.headers(setting, at, entries),
             (Form::Word(words), Value::Text(text)) => {
                 let word = words.iter().find(|word| *word == text);
                 if word.is_none() {
@@ -345,7 +371,8 @@ impl Reader<'_> {
             };
             texts.extend(self.text(setting, at, rule, item, text));
         }
-        (texts.len() == items.len()).then_some(Found::Texts(texts))
+        let spans = items.iter().map(|item| item.span.clone()).collect();
+        (texts.len() == items.len()).then_some(Found::Texts(texts, spans))
     }
 
     fn pairs(&mut self, setting: &Setting, at: &str, entries: &[Entry]) -> Option<Found> {
@@ -368,6 +395,47 @@ impl Reader<'_> {
             };
             let value = self.text(setting, at, Rule::Any, &entry.node, text);
             pairs.extend(value.map(|value| (name.clone(), value)));
+        }
+        (pairs.len() == entries.len()).then_some(Found::Variables(pairs))
+    }
+
+    fn headers(&mut self, setting: &Setting, at: &str, entries: &[Entry]) -> Option<Found> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let name = &entry.key;
+            let earlier = entries.iter().take(index).find(|earlier| earlier.key.eq_ignore_ascii_case(name));
+            let problem = match remote::judge_header_name(name) {
+                Err(HeaderFlaw::Name) => self
+                    .error(Code::BadText, format!("{} is no name of a header", quoted(name)))
+                    .at(&entry.key_span, "expected letters, digits and `-`, as in `X-Api-Key`"),
+                Err(HeaderFlaw::Ours) => self
+                    .error(Code::OurHeader, format!("the header {} is set by Braid", quoted(name)))
+                    .at(&entry.key_span, "it belongs to the transport itself")
+                    .help("leave it out"),
+                Ok(()) if entries.len() > HEADERS_MAX && index == HEADERS_MAX => self
+                    .error(Code::OutOfBounds, format!("`{at}` has too many headers"))
+                    .at(&entry.key_span, format!("expected at most {HEADERS_MAX}")),
+                Ok(()) => match (earlier, &entry.node.value) {
+                    (Some(earlier), _) => self
+                        .error(Code::StandsTwice, format!("the header {} stands there twice", quoted(name)))
+                        .at(&entry.key_span, "for the second time: case makes no difference")
+                        .beside(&earlier.key_span, "for the first time")
+                        .help("make one of the two"),
+                    (None, Value::Text(text)) => {
+                        let at = shown_path(at, name);
+                        let value = self.text(setting, &at, Rule::HeaderValue, &entry.node, text);
+                        pairs.extend(value.map(|value| (name.clone(), value)));
+                        continue;
+                    }
+                    (None, _) => {
+                        self.error(Code::WrongType, format!("header {} needs text", quoted(name))).at(
+                            &entry.node.span,
+                            format!("expected text in quotes, found {}", entry.node.kind()),
+                        )
+                    }
+                },
+            };
+            self.problems.push(problem);
         }
         (pairs.len() == entries.len()).then_some(Found::Variables(pairs))
     }
@@ -423,6 +491,9 @@ impl Reader<'_> {
             .at(&node.span, format!("expected {}, found {}", expected(setting), node.kind()));
         let problem = match (setting.path, &node.value) {
             ("servers", _) => problem.help(SERVER_HELP),
+            ("groups", _) => problem.help(GROUP_HELP),
+            ("servers.*.headers_command", Value::Text(_)) => problem
+                .help("no shell is involved: write the program and each argument as an item of its own"),
             ("servers.*.command", Value::List(_)) => {
                 problem.help("put the program into `command` and what follows it into `args`")
             }
@@ -484,8 +555,12 @@ impl Reader<'_> {
 const SERVER_HELP: &str =
     "write `[servers.NAME]` on a line of its own, and the keys of the server, such as `command`, below it";
 
+const GROUP_HELP: &str = "write `[groups.NAME]` on a line of its own, and `servers = [\"…\"]` below it";
+
 /// Items of one list: arguments of a program, names of variables.
 pub(super) const LIST_MAX: usize = 1024;
+/// Headers that a server is sent with every request.
+pub(super) const HEADERS_MAX: usize = 64;
 /// Sections with names of the user's choice in one table: servers, tools of a server.
 pub(super) const NAMED_MAX: usize = 512;
 /// Longest name that the user may choose.
@@ -533,7 +608,7 @@ fn expected(setting: &Setting) -> String {
         Form::Flag => "true or false".to_owned(),
         Form::Text(_) => "text in quotes".to_owned(),
         Form::Texts(_) => "a list of texts, such as [\"a\", \"b\"]".to_owned(),
-        Form::Variables => "a table of texts, such as { NAME = \"value\" }".to_owned(),
+        Form::Variables | Form::Headers => "a table of texts, such as { NAME = \"value\" }".to_owned(),
         Form::Word(words) => word_list(words).trim_start_matches("expected ").to_owned(),
         Form::Count { .. } => "a whole number".to_owned(),
         Form::Size { .. } => "a size such as \"16MiB\"".to_owned(),

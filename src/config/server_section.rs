@@ -6,10 +6,11 @@
 use super::codes::Code;
 use super::layers::{apply, timeouts, warn_of_patience};
 use super::problem::quoted;
-use super::schema::State;
-use super::section::{Reader, Section, shown_path};
+use super::remote::{lets_in, travels_readable};
+use super::schema::{Kind, Rule};
+use super::section::{Reader, Section};
 use super::variables::Purpose;
-use super::{Command, Prefix, Reach, Secret, ServerConfig, ToolConfig, Uris, env_file};
+use super::{Command, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport, Uris, env_file};
 
 /// One server with the defaults under it; `None` when it cannot be reached, which has been reported.
 pub(super) fn server(
@@ -19,7 +20,6 @@ pub(super) fn server(
     base: &ServerConfig,
     base_inherit_env: &[String],
 ) -> Option<ServerConfig> {
-    judge_reach(reader, key, section);
     let mut server = ServerConfig { key: key.to_owned(), ..base.clone() };
     apply(reader, section, &mut server);
     server.title = section.text("title").filter(|title| !title.is_empty()).map(str::to_owned);
@@ -42,41 +42,113 @@ pub(super) fn server(
         warn_of_patience(reader, inner, ("timeout", call), ("timeout_max", call_max));
         server.tools.insert(tool.clone(), config);
     }
-    let mut command = command(reader, section)?;
-    command.inherit_env = section.texts("inherit_env").unwrap_or(base_inherit_env).to_vec();
-    server.reach = Reach::Stdio(command);
+    server.reach = match reach_of(reader, key, section)? {
+        Kind::Remote => Reach::Http(remote(reader, section)?),
+        Kind::Program | Kind::Any => {
+            let mut command = command(reader, section)?;
+            command.inherit_env = section.texts("inherit_env").unwrap_or(base_inherit_env).to_vec();
+            Reach::Stdio(command)
+        }
+    };
     Some(server)
 }
 
-/// A server has `command`; with `url` instead it cannot be reached yet, and with both it is not clear what it is.
-fn judge_reach(reader: &mut Reader<'_>, key: &str, section: &Section) {
-    let url = section.refused.iter().find(|(setting, _, _)| setting.key() == "url");
-    let problem = match (section.has("command"), url) {
-        (Some(command), Some((_, _, url))) => reader
+/// Whether a server is a program or remote; with both it is not clear what it is, and `None`, as with neither.
+fn reach_of(reader: &mut Reader<'_>, key: &str, section: &Section) -> Option<Kind> {
+    let problem = match (section.has("command"), section.has("url")) {
+        (Some(_), None) => {
+            refuse_others(reader, section, Kind::Remote, "`command` makes it a server that Braid starts");
+            return Some(Kind::Program);
+        }
+        (None, Some(_)) => {
+            refuse_others(reader, section, Kind::Program, "`url` makes it a remote server");
+            return Some(Kind::Remote);
+        }
+        (Some(command), Some(url)) => reader
             .error(Code::CommandAndUrl, "server has both `command` and `url`")
             .at(url, "makes it a remote server")
             .beside(&section.span, "in this server")
             .beside(command, "makes it a stdio server")
-            .help("remove one of the two, or split it into two servers; `url` is not supported yet"),
-        (None, Some((setting, url_key, _))) => {
-            let problem = reader
-                .error(
-                    Code::NotSupported,
-                    format!("`{}.url` is not supported yet", shown_path("servers", key)),
-                )
-                .at(url_key, "known, but this version cannot do it");
-            match setting.state {
-                State::NotYet(instead) => problem.help(instead),
-                State::Here => problem,
-            }
-        }
-        (None, None) if section.command_misspelt => return,
+            .help("remove one of the two, or split it into two servers"),
+        (None, None) if section.reach_misspelt => return None,
         (None, None) => reader
-            .error(Code::MissingKey, format!("server {} has no `command`", quoted(key)))
-            .at(&section.span, "expected `command` in this server"),
-        (Some(_), None) => return,
+            .error(Code::MissingKey, format!("server {} has neither `command` nor `url`", quoted(key)))
+            .at(&section.span, "expected `command` or `url` in this server"),
     };
     reader.problems.push(problem);
+    None
+}
+
+/// Refuses each key that belongs to the other kind of server.
+fn refuse_others(reader: &mut Reader<'_>, section: &Section, other: Kind, why: &str) {
+    for (setting, span) in section.present().iter().filter(|(setting, _)| setting.kind() == other) {
+        let belongs = match other {
+            Kind::Remote => "it belongs to a server with `url`",
+            Kind::Program | Kind::Any => "it belongs to a server with `command`",
+        };
+        let instead = match setting.key() {
+            "env" | "env_file" | "inherit_env" => {
+                "a remote server has variables of its own; what it must be told goes into `headers`"
+            }
+            "args" => "what the server must be told goes into `url` or `headers`",
+            "headers" | "headers_command" => "what the program must be told goes into `env` or `args`",
+            "ca_file" => "where the program knows such a variable, set `env = { SSL_CERT_FILE = \"…\" }`",
+            _ => "remove it",
+        };
+        let problem = reader
+            .error(Code::OtherKind, format!("`{}` has no meaning for this server", setting.key()))
+            .at(span, belongs)
+            .beside(&section.span, why)
+            .help(instead);
+        reader.problems.push(problem);
+    }
+}
+
+fn remote(reader: &mut Reader<'_>, section: &Section) -> Option<Remote> {
+    let variables = reader.variables;
+    let headers = section.variables("headers").unwrap_or_default();
+    let remote = Remote {
+        url: section.text("url")?.to_owned(),
+        transport: match section.word("transport") {
+            Some("http") => Transport::Http,
+            Some("sse") => Transport::Sse,
+            Some(_) | None => Transport::Auto,
+        },
+        headers: headers.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
+        headers_command: headers_command(reader, section),
+        ca_file: section.text("ca_file").and_then(|text| variables.file_of(text)),
+    };
+    warn_of_readable_token(reader, section, &remote);
+    Some(remote)
+}
+
+fn headers_command(reader: &mut Reader<'_>, section: &Section) -> Option<Command> {
+    let variables = reader.variables;
+    let (program, args) = section.texts("headers_command")?.split_first()?;
+    if let Err(expected) = Rule::Program.check(program) {
+        let span = section.placed_texts("headers_command").next().map(|(_, span)| span.clone());
+        let problem = reader
+            .error(Code::BadText, "the program of `headers_command` cannot be used")
+            .at(&span.unwrap_or_default(), expected);
+        reader.problems.push(problem);
+        return None;
+    }
+    let program = variables.program(program);
+    Some(Command { args: args.to_vec(), ..Command::new(&program, variables.folder) })
+}
+
+fn warn_of_readable_token(reader: &mut Reader<'_>, section: &Section, remote: &Remote) {
+    let telltale = remote.headers.iter().any(|(name, _)| lets_in(name));
+    let key = if telltale { "headers" } else { "headers_command" };
+    let (Some(url), Some(sent)) = (section.checked("url"), section.checked(key)) else { return };
+    if travels_readable(&remote.url) && (telltale || remote.headers_command.is_some()) {
+        let problem = reader
+            .warning(Code::PlainToken, "a token is sent over plain HTTP to another machine")
+            .at(&url.span, "whoever is on the way can read it")
+            .beside(&sent.span, "what is sent")
+            .help("use `https://` if the server has it");
+        reader.problems.push(problem);
+    }
 }
 
 fn command(reader: &mut Reader<'_>, section: &Section) -> Option<Command> {

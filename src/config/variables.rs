@@ -274,6 +274,12 @@ impl Variables<'_> {
         }
     }
 
+    /// The path of a file; `None` where none is written.
+    pub fn file_of(&self, written: &str) -> Option<PathBuf> {
+        let stays = self.stays(written).then(|| PathBuf::from(written));
+        (!written.is_empty()).then(|| stays.unwrap_or_else(|| self.path(written)))
+    }
+
     /// For showing, a path that begins with a reference stays as it is written.
     fn stays(&self, path: &str) -> bool {
         self.purpose == Purpose::Show && path.starts_with("${")

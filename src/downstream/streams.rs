@@ -124,9 +124,7 @@ impl Streams {
     pub(super) fn keep(&self, events: &Arc<Events>) {
         let mut inner = self.inner.lock();
         events.becomes_resumable();
-        let is_here =
-            |all: &mut dyn Iterator<Item = &Arc<Events>>| all.any(|other| Arc::ptr_eq(other, events));
-        if !is_here(&mut inner.general.iter().chain(&inner.answers)) {
+        if !inner.general.iter().chain(&inner.answers).any(|other| Arc::ptr_eq(other, events)) {
             inner.store(events.clone());
         }
     }

@@ -5,7 +5,6 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use mcp_braid::config::{Command, Config, Reach, ServerConfig, Sharing};

@@ -11,6 +11,7 @@ mod log;
 mod loops;
 mod printed;
 mod required;
+mod sources;
 
 use std::fs;
 use std::io::{Read, Write};

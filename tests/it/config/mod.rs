@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says so")]
 
+mod listeners;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

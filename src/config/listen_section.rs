@@ -1,0 +1,154 @@
+//! `[listen]` to a `Listen`: where, to whom, with which certificate, within which bounds.
+//!
+//! The judgement of addresses is that of `listen`, which `--listen` meets as well. No file that is named here is
+//! read: a certificate is looked at when somebody listens.
+
+use std::path::Path;
+
+use super::codes::Code;
+use super::listen::{Written, as_browsers_write};
+use super::resolve::at_most;
+use super::section::{Reader, Section};
+use super::{Address, Auth, Listen, ListenLimits, Tls};
+
+/// The listener that a section describes; what is wrong has been reported.
+pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
+    let default = Listen::default();
+    let written = addresses(reader, section);
+    let variables = reader.variables;
+    let path = |key: &str| section.text(key).and_then(|text| variables.file_of(text));
+    let texts = |key: &str| section.texts(key).unwrap_or_default().iter();
+    let listen = Listen {
+        addresses: match written.is_empty() {
+            true => default.addresses,
+            false => written.iter().map(|(address, _)| address.clone()).collect(),
+        },
+        auth: match section.word("auth") {
+            Some("none") => Auth::None,
+            Some(_) => Auth::Token,
+            None => default.auth,
+        },
+        token_file: path("token_file"),
+        hosts: texts("allowed_hosts").map(|host| host.to_ascii_lowercase()).collect(),
+        origins: texts("allowed_origins").map(|origin| as_browsers_write(origin)).collect(),
+        trusted_proxy: section.text("trusted_proxy").filter(|text| !text.is_empty()).map(str::to_owned),
+        tls: section.section("tls").and_then(|inner| tls(reader, inner)),
+        legacy_sse: section.flag("legacy_sse").unwrap_or(default.legacy_sse),
+        stream_after: section.time("stream_after").unwrap_or(default.stream_after),
+        keep_alive: section.time("keep_alive").unwrap_or(default.keep_alive),
+        session_idle: section.time("session_idle").unwrap_or(default.session_idle),
+        grace: section.time("grace").unwrap_or(default.grace),
+        limits: section.section("limits").map_or(default.limits, |inner| limits(reader, inner)),
+    };
+    let auth = section.checked("auth").map(|checked| &checked.span);
+    // A certificate or an `auth` that is there but wrong has been reported already; the address is not to blame.
+    let sound = ["auth", "tls", "trusted_proxy"].iter().all(|key| is_sound(section, key));
+    if sound {
+        let problems = listen.judge(reader.source, &written, auth);
+        reader.problems.extend(problems);
+    }
+    warn_of_no_token(reader, section, &listen);
+    listen
+}
+
+/// Whether what is written under a key could be taken.
+fn is_sound(section: &Section, key: &str) -> bool {
+    let tls = section.section(key).is_some_and(|inner| {
+        ["cert", "key"].iter().all(|key| inner.has(key).is_none() || inner.checked(key).is_some())
+            && inner.text("cert").is_none_or(str::is_empty) == inner.text("key").is_none_or(str::is_empty)
+    });
+    section.has(key).is_none() || section.checked(key).is_some() || tls
+}
+
+fn addresses(reader: &mut Reader<'_>, section: &Section) -> Vec<Written> {
+    let mut written = Vec::new();
+    for (text, span) in section.placed_texts("http") {
+        let Ok(address) = Address::parse(text) else { continue };
+        let variables = reader.variables;
+        let inside = |path: &Path| variables.path(path.to_str().unwrap_or_default());
+        let address = address.placed(inside);
+        match address.judge_path() {
+            Ok(()) => written.push((address, span.clone())),
+            Err(expected) => {
+                let path = address.to_string();
+                let problem = reader
+                    .error(Code::BadText, "the path of a Unix socket cannot be used")
+                    .at(span, expected)
+                    .help(format!("the path is {}", path.trim_start_matches("unix:")));
+                reader.problems.push(problem);
+            }
+        }
+    }
+    if let Some(checked) = section.checked("http").filter(|_| section.texts("http") == Some(&[])) {
+        let problem = reader
+            .error(Code::OutOfBounds, "`listen.http` has no address")
+            .at(&checked.span, "expected at least one, such as \"127.0.0.1:8808\"")
+            .help("only `braid serve` listens: `braid stdio` needs no listener to be turned off");
+        reader.problems.push(problem);
+    }
+    written
+}
+
+fn tls(reader: &mut Reader<'_>, section: &Section) -> Option<Tls> {
+    let variables = reader.variables;
+    let path = |key: &str| section.text(key).and_then(|text| variables.file_of(text));
+    let (there, missing) = match (path("cert"), path("key")) {
+        (Some(cert), Some(key)) => return Some(Tls { cert, key }),
+        (None, None) => return None,
+        (Some(_), None) => ("cert", "key"),
+        (None, Some(_)) => ("key", "cert"),
+    };
+    // One that stands there and is wrong has been reported.
+    let wrong = section.has(missing).is_some() && section.checked(missing).is_none();
+    if let Some(written) = section.checked(there).filter(|_| !wrong) {
+        let problem = reader
+            .error(Code::MissingKey, format!("`listen.tls` has no `{missing}`"))
+            .at(&written.span, format!("`{there}` stands alone"))
+            .help("TLS needs both: `tls = { cert = \"cert.pem\", key = \"key.pem\" }`");
+        reader.problems.push(problem);
+    }
+    None
+}
+
+fn limits(reader: &mut Reader<'_>, section: &Section) -> ListenLimits {
+    let default = ListenLimits::default();
+    let limits = ListenLimits {
+        connections_max: section.number("connections").unwrap_or(default.connections_max),
+        connections_per_address_max: section
+            .number("connections_per_address")
+            .unwrap_or(default.connections_per_address_max),
+        sessions_max: section.number("sessions").unwrap_or(default.sessions_max),
+        sessions_per_principal_max: section
+            .number("sessions_per_principal")
+            .unwrap_or(default.sessions_per_principal_max),
+        replay_events_max: section.number("replay_events").unwrap_or(default.replay_events_max),
+        replay_bytes_max: section.number("replay_size").unwrap_or(default.replay_bytes_max),
+        replay_kept: section.time("replay_kept").unwrap_or(default.replay_kept),
+        replay_total_bytes_max: section.number("replay_total").unwrap_or(default.replay_total_bytes_max),
+        head_within: section.time("head_within").unwrap_or(default.head_within),
+        body_within: section.time("body_within").unwrap_or(default.body_within),
+    };
+    let (one, all) = (limits.replay_bytes_max, limits.replay_total_bytes_max);
+    at_most(reader, ("listen.limits", section), ("replay_size", one), ("replay_total", all));
+    limits
+}
+
+/// Warns where `auth = "none"` makes another word meaningless or dangerous.
+fn warn_of_no_token(reader: &mut Reader<'_>, section: &Section, listen: &Listen) {
+    let Some(auth) = section.checked("auth").filter(|_| listen.auth == Auth::None) else { return };
+    if let Some(file) = section.checked("token_file").filter(|_| listen.token_file.is_some()) {
+        let problem = reader
+            .warning(Code::NoEffect, "`token_file` is not used with `auth = \"none\"`")
+            .at(&file.span, "nobody is asked for a token")
+            .beside(&auth.span, "because of this");
+        reader.problems.push(problem);
+    }
+    if let Some(proxy) = section.checked("trusted_proxy").filter(|_| listen.trusted_proxy.is_some()) {
+        let problem = reader
+            .warning(Code::Exposed, "a proxy stands before a listener without a token")
+            .at(&proxy.span, "whoever it lets through is served")
+            .beside(&auth.span, "nobody is asked for a token")
+            .help("remove `auth = \"none\"`, unless the proxy itself asks who is there");
+        reader.problems.push(problem);
+    }
+}

@@ -1,0 +1,202 @@
+//! Which listeners are opened and which are refused: one table for the file and for `--listen`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mcp_braid::config::codes::Code;
+use mcp_braid::config::file::{self, Loaded};
+use mcp_braid::config::listen::Danger;
+use mcp_braid::config::problem::{Report, Severity};
+use mcp_braid::config::{Address, Auth, Listen, ListenLimits, Tls};
+
+const TLS: &str = "tls = { cert = \"c.pem\", key = \"k.pem\" }\n";
+const PROXY: &str = "trusted_proxy = \"10.0.0.5\"\n";
+const NONE: &str = "auth = \"none\"\n";
+
+fn read(listen: &str) -> Result<Loaded, Report> {
+    let text = format!("[servers.a]\ncommand = \"x\"\n[listen]\n{listen}");
+    file::from_text(&text, "braid.toml", Path::new("/etc/braid"), &|_| None)
+}
+
+fn errors(report: &Report) -> Vec<Code> {
+    let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    errors.map(|problem| problem.code).collect()
+}
+
+/// Addresses, what else stands in `[listen]`, and the code of the refusal.
+fn table() -> Vec<(&'static str, String, Option<Code>)> {
+    let none_tls = [NONE, TLS].concat();
+    let none_proxy = [NONE, PROXY].concat();
+    let both = [TLS, PROXY].concat();
+    let token = "auth = \"token\"\n";
+    let mut table = Vec::new();
+    // Whoever is on this machine may be served with anything.
+    for address in [
+        "127.0.0.1:8808",
+        "127.0.0.2:1",
+        "[::1]:8808",
+        "localhost:8808",
+        "127.0.0.1:0",
+        "unix:/run/b",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        for rest in ["", token, NONE, TLS] {
+            table.push((address, rest.to_owned(), None));
+        }
+    }
+    // Whoever is not needs a token, and a way on which nobody reads it.
+    for address in [
+        "0.0.0.0:8808",
+        "[::]:8808",
+        "192.168.1.5:8808",
+        "10.1.2.3:0",
+        "[fd00::1]:443",
+        "[::ffff:10.0.0.1]:1",
+        "169.254.0.1:80",
+    ] {
+        for rest in ["", token, NONE, &none_tls, &none_proxy] {
+            table.push((address, rest.to_owned(), Some(Code::Exposed)));
+        }
+        for rest in [TLS, PROXY, &both] {
+            table.push((address, rest.to_owned(), None));
+        }
+    }
+    for address in [
+        "8808",
+        ":8808",
+        "*:8808",
+        "127.0.0.1",
+        "::1:8808:",
+        "example.com:80",
+        "https://127.0.0.1:1",
+        "127.0.0.1:65536",
+        "unix:",
+        "unix:/",
+        "",
+    ] {
+        table.push((address, TLS.to_owned(), Some(Code::BadText)));
+    }
+    table
+}
+
+#[test]
+fn h02_a_listener_is_safe_or_refused_wherever_its_address_is_written() {
+    let table = table();
+    assert!(table.len() >= 40);
+    for (address, rest, refusal) in &table {
+        let row = format!("{address} {rest}");
+        let written = read(&format!("http = [\"{address}\"]\n{rest}"));
+        match (&written, refusal) {
+            (Ok(loaded), None) => {
+                let expected = Address::parse(address).unwrap();
+                assert_eq!(loaded.config.listen.addresses, [expected], "{row}");
+            }
+            (Err(report), Some(code)) => assert_eq!(errors(report), [*code], "{row}"),
+            (Ok(_), Some(_)) => panic!("taken: {row}"),
+            (Err(report), None) => panic!("refused: {row}\n{}", report.render(false)),
+        }
+        let asked = read(rest).unwrap().config.listen.with_addresses(&[(*address).to_owned()]);
+        match (&asked, refusal) {
+            (Ok(listen), None) => assert_eq!(*listen, written.unwrap().config.listen, "{row}"),
+            (Err(report), Some(code)) => assert_eq!(errors(report), [*code], "--listen {row}"),
+            (Ok(_), Some(_)) => panic!("taken: --listen {row}"),
+            (Err(report), None) => panic!("refused: --listen {row}\n{}", report.render(false)),
+        }
+    }
+}
+
+#[test]
+fn one_unsafe_address_among_many_is_enough() {
+    let many = "http = [\"127.0.0.1:1\", \"0.0.0.0:2\", \"unix:/run/b\", \"[::]:3\"]\n";
+    assert_eq!(errors(&read(many).unwrap_err()), [Code::Exposed, Code::Exposed]);
+    assert!(read(&[many, TLS].concat()).is_ok());
+}
+
+#[test]
+fn names_and_origins_are_written_out() {
+    for (line, refusal) in [
+        ("allowed_hosts = [\"mcp.example.com\", \"10.0.0.5\", \"[fd00::1]\"]", None),
+        ("allowed_hosts = [\"*\"]", Some(Code::BadText)),
+        ("allowed_hosts = [\"*.example.com\"]", Some(Code::BadText)),
+        ("allowed_hosts = [\"x:80\"]", Some(Code::BadText)),
+        ("allowed_hosts = [\"https://x\"]", Some(Code::BadText)),
+        ("allowed_hosts = [\"\"]", Some(Code::BadText)),
+        (
+            "allowed_origins = [\"https://App.example.com:443\", \"http://x:3000\", \"vscode-webview://a1\"]",
+            None,
+        ),
+        ("allowed_origins = [\"*\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"https://*\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"null\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"app.example.com\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"https://x/\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"https://u@x\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"https://x:99999\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"https://\"]", Some(Code::BadText)),
+        ("trusted_proxy = \"10.0.0.0/8\"", None),
+        ("trusted_proxy = \"nginx\"", Some(Code::BadText)),
+        ("trusted_proxy = \"*\"", Some(Code::BadText)),
+        ("tls.cert = \"c.pem\"", Some(Code::MissingKey)),
+        ("tls.key = \"k.pem\"", Some(Code::MissingKey)),
+        ("http = []", Some(Code::OutOfBounds)),
+        ("http = [\"127.0.0.1:1\", \"localhost:1\"]", Some(Code::StandsTwice)),
+        ("http = [\"unix:b\", \"unix:/etc/braid/b\"]", Some(Code::StandsTwice)),
+        ("limits.replay_size = \"1GiB\"", Some(Code::Contradiction)),
+    ] {
+        match (read(line), refusal) {
+            (Ok(_), None) => {}
+            (Err(report), Some(code)) => assert_eq!(errors(&report), [code], "{line}"),
+            (Ok(_), Some(_)) => panic!("taken: {line}"),
+            (Err(report), None) => panic!("refused: {line}\n{}", report.render(false)),
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_what_holds() {
+    let loaded = read(
+        "http = [\"unix:run/b.sock\"]\ntoken_file = \"token\"\nallowed_hosts = [\"MCP.example.com\"]\n\
+         allowed_origins = [\"https://App.example.com:443\"]\ntls = { cert = \"c.pem\", key = \"/k.pem\" }\n\
+         legacy_sse = false\nstream_after = \"0\"\nkeep_alive = \"1s\"\nsession_idle = \"1m\"\ngrace = \"0\"\n\
+         [listen.limits]\nconnections = 1\nconnections_per_address = 2\nsessions = 3\nsessions_per_principal = 4\n\
+         replay_events = 5\nreplay_size = \"6B\"\nreplay_kept = \"0\"\nreplay_total = \"8B\"\nhead_within = \"9s\"\nbody_within = \"10s\"\n",
+    )
+    .unwrap();
+    assert!(loaded.warnings.is_empty());
+    let expected = Listen {
+        addresses: vec![Address::Unix("/etc/braid/run/b.sock".into())],
+        auth: Auth::Token,
+        token_file: Some("/etc/braid/token".into()),
+        hosts: vec!["mcp.example.com".to_owned()],
+        origins: vec!["https://app.example.com".to_owned()],
+        trusted_proxy: None,
+        tls: Some(Tls { cert: "/etc/braid/c.pem".into(), key: "/k.pem".into() }),
+        legacy_sse: false,
+        stream_after: Duration::ZERO,
+        keep_alive: Duration::from_secs(1),
+        session_idle: Duration::from_secs(60),
+        grace: Duration::ZERO,
+        limits: ListenLimits {
+            connections_max: 1,
+            connections_per_address_max: 2,
+            sessions_max: 3,
+            sessions_per_principal_max: 4,
+            replay_events_max: 5,
+            replay_bytes_max: 6,
+            replay_kept: Duration::ZERO,
+            replay_total_bytes_max: 8,
+            head_within: Duration::from_secs(9),
+            body_within: Duration::from_secs(10),
+        },
+    };
+    assert_eq!(loaded.config.listen, expected);
+}
+
+#[test]
+fn what_is_not_written_is_loopback_with_a_token() {
+    let listen = read("").unwrap().config.listen;
+    assert_eq!(listen, Listen::default());
+    let addresses: Vec<_> = listen.addresses.iter().map(Address::to_string).collect();
+    assert_eq!((addresses.as_slice(), listen.auth), (&["127.0.0.1:8808".to_owned()][..], Auth::Token));
+    assert_eq!(listen.danger(&Address::parse("0.0.0.0:1").unwrap()), Some(Danger::Readable));
+}
