@@ -232,7 +232,8 @@ class Handler(BaseHTTPRequestHandler):
             lines += [b"data: {", b"data:" + line[1:]]
         else:
             lines.append(b"data: " + line)
-        return end.join(lines) + end + end
+        # Readers that hold a CR back, because it may be half of a CRLF, are told that it was not.
+        return end.join(lines) + end + end + (b":\n\n" if end == b"\r" else b"")
 
     def chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))

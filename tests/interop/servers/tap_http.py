@@ -4,7 +4,7 @@
 
 Messages to the server are kept with `>` before them, messages from it with `<`, as `tap.py` does. The server is started on a
 port of its own: `{port}` in a word of the command stands for it, and so does the variable PORT. A connection carries one
-request; what the server sends is passed on byte for byte as it comes, and when one side hangs up, the other is told.
+request; what the server sends is passed on byte for byte as it comes, but for the word about the connection, and when one side hangs up, the other is told.
 """
 
 import asyncio
@@ -132,6 +132,11 @@ class Tap:
         return body
 
     async def answer(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter, said: Said) -> None:
+        # Some servers say keep-alive whatever they were asked, and clients would send the next request into the end.
+        head = await from_server.readuntil(b"\r\n\r\n")
+        said.feed(head)
+        lines = [line for line in head.split(b"\r\n")[:-2] if not re.match(rb"(?i)(connection|keep-alive):", line)]
+        writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
         while data := await from_server.read(CHUNK_BYTES):
             # Kept first: who looks for it after the client has seen it must find it.
             said.feed(data)
