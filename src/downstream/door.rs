@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 /// One client's connection: what comes from it, whole lines to it.
@@ -30,8 +30,8 @@ pub struct Door {
 pub enum Heard {
     /// Bytes of a stream of lines, wherever they were cut.
     Chunk(Bytes),
-    /// A whole text.
-    Text(Bytes),
+    /// A whole text, and its room in memory if it has taken any.
+    Text(Bytes, Option<OwnedSemaphorePermit>),
 }
 
 /// Why a door closed.
@@ -80,7 +80,7 @@ impl Door {
                             }
                         }
                     }
-                    Some(Heard::Text(text)) => self.hear(Line::Text(text)),
+                    Some(Heard::Text(text, memory)) => self.hear_text(text, memory),
                     None => {
                         if let Some(line) = lines.finish() {
                             self.hear(line);
@@ -116,13 +116,18 @@ impl Door {
     }
 
     fn hear(&mut self, line: Line) {
-        let reply = match line {
-            Line::Text(text) => self.session.hear(text, None, &Outlet::Lines(self.outbox.clone())),
+        match line {
+            Line::Text(text) => self.hear_text(text, None),
             Line::TooLong { id, bytes, response } => {
-                self.session.hear_overlong(id, bytes, response).map_or(Reply::Nothing, Reply::Refused)
+                if let Some(text) = self.session.hear_overlong(id, bytes, response) {
+                    self.send(text);
+                }
             }
-        };
-        match reply {
+        }
+    }
+
+    fn hear_text(&mut self, text: Bytes, memory: Option<OwnedSemaphorePermit>) {
+        match self.session.hear(text, memory, &Outlet::Lines(self.outbox.clone())) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later(call) => {

@@ -107,11 +107,11 @@ impl Front {
         if let Err(unfit) = head::fit_json(request.headers()) {
             return replies::unfit(unfit);
         }
-        let text = match self.read(request.into_body()).await {
-            Ok(text) => text,
+        let posting = match self.read(request.into_body()).await {
+            Ok(posting) => posting,
             Err(refusal) => return *refusal,
         };
-        match timeout(POST_WITHIN, pipe.inbox.send(Heard::Text(text))).await {
+        match timeout(POST_WITHIN, pipe.inbox.send(Heard::Text(posting.text, posting.memory))).await {
             Ok(Ok(())) => replies::status(StatusCode::ACCEPTED),
             Ok(Err(_)) => replies::unknown_session(),
             Err(_) => replies::refusal(

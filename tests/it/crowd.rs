@@ -117,7 +117,8 @@ async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
     let (inbox, chunks) = mpsc::channel(1024);
     let (lines, mut outbox) = mpsc::channel(64);
     let door = tokio::spawn(Door::new(seat, lines, "", false).serve(chunks));
-    let say = async |message: Value| inbox.send(Heard::Text(format!("{message}").into())).await.unwrap();
+    let say =
+        async |message: Value| inbox.send(Heard::Text(format!("{message}").into(), None)).await.unwrap();
     say(json!({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": {"protocolVersion": "2025-11-25",
         "capabilities": {"elicitation": {}}, "clientInfo": {"name": "c", "version": "1"}}}))
     .await;

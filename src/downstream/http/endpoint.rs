@@ -8,6 +8,7 @@ use super::live::{Live, Parts, Posted};
 use super::replies::{self, Opening};
 use super::sessions::{SessionId, Sessions};
 use crate::config::Listen;
+use crate::downstream::edge::body::{Whole, read_body};
 use crate::downstream::events::{Cursor, Label};
 use crate::downstream::open::Ids;
 use crate::downstream::outlet::Outlets;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,6 +40,14 @@ use tokio_util::task::TaskTracker;
 pub struct Gate {
     pub path: Arc<str>,
     pub entrance: Entrance,
+}
+
+/// What a client posted.
+#[derive(Debug)]
+pub struct Posting {
+    pub text: Bytes,
+    /// Its room in memory.
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What every request over HTTP finds.
@@ -132,10 +142,10 @@ impl Front {
             Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
         };
-        let text = self.read(body).await?;
+        let posting = self.read(body).await?;
         match known {
-            Some(live) => Ok(self.posted(&live, live.post(text, None)).await),
-            None => self.begin(gate, principal, text).await,
+            Some(live) => Ok(self.posted(&live, live.post(posting)).await),
+            None => self.begin(gate, principal, posting).await,
         }
     }
 
@@ -148,12 +158,20 @@ impl Front {
         seat
     }
 
-    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Box<Response>> {
+    /// A body, and its room in memory.
+    pub(crate) async fn read(&self, body: Body) -> Result<Posting, Box<Response>> {
         let max = self.hub.config().limits.client_message_bytes_max;
-        axum::body::to_bytes(body, max).await.map_err(|_| {
-            let text = format!("the message is over the limit of {max} bytes (limits.client_message)");
-            Box::new(replies::refusal(StatusCode::PAYLOAD_TOO_LARGE, &Fault::ours(Reason::TooLarge, text)))
-        })
+        let buffer = |bytes| self.hub.buffer(bytes);
+        match read_body(body, max, self.listen.limits.body_within, buffer).await {
+            Ok(Whole { bytes, memory }) => {
+                let memory = memory.into_iter().reduce(|mut all, more| {
+                    all.merge(more);
+                    all
+                });
+                Ok(Posting { text: bytes, memory })
+            }
+            Err(unread) => Err(Box::new(unread.response())),
+        }
     }
 
     /// A text without a session: it must begin one.
@@ -161,12 +179,13 @@ impl Front {
         self: Arc<Self>,
         gate: Gate,
         principal: Principal,
-        text: Bytes,
+        posting: Posting,
     ) -> Result<Response, Box<Response>> {
         let limits = &self.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         let refused = |fault: Fault| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault));
-        let message = Message::parse_client(text.clone(), caps).map_err(|bad| refused(bad.fault()))?;
+        let message =
+            Message::parse_client(posting.text.clone(), caps).map_err(|bad| refused(bad.fault()))?;
         if message.method() != Some("initialize") || message.id().is_none() {
             let text = "`Mcp-Session-Id` is missing; `initialize` begins a session";
             return Err(refused(Fault::invalid_request(text)));
@@ -194,7 +213,7 @@ impl Front {
             tracker: self.calls.clone(),
             admission,
         });
-        let posted = live.post(text, None);
+        let posted = live.post(posting);
         if !live.has_agreed() {
             // It has failed, and nothing is left of it.
             return Ok(self.posted(&live, posted).await);

@@ -4,6 +4,7 @@
 //! Each request runs in a task of its own, because a client that loses its connection has not cancelled it
 //! (2025-11-25, basic/transports, sending messages).
 
+use super::endpoint::Posting;
 use super::sessions::Admission;
 use crate::downstream::events::{Cursor, Events};
 use crate::downstream::news::{News, Note};
@@ -17,7 +18,6 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,7 +112,8 @@ impl Live {
     }
 
     /// One text of the client's.
-    pub(super) fn post(self: &Arc<Self>, text: Bytes, memory: Option<OwnedSemaphorePermit>) -> Posted {
+    pub(super) fn post(self: &Arc<Self>, posting: Posting) -> Posted {
+        let Posting { text, memory } = posting;
         self.touch();
         let cursor = self.streams.answer();
         let events = cursor.events().clone();
