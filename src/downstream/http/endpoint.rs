@@ -22,7 +22,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::caller::{Caller, Principal};
 use crate::mcp::revision::Revision;
 use crate::wire::caps::Caps;
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::Fault;
 use crate::wire::message::Message;
 use axum::body::Body;
 use axum::response::Response;
