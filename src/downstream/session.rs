@@ -27,6 +27,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::Abortable;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -337,11 +338,9 @@ impl Session {
     }
 
     fn initialize(&self, id: Id, message: &Message) -> Reply {
-        let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
-        let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
-        let Some(asked) = asked else {
-            let fault = Fault::invalid_params("`params.protocolVersion` must be a string");
-            return Reply::Now(fault.render(Some(&id)));
+        let asked = match asked_revision(message) {
+            Ok(asked) => asked,
+            Err(fault) => return Reply::Now(fault.render(Some(&id))),
         };
         if self.is_behind_itself(message) {
             let text = "this proxy is behind itself: one of its servers leads back to it";
@@ -350,6 +349,7 @@ impl Session {
             );
         }
         let revision = Revision::negotiate(&asked);
+        let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
         self.agree(revision, capabilities);
         let (seat, answered) = (self.seat.clone(), self.delivery.answered.clone());
@@ -377,6 +377,13 @@ impl Session {
         let hops = hops.and_then(|span| string(message.str(span)));
         self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
     }
+}
+
+/// The revision that an `initialize` asks for.
+pub(super) fn asked_revision(message: &Message) -> Result<Cow<'_, str>, Fault> {
+    let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
+    let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
+    asked.ok_or_else(|| Fault::invalid_params("`params.protocolVersion` must be a string"))
 }
 
 /// The `result` of initialize.

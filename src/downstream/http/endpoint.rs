@@ -13,7 +13,7 @@ use crate::downstream::events::{Cursor, Label};
 use crate::downstream::open::Ids;
 use crate::downstream::outlet::Outlets;
 use crate::downstream::replay::Replay;
-use crate::downstream::session::Session;
+use crate::downstream::session::{Session, asked_revision};
 use crate::downstream::sse::Pipes;
 use crate::downstream::streams::Streams;
 use crate::hub::Hub;
@@ -79,7 +79,8 @@ impl Front {
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
-            sessions: Sessions::new(&listen.limits),
+            // As long as there is one token at most, there is one principal, and all sessions are its own.
+            sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_max),
             pipes: Pipes::default(),
             replay: Arc::new(Replay::new(&listen.limits)),
             listen,
@@ -189,6 +190,10 @@ impl Front {
         if message.method() != Some("initialize") || message.id().is_none() {
             let text = "`Mcp-Session-Id` is missing; `initialize` begins a session";
             return Err(refused(Fault::invalid_request(text)));
+        }
+        // Nothing is started for one who cannot begin.
+        if let Err(fault) = asked_revision(&message) {
+            return Ok(replies::json(StatusCode::OK, fault.render(message.id().as_ref())));
         }
         let admission = self.sessions.admit(&principal).map_err(|setting| {
             Box::new(replies::busy(format!("too many sessions ({setting}); end one with DELETE")))

@@ -4,7 +4,6 @@
 //! An unknown id costs nothing but the look-up; a new session never ends another's.
 
 use super::live::Live;
-use crate::config::ListenLimits;
 use crate::mcp::caller::Principal;
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -65,13 +64,9 @@ impl fmt::Debug for SessionId {
 }
 
 impl Sessions {
-    pub fn new(limits: &ListenLimits) -> Self {
-        Self {
-            live: DashMap::new(),
-            seats: Arc::default(),
-            max: limits.sessions_max,
-            per_principal_max: limits.sessions_per_principal_max,
-        }
+    /// How many there may be, of all principals and of one.
+    pub fn new(max: usize, per_principal_max: usize) -> Self {
+        Self { live: DashMap::new(), seats: Arc::default(), max, per_principal_max }
     }
 
     /// A place for a new session of this principal; the text says which setting has no more.
