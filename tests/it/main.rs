@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod crowd;
 mod doors;
+mod edge;
 mod faults;
 mod play;
 mod process;
