@@ -19,8 +19,8 @@ pub const EVENT_NAME_BYTES_MAX: usize = 256;
 /// longest id with its field's name fits, so what a line says does not depend on where it was cut.
 const LINE_BYTES_BEYOND: usize = EVENT_ID_BYTES_MAX + 16;
 
-/// Digits of the largest `u64`.
-const RETRY_DIGITS_MAX: usize = 20;
+/// Digits of a time to wait, leading zeros included; more are none.
+const RETRY_DIGITS_MAX: usize = 1024;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
