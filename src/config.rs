@@ -71,7 +71,7 @@ pub struct Listen {
     pub origins: Vec<String>,
     /// What ends TLS before us.
     ///
-    /// An address or a network in the form of `10.0.0.0/8`; see [`Listen::trusts`].
+    /// An address, or a network in the form of `10.0.0.0/8`.
     pub trusted_proxy: Option<String>,
     pub tls: Option<Tls>,
     /// Whether clients of 2024-11-05 are served: `/sse` and `/messages`.

@@ -3,11 +3,10 @@
 //! Owns the rule that nobody beyond this machine is served without a token, and that no token travels readable.
 //! The file and `--listen` are held against the same rule. It opens no socket.
 
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::address::Network;
 use super::codes::Code;
 use super::problem::{Problem, Report, Source};
 use super::{Address, Auth, Listen};
@@ -68,12 +67,6 @@ impl Listen {
         Ok(Self { addresses: addresses.into_iter().map(|(address, _)| address).collect(), ..self })
     }
 
-    /// Whether a peer is the proxy that ends TLS before us.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        let network = self.trusted_proxy.as_deref().and_then(Network::parse);
-        network.is_some_and(|network| network.holds(peer))
-    }
-
     /// One problem for each address that may not be listened on. `auth`: where that is written out.
     pub(super) fn judge(
         &self,
@@ -128,10 +121,8 @@ pub(super) fn judge_host(text: &str) -> Result<(), &'static str> {
         Err("`*` would let in every name that an attacker points here: write each name out")
     } else if text.contains("://") || text.contains('/') {
         Err("expected the name of a host alone, such as \"mcp.example.com\"")
-    } else if name(text) || bracketed.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()) {
+    } else if name(text) || bracketed.unwrap_or(text).parse::<Ipv6Addr>().is_ok() {
         Ok(())
-    } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        Err("expected an IPv6 address in brackets, such as \"[fd00::1]\"")
     } else if text.rsplit_once(':').is_some_and(|(host, _)| judge_host(host).is_ok()) {
         Err("expected the name of a host without a port")
     } else {
@@ -166,8 +157,13 @@ pub(super) fn judge_origin(text: &str) -> Result<(), &'static str> {
         Some((host, port)) if is_port(port) => host,
         Some(_) | None => rest,
     };
-    judge_host(host)
-        .map_err(|_| "expected an origin such as \"https://app.example.com\" or \"http://10.0.0.5:3000\"")
+    let bare = host.contains(':') && !host.starts_with('[');
+    match judge_host(host) {
+        Ok(()) if !bare => Ok(()),
+        Ok(()) | Err(_) => {
+            Err("expected an origin such as \"https://app.example.com\" or \"http://10.0.0.5:3000\"")
+        }
+    }
 }
 
 /// The origin as browsers write it: in lower case, without the port that its scheme has anyway.
@@ -192,7 +188,6 @@ mod tests {
         assert_eq!(Listen::default().with_addresses(&[]).unwrap(), Listen::default());
         let proxied = Listen { trusted_proxy: Some("10.0.0.0/8".to_owned()), ..Listen::default() };
         assert!(proxied.clone().with_addresses(&words("0.0.0.0:1")).is_ok());
-        assert!(proxied.trusts("10.1.2.3".parse().unwrap()) && !proxied.trusts("11.1.2.3".parse().unwrap()));
         let open = Listen { auth: Auth::None, ..proxied };
         let report = open.with_addresses(&words("0.0.0.0:1")).unwrap_err();
         assert_eq!(report.headline(), "a listener off loopback needs a token");

@@ -4,7 +4,7 @@
 //! cannot disagree. It holds no value of a run. A key that Braid knows of but cannot do yet stands here too,
 //! so that it is refused by name and never called unknown.
 
-use super::address::Network;
+use super::address::is_network;
 use super::{Address, listen, remote};
 
 /// One key that may stand in `braid.toml`.
@@ -96,7 +96,7 @@ impl Rule {
             Self::Name => (1..=64).contains(&text.len()) && is_name(text),
             Self::Filter => is_filter(text),
             Self::VariableName => super::variables::is_env_name(text),
-            Self::Proxy => text.is_empty() || Network::parse(text).is_some(),
+            Self::Proxy => text.is_empty() || is_network(text),
             Self::Address => return Address::parse(text).map(drop),
             Self::Host => return listen::judge_host(text),
             Self::Origin => return listen::judge_origin(text),

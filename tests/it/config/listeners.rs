@@ -115,7 +115,7 @@ fn one_unsafe_address_among_many_is_enough() {
 #[test]
 fn names_and_origins_are_written_out() {
     for (line, refusal) in [
-        ("allowed_hosts = [\"mcp.example.com\", \"10.0.0.5\", \"[fd00::1]\"]", None),
+        ("allowed_hosts = [\"mcp.example.com\", \"10.0.0.5\", \"[fd00::1]\", \"fd00::1\"]", None),
         ("allowed_hosts = [\"*\"]", Some(Code::BadText)),
         ("allowed_hosts = [\"*.example.com\"]", Some(Code::BadText)),
         ("allowed_hosts = [\"x:80\"]", Some(Code::BadText)),
@@ -132,6 +132,7 @@ fn names_and_origins_are_written_out() {
         ("allowed_origins = [\"https://x/\"]", Some(Code::BadText)),
         ("allowed_origins = [\"https://u@x\"]", Some(Code::BadText)),
         ("allowed_origins = [\"https://x:99999\"]", Some(Code::BadText)),
+        ("allowed_origins = [\"http://::1:80\"]", Some(Code::BadText)),
         ("allowed_origins = [\"https://\"]", Some(Code::BadText)),
         ("trusted_proxy = \"10.0.0.0/8\"", None),
         ("trusted_proxy = \"nginx\"", Some(Code::BadText)),
