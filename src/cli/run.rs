@@ -74,9 +74,7 @@ impl Run {
                     stderr: server.stderr,
                     nursery: nursery.clone(),
                 }),
-                Reach::Http(remote) => {
-                    Arc::new(HttpDial { server: server.key.clone(), remote: remote.clone() })
-                }
+                Reach::Http(remote) => Arc::new(HttpDial::new(&server.key, remote.clone())),
             }
         });
         let dials = dials.collect();

@@ -131,12 +131,13 @@ impl Ear {
     fn message(&mut self, message: Message) -> Vec<Crowded> {
         match message.head() {
             Head::Response { id, outcome } => {
-                let id = id.and_then(|id| CallId::read(message.str(id)));
+                let read = id.and_then(|id| CallId::read(message.str(id)));
                 match (&mut self.source, id, outcome) {
-                    (None, _, _) => self.stream.answered(id, message),
-                    (Some(source), Some(id), _) if id == source.call => {
-                        source.answered = true;
-                        self.stream.answered(Some(id), message);
+                    (None, _, _) => self.stream.answered(read, message),
+                    (Some(source), Some(_), _) => {
+                        let own = read.filter(|id| *id == source.call);
+                        source.answered |= own.is_some();
+                        self.stream.answered(own, message);
                     }
                     (Some(source), None, Outcome::Error { value, .. }) => {
                         // Its server could not read our id, but where it says so tells which it was.
@@ -147,7 +148,7 @@ impl Ear {
                             self.stream.answered(Some(call), message);
                         }
                     }
-                    (Some(_), Some(_) | None, _) => self.stream.answered(None, message),
+                    (Some(_), None, Outcome::Result { .. }) => self.stream.answered(None, message),
                 }
                 Vec::new()
             }

@@ -1,24 +1,166 @@
 //! A server at a URL: Streamable HTTP, or HTTP+SSE where it knows nothing else.
+//!
+//! Owns what is known of the server from one connection to the next: which of the two it speaks. What a connection
+//! does stands in the files below.
 
-use super::dial::{Dial, Dialed};
-use crate::config::Remote;
+mod courier;
+
+mod events;
+
+mod listening;
+
+mod posting;
+
+mod refusal;
+
+mod sse;
+
+mod streamable;
+
+use self::courier::{Courier, Credentials};
+use super::carry::{Carry, Frames};
+use super::dial::{Dial, Dialed, Distance};
+use super::fetch::{Client, Fetch, FetchError, Proxies};
+use super::stream::Stream;
+use crate::config::{Remote, Transport};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Connects anew each time it is dialled.
 pub struct HttpDial {
-    pub server: String,
-    pub remote: Remote,
+    server: String,
+    remote: Remote,
+    /// Made once, for all connections.
+    fetch: Mutex<Option<Arc<dyn Fetch>>>,
+    spoken: Arc<Mutex<Spoken>>,
+}
+
+/// What a server was found to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// Nothing else is known: Streamable HTTP is tried first.
+    Unknown,
+    Sse,
+}
+
+impl HttpDial {
+    pub fn new(server: &str, remote: Remote) -> Self {
+        let spoken = Arc::new(Mutex::new(Spoken::Unknown));
+        Self { server: server.to_owned(), remote, fetch: Mutex::new(None), spoken }
+    }
+
+    /// The same, but all requests go this way.
+    #[must_use]
+    pub fn over(self, fetch: Arc<dyn Fetch>) -> Self {
+        Self { fetch: Mutex::new(Some(fetch)), ..self }
+    }
+
+    /// By which requests go. To make it blocks for some milliseconds: it reads whom the system trusts.
+    async fn fetch(&self) -> Result<Arc<dyn Fetch>, Fault> {
+        let known = self.fetch.lock().clone();
+        if let Some(fetch) = known {
+            return Ok(fetch);
+        }
+        let ca_file = self.remote.ca_file.clone();
+        let make = move || Client::new(ca_file.as_deref(), Proxies::of(std::env::vars_os())?);
+        match tokio::task::spawn_blocking(make).await {
+            Ok(Ok(client)) => {
+                let made: Arc<dyn Fetch> = Arc::new(client);
+                Ok(self.fetch.lock().get_or_insert(made).clone())
+            }
+            Ok(Err(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+                Err(Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server)))
+            }
+            Err(_) => Err(Fault::ours(Reason::Internal, "no HTTP client could be made")),
+        }
+    }
+
+    async fn dialed(&self) -> Result<Dialed, Fault> {
+        let fetch = self.fetch().await?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.remote.headers {
+            let (name, mut value) = header(name, value.expose()).ok_or_else(|| {
+                let text = format!("{}: the header `{}` cannot be sent", self.server, name.escape_debug());
+                Fault::ours(Reason::Unreachable, text)
+            })?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        Ok(Dialed::carried(HttpCarry {
+            url: self.remote.url.clone(),
+            transport: self.remote.transport,
+            headers,
+            credentials: match &self.remote.headers_command {
+                Some(_) => Credentials::Made,
+                None => Credentials::Written,
+            },
+            fetch,
+            spoken: self.spoken.clone(),
+        }))
+    }
 }
 
 impl Dial for HttpDial {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
-        let text = format!("{}: {} cannot be reached", self.server, self.remote.url);
-        async move { Err(Fault::ours(Reason::Unreachable, text)) }.boxed()
+        self.dialed().boxed()
     }
 
     fn transport(&self) -> &'static str {
-        "http"
+        match (self.remote.transport, *self.spoken.lock()) {
+            (Transport::Sse, _) | (Transport::Auto, Spoken::Sse) => "sse",
+            (Transport::Http | Transport::Auto, _) => "http",
+        }
+    }
+
+    fn distance(&self) -> Distance {
+        Distance::Far
+    }
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+}
+
+/// One connection before its stream begins.
+struct HttpCarry {
+    url: String,
+    transport: Transport,
+    headers: HeaderMap,
+    credentials: Credentials,
+    fetch: Arc<dyn Fetch>,
+    spoken: Arc<Mutex<Spoken>>,
+}
+
+impl Carry for HttpCarry {
+    fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
+        let Self { url, transport, headers, credentials, fetch, spoken } = *self;
+        let courier = Courier::new(stream.clone(), fetch, url, headers, credentials, tracker.clone());
+        let known = *spoken.lock();
+        tracker.spawn(async move {
+            let (ended, _) = courier.stream().ends();
+            match (transport, known) {
+                (Transport::Http, _) => {
+                    streamable::carry(&courier, frames).await;
+                }
+                (Transport::Sse, _) => {
+                    sse::carry(&courier, frames).await.ok();
+                }
+                (Transport::Auto, Spoken::Sse) => {
+                    // What was true before is doubted when it does not hold.
+                    if sse::carry(&courier, frames).await.is_err() {
+                        *spoken.lock() = Spoken::Unknown;
+                    }
+                }
+                (Transport::Auto, Spoken::Unknown) => {
+                    streamable::carry_or_find(&courier, frames, &spoken).await;
+                }
+            }
+            ended.cancel();
+        });
     }
 }

@@ -23,18 +23,17 @@ mod errands;
 
 mod task;
 
-#[allow(dead_code, reason = "what carries over HTTP calls it")]
 pub mod stream;
 
-#[allow(dead_code, reason = "what carries over HTTP reads it")]
 mod frame;
 
 mod carry;
 
-#[allow(dead_code, reason = "what carries over HTTP calls it")]
 mod ear;
 
 mod pipe;
+
+mod ping;
 
 mod reader;
 

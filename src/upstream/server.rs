@@ -6,7 +6,7 @@
 use super::audience::Audience;
 use super::clock::Clock;
 use super::connect::Introduction;
-use super::dial::Dial;
+use super::dial::{Dial, Distance};
 use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
 use super::frame::Places;
 use super::gate::{Full, Gate};
@@ -422,7 +422,13 @@ impl Server {
                         return Err(self.down(&why, None));
                     }
                 }
-                State::Down { why, retry_at } => return Err(self.down(&why, retry_at)),
+                State::Down { why, retry_at } => {
+                    if self.dial.distance() == Distance::Far {
+                        // Whoever needs it may be the first to find that it is there again.
+                        slot.wake.notify_one();
+                    }
+                    return Err(self.down(&why, retry_at));
+                }
                 State::Connecting => {}
             }
             match timeout_at(until, state.changed()).await {

@@ -142,6 +142,8 @@ pub(super) enum Again {
     InTime,
     /// At once: it said itself that only this connection is over.
     AtOnce,
+    /// Not before that, however urgently it is needed: trying again would be refused again.
+    NotSooner,
 }
 
 impl Lost {

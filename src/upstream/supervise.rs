@@ -5,11 +5,12 @@
 
 use super::audience::Audience;
 use super::connect::{Introduction, connect};
-use super::dial::Dial;
+use super::dial::{Dial, Distance};
 use super::errands::Errands;
 use super::link::{Greeting, Link, State};
+use super::ping;
 use super::process::{Pace, Process};
-use super::stream::Stream;
+use super::stream::{Again, Stream};
 use crate::config::{Limits, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
@@ -47,12 +48,15 @@ struct End {
     since: Option<Instant>,
     /// It left by itself and said that all was well.
     content: bool,
+    again: Again,
 }
 
 impl Supervisor {
     pub(super) async fn run(mut self) {
         let backoff = &self.settings.backoff;
         let mut backoff = Backoff::new(backoff.min, backoff.max, backoff.reset_after);
+        // The connection before was made without a pause.
+        let mut hasty = false;
         loop {
             self.state.send_replace(State::Connecting);
             let end = self.live().await;
@@ -68,6 +72,12 @@ impl Supervisor {
                 Restart::OnFailure => !end.content,
                 Restart::Never => false,
             };
+            if again && end.is_only_over(hasty) {
+                tracing::info!(server = %self.server, why = end.why.text, "connected anew");
+                hasty = true;
+                continue;
+            }
+            hasty = false;
             let pause = backoff.failed(Instant::now().into_std(), end.since.map(Instant::into_std), jitter());
             let retry_at = again.then(|| Instant::now() + pause);
             let parked = backoff.parked();
@@ -76,9 +86,23 @@ impl Supervisor {
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
             self.state.send_replace(State::Down { why: end.why, retry_at });
+            let is_woken = match (again, self.dial.distance()) {
+                (false, _) => self.settings.restart != Restart::Never,
+                // What is wrong may be the network between, and who needs it may know that first.
+                (true, Distance::Far) => end.again != Again::NotSooner,
+                (true, Distance::Near) => false,
+            };
+            let soonest = match again {
+                true => Instant::now() + WOKEN_AFTER,
+                false => Instant::now(),
+            };
+            let woken = async {
+                self.wake.notified().await;
+                sleep_until(soonest).await;
+            };
             tokio::select! {
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
-                () = self.wake.notified(), if !again && self.settings.restart != Restart::Never => {}
+                () = woken, if is_woken => {}
                 _ = asked_to_stop(&mut self.stop) => {}
             }
         }
@@ -96,7 +120,9 @@ impl Supervisor {
         let born = Instant::now();
         let dialed = match self.dial.dial().await {
             Ok(dialed) => dialed,
-            Err(fault) => return End { why: self.named(fault), since: None, content: false },
+            Err(fault) => {
+                return End { why: self.named(fault), since: None, content: false, again: Again::InTime };
+            }
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (audience, limits) = (self.audience.clone(), self.limits.clone());
@@ -121,13 +147,18 @@ impl Supervisor {
     async fn serve(&mut self, stream: &Arc<Stream>, process: Option<&Process>, born: Instant) -> (End, Pace) {
         let mut stop = self.stop.clone();
         let greeted = tokio::select! {
+            // What went wrong with the greeting says more than that it ended.
+            biased;
             greeted = self.greet(stream, born) => greeted,
             () = gone(stream, process) => Err(self.lost(stream, "ended before it answered initialize")),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
             Ok(greeting) => greeting,
-            Err(fault) => return (End { why: self.named(fault), since: None, content: false }, Pace::CALM),
+            Err(fault) => {
+                let end = End { why: self.named(fault), since: None, content: false, again: again(stream) };
+                return (end, Pace::CALM);
+            }
         };
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
@@ -150,9 +181,21 @@ impl Supervisor {
         tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
-                (End { why, since: Some(since), content: false }, Pace::CALM)
+                (End { why, since: Some(since), content: false, again: again(stream) }, Pace::CALM)
+            }
+            () = self.watch(stream) => {
+                let why = self.lost(stream, "is not watched any more");
+                (End { why, since: Some(since), content: false, again: again(stream) }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
+        }
+    }
+
+    /// Looks whether a server is still there whose end would not be seen.
+    async fn watch(&self, stream: &Arc<Stream>) {
+        match self.dial.distance() {
+            Distance::Near => std::future::pending().await,
+            Distance::Far => ping::watch(stream, self.settings.timeouts.ping).await,
         }
     }
 
@@ -239,8 +282,21 @@ impl Supervisor {
     fn stopped(&self) -> End {
         let text = format!("{}: Braid is stopping", self.server);
         let why = Fault::ours(Reason::Stopping, text).server(&*self.server);
-        End { why, since: None, content: true }
+        End { why, since: None, content: true, again: Again::InTime }
     }
+}
+
+impl End {
+    /// Only the connection is over, and not the server: the next may begin at once, if this one was not as hasty and
+    /// as short.
+    fn is_only_over(&self, hasty: bool) -> bool {
+        let lasted = |since: &Instant| !hasty || since.elapsed() >= STEADY;
+        self.again == Again::AtOnce && self.since.as_ref().is_some_and(lasted)
+    }
+}
+
+fn again(stream: &Stream) -> Again {
+    stream.given_up().map_or(Again::InTime, |lost| lost.again)
 }
 
 /// Resolves when the link must end: at which pace. Its owner going away means now.
@@ -276,4 +332,8 @@ fn jitter() -> u32 {
 const SLOT_HELD_MAX: Duration = Duration::from_secs(1);
 /// How long a program that hung up has to tell us how it ended.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How soon after its end a server that is needed is reached for again.
+const WOKEN_AFTER: Duration = Duration::from_secs(2);
+/// A connection that lasted this long was worth to be made at once.
+const STEADY: Duration = Duration::from_secs(10);
 const PATIENCE_MIN: Duration = Duration::from_millis(1);

@@ -10,3 +10,4 @@ mod play;
 mod process;
 mod sdk;
 mod support;
+mod upstream_http;

@@ -1,0 +1,229 @@
+//! What all requests of one connection over HTTP have in common.
+//!
+//! Owns the headers that go with each: those of the configuration, the session that the server gave, the revision that
+//! was agreed on. No header of a client ever comes here. It sends, and tells its stream what a failure means for the
+//! whole connection; what an answer says, others read.
+
+use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use super::super::stream::{Again, Lost, Stream};
+use super::refusal::{Refusal, Verdict};
+use crate::mcp::revision::Revision;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::CallId;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use parking_lot::Mutex;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Sends what one connection has to send.
+pub(super) struct Courier {
+    stream: Arc<Stream>,
+    fetch: Arc<dyn Fetch>,
+    url: String,
+    headers: HeaderMap,
+    credentials: Credentials,
+    session: OnceLock<HeaderValue>,
+    /// Requests that have left and whose answers have not begun. `Places` bound them.
+    under_way: Mutex<HashMap<CallId, CancellationToken>>,
+    tracker: TaskTracker,
+    /// What is still said although the connection ends.
+    last_words: TaskTracker,
+}
+
+/// Where the configured headers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Credentials {
+    /// They are what they are.
+    Written,
+    /// A program makes them anew for each connection.
+    Made,
+}
+
+impl Courier {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        fetch: Arc<dyn Fetch>,
+        url: String,
+        headers: HeaderMap,
+        credentials: Credentials,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            stream,
+            fetch,
+            url,
+            headers,
+            credentials,
+            session: OnceLock::new(),
+            under_way: Mutex::default(),
+            tracker,
+            last_words: TaskTracker::new(),
+        })
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials
+    }
+
+    /// Runs beside the others, and is waited for when the whole ends.
+    pub(super) fn spawn(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.tracker.spawn(work)
+    }
+
+    /// The same, but the end of the connection waits for it a little.
+    pub(super) fn spawn_last_words(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.last_words.spawn(self.tracker.track_future(work));
+    }
+
+    /// Resolves when all that is said.
+    pub(super) async fn last_words(&self) {
+        self.last_words.close();
+        self.last_words.wait().await;
+    }
+
+    /// Posts a message.
+    pub(super) async fn post(&self, url: &str, text: Bytes) -> Result<FetchResponse, FetchError> {
+        let mut request = self.request(Method::POST, url);
+        request
+            .headers
+            .insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = text;
+        self.sent(request).await
+    }
+
+    /// Asks for a stream of events; for the rest of one, after the event with this id.
+    pub(super) async fn events(&self, after: Option<&str>) -> Result<FetchResponse, FetchError> {
+        let mut request = self.request(Method::GET, &self.url);
+        request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(after) = after.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+            request.headers.insert(LAST_EVENT_ID, after);
+        }
+        self.sent(request).await
+    }
+
+    /// Ends the session at the server, if there is one.
+    pub(super) async fn end_session(&self) {
+        if self.session.get().is_some() {
+            self.sent(self.request(Method::DELETE, &self.url)).await.ok();
+        }
+    }
+
+    fn request(&self, method: Method, url: &str) -> FetchRequest {
+        let mut headers = self.headers.clone();
+        if let Some(session) = self.session.get() {
+            headers.insert(SESSION_ID, session.clone());
+        }
+        if let Some(revision) = self.stream.revision().filter(|revision| *revision >= Revision::V2025_06_18) {
+            headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
+        }
+        FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new() }
+    }
+
+    async fn sent(&self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
+        let response = self.fetch.fetch(request).await?;
+        self.stream.comes();
+        Ok(response)
+    }
+
+    /// Takes the session that an answer to `initialize` gives. An id with other than visible ASCII is none
+    /// (2025-11-25, basic/transports, Session Management).
+    pub(super) fn take_session(&self, response: &FetchResponse) -> Result<(), Fault> {
+        let Some(id) = response.headers.get(SESSION_ID) else { return Ok(()) };
+        let bytes = id.as_bytes();
+        let is_visible = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
+        if !is_visible || bytes.len() > SESSION_ID_BYTES_MAX {
+            let text = "gave a session id that is none: empty, too long, or not visible ASCII";
+            return Err(self.fault(Reason::Unreachable, text));
+        }
+        let mut id = id.clone();
+        id.set_sensitive(true);
+        self.session.get_or_init(|| id);
+        Ok(())
+    }
+
+    pub(super) fn has_session(&self) -> bool {
+        self.session.get().is_some()
+    }
+
+    /// A request has left, and its answer has not begun.
+    pub(super) fn sets_out(&self, call: CallId) -> CancellationToken {
+        let arrived = CancellationToken::new();
+        self.under_way.lock().insert(call, arrived.clone());
+        arrived
+    }
+
+    pub(super) fn arrives(&self, call: CallId) {
+        if let Some(arrived) = self.under_way.lock().remove(&call) {
+            arrived.cancel();
+        }
+    }
+
+    /// Resolves when the server has this request for sure, if it is still under way.
+    pub(super) async fn arrived(&self, call: CallId) {
+        let arrived = self.under_way.lock().get(&call).cloned();
+        if let Some(arrived) = arrived {
+            arrived.cancelled().await;
+        }
+    }
+
+    /// A request was not sent, or there is no answer: the call fails, and the connection with it if nothing could be sent.
+    pub(super) fn failed(&self, call: Option<CallId>, error: &FetchError) {
+        match error {
+            FetchError::NotSent(why) => {
+                self.fail(call, self.fault(Reason::Unreachable, why), CallOutcome::NotSent);
+                self.give_up(why.clone(), Reason::Unreachable, Again::InTime);
+            }
+            FetchError::Broken(why) => {
+                self.fail(call, self.fault(Reason::Gone, why), CallOutcome::Unknown);
+            }
+        }
+    }
+
+    /// The server has refused a request: so fails the call, and what it says about the connection is done.
+    pub(super) fn refused(&self, call: Option<CallId>, refusal: &Refusal) {
+        let fault = self.fault(refusal.reason, &refusal.why);
+        self.fail(call, fault, refusal.outcome);
+        match refusal.verdict {
+            Verdict::Stays => {}
+            Verdict::Lost(again) => self.give_up(refusal.why.clone(), refusal.reason, again),
+        }
+    }
+
+    pub(super) fn fail(&self, call: Option<CallId>, fault: Fault, outcome: CallOutcome) {
+        match call {
+            Some(call) => self.stream.fail(call, fault, outcome),
+            None => tracing::debug!(why = fault.text, "a message could not be delivered"),
+        }
+    }
+
+    pub(super) fn give_up(&self, why: impl Into<Cow<'static, str>>, reason: Reason, again: Again) {
+        self.stream.give_up(Lost { why: why.into(), reason, again });
+    }
+
+    /// A fault about this server. `why` goes on after its name.
+    pub(super) fn fault(&self, reason: Reason, why: &str) -> Fault {
+        Fault::ours(reason, format!("{}: {why}", self.stream.server()))
+    }
+}
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// A longer session id is not sent with every request.
+const SESSION_ID_BYTES_MAX: usize = 4096;

@@ -1,0 +1,141 @@
+//! A response that is a stream of events, on its way to an ear.
+//!
+//! Owns the decoder of one response, and what must be known to go on after it: the last event's id, the pause that the
+//! server asked for. It asks for nothing by itself.
+
+use super::super::ear::Ear;
+use super::super::fetch::{FetchError, FetchResponse};
+use super::super::stream::Stream;
+use crate::wire::sse::{SseDecoder, SseEvent};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use http::header::CONTENT_TYPE;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One response's events.
+pub(super) struct Events {
+    stream: Arc<Stream>,
+    body: BoxStream<'static, Result<Bytes, FetchError>>,
+    decoder: SseDecoder,
+    begun: bool,
+}
+
+/// Where a stream of events stood when its response ended.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    pub(super) last_id: Option<String>,
+    pub(super) retry: Option<Duration>,
+}
+
+/// Why a response yields no more events.
+pub(super) enum End {
+    /// The server ended it.
+    Closed,
+    Broken(String),
+    /// What came was too little protocol to go on.
+    Noise,
+}
+
+/// How long a response is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Until the call that it belongs to has its answer, or the end.
+    Answer,
+    End,
+}
+
+/// The next of a response.
+pub(super) enum Next {
+    Event(SseEvent),
+    TooLong { id: Option<Bytes>, bytes: u64, response: bool },
+    End(End),
+}
+
+impl Events {
+    pub(super) fn new(stream: &Arc<Stream>, response: FetchResponse) -> Self {
+        let decoder = SseDecoder::new(stream.message_bytes_max());
+        Self { stream: stream.clone(), body: response.body, decoder, begun: false }
+    }
+
+    /// Cancel-safe.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                self.begun = true;
+                return match event {
+                    Ok(event) => Next::Event(event),
+                    Err(over) => Next::TooLong { id: over.id, bytes: over.bytes, response: over.response },
+                };
+            }
+            match self.body.next().await {
+                Some(Ok(chunk)) => {
+                    self.stream.comes();
+                    self.decoder.feed(&chunk);
+                }
+                Some(Err(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+                    return Next::End(End::Broken(why));
+                }
+                None => return Next::End(End::Closed),
+            }
+        }
+    }
+
+    /// Everything that comes, for an ear.
+    pub(super) async fn hear(&mut self, ear: &mut Ear, until: Until) -> End {
+        loop {
+            match self.next().await {
+                Next::Event(event) if is_message(&event) => {
+                    if ear.hear(event.data).await.is_err() {
+                        return End::Noise;
+                    }
+                    if until == Until::Answer && ear.has_answer() {
+                        return End::Closed;
+                    }
+                }
+                // An event without data only gives an id; others are for others.
+                Next::Event(_) => {}
+                Next::TooLong { id, bytes, response } => ear.overlong(id, bytes, response),
+                Next::End(end) => return end,
+            }
+        }
+    }
+
+    /// Whether it said anything at all.
+    pub(super) fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// What stands now, over what stood before it.
+    pub(super) fn mark(&self, before: Mark) -> Mark {
+        let last_id = self.decoder.last_id().map(str::to_owned).or(before.last_id);
+        let retry = self.decoder.retry_ms().map(Duration::from_millis).or(before.retry);
+        Mark { last_id, retry }
+    }
+}
+
+impl Mark {
+    /// How long to wait before the next request (2025-11-25, basic/transports: `retry` must be respected).
+    pub(super) fn pause(&self) -> Duration {
+        self.retry.unwrap_or(RETRY).clamp(RETRY_MIN, RETRY_MAX)
+    }
+}
+
+/// A message, as far as an event's name says.
+pub(super) fn is_message(event: &SseEvent) -> bool {
+    !event.data.is_empty() && event.name.as_ref().is_none_or(|name| name == "message")
+}
+
+/// Whether an answer is of this type, whatever its parameters.
+pub(super) fn is_of_type(response: &FetchResponse, wanted: &str) -> bool {
+    let value = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+}
+
+pub(super) const JSON: &str = "application/json";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(60);

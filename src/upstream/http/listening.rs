@@ -1,0 +1,83 @@
+//! The stream of what a server says beside its answers (2025-11-25, basic/transports, Listening for Messages).
+//!
+//! One GET at a time, for as long as its connection lasts. A server need not have such a stream; one that had it and
+//! lost it is asked again, ever more slowly.
+
+use super::super::ear::Ear;
+use super::super::stream::Again;
+use super::courier::Courier;
+use super::events::{EVENT_STREAM, End, Events, Mark, Until, is_of_type};
+use super::posting::{circumstances, passes};
+use super::refusal::Refusal;
+use crate::wire::fault::Reason;
+use http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Listens until the connection ends, or for as long as there is anything to listen to.
+pub(super) async fn listen(courier: Arc<Courier>) {
+    let (_, hang_up) = courier.stream().ends();
+    tokio::select! {
+        () = hang_up.cancelled() => {}
+        () = courier.stream().deaf() => {}
+        () = listened(&courier) => {}
+    }
+}
+
+async fn listened(courier: &Courier) {
+    let mut ear = Ear::new(courier.stream().clone());
+    let (mut mark, mut failures, mut was_open) = (Mark::default(), 0, false);
+    loop {
+        match courier.events(mark.last_id.as_deref()).await {
+            Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {
+                was_open = true;
+                let mut events = Events::new(courier.stream(), response);
+                match events.hear(&mut ear, Until::End).await {
+                    End::Closed | End::Broken(_) => {}
+                    End::Noise => {
+                        let why = "there was too much on its stream that is no message";
+                        return courier.give_up(why, Reason::Gone, Again::InTime);
+                    }
+                }
+                mark = events.mark(mark);
+                failures = if events.begun() { 0 } else { failures + 1 };
+            }
+            // Of one that never had such a stream this only says that.
+            Ok(response) if response.status == StatusCode::NOT_FOUND && was_open && courier.has_session() => {
+                return courier.refused(None, &Refusal::new(&circumstances(courier), response.status, &[]));
+            }
+            Ok(response) if passes(response.status) => failures += 1,
+            Ok(response) => {
+                let (server, status) = (courier.stream().server(), response.status.as_u16());
+                tracing::debug!(%server, status, "it has no stream beside its answers");
+                return;
+            }
+            Err(_) => failures += 1,
+        }
+        sleep(mark.pause().max(backoff(failures))).await;
+    }
+}
+
+/// The pause after so many failures in a row: it doubles up to the longest.
+fn backoff(failures: u32) -> Duration {
+    match failures {
+        0 => Duration::ZERO,
+        failures => PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(PAUSE_MAX),
+    }
+}
+
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_the_longest() {
+        let pauses: Vec<u64> = (0..9).map(|failures| backoff(failures).as_secs()).collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff(u32::MAX), PAUSE_MAX);
+    }
+}

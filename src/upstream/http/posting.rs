@@ -1,0 +1,295 @@
+//! One message as one POST, and all that comes of it.
+//!
+//! Owns the wait for one answer: its head, its body or its events, and the requests by which a stream of events is
+//! taken up again. Whatever goes wrong is the fault of that one call; nothing is posted twice.
+
+use super::super::ear::Ear;
+use super::super::fetch::{BodyError, FetchError, FetchResponse, read_whole};
+use super::super::frame::{Fate, Frame, Freight};
+use super::courier::Courier;
+use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
+use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_own_error, names};
+use crate::wire::fault::{CallOutcome, Reason};
+use crate::wire::id::CallId;
+use bytes::Bytes;
+use http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How far a message has come.
+pub(super) enum Posted {
+    /// The server has taken it, and what belongs to it is being heard.
+    Taken,
+    /// It was refused; nobody has been told yet.
+    Refused(StatusCode, Bytes),
+    /// It failed, and everyone concerned knows.
+    Failed,
+}
+
+/// Sends a frame that was taken up, and hears all that comes of it. `url`: where it goes.
+pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
+    match frame.freight {
+        Freight::Request(call) => {
+            let fate = frame.fate.clone();
+            let work = async {
+                if let Ok(response) = head(&courier, &url, frame, call).await {
+                    answer(&courier, call, response).await;
+                }
+            };
+            within(&courier, call, fate.as_deref(), work).await;
+            courier.arrives(call);
+        }
+        Freight::Cancel(call) => cancel(&courier, &url, frame, call).await,
+        Freight::Plain | Freight::First => {
+            tokio::select! {
+                () = courier.stream().deaf() => {}
+                () = plain(&courier, &url, frame) => {}
+            }
+        }
+    }
+}
+
+/// Says that nobody waits for a call any more: not before the call is there, but soon, and even if we leave.
+pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: CallId) {
+    let (_, hang_up) = courier.stream().ends();
+    tokio::select! {
+        () = courier.arrived(call) => {}
+        () = sleep(OVERTAKING_WAIT_MAX) => {}
+        () = hang_up.cancelled() => {}
+    }
+    let too_late = async {
+        courier.stream().deaf().await;
+        sleep(FAREWELL_MAX).await;
+    };
+    tokio::select! {
+        () = plain(courier, url, frame) => {}
+        () = too_late => {}
+    }
+}
+
+/// Sends a frame that asks for nothing.
+async fn plain(courier: &Courier, url: &str, frame: Frame) {
+    let sent = async {
+        match courier.post(url, frame.text.clone()).await {
+            Ok(response) if response.status.is_success() => {}
+            Ok(response) => {
+                let (status, body) = refused(response).await;
+                let refusal = Refusal::new(&circumstances(courier), status, &body);
+                tracing::warn!(server = %courier.stream().server(), why = refusal.why, "a message was not taken");
+                courier.refused(None, &refusal);
+            }
+            Err(error) => courier.failed(None, &error),
+        }
+    };
+    if timeout(PLAIN_WAIT_MAX, sent).await.is_err() {
+        tracing::warn!(server = %courier.stream().server(), "a message was not taken in time");
+    }
+}
+
+/// Sends a request and waits until its answer begins; what it held is given back then.
+pub(super) async fn head(
+    courier: &Courier,
+    url: &str,
+    frame: Frame,
+    call: CallId,
+) -> Result<FetchResponse, ()> {
+    let response = courier.post(url, frame.text.clone()).await;
+    courier.arrives(call);
+    response.map_err(|error| courier.failed(Some(call), &error))
+}
+
+/// Does the work of a request until it is done, the stream is closed, or nobody has waited for an answer for a while.
+pub(super) async fn within(
+    courier: &Courier,
+    call: CallId,
+    fate: Option<&Fate>,
+    work: impl Future<Output = ()>,
+) {
+    let unwanted = async {
+        match fate {
+            None => sleep(ORDER_WAIT_MAX).await,
+            Some(fate) => {
+                loop {
+                    fate.ended().await;
+                    if !courier.stream().awaits(call) {
+                        break;
+                    }
+                }
+                sleep(LINGER).await;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = courier.stream().deaf() => {}
+        () = work => {}
+        () = unwanted => {}
+    }
+}
+
+/// Hears the answer to a request, whatever form it takes.
+pub(super) async fn answer(courier: &Courier, call: CallId, response: FetchResponse) {
+    match taken(courier, call, response).await {
+        Posted::Taken | Posted::Failed => {}
+        Posted::Refused(status, body) => refuse(courier, call, status, body).await,
+    }
+}
+
+/// The same, but a refusal is given back.
+pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchResponse) -> Posted {
+    let status = response.status;
+    if !status.is_success() {
+        let (status, body) = refused(response).await;
+        return Posted::Refused(status, body);
+    }
+    let mut ear = Ear::of_call(courier.stream().clone(), call);
+    if is_of_type(&response, EVENT_STREAM) {
+        stream(courier, call, response, &mut ear).await;
+        return Posted::Taken;
+    }
+    if !is_of_type(&response, JSON) {
+        let why = format!("answered {} without an answer: {}", status.as_u16(), type_of(&response));
+        courier.fail(Some(call), courier.fault(Reason::Internal, &why), CallOutcome::Unknown);
+        return Posted::Failed;
+    }
+    match read_whole(response.body, courier.stream().message_bytes_max()).await {
+        Ok(body) => {
+            ear.hear(body).await.ok();
+            if !ear.has_answer() {
+                let why = "answered with a body that holds no answer to the call";
+                courier.fail(Some(call), courier.fault(Reason::Internal, why), CallOutcome::Unknown);
+            }
+            Posted::Taken
+        }
+        Err(BodyError::TooLarge { bytes_max }) => {
+            let why = format!("the answer has more than {bytes_max} bytes (limits.server_message)");
+            courier.fail(Some(call), courier.fault(Reason::TooLarge, &why), CallOutcome::Unknown);
+            Posted::Failed
+        }
+        Err(BodyError::Fetch(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+            courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
+            Posted::Failed
+        }
+    }
+}
+
+/// The server's own error, or a fault that says what it answered.
+pub(super) async fn refuse(courier: &Courier, call: CallId, status: StatusCode, body: Bytes) {
+    let credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+    let session = status == StatusCode::NOT_FOUND && courier.has_session();
+    // Of a session that has ended the server speaks in errors as well, but in none with our id.
+    let is_own = !credentials && if session { names(&body, call) } else { is_own_error(&body, call) };
+    if is_own {
+        let mut ear = Ear::of_call(courier.stream().clone(), call);
+        ear.hear(body).await.ok();
+        return;
+    }
+    courier.refused(Some(call), &Refusal::new(&circumstances(courier), status, &body));
+}
+
+/// Hears a stream of events until the call has its answer, taking the stream up again where that is possible.
+async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &mut Ear) {
+    let mut events = Events::new(courier.stream(), response);
+    let mut mark = Mark::default();
+    let mut failures = 0;
+    loop {
+        let end = events.hear(ear, Until::Answer).await;
+        if ear.has_answer() {
+            return drain(events, ear).await;
+        }
+        mark = events.mark(mark);
+        if events.begun() {
+            failures = 0;
+        }
+        let why = match end {
+            End::Closed => "the answer ended before it was there".to_owned(),
+            End::Broken(why) => why,
+            End::Noise => {
+                let why = "answered with too much that is no message";
+                return courier.fail(Some(call), courier.fault(Reason::Gone, why), CallOutcome::Unknown);
+            }
+        };
+        events = match resumed(courier, &mark, &mut failures).await {
+            Resumed::Goes(response) => Events::new(courier.stream(), response),
+            Resumed::Never => {
+                return courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
+            }
+        };
+    }
+}
+
+/// Whether a stream of events goes on.
+enum Resumed {
+    Goes(FetchResponse),
+    Never,
+}
+
+/// Asks for the rest of a stream of events, until it is there or will not be.
+async fn resumed(courier: &Courier, mark: &Mark, failures: &mut u32) -> Resumed {
+    let Some(last_id) = &mark.last_id else { return Resumed::Never };
+    while *failures < RESUMES_MAX {
+        sleep(mark.pause()).await;
+        match courier.events(Some(last_id)).await {
+            Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {
+                return Resumed::Goes(response);
+            }
+            Ok(response) if passes(response.status) => *failures += 1,
+            // What became of the session, the next request will tell.
+            Ok(_) => return Resumed::Never,
+            Err(_) => *failures += 1,
+        }
+    }
+    Resumed::Never
+}
+
+/// Reads on after the answer: a response that is read to its end leaves its connection for the next.
+async fn drain(mut events: Events, ear: &mut Ear) {
+    timeout(DRAIN_MAX, events.hear(ear, Until::End)).await.ok();
+}
+
+/// A refusal's status and the beginning of its body.
+pub(super) async fn refused(response: FetchResponse) -> (StatusCode, Bytes) {
+    let body = timeout(BODY_WAIT_MAX, read_whole(response.body, BODY_BYTES_MAX)).await;
+    (response.status, body.ok().and_then(Result::ok).unwrap_or_default())
+}
+
+pub(super) fn circumstances(courier: &Courier) -> Request<'_> {
+    Request {
+        server: courier.stream().server(),
+        credentials: courier.credentials(),
+        in_session: courier.has_session(),
+    }
+}
+
+/// Whether the same request may be answered otherwise a moment later.
+pub(super) fn passes(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
+fn type_of(response: &FetchResponse) -> String {
+    let value = response.headers.get(http::header::CONTENT_TYPE);
+    match value.and_then(|value| value.to_str().ok()) {
+        Some(value) => format!("its body is `{}`", value.chars().take(TYPE_CHARS_MAX).collect::<String>()),
+        None => "it has no body that could be one".to_owned(),
+    }
+}
+
+/// How long a response is still heard whose call was cancelled: what it asked meanwhile must be refused.
+const LINGER: Duration = Duration::from_secs(5);
+/// The same for a request of ours whose answer nobody waits for.
+const ORDER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a server may take to say that it has what asks for nothing.
+const PLAIN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a server may take to hear that we leave.
+pub(super) const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// How long a cancel waits for a sign that its request is there.
+const OVERTAKING_WAIT_MAX: Duration = Duration::from_millis(100);
+/// How long a refusal's body is waited for.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a response is read after the answer.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// Requests in a row for the rest of one stream of events that may fail.
+const RESUMES_MAX: u32 = 32;
+const TYPE_CHARS_MAX: usize = 100;

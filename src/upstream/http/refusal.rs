@@ -1,0 +1,148 @@
+//! What it means that a server answers a request with a status that is no success.
+//!
+//! Pure. Says what a person reads, whether the call may have run, and what follows for the connection.
+
+use super::super::stderr::escaped;
+use super::super::stream::Again;
+use super::courier::Credentials;
+use crate::config::toml_key;
+use crate::wire::fault::{CallOutcome, Reason};
+use crate::wire::id::CallId;
+use crate::wire::members::{member, string};
+use crate::wire::message::{Head, Message, Outcome};
+use bytes::Bytes;
+use http::StatusCode;
+
+/// A request that a server did not take.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Goes on after the server's name.
+    pub(super) why: String,
+    pub(super) reason: Reason,
+    pub(super) outcome: CallOutcome,
+    pub(super) verdict: Verdict,
+}
+
+/// What a refusal says about the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing.
+    Stays,
+    /// It is over.
+    Lost(Again),
+}
+
+/// The circumstances of a request.
+pub(super) struct Request<'a> {
+    pub(super) server: &'a str,
+    pub(super) credentials: Credentials,
+    /// It had the id of a session with it.
+    pub(super) in_session: bool,
+}
+
+impl Refusal {
+    /// `body`: the beginning of the answer's body.
+    pub(super) fn new(request: &Request<'_>, status: StatusCode, body: &[u8]) -> Self {
+        let said = match status.canonical_reason() {
+            Some(words) => format!("{} {words}", status.as_u16()),
+            None => status.as_u16().to_string(),
+        };
+        let headers = format!("servers.{}.headers", toml_key(request.server));
+        let refused = |why: String| Self {
+            why,
+            reason: Reason::Unreachable,
+            outcome: CallOutcome::NotSent,
+            verdict: Verdict::Stays,
+        };
+        if status == StatusCode::UNAUTHORIZED {
+            let verdict = match request.credentials {
+                // A program can make others.
+                Credentials::Made => Verdict::Lost(Again::AtOnce),
+                Credentials::Written => Verdict::Stays,
+            };
+            return Self {
+                verdict,
+                ..refused(format!("answered {said}: it wants other credentials ({headers})"))
+            };
+        }
+        if status == StatusCode::FORBIDDEN {
+            return refused(format!("answered {said}: these credentials may not do that ({headers})"));
+        }
+        if status == StatusCode::NOT_FOUND && request.in_session {
+            // It must be begun anew (2025-11-25, basic/transports, Session Management).
+            let why = "ended the session; it is begun anew, and the call was not carried out".to_owned();
+            let verdict = Verdict::Lost(Again::AtOnce);
+            return Self { reason: Reason::Gone, verdict, ..refused(why) };
+        }
+        let excerpt = excerpt(body);
+        let why = match excerpt.as_str() {
+            "" => format!("answered {said}"),
+            excerpt => format!("answered {said}: {excerpt}"),
+        };
+        let reason = match status {
+            StatusCode::TOO_MANY_REQUESTS => Reason::Rate,
+            StatusCode::PAYLOAD_TOO_LARGE => Reason::TooLarge,
+            StatusCode::SERVICE_UNAVAILABLE => Reason::Busy,
+            status if status.is_server_error() => Reason::Gone,
+            _ => Reason::Unreachable,
+        };
+        // A status tells nothing of what was done before it was chosen.
+        Self { why, reason, outcome: CallOutcome::Unknown, verdict: Verdict::Stays }
+    }
+}
+
+/// Whether a body is the server's own error: for this call, or without saying for which.
+pub(super) fn is_own_error(body: &Bytes, call: CallId) -> bool {
+    let Ok(message) = Message::parse_server(body.clone()) else { return false };
+    match message.head() {
+        Head::Response { id, outcome: Outcome::Error { .. } } => {
+            id.is_none_or(|id| CallId::read(message.str(id)) == Some(call))
+        }
+        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
+    }
+}
+
+/// Whether a body is an error that says for which request it is: this one.
+pub(super) fn names(body: &Bytes, call: CallId) -> bool {
+    let Ok(message) = Message::parse_server(body.clone()) else { return false };
+    match message.head() {
+        Head::Response { id: Some(id), .. } => CallId::read(message.str(*id)) == Some(call),
+        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
+    }
+}
+
+/// Whether a refusal of `initialize` speaks of a server of the era without it (2026-07-28, Streamable HTTP, Backward
+/// Compatibility): then it is no sign of a server older than Streamable HTTP.
+pub(super) fn is_of_modern_server(status: StatusCode, body: &Bytes) -> bool {
+    let Ok(message) = Message::parse_server(body.clone()) else { return false };
+    match message.head() {
+        Head::Response { outcome: Outcome::Error { code: Some(code), .. }, .. } => {
+            MODERN_CODES.contains(code) || (status == StatusCode::NOT_FOUND && *code == METHOD_NOT_FOUND)
+        }
+        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
+    }
+}
+
+/// Whether a refused POST of `initialize` may mean HTTP+SSE (2025-11-25, basic/transports, Backwards Compatibility).
+pub(super) fn may_be_older(status: StatusCode) -> bool {
+    [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status)
+}
+
+/// What a body says, for within our sentence: the message of an error, or its beginning if it is plain text.
+fn excerpt(body: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(body) else { return String::new() };
+    let said = member(text, "error").and_then(|error| member(error, "message")).and_then(string);
+    let said = match &said {
+        Some(said) => said,
+        None if text.trim_start().starts_with(['<', '{', '[']) => "",
+        None => text.trim(),
+    };
+    escaped(&said.chars().take(SAID_CHARS_MAX).collect::<String>())
+}
+
+/// HeaderMismatch, MissingRequiredClientCapability, UnsupportedProtocolVersion.
+const MODERN_CODES: [i64; 3] = [-32020, -32021, -32022];
+const METHOD_NOT_FOUND: i64 = -32601;
+/// As much of a refusal's body is read.
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+const SAID_CHARS_MAX: usize = 200;

@@ -1,0 +1,231 @@
+//! One connection over HTTP+SSE (2024-11-05, basic/transports): a stream of events one way, POSTs the other.
+//!
+//! Owns the stream of events, on which the server says everything, and the place that it names for our messages. They go
+//! there in order. When the stream of events ends, so does the connection.
+
+use super::super::carry::Frames;
+use super::super::ear::Ear;
+use super::super::fetch::shown;
+use super::super::frame::{Frame, Freight};
+use super::super::stream::Again;
+use super::courier::Courier;
+use super::events::{EVENT_STREAM, End, Events, Next, Until, is_of_type};
+use super::posting::{circumstances, refused};
+use super::refusal::{Refusal, Request, is_own_error};
+use crate::wire::fault::Reason;
+use http::StatusCode;
+use reqwest::Url;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A stream of events, and where our messages go.
+pub(super) struct Opened {
+    endpoint: Arc<str>,
+    events: Events,
+}
+
+/// Why there is no such stream. `why` goes on after the server's name.
+struct Absent {
+    why: String,
+    reason: Reason,
+    again: Again,
+}
+
+impl Absent {
+    fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), reason: Reason::Unreachable, again: Again::InTime }
+    }
+}
+
+/// Carries a connection. The error says that the server did not speak this.
+pub(super) async fn carry(courier: &Arc<Courier>, frames: Frames) -> Result<(), ()> {
+    let (_, hang_up) = courier.stream().ends();
+    let opened = tokio::select! {
+        () = hang_up.cancelled() => return Ok(()),
+        opened = open(courier) => opened,
+    };
+    match opened {
+        Ok(opened) => {
+            speak(courier, opened, None, frames).await;
+            Ok(())
+        }
+        Err(Absent { why, reason, again }) => {
+            courier.give_up(why, reason, again);
+            Err(())
+        }
+    }
+}
+
+/// Looks whether the server speaks this.
+pub(super) async fn find(courier: &Courier) -> Option<Opened> {
+    let (_, hang_up) = courier.stream().ends();
+    tokio::select! {
+        () = hang_up.cancelled() => None,
+        opened = open(courier) => opened.ok(),
+    }
+}
+
+async fn open(courier: &Courier) -> Result<Opened, Absent> {
+    let opening = async {
+        let response = courier.events(None).await.map_err(|error| Absent::new(error.to_string()))?;
+        if !response.status.is_success() {
+            let (status, body) = refused(response).await;
+            let refusal = Refusal::new(&circumstances(courier), status, &body);
+            let again = match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Again::NotSooner,
+                _ => Again::InTime,
+            };
+            return Err(Absent { why: refusal.why, reason: refusal.reason, again });
+        }
+        if !is_of_type(&response, EVENT_STREAM) {
+            return Err(Absent::new(
+                "answered a GET with something else than events: it does not speak HTTP+SSE",
+            ));
+        }
+        let mut events = Events::new(courier.stream(), response);
+        loop {
+            match events.next().await {
+                Next::Event(event) if event.name.as_deref() == Some(b"endpoint") => {
+                    let endpoint = endpoint(courier.url(), &event.data)?;
+                    return Ok(Opened { endpoint, events });
+                }
+                Next::Event(_) | Next::TooLong { .. } => {}
+                Next::End(_) => return Err(Absent::new("its events ended before they named an `endpoint`")),
+            }
+        }
+    };
+    let late = || Absent::new("its events named no `endpoint` in time: it does not speak HTTP+SSE");
+    timeout(ENDPOINT_WAIT_MAX, opening).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Where our messages go: relative or absolute, but at the same origin, because the configured headers go with them.
+fn endpoint(url: &str, said: &[u8]) -> Result<Arc<str>, Absent> {
+    let said = std::str::from_utf8(said).ok().map(str::trim).filter(|said| said.len() <= ENDPOINT_BYTES_MAX);
+    let base = Url::parse(url).map_err(|_| Absent::new("has a URL that is none"))?;
+    let endpoint = said.and_then(|said| base.join(said).ok());
+    let endpoint = endpoint.ok_or_else(|| Absent::new("named an `endpoint` that is no URL"))?;
+    if endpoint.origin() != base.origin() {
+        let other = shown(endpoint.as_str()).escape_debug().to_string();
+        return Err(Absent::new(format!("named an `endpoint` at another origin: {other}")));
+    }
+    Ok(Arc::from(endpoint.as_str()))
+}
+
+/// Says what comes, in order, and hears, until either side lets go. `first`: a frame that was taken up already.
+pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<Frame>, mut frames: Frames) {
+    let (_, hang_up) = courier.stream().ends();
+    let Opened { endpoint, events } = opened;
+    courier.spawn(hear(courier.clone(), events));
+    let mut next = first;
+    loop {
+        let frame = match next.take() {
+            Some(frame) => frame,
+            None => {
+                let frame = tokio::select! {
+                    biased;
+                    () = hang_up.cancelled() => return,
+                    frame = frames.recv() => frame,
+                };
+                let Some(frame) = frame else { return };
+                if !frame.leave() {
+                    continue;
+                }
+                frame
+            }
+        };
+        // In order, but none waits for ever for a server that answers no POST before it has done with it.
+        let mut posted = courier.spawn(hand_over(courier.clone(), endpoint.clone(), frame));
+        tokio::select! {
+            () = hang_up.cancelled() => return,
+            _ = timeout(OVERTAKING_WAIT_MAX, &mut posted) => {}
+        }
+    }
+}
+
+/// Posts one message. Its answer, if it asks for one, comes with the events.
+async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
+    let call = match frame.freight {
+        Freight::Request(call) => Some(call),
+        Freight::Plain | Freight::First | Freight::Cancel(_) => None,
+    };
+    let posted = async {
+        match courier.post(&endpoint, frame.text.clone()).await {
+            Ok(response) if response.status.is_success() => {}
+            Ok(response) => {
+                let (status, body) = refused(response).await;
+                if let Some(call) = call.filter(|call| is_own_error(&body, *call)) {
+                    let mut ear = Ear::of_call(courier.stream().clone(), call);
+                    ear.hear(body).await.ok();
+                    return;
+                }
+                // The session is in the URL.
+                let request = Request { in_session: true, ..circumstances(&courier) };
+                courier.refused(call, &Refusal::new(&request, status, &body));
+            }
+            Err(error) => courier.failed(call, &error),
+        }
+    };
+    tokio::select! {
+        () = courier.stream().deaf() => {}
+        posted = timeout(POST_WAIT_MAX, posted) => {
+            if posted.is_err() {
+                tracing::warn!(server = %courier.stream().server(), "a message was not taken in time");
+            }
+        }
+    }
+}
+
+/// Hears all that the server says. The end of its events is the end of the connection.
+async fn hear(courier: Arc<Courier>, mut events: Events) {
+    let (_, hang_up) = courier.stream().ends();
+    let mut ear = Ear::new(courier.stream().clone());
+    let end = tokio::select! {
+        () = hang_up.cancelled() => return,
+        () = courier.stream().deaf() => return,
+        end = events.hear(&mut ear, Until::End) => end,
+    };
+    let why = match end {
+        End::Closed => "ended its stream of events".to_owned(),
+        End::Broken(why) => why,
+        End::Noise => "there was too much on its stream that is no message".to_owned(),
+    };
+    courier.give_up(why, Reason::Gone, Again::InTime);
+}
+
+/// How long a server may take to name the place for our messages.
+const ENDPOINT_WAIT_MAX: Duration = Duration::from_secs(10);
+const ENDPOINT_BYTES_MAX: usize = 8 * 1024;
+/// How long a message waits for the one before it to be taken.
+const OVERTAKING_WAIT_MAX: Duration = Duration::from_millis(250);
+/// How long a server may take to take a message.
+const POST_WAIT_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(said: &str) -> Result<String, String> {
+        let endpoint = endpoint("http://h:1/a/sse?x=1", said.as_bytes());
+        endpoint.map(|url| url.to_string()).map_err(|absent| absent.why)
+    }
+
+    #[test]
+    fn an_endpoint_may_be_relative_or_absolute() {
+        assert_eq!(of("/messages?s=1").unwrap(), "http://h:1/messages?s=1");
+        assert_eq!(of("messages").unwrap(), "http://h:1/a/messages");
+        assert_eq!(of("?s=1\n").unwrap(), "http://h:1/a/sse?s=1");
+        assert_eq!(of("http://h:1/m").unwrap(), "http://h:1/m");
+    }
+
+    #[test]
+    fn an_endpoint_at_another_origin_is_refused() {
+        for other in ["http://h:2/m", "https://h:1/m", "http://g:1/m", "//g:1/m?key=s3cret", "file:///m"] {
+            let why = of(other).unwrap_err();
+            assert!(why.starts_with("named an `endpoint` at another origin"), "{why}");
+            assert!(!why.contains("s3cret"), "{why}");
+        }
+        assert_eq!(of("http://[").unwrap_err(), "named an `endpoint` that is no URL");
+        assert!(of(&"x".repeat(ENDPOINT_BYTES_MAX + 1)).is_err());
+    }
+}

@@ -1,0 +1,328 @@
+//! Lost servers come back by themselves, and no call is carried out twice.
+
+use super::far::{Far, Seen};
+use super::stage::{Client, Stage, greets, result};
+use mcp_braid::config::Restart;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+async fn called(far: &mut Far, client: &mut Client, id: u64) -> Seen {
+    client.call(json!(id)).await;
+    far.post("tools/call").await
+}
+
+async fn answered(far: &mut Far, client: &mut Client, id: u64) {
+    let call = called(far, client, id).await;
+    let own = call.id();
+    call.json(&result(&own, "fine"));
+    assert_eq!(client.answer(&json!(id)).await, result(&json!(id), "fine"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ended_is_begun_anew_at_once() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    let first = called(&mut far, &mut client, 7).await;
+    let second = called(&mut far, &mut client, 8).await;
+    let since = Instant::now();
+    second.answer(404, &[("content-type", "text/plain")], "no such session");
+    let (text, _, outcome) = client.fault(&json!(8)).await;
+    assert_eq!(text, "far: ended the session; it is begun anew, and the call was not carried out");
+    assert_eq!(outcome, "not_sent");
+    let (_, _, outcome) = client.fault(&json!(7)).await;
+    assert_eq!(outcome, "unknown");
+    drop(first);
+    let hello = far.post("initialize").await;
+    assert_eq!((hello.header("mcp-session-id"), since.elapsed()), (None, Duration::ZERO));
+    hello.greet("2025-11-25", Some("s-2"));
+    far.post("notifications/initialized").await.accepted();
+    events.is_left().await;
+    far.get().await.events().keep();
+    let list = far.post("tools/list").await;
+    assert_eq!(list.header("mcp-session-id"), Some("s-2"));
+    list.lists();
+    answered(&mut far, &mut client, 9).await;
+    assert_eq!(
+        far.left(),
+        Vec::<String>::new(),
+        "neither call was sent again, nor a session ended that is over"
+    );
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_meets_a_server_on_its_way_back_waits_for_it() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    called(&mut far, &mut client, 7).await.answer(404, &[], "");
+    client.fault(&json!(7)).await;
+    client.call(json!(8)).await;
+    greets(&mut far, "2025-11-25", Some("s-2")).await.keep();
+    let call = far.post("tools/call").await;
+    let id = call.id();
+    call.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(8)).await, result(&json!(8), "fine"));
+    drop(events);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_end_at_once_are_begun_anew_ever_more_slowly() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        server.backoff.min = Duration::from_secs(60);
+        server.backoff.max = Duration::from_secs(60);
+    });
+    let mut client = stage.client("2025-11-25", json!({})).await;
+    let mut at_once = 0;
+    for _ in 0..6 {
+        let since = Instant::now();
+        far.post("initialize").await.greet("2025-11-25", Some("s"));
+        at_once += usize::from(since.elapsed() == Duration::ZERO);
+        far.post("notifications/initialized").await.accepted();
+        far.post("tools/list").await.answer(404, &[], "");
+    }
+    assert!(at_once <= 4, "{at_once} of 6 without a pause");
+    assert_eq!(client.left(), Vec::<Value>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_that_answers_the_call_is_the_servers_own_word() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, _events) = stage.ready(&mut far).await;
+    let call = called(&mut far, &mut client, 7).await;
+    let body = json!({"jsonrpc": "2.0", "id": call.id(), "error": {"code": -32601, "message": "no"}});
+    call.answer(404, &[("content-type", "application/json")], &body.to_string());
+    assert_eq!(client.answer(&json!(7)).await["error"]["code"], -32601);
+    answered(&mut far, &mut client, 8).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_without_a_session_fails_one_call() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let mut client = stage.client("2025-11-25", json!({})).await;
+    let _events = greets(&mut far, "2025-11-25", None).await;
+    called(&mut far, &mut client, 7).await.answer(404, &[], "");
+    let (text, _, outcome) = client.fault(&json!(7)).await;
+    assert_eq!((text.as_str(), outcome.as_str()), ("far: answered 404 Not Found", "unknown"));
+    answered(&mut far, &mut client, 8).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_be_reached_is_reached_for_again_when_it_is_needed() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        server.backoff.min = Duration::from_secs(3600);
+        server.backoff.max = Duration::from_secs(3600);
+    });
+    let (mut client, events) = stage.ready(&mut far).await;
+    let open = called(&mut far, &mut client, 6).await;
+    called(&mut far, &mut client, 7).await.was_not_sent();
+    let (text, reason, outcome) = client.fault(&json!(7)).await;
+    assert_eq!(text, "far: far.test refuses connections");
+    assert_eq!((reason.as_str(), outcome.as_str()), ("unreachable", "not_sent"));
+    assert_eq!(client.fault(&json!(6)).await.2, "unknown");
+    drop((open, events));
+    sleep(Duration::from_secs(600)).await;
+    assert!(!far.left().iter().any(|left| left.contains("initialize")), "nobody needs it");
+    // The network is down: it is needed, and tried, and not hammered.
+    let since = Instant::now();
+    for n in 0..5 {
+        client.call(json!(n)).await;
+        assert_eq!(client.fault(&json!(n)).await.2, "not_sent");
+        far.post("initialize").await.was_not_sent();
+    }
+    assert_eq!(since.elapsed(), Duration::from_secs(8), "at most every two seconds");
+    // The network is back.
+    let since = Instant::now();
+    client.call(json!(99)).await;
+    assert_eq!(client.fault(&json!(99)).await.2, "not_sent");
+    greets(&mut far, "2025-11-25", None).await.keep();
+    answered(&mut far, &mut client, 8).await;
+    assert!(since.elapsed() <= Duration::from_secs(5), "{:?}", since.elapsed());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_link_that_died_heals_by_itself() {
+    for dies in
+        [|ping: Seen| drop(ping), |ping: Seen| ping.was_not_sent(), |ping: Seen| ping.answer(502, &[], "")]
+    {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::before(&far);
+        let mut client = stage.client("2025-11-25", json!({})).await;
+        far.post("initialize").await.greet("2025-11-25", None);
+        far.post("notifications/initialized").await.accepted();
+        far.get().await.answer(405, &[], "");
+        far.post("tools/list").await.lists();
+        let since = Instant::now();
+        let ping = far.post("ping").await;
+        assert_eq!(since.elapsed().as_secs(), 30);
+        dies(ping);
+        far.post("initialize").await.greet("2025-11-25", None);
+        assert!(since.elapsed() <= Duration::from_secs(75), "{:?}", since.elapsed());
+        far.post("notifications/initialized").await.accepted();
+        far.post("tools/list").await.lists();
+        answered(&mut far, &mut client, 8).await;
+        stage.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_link_is_found_by_a_ping_without_answer() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (client, _events) = stage.ready(&mut far).await;
+    let since = Instant::now();
+    let _ping = far.post("ping").await;
+    let _hello = far.post("initialize").await;
+    let took = since.elapsed();
+    assert!((Duration::from_secs(45)..=Duration::from_secs(46)).contains(&took), "{took:?}");
+    drop(client);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_answer_to_a_ping_is_a_sign_of_life() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (_client, _events) = stage.ready(&mut far).await;
+    for n in 0..6 {
+        let since = Instant::now();
+        let ping = far.post("ping").await;
+        assert_eq!(since.elapsed().as_secs(), 30);
+        let id = ping.id();
+        match n % 3 {
+            0 => ping.result(json!({})),
+            1 => ping.json(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}})),
+            _ => ping.answer(429, &[], ""),
+        }
+    }
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_ping_is_sent_while_the_server_talks_or_works() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    for _ in 0..20 {
+        sleep(Duration::from_secs(15)).await;
+        events.raw(": keep-alive\n\n").await;
+    }
+    assert_eq!(far.left(), Vec::<String>::new());
+    let call = called(&mut far, &mut client, 7).await;
+    sleep(Duration::from_secs(110)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    let id = call.id();
+    call.json(&result(&id, "long"));
+    client.answer(&json!(7)).await;
+    let since = Instant::now();
+    far.post("ping").await.result(json!({}));
+    assert!(since.elapsed() <= Duration::from_secs(35), "{:?}", since.elapsed());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_can_be_turned_off() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.timeouts.ping = None);
+    let (_client, _events) = stage.ready(&mut far).await;
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_our_credentials_is_not_stormed() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let mut client = stage.client("2025-11-25", json!({})).await;
+    let since = Instant::now();
+    let mut greetings = 0;
+    for n in 0..600 {
+        client.call(json!(n)).await;
+        sleep(Duration::from_secs(1)).await;
+        while far.left().iter().any(|left| left.contains("initialize")) {
+            far.post("initialize").await.answer(401, &[], "");
+            greetings += 1;
+        }
+    }
+    assert!((5..=20).contains(&greetings), "{greetings} in {:?}", since.elapsed());
+    sleep(Duration::from_secs(1)).await;
+    let (text, _, outcome) = client.fault(&json!(599)).await;
+    assert!(
+        text.contains("far: answered 401 Unauthorized: it wants other credentials (servers.far.headers)"),
+        "{text}"
+    );
+    assert_eq!(outcome, "not_sent");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_never_restarted_stays_down() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.restart = Restart::Never);
+    let (mut client, _events) = stage.ready(&mut far).await;
+    called(&mut far, &mut client, 7).await.answer(404, &[], "");
+    client.fault(&json!(7)).await;
+    client.call(json!(8)).await;
+    assert_eq!(client.fault(&json!(8)).await.2, "not_sent");
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_initialize_is_said_as_the_server_says_it() {
+    for (status, body, why) in [
+        (
+            400,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"not today"}}"#,
+            "far: refused initialize: not today (-32000)",
+        ),
+        (500, "", "far: answered 500 Internal Server Error"),
+        (202, "", "far: answered 202 without an answer: it has no body that could be one"),
+        (200, "", "far: answered 200 without an answer: it has no body that could be one"),
+    ] {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::before(&far);
+        let client = stage.client("2025-11-25", json!({})).await;
+        far.post("initialize").await.answer(status, &[], body);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(stage.down(&client).as_deref(), Some(why));
+        stage.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again_over_real_sockets() {
+    let mut far = Far::at_a_port().await;
+    let address = far.address();
+    let mut stage = Stage::with(&far, |server| {
+        server.backoff.min = Duration::from_millis(10);
+        server.backoff.max = Duration::from_millis(50);
+    });
+    let (mut client, events) = stage.ready(&mut far).await;
+    let call = called(&mut far, &mut client, 7).await;
+    far.go_down();
+    let (_, _, outcome) = client.fault(&json!(7)).await;
+    assert_eq!(outcome, "unknown");
+    drop((call, events));
+    client.call(json!(8)).await;
+    let (text, _, outcome) = client.fault(&json!(8)).await;
+    assert_eq!(outcome, "not_sent", "{text}");
+    let mut far = Far::at(address).await;
+    let _events = greets(&mut far, "2025-11-25", Some("s-2")).await;
+    answered(&mut far, &mut client, 9).await;
+    let end = async { far.delete().await.answer(200, &[], "") };
+    tokio::join!(stage.close(), end);
+}
