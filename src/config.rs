@@ -182,7 +182,7 @@ pub struct Limits {
     /// Requests of one session that wait for a place before the answer is `busy`.
     pub session_waiting_max: usize,
     pub total_in_flight_max: usize,
-    /// Bytes of requests in flight; new ones are refused from 85 % on.
+    /// Bytes that wait: requests for servers, and what servers say for clients (see `upstream::memory`).
     pub buffered_bytes_max: usize,
     /// Bytes that wait to be written to one server.
     pub link_bytes_max: usize,

@@ -553,7 +553,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.buffered",
         Form::Size { min: MIB, max: GIB.saturating_mul(16) },
         "\"512MiB\"",
-        "requests that wait in memory, of all clients",
+        "what waits in memory for all servers and clients",
     ),
     here(
         "limits.link_buffer",

@@ -25,6 +25,7 @@ use crate::routing::names::NamePlan;
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
 use crate::upstream::link::State;
+use crate::upstream::memory::Memory;
 use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, Surroundings, Watched};
 use crate::wire::fault::Fault;
@@ -43,7 +44,7 @@ pub struct Hub {
     entrances: Entrances,
     views: Views,
     total: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
+    memory: Arc<Memory>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
@@ -73,7 +74,9 @@ impl Hub {
         // Each server as if it were the only one. No two of them are ever shown together.
         let bare: Vec<_> = named.iter().map(|(key, _, uris)| (*key, &Prefix::Bare, *uris)).collect();
         let plans = Plans::new(prefixed, NamePlan::new(&config.names, &bare));
+        let memory = Memory::new(config.limits.buffered_bytes_max);
         let surroundings = Surroundings {
+            memory: memory.clone(),
             limits: Arc::new(config.limits.clone()),
             introduction: Introduction {
                 name: Arc::from(config.identity.name.as_str()),
@@ -92,9 +95,7 @@ impl Hub {
             entrances: Entrances::new(&plans, &config.groups),
             views: Views::new(plans, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
-            memory: Arc::new(Semaphore::new(
-                kib(config.limits.buffered_bytes_max / 100 * BUFFERED_PERCENT) as usize
-            )),
+            memory,
             servers,
             config,
             tracker,
@@ -184,9 +185,15 @@ impl Hub {
         self.config.limits.total_in_flight_max.saturating_sub(self.total.available_permits())
     }
 
-    /// Room in memory for so many bytes of a request; `None` when too much is buffered already.
+    /// Room in memory for so many bytes of a request; `None` when too much is buffered already: for one over 64 KiB from
+    /// 85 % of `limits.buffered` on, for any from 95 % on.
     pub fn buffer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.memory.clone().try_acquire_many_owned(kib(bytes)).ok()
+        self.memory.request(bytes)
+    }
+
+    /// The same for one request that comes in pieces. The permits are of one semaphore and can be merged.
+    pub fn buffer_pieces(&self) -> impl Fn(usize) -> Option<OwnedSemaphorePermit> + Send + Sync + use<> {
+        self.memory.pieces()
     }
 
     /// Ends every server and waits until nothing of them is left, or `patience` is over.
@@ -203,10 +210,3 @@ impl Hub {
         self.stopping.clone()
     }
 }
-
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4)
-}
-
-/// New requests are refused when this much of the budget is taken.
-const BUFFERED_PERCENT: usize = 85;

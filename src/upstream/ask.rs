@@ -7,6 +7,7 @@
 use super::exchange::words;
 use super::frame::Places;
 use super::mail::Mail;
+use super::memory::Room;
 use super::stream::Stream;
 use super::task::belonging;
 use crate::config::toml_key;
@@ -85,6 +86,7 @@ pub struct Ask {
     /// The place of its answer among those that wait to be written.
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) _room: OwnedSemaphorePermit,
+    pub(super) _memory: Room,
     /// How long the client may take, and when that is over.
     pub(super) patience: Duration,
     pub(super) until: Instant,

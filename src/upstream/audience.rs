@@ -7,6 +7,7 @@
 use super::ask::{Ask, Ends, Hold, Slip};
 use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
+use super::memory::{NoRoom, Share};
 use super::stream::Stream;
 use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
@@ -17,7 +18,7 @@ use crate::routing::levels::Levels;
 use crate::routing::look::Look;
 use crate::routing::owner::{Owner, owner};
 use crate::routing::subscriptions::{Added, Removed, Subscriptions};
-use crate::wire::fault::Fault;
+use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::{CallId, Id};
 use crate::wire::members::{elements, member, string};
 use crate::wire::message::Message;
@@ -34,6 +35,8 @@ use tokio::time::Instant;
 /// Who listens to one link.
 pub struct Audience {
     company: Company,
+    /// What its server's words may take of the memory.
+    share: Share,
     /// How long a client may take to answer an ask.
     patience: Duration,
     /// Which lists its server says are others by now: the keeper of the lists listens too.
@@ -100,9 +103,10 @@ pub(super) struct Whose {
 }
 
 impl Audience {
-    pub(super) fn new(company: Company, patience: Duration) -> Self {
+    pub(super) fn new(company: Company, share: Share, patience: Duration) -> Self {
         Self {
             company,
+            share,
             patience,
             changed: Changed::default(),
             state: Mutex::default(),
@@ -114,6 +118,11 @@ impl Audience {
 
     pub fn changed(&self) -> &Changed {
         &self.changed
+    }
+
+    /// What its server's words may take of the memory.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
@@ -277,45 +286,59 @@ impl Audience {
     }
 
     /// A log message, for everyone who wants it at its level.
-    pub(super) fn logged(&self, note: &Message) -> Vec<Parcel> {
+    pub(super) fn logged(&self, note: &Message) -> Result<Vec<Parcel>, NoRoom> {
         let level = note.params().and_then(|params| params.level.as_ref());
         let level = level.and_then(|level| Level::parse(level.as_str(note)));
         let state = self.state.lock();
         let admitted = |member: &&Arc<Member>| state.levels.admits(member.client, self.company, level);
-        state.members.values().filter(admitted).map(|member| parcel(member, note.text().clone())).collect()
+        let mut admitted = state.members.values().filter(admitted).peekable();
+        if admitted.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        // All have the same text, and its room once.
+        let text = self.share.keep(note.text().clone())?;
+        Ok(admitted.map(|member| parcel(member, text.clone())).collect())
     }
 
     /// `notifications/resources/updated`, for everyone who subscribed to it or to what it is part of. On a link of
     /// its own a client hears of whatever its server tells, as it would without us.
-    pub(super) fn updated(&self, note: &Message) -> Vec<Parcel> {
-        let Some(uri) = note.params().and_then(|params| params.uri.as_ref()) else { return Vec::new() };
-        let mut said = Said::new(|look| splice(note.text(), &mut updated_in_clients_terms(note, &look.uris)));
+    pub(super) fn updated(&self, note: &Message) -> Result<Vec<Parcel>, NoRoom> {
+        let Some(uri) = note.params().and_then(|params| params.uri.as_ref()) else { return Ok(Vec::new()) };
+        let mut said = Said::new(|look| {
+            self.share.keep(splice(note.text(), &mut updated_in_clients_terms(note, &look.uris)))
+        });
         let whose = self.subscriptions.lock().whose(uri.as_str(note));
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
             Company::One => state.members.values().collect(),
             Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
         };
-        let news = members.into_iter().map(|member| (member, said.to(member)));
-        let news = news.filter(|(member, text)| !member.mail.has(text));
-        news.map(|(member, text)| parcel(member, text)).collect()
+        let mut news = Vec::new();
+        for member in members {
+            let text = said.to(member)?;
+            if !member.mail.has(&text) {
+                news.push(parcel(member, text));
+            }
+        }
+        Ok(news)
     }
 
     /// `notifications/elicitation/complete`, for the client that was sent to that page.
-    pub(super) fn completed(&self, note: &Message) -> Vec<Parcel> {
-        let mut said =
-            Said::new(|look| splice(note.text(), &mut completed_in_clients_terms(note, &look.uris)));
+    pub(super) fn completed(&self, note: &Message) -> Result<Vec<Parcel>, NoRoom> {
+        let mut said = Said::new(|look| {
+            self.share.keep(splice(note.text(), &mut completed_in_clients_terms(note, &look.uris)))
+        });
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
             Company::One => state.members.values().collect(),
             Company::Many => {
-                let Some(id) = elicitation_id(note) else { return Vec::new() };
+                let Some(id) = elicitation_id(note) else { return Ok(Vec::new()) };
                 let whose =
                     state.elicited.iter().rev().find(|(known, _)| **known == *id).map(|(_, client)| client);
                 whose.and_then(|client| state.members.get(client)).into_iter().collect()
             }
         };
-        members.into_iter().map(|member| parcel(member, said.to(member))).collect()
+        members.into_iter().map(|member| Ok(parcel(member, said.to(member)?))).collect()
     }
 
     /// An ask on its way to whom it is for.
@@ -333,6 +356,10 @@ impl Audience {
         if let (Want::Elicitation, false, Some(id)) = (want, self.is_own(), elicitation_id(&message)) {
             self.remember(id, member.client);
         }
+        let Ok(memory) = self.share.take(message.text().len()) else {
+            let text = "too much that servers say is waiting in memory (limits.buffered)";
+            return Err(Box::new(Fault::ours(Reason::Busy, text)));
+        };
         let person = matches!(want, Want::Elicitation | Want::Sampling);
         let slip = Slip {
             id,
@@ -350,6 +377,7 @@ impl Audience {
             message,
             place: Some(place),
             _room: room,
+            _memory: memory,
             patience: self.patience,
             until: Instant::now() + self.patience,
         };
@@ -445,18 +473,18 @@ struct Said<F> {
     texts: Vec<(Arc<Look>, Bytes)>,
 }
 
-impl<F: Fn(&Look) -> Bytes> Said<F> {
+impl<F: Fn(&Look) -> Result<Bytes, NoRoom>> Said<F> {
     fn new(say: F) -> Self {
         Self { say, texts: Vec::new() }
     }
 
-    fn to(&mut self, member: &Member) -> Bytes {
+    fn to(&mut self, member: &Member) -> Result<Bytes, NoRoom> {
         if let Some((_, text)) = self.texts.iter().find(|(look, _)| Arc::ptr_eq(look, &member.look)) {
-            return text.clone();
+            return Ok(text.clone());
         }
-        let text = (self.say)(&member.look);
+        let text = (self.say)(&member.look)?;
         self.texts.push((member.look.clone(), text.clone()));
-        text
+        Ok(text)
     }
 }
 
@@ -487,10 +515,11 @@ const ELICITATION_ID_BYTES_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::memory::Memory;
 
     #[test]
     fn of_the_pages_of_a_shared_link_the_oldest_is_forgotten_first() {
-        let audience = Audience::new(Company::Many, Duration::ZERO);
+        let audience = Audience::new(Company::Many, Memory::new(0).share(), Duration::ZERO);
         for page in 0..=ELICITED_MAX {
             audience.remember(page.to_string().into(), ClientId(1));
         }

@@ -7,6 +7,7 @@
 
 use super::audience::{HeardAsk, Member, Parcel};
 use super::mail::Letter;
+use super::memory::NoRoom;
 use super::stream::{Arrival, Stream};
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
@@ -170,12 +171,12 @@ impl Ear {
     }
 
     /// A log message, for all who want it; on the response to a client's call for that client alone.
-    fn logged(&self, message: &Message) -> Vec<Parcel> {
-        let mut parcels = self.stream.audience().logged(message);
+    fn logged(&self, message: &Message) -> Result<Vec<Parcel>, NoRoom> {
+        let mut parcels = self.stream.audience().logged(message)?;
         if let Some(owner) = self.owner() {
             parcels.retain(|parcel| parcel.member.client == owner.client);
         }
-        parcels
+        Ok(parcels)
     }
 
     /// Whose call it is on whose response something came.
@@ -198,9 +199,9 @@ impl Ear {
                 audience.changed().raise(kind);
                 Vec::new()
             }
-            Method::Log => self.deliver(self.logged(&message)),
-            Method::Updated => self.deliver(audience.updated(&message)),
-            Method::ElicitationComplete => self.deliver(audience.completed(&message)),
+            Method::Log => self.tell(self.logged(&message)),
+            Method::Updated => self.tell(audience.updated(&message)),
+            Method::ElicitationComplete => self.tell(audience.completed(&message)),
             Method::Cancelled => {
                 let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
                 if let Some(id) = id {
@@ -288,6 +289,14 @@ impl Ear {
             Some((_, Err(_))) | None => self.dropped(),
         }
         Ok(())
+    }
+
+    /// Delivers a note; one for which there is no memory is dropped and counted.
+    fn tell(&self, parcels: Result<Vec<Parcel>, NoRoom>) -> Vec<Crowded> {
+        parcels.map(|parcels| self.deliver(parcels)).unwrap_or_else(|NoRoom| {
+            self.dropped();
+            Vec::new()
+        })
     }
 
     fn deliver(&self, parcels: Vec<Parcel>) -> Vec<Crowded> {

@@ -8,6 +8,7 @@ use super::audience::Member;
 use super::clock::Clock;
 use super::frame::Places;
 use super::mail::{Letter, Note};
+use super::memory::Room;
 use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream, ours};
 use super::task::{TaskCall, TaskStep};
 use crate::config::toml_key;
@@ -26,7 +27,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout_at;
 
-/// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs.
+/// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs. Each keeps its
+/// room in memory until the last of it is dropped, and is to be dropped when it is written.
 #[derive(Debug)]
 pub enum Step {
     /// A notification for the client that asked.
@@ -82,6 +84,8 @@ pub struct Exchange {
     parting: Option<Parting>,
     /// How many letters its client had been sent before what came last.
     after: u64,
+    /// The room of what came last.
+    room: Option<Room>,
     /// What the call runs as, once its server has said so.
     task: Option<Box<TaskCall>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
@@ -109,6 +113,7 @@ impl Exchange {
             over: false,
             parting: None,
             after: 0,
+            room: None,
             task: None,
             _turns: Vec::new(),
         }
@@ -146,7 +151,7 @@ impl Exchange {
             match self.arrival().await {
                 Arrival::Note(note) => {
                     if let Some(text) = self.note(&note) {
-                        return Step::Notify(text);
+                        return Step::Notify(kept(text, self.room.take()));
                     }
                 }
                 Arrival::Letter(Letter::Note(Note { text, .. })) => return Step::Notify(text),
@@ -156,7 +161,8 @@ impl Exchange {
                 Arrival::Created(_) | Arrival::Lives => {}
                 Arrival::Done(response) => {
                     self.subscribed(&response);
-                    return Step::Done(Ok(self.restore(&response)));
+                    let text = self.restore(&response);
+                    return Step::Done(Ok(kept(text, self.room.take())));
                 }
                 Arrival::Failed(fault) => return Step::Done(Err(*fault)),
             }
@@ -166,6 +172,11 @@ impl Exchange {
     /// How many letters its client had been sent before what was yielded last: to be delivered before it.
     pub fn after(&self) -> u64 {
         self.after
+    }
+
+    /// The room of what came last, for whoever passes it on.
+    pub(super) fn room(&mut self) -> Option<Room> {
+        self.room.take()
     }
 
     /// The server's own response, untouched; for requests that are ours.
@@ -195,8 +206,8 @@ impl Exchange {
                 Some(Expiry::Idle) | None => {}
             }
             let next = happens(&mut self.posted, self.task.as_deref_mut());
-            if let Ok(Arrived { after, arrival }) = timeout_at(self.clock.next(), next).await {
-                self.after = after;
+            if let Ok(Arrived { after, arrival, room }) = timeout_at(self.clock.next(), next).await {
+                (self.after, self.room) = (after, room);
                 break arrival;
             }
             if let Some(expiry) = self.clock.expired() {
@@ -212,7 +223,8 @@ impl Exchange {
             }
             Arrival::Done(_) | Arrival::Failed(_) => {
                 self.over = true;
-                if self.task.take().is_some() {
+                if let Some(mut task) = self.task.take() {
+                    self.room = self.room.take().or_else(|| task.room());
                     self.stream.forget(self.posted.id);
                 }
             }
@@ -256,7 +268,9 @@ impl Exchange {
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                match recv(&mut self.posted.arrivals).await.arrival {
+                let Arrived { arrival, room, .. } = recv(&mut self.posted.arrivals).await;
+                self.room = room;
+                match arrival {
                     Arrival::Letter(letter) => {
                         if let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.as_ref()) {
                             owner.mail(letter);
@@ -375,14 +389,21 @@ async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
                 TaskStep::Done(response) => Arrival::Done(response),
                 TaskStep::Failed(fault) => Arrival::Failed(fault),
             };
-            Arrived { after: u64::MAX, arrival }
+            Arrived { after: u64::MAX, arrival, room: None }
         }
     }
 }
 
 async fn recv(arrivals: &mut mpsc::Receiver<Arrived>) -> Arrived {
     let nobody = || Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer")));
-    arrivals.recv().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody() })
+    arrivals.recv().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
+}
+
+fn kept(text: Bytes, room: Option<Room>) -> Bytes {
+    match room {
+        Some(room) => room.of(text),
+        None => text,
+    }
 }
 
 /// A time as people write it: `120 s`, `1.5 s`, `250 ms`.

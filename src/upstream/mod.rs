@@ -17,6 +17,8 @@ pub mod exchange;
 
 mod gate;
 
+pub mod memory;
+
 mod clock;
 
 mod errands;

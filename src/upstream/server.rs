@@ -12,6 +12,7 @@ use super::frame::Places;
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
 use super::mail::Mail;
+use super::memory::Memory;
 use super::outgoing::{Outgoing, Run, addressed, task_lifetime};
 use super::process::Pace;
 use super::stream::Posting;
@@ -47,6 +48,8 @@ pub struct LinkKey {
 pub struct Surroundings {
     pub limits: Arc<Limits>,
     pub introduction: Introduction,
+    /// What may wait, on its way to servers and to clients.
+    pub memory: Arc<Memory>,
     /// How many may start at once.
     pub starting: Arc<Semaphore>,
     pub tracker: TaskTracker,
@@ -283,7 +286,8 @@ impl Server {
         };
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
-        let audience = Arc::new(Audience::new(company, self.settings.timeouts.ask));
+        let audience =
+            Arc::new(Audience::new(company, self.surroundings.memory.share(), self.settings.timeouts.ask));
         let wake = Arc::new(Notify::new());
         let supervisor = Supervisor {
             server: self.key.clone(),

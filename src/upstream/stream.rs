@@ -9,6 +9,7 @@ use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::carry::Carry;
 use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
+use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
@@ -53,6 +54,8 @@ pub(super) enum Arrival {
 pub(super) struct Arrived {
     pub(super) after: u64,
     pub(super) arrival: Arrival,
+    /// What its text takes of the memory that there is for what servers say.
+    pub(super) room: Option<Room>,
 }
 
 /// Where an ear puts what it hears about one request. The place for the end is kept from the start.
@@ -65,12 +68,16 @@ struct Listener {
 }
 
 impl Listener {
-    fn stamped(&self, arrival: Arrival) -> Arrived {
-        Arrived { after: self.owner.as_ref().map_or(0, |owner| owner.mail.sent()), arrival }
+    fn stamped(&self, arrival: Arrival, room: Option<Room>) -> Arrived {
+        Arrived { after: self.owner.as_ref().map_or(0, |owner| owner.mail.sent()), arrival, room }
     }
 
     fn end(self, arrival: Arrival) {
-        let arrived = self.stamped(arrival);
+        self.end_with(arrival, None);
+    }
+
+    fn end_with(self, arrival: Arrival, room: Option<Room>) {
+        let arrived = self.stamped(arrival, room);
         self.fate.end();
         self.end.send(arrived);
     }
@@ -496,7 +503,15 @@ impl Stream {
                     // Here and not later: that a page is done may be said in the next line.
                     self.audience.required(response.str(*value), owner.client);
                 }
-                listener.end(Arrival::Done(Box::new(response)));
+                let (share, bytes) = (self.audience.share(), response.text().len());
+                let room = match &listener.owner {
+                    Some(_) => share.take(bytes).map(Some),
+                    None => share.take_for_us(bytes),
+                };
+                match room {
+                    Ok(room) => listener.end_with(Arrival::Done(Box::new(response)), room),
+                    Err(NoRoom) => listener.end(Arrival::Failed(Box::new(self.no_room(bytes)))),
+                }
             }
             None => {
                 self.counters.strays.fetch_add(1, Ordering::Relaxed);
@@ -507,6 +522,14 @@ impl Stream {
                 tracing::debug!(server = %self.server, "an answer to no open request; dropped");
             }
         }
+    }
+
+    fn no_room(&self, bytes: usize) -> Fault {
+        let server = &*self.server;
+        let text = format!(
+            "{server}: it answered with {bytes} bytes while too much that servers say is waiting in memory (limits.buffered)"
+        );
+        Fault::ours(Reason::Busy, text).server(server).outcome(CallOutcome::Unknown)
     }
 
     /// Whether an answer says that its call runs as a task from now on; if so it is taken care of.
@@ -520,7 +543,12 @@ impl Stream {
             return false;
         }
         let created = match response.head() {
-            Head::Response { outcome: Outcome::Result { value, .. }, .. } => task_id(response.str(*value)),
+            // One that is too long is no word that there is a task: nothing else bounds what waits of them.
+            Head::Response { outcome: Outcome::Result { value, .. }, .. }
+                if response.text().len() <= CREATED_BYTES_MAX =>
+            {
+                task_id(response.str(*value))
+            }
             Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => None,
         };
         let mut open = self.open.lock();
@@ -528,7 +556,7 @@ impl Stream {
         let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked(_)));
         match (created, listener) {
             (Some(task), Some(listener)) => {
-                let arrived = listener.stamped(Arrival::Created(Box::new(response.clone())));
+                let arrived = listener.stamped(Arrival::Created(Box::new(response.clone())), None);
                 if let Stage::Asked(place) = std::mem::replace(&mut listener.stage, Stage::Running(task)) {
                     place.send(arrived);
                 }
@@ -558,7 +586,19 @@ impl Stream {
     pub(super) fn arrive(&self, id: CallId, arrival: Arrival) -> Result<(), TrySendError<Arrival>> {
         match self.open.lock().ledger.get(id) {
             Some(listener) => {
-                listener.arrivals.try_send(listener.stamped(arrival)).map_err(|back| match back {
+                let room = match &arrival {
+                    Arrival::Note(note) => match self.audience.share().take(note.text().len()) {
+                        Ok(room) => Some(room),
+                        Err(NoRoom) => return Err(TrySendError::Full(arrival)),
+                    },
+                    // A letter brings its own; the others have no text, or one that is short.
+                    Arrival::Letter(_)
+                    | Arrival::Created(_)
+                    | Arrival::Lives
+                    | Arrival::Done(_)
+                    | Arrival::Failed(_) => None,
+                };
+                listener.arrivals.try_send(listener.stamped(arrival, room)).map_err(|back| match back {
                     TrySendError::Full(arrived) => TrySendError::Full(arrived.arrival),
                     TrySendError::Closed(arrived) => TrySendError::Closed(arrived.arrival),
                 })
@@ -717,6 +757,8 @@ fn kib(bytes: usize) -> u32 {
 
 /// Notes of one request that may wait for its client.
 const NOTES_MAX: usize = 32;
+/// The longest answer that says that a call runs as a task.
+const CREATED_BYTES_MAX: usize = 64 * 1024;
 /// Calls that may become tasks after nobody waits for them any more.
 const ABANDONED_MAX: usize = 256;
 /// How long a cancelled call may still have asked something, and how many such calls are remembered.

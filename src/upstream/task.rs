@@ -5,6 +5,7 @@
 //! progress are those of the exchange that it belongs to.
 
 use super::exchange::Exchange;
+use super::memory::Room;
 use super::stream::Stream;
 use crate::wire::fault::Fault;
 use crate::wire::members::{member, quote, string};
@@ -101,6 +102,11 @@ impl TaskCall {
                 Status::Ended | Status::Unsaid => {}
             }
         }
+    }
+
+    /// The room of the result that came.
+    pub(super) fn room(&mut self) -> Option<Room> {
+        self.result.as_mut().and_then(Exchange::room)
     }
 
     /// What comes first: the result, the answer to a question, or the time to ask another.

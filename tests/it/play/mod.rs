@@ -18,6 +18,8 @@ macro_rules! plays {
 }
 
 plays! {
+    notes_that_nobody_reads_are_bounded_in_memory
+    answers_that_nobody_reads_are_bounded_in_memory
     a_server_alone_at_its_door_says_why_it_has_no_names
     a_modest_client_does_not_wait_behind_a_greedy_one
     instructions_are_those_of_the_servers_at_the_door

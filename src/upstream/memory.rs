@@ -1,0 +1,238 @@
+//! How many bytes may wait in memory: requests on their way to servers, and what servers say on its way to clients.
+//!
+//! One budget for a run. Requests are refused before it is full, large ones first: nothing of a refused one has left.
+//! What one server says has a quarter of it at most, and what is large of all of them half, so that a server whose clients
+//! do not read leaves room for the requests and answers of all others. Room is a guard, given back by being dropped. It waits for nobody.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The memory of a run, in KiB: every text takes at least one.
+#[derive(Debug)]
+pub struct Memory {
+    room: Arc<Semaphore>,
+    kib: u32,
+    /// Held while a request looks whether it may and takes what it needs.
+    looking: Mutex<()>,
+    /// What servers say, of all links, as far as it is large.
+    said: Arc<Semaphore>,
+}
+
+/// What one link's server may have in memory at a time.
+#[derive(Debug)]
+pub(super) struct Share {
+    memory: Arc<Memory>,
+    own: Arc<Semaphore>,
+    kib: u32,
+}
+
+/// Nothing may wait any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoRoom;
+
+/// The room of one text. Given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    _all: OwnedSemaphorePermit,
+    _said: Option<OwnedSemaphorePermit>,
+    _own: OwnedSemaphorePermit,
+}
+
+impl Memory {
+    /// `bytes_max`: all that may wait at once.
+    pub fn new(bytes_max: usize) -> Arc<Self> {
+        let kib = kib(bytes_max);
+        Arc::new(Self {
+            room: Arc::new(Semaphore::new(kib as usize)),
+            kib,
+            looking: Mutex::new(()),
+            said: Arc::new(Semaphore::new((kib / 2) as usize)),
+        })
+    }
+
+    /// Room for so many bytes of a request; `None` when too much is taken already.
+    pub fn request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.more_of_request(0, bytes)
+    }
+
+    /// Room for a request that comes in pieces, asked for with the size of each before it is kept. What counts is how
+    /// large the whole has become.
+    pub fn pieces(self: &Arc<Self>) -> impl Fn(usize) -> Option<OwnedSemaphorePermit> + Send + Sync + use<> {
+        let (memory, before) = (self.clone(), AtomicUsize::new(0));
+        move |bytes| {
+            let room = memory.more_of_request(before.load(Ordering::Acquire), bytes)?;
+            before.fetch_add(bytes, Ordering::AcqRel);
+            Some(room)
+        }
+    }
+
+    fn more_of_request(&self, before: usize, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let percent_max = match is_large(before.saturating_add(bytes)) {
+            true => LARGE_PERCENT_MAX,
+            false => SMALL_PERCENT_MAX,
+        };
+        let kept_free = self.kib - (self.kib * percent_max).div_ceil(100);
+        let kib = kib(bytes);
+        let _looking = self.looking.lock();
+        // Others may give back meanwhile, and what servers say may take of what is kept free: both harm nothing.
+        let is_free = self.room.available_permits() >= kib as usize + kept_free as usize;
+        is_free.then(|| self.room.clone().try_acquire_many_owned(kib).ok()).flatten()
+    }
+
+    /// The share of one link.
+    pub(super) fn share(self: &Arc<Self>) -> Share {
+        let kib = self.kib / 4;
+        Share { memory: self.clone(), own: Arc::new(Semaphore::new(kib as usize)), kib }
+    }
+}
+
+impl Share {
+    /// Room for something that the link's server says; none when too much of it waits, or too much that is large of all
+    /// servers together.
+    pub(super) fn take(&self, bytes: usize) -> Result<Room, NoRoom> {
+        // One text over the whole share takes all of it.
+        let kib = kib(bytes).min(self.kib);
+        let take = |room: &Arc<Semaphore>| room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom);
+        let own = take(&self.own)?;
+        let said = is_large(bytes).then(|| take(&self.memory.said)).transpose()?;
+        Ok(Room { _all: take(&self.memory.room)?, _said: said, _own: own })
+    }
+
+    /// The same for an answer to a request of ours. A small one needs none: what we ask and learn of a server must not
+    /// depend on what its clients leave unread.
+    pub(super) fn take_for_us(&self, bytes: usize) -> Result<Option<Room>, NoRoom> {
+        is_large(bytes).then(|| self.take(bytes)).transpose()
+    }
+
+    /// The text with room of its own.
+    pub(super) fn keep(&self, text: Bytes) -> Result<Bytes, NoRoom> {
+        Ok(self.take(text.len())?.of(text))
+    }
+}
+
+impl Room {
+    /// The text with its room: given back with the last that is left of it.
+    pub(super) fn of(self, text: Bytes) -> Bytes {
+        Bytes::from_owner(Kept { text, _room: self })
+    }
+}
+
+/// A text and its room.
+struct Kept {
+    text: Bytes,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+fn is_large(bytes: usize) -> bool {
+    bytes > LARGE_BYTES
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(KIB_MAX).clamp(1, KIB_MAX)
+}
+
+/// A text over this is large.
+const LARGE_BYTES: usize = 64 * 1024;
+/// How much may be taken after a large request, and after any.
+const LARGE_PERCENT_MAX: u32 = 85;
+const SMALL_PERCENT_MAX: u32 = 95;
+/// The most that a semaphore counts.
+const KIB_MAX: u32 = u32::MAX >> 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+    const MIB: usize = 1024 * KIB;
+
+    fn free(memory: &Memory) -> usize {
+        memory.room.available_permits()
+    }
+
+    #[test]
+    fn large_requests_are_refused_at_85_percent_and_all_at_95() {
+        let memory = Memory::new(100 * MIB);
+        let most = memory.request(84 * MIB).unwrap();
+        // Up to the mark, and not over it.
+        assert!(memory.request(MIB + 1).is_none());
+        let mark = memory.request(MIB).unwrap();
+        assert!(memory.request(LARGE_BYTES + 1).is_none());
+        let small: Vec<_> = std::iter::from_fn(|| memory.request(LARGE_BYTES)).collect();
+        assert_eq!(small.len(), 10 * MIB / LARGE_BYTES);
+        assert!(memory.request(1).is_none());
+        drop((most, mark, small));
+        assert!(memory.request(85 * MIB).is_some() && free(&memory) == 100 * KIB);
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_as_large_as_it_has_become() {
+        let memory = Memory::new(100 * MIB);
+        let most = memory.request(85 * MIB).unwrap();
+        let more = memory.pieces();
+        let first = more(LARGE_BYTES).unwrap();
+        assert!(more(1).is_none(), "it would be large");
+        drop(most);
+        let second = more(1).unwrap();
+        assert_eq!(first.num_permits() + second.num_permits(), 65);
+        drop((first, second));
+        assert_eq!(free(&memory), 100 * KIB);
+    }
+
+    #[test]
+    fn what_servers_say_has_half_and_one_link_half_of_that() {
+        let memory = Memory::new(128 * MIB);
+        let (one, two, three) = (memory.share(), memory.share(), memory.share());
+        let held: Vec<_> = std::iter::from_fn(|| one.take(8 * MIB).ok()).collect();
+        assert_eq!(held.len(), 4);
+        let more: Vec<_> = std::iter::from_fn(|| two.take(8 * MIB).ok()).collect();
+        assert_eq!(more.len(), 4);
+        assert!(three.take(LARGE_BYTES + 1).is_err());
+        // Requests go on, and what is small.
+        assert!(memory.request(32 * MIB).is_some() && three.take(LARGE_BYTES).is_ok());
+        drop(held);
+        assert!(three.take(8 * MIB).is_ok() && two.take(1).is_err());
+        // We hear of a server nevertheless.
+        assert!(two.take_for_us(1).is_ok() && two.take_for_us(LARGE_BYTES + 1).is_err());
+        drop(more);
+        assert_eq!(free(&memory), 128 * KIB);
+    }
+
+    #[test]
+    fn what_servers_say_has_room_where_requests_have_none() {
+        let memory = Memory::new(100 * MIB);
+        let requests = (memory.request(85 * MIB).unwrap(), memory.request(1).unwrap());
+        assert!(memory.share().take(4 * MIB).is_ok());
+        drop(requests);
+    }
+
+    #[test]
+    fn a_text_over_the_whole_share_is_alone() {
+        let memory = Memory::new(4 * MIB);
+        let share = memory.share();
+        let large = share.take(64 * MIB).unwrap();
+        assert!(share.take(1).is_err());
+        drop(large);
+        assert!(share.take(1).is_ok());
+    }
+
+    #[test]
+    fn room_is_given_back_with_the_last_of_a_text() {
+        let memory = Memory::new(4 * MIB);
+        let text = memory.share().keep(Bytes::from(vec![b'x'; 4096])).unwrap();
+        let part = text.slice(1..2);
+        drop(text);
+        assert_eq!((&part[..], free(&memory)), (&b"x"[..], 4 * KIB - 4));
+        drop(part);
+        assert_eq!(free(&memory), 4 * KIB);
+    }
+}
