@@ -115,6 +115,7 @@ pub struct ListenLimits {
     /// From one address; not for loopback, Unix sockets and the trusted proxy.
     pub connections_per_address_max: usize,
     pub sessions_max: usize,
+    /// Of one token. All of them unless it is written out: where there is one token, there is nobody to be fair to.
     pub sessions_per_principal_max: usize,
     /// Events kept of one stream for a client that comes back, their bytes, and for how long.
     pub replay_events_max: usize,
@@ -513,7 +514,7 @@ impl Default for ListenLimits {
             connections_max: 1024,
             connections_per_address_max: 64,
             sessions_max: 1024,
-            sessions_per_principal_max: 64,
+            sessions_per_principal_max: 1024,
             replay_events_max: 256,
             replay_bytes_max: MIB,
             replay_kept: Duration::from_secs(60),

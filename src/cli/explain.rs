@@ -102,7 +102,7 @@ fn server(run: &Run, at: usize) -> String {
         Some(server) => {
             let at = match &server.reach {
                 Reach::Stdio(command) => &command.program,
-                Reach::Http(remote) => &remote.url,
+                Reach::Http(remote) => remote.shown(),
             };
             format!("`{}` ({})", server.key, printable::line(at))
         }

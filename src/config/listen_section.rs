@@ -112,15 +112,14 @@ fn tls(reader: &mut Reader<'_>, section: &Section) -> Option<Tls> {
 
 fn limits(reader: &mut Reader<'_>, section: &Section) -> ListenLimits {
     let default = ListenLimits::default();
+    let sessions_max = section.number("sessions").unwrap_or(default.sessions_max);
     let limits = ListenLimits {
         connections_max: section.number("connections").unwrap_or(default.connections_max),
         connections_per_address_max: section
             .number("connections_per_address")
             .unwrap_or(default.connections_per_address_max),
-        sessions_max: section.number("sessions").unwrap_or(default.sessions_max),
-        sessions_per_principal_max: section
-            .number("sessions_per_principal")
-            .unwrap_or(default.sessions_per_principal_max),
+        sessions_max,
+        sessions_per_principal_max: section.number("sessions_per_principal").unwrap_or(sessions_max),
         replay_events_max: section.number("replay_events").unwrap_or(default.replay_events_max),
         replay_bytes_max: section.number("replay_size").unwrap_or(default.replay_bytes_max),
         replay_kept: section.time("replay_kept").unwrap_or(default.replay_kept),

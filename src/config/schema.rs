@@ -488,8 +488,8 @@ pub const SETTINGS: &[Setting] = &[
     here(
         "listen.limits.sessions_per_principal",
         PLACES,
-        "64",
-        "of one token, where there are several; a single one has them all",
+        "1024",
+        "of one token; as many as `sessions` unless it is written",
     ),
     here(
         "listen.limits.replay_events",

@@ -194,6 +194,19 @@ fn what_is_written_is_what_holds() {
 }
 
 #[test]
+fn one_token_has_all_sessions_unless_it_is_written_out() {
+    for (line, sessions, of_one) in [
+        ("", 1024, 1024),
+        ("limits.sessions = 5", 5, 5),
+        ("limits.sessions_per_principal = 5", 1024, 5),
+        ("limits = { sessions = 9, sessions_per_principal = 5 }", 9, 5),
+    ] {
+        let limits = read(line).unwrap().config.listen.limits;
+        assert_eq!((limits.sessions_max, limits.sessions_per_principal_max), (sessions, of_one), "{line}");
+    }
+}
+
+#[test]
 fn what_is_not_written_is_loopback_with_a_token() {
     let listen = read("").unwrap().config.listen;
     assert_eq!(listen, Listen::default());
