@@ -8,6 +8,8 @@ use mcp_braid::config::file::{self, Loaded};
 use mcp_braid::config::listen::Danger;
 use mcp_braid::config::problem::{Report, Severity};
 use mcp_braid::config::{Address, Auth, Listen, ListenLimits, Tls};
+use mcp_braid::downstream::edge::guard::Guard;
+use mcp_braid::downstream::edge::token::Token;
 
 const TLS: &str = "tls = { cert = \"c.pem\", key = \"k.pem\" }\n";
 const PROXY: &str = "trusted_proxy = \"10.0.0.5\"\n";
@@ -102,6 +104,28 @@ fn h02_a_listener_is_safe_or_refused_wherever_its_address_is_written() {
             (Ok(_), Some(_)) => panic!("taken: --listen {row}"),
             (Err(report), None) => panic!("refused: --listen {row}\n{}", report.render(false)),
         }
+    }
+}
+
+#[test]
+fn the_guard_before_every_route_takes_what_the_configuration_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::find_or_make(Some(&folder.path().join("token")), |_| None).unwrap();
+    let guard = |listen: &Listen, address: &Address| {
+        let token = (listen.auth == Auth::Token).then_some(&token);
+        Guard::new(listen, std::slice::from_ref(address), token).map(drop)
+    };
+    for (address, rest, _) in table() {
+        let Ok(address) = Address::parse(address) else { continue };
+        let listen = read(&rest).unwrap().config.listen;
+        assert_eq!(guard(&listen, &address).is_ok(), listen.danger(&address).is_none(), "{address} {rest}");
+    }
+    for line in [
+        "allowed_hosts = [\"mcp.example.com\", \"a_b\", \"10.0.0.5\", \"[fd00::1]\", \"fd00::1\"]",
+        "allowed_origins = [\"https://App.example.com:443\", \"http://[fd00::1]:3000\", \"vscode-webview://a1\"]",
+    ] {
+        let listen = read(line).unwrap().config.listen;
+        guard(&listen, &listen.addresses[0]).unwrap();
     }
 }
 
