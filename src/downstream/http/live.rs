@@ -206,10 +206,14 @@ impl Live {
     }
 
     fn is_idle(&self, now: Instant) -> bool {
+        if self.streams.is_read() || self.session.in_flight() > 0 {
+            // Its time begins when that is over.
+            self.touch();
+            return false;
+        }
         // One that was begun and never worked with makes room soon.
         let patience = if self.session.has_begun() { self.idle_max } else { self.idle_max.min(BEGIN) };
-        let used = *self.used.lock();
-        !self.streams.is_read() && self.session.in_flight() == 0 && used + patience <= now
+        *self.used.lock() + patience <= now
     }
 }
 
