@@ -124,7 +124,8 @@ impl Streams {
     pub(super) fn keep(&self, events: &Arc<Events>) {
         let mut inner = self.inner.lock();
         events.becomes_resumable();
-        if !inner.general.iter().chain(&inner.answers).any(|other| Arc::ptr_eq(other, events)) {
+        let mut all = inner.general.iter().chain(&inner.answers).chain(&inner.answered);
+        if !all.any(|other| Arc::ptr_eq(other, events)) {
             inner.store(events.clone());
         }
     }
