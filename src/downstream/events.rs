@@ -139,6 +139,9 @@ impl Events {
     /// From now on its events have ids that a client knows.
     pub(super) fn becomes_resumable(&self) {
         let mut state = self.state.lock();
+        if state.resumable {
+            return;
+        }
         state.resumable = true;
         for event in &mut state.log {
             event.kept = self.replay.room(event.text.len());
@@ -228,7 +231,7 @@ impl Events {
     }
 
     fn push(&self, state: &mut State, text: Bytes, is_answer: bool) {
-        let kept = if state.resumable { self.replay.room(text.len()) } else { None };
+        let kept = if state.resumable { state.room(&self.replay, text.len()) } else { None };
         let number = state.next;
         state.next += 1;
         state.log_bytes += text.len();
@@ -271,20 +274,45 @@ impl State {
         usize::try_from(self.next.saturating_sub(at)).unwrap_or(usize::MAX)
     }
 
-    /// Drops what is over the bounds, and what was read and cannot be asked for again.
+    /// The first event that is still to be read.
+    fn read_to(&self) -> u64 {
+        self.reader.as_ref().map_or(u64::MAX, |reader| reader.at)
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(event) = self.log.pop_front() {
+            self.log_bytes -= event.text.len();
+        }
+    }
+
+    /// Room for an event among all that is kept. Where there is none, this stream's own past makes it.
+    fn room(&mut self, replay: &Replay, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let at = self.read_to();
+        loop {
+            let room = replay.room(bytes);
+            let is_in_the_way = self.log.front().is_some_and(|front| front.number < at);
+            if room.is_some() || !is_in_the_way || bytes > replay.bytes_max {
+                return room;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops what is over the bounds, and what was read and cannot be asked for again: what has no room of its own, and
+    /// what came before it.
     fn trim(&mut self, replay: &Replay) {
-        let at = self.reader.as_ref().map_or(u64::MAX, |reader| reader.at);
+        let at = self.read_to();
+        let lost = self.log.iter().rposition(|event| event.number < at && event.kept.is_none());
+        let mut lost = lost.map_or(0, |last| last + 1);
         while let Some(front) = self.log.front() {
-            let was_read = front.number < at;
             let over = self.log.len() > replay.events_max || self.log_bytes > replay.bytes_max;
             // Without a reader the last word is kept for one who comes: nobody else will say it again.
             let is_last = self.log.len() == 1 && self.reader.is_none() && !over;
-            if !was_read || is_last || (front.kept.is_some() && !over) {
+            if front.number >= at || is_last || (lost == 0 && !over) {
                 return;
             }
-            if let Some(event) = self.log.pop_front() {
-                self.log_bytes -= event.text.len();
-            }
+            self.drop_oldest();
+            lost = lost.saturating_sub(1);
         }
     }
 }
