@@ -6,6 +6,7 @@ mod crowd;
 mod doors;
 mod edge;
 mod faults;
+mod http;
 mod play;
 mod process;
 mod sdk;

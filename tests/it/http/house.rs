@@ -1,0 +1,245 @@
+//! A hub with servers in memory, and the routes over it: called as a service, without sockets, on the paused clock.
+
+use super::events::Events;
+use super::server::Server;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use mcp_braid::config::{Command, Config, Group, Reach, ServerConfig, Sharing};
+use mcp_braid::downstream::edge::cors::Cors;
+use mcp_braid::downstream::edge::guard::Admitted;
+use mcp_braid::downstream::edge::source::Peer;
+use mcp_braid::downstream::http::endpoint::Front;
+use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::hub::Hub;
+use mcp_braid::mcp::caller::Principal;
+use mcp_braid::upstream::dial::Dial;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{JoinHandle, yield_now};
+use tokio_util::task::TaskTracker;
+
+/// Everything that serves.
+#[derive(Clone)]
+pub(super) struct House {
+    pub(super) hub: Arc<Hub>,
+    pub(super) front: Arc<Front>,
+    service: TowerToHyperService<Router>,
+}
+
+/// One client: who it is, where it comes in, and the session that it has.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) house: House,
+    pub(super) path: &'static str,
+    pub(super) principal: Principal,
+    pub(super) session: Option<String>,
+    pub(super) revision: &'static str,
+}
+
+/// An answer whose body has not been read.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Body,
+}
+
+impl House {
+    /// Servers by name, shared or not, and settings of the whole.
+    pub(super) fn new(servers: &[(&str, &Server)], sharing: Sharing, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new("a house", Path::new("/"));
+        let dials = servers.iter().map(|(_, server)| -> Arc<dyn Dial> { Arc::new((*server).clone()) });
+        let dials: Vec<_> = dials.collect();
+        config.servers = servers
+            .iter()
+            .map(|(name, _)| {
+                let reach = Reach::Stdio(Command::new("memory", Path::new("/")));
+                ServerConfig { sharing, ..ServerConfig::new(name, reach) }
+            })
+            .collect();
+        set(&mut config);
+        let listen = config.listen.clone();
+        let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
+        let front = Front::new(hub.clone(), listen, "a mark", false, Principal::anonymous());
+        let service = TowerToHyperService::new(routes(front.clone()));
+        Self { hub, front, service }
+    }
+
+    /// One server called `s`, shared.
+    pub(super) fn shared(server: &Server) -> Self {
+        Self::new(&[("s", server)], Sharing::Shared, |_| {})
+    }
+
+    /// One server called `s`, and each client has its own.
+    pub(super) fn own(server: &Server) -> Self {
+        Self::new(&[("s", server)], Sharing::Session, |_| {})
+    }
+
+    pub(super) async fn send(&self, who: Principal, mut request: Request<Body>) -> Reply {
+        let admitted = Admitted { principal: who, peer: Peer::Unix, cors: Cors::Off };
+        request.extensions_mut().insert(admitted);
+        let (head, body) = self.service.call(request).await.unwrap().into_parts();
+        Reply { status: head.status, headers: head.headers, body }
+    }
+
+    /// A client that has said nothing yet.
+    pub(super) fn stranger(&self) -> Client {
+        Client {
+            house: self.clone(),
+            path: "/mcp",
+            principal: Principal::anonymous(),
+            session: None,
+            revision: "2025-11-25",
+        }
+    }
+
+    /// A client that has begun, can be asked for forms, and works.
+    pub(super) async fn client(&self) -> Client {
+        self.stranger().begun().await
+    }
+
+    pub(super) async fn client_of(&self, revision: &'static str) -> Client {
+        Client { revision, ..self.stranger() }.begun().await
+    }
+}
+
+impl Client {
+    /// Greets, and says that it is initialized.
+    pub(super) async fn begun(self) -> Self {
+        let client = self.greeted().await;
+        let said =
+            client.post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await.unwrap();
+        assert_eq!(said.status, StatusCode::ACCEPTED);
+        client
+    }
+
+    /// Greets.
+    pub(super) async fn greeted(mut self) -> Self {
+        let reply = self.greet().await;
+        assert_eq!(reply.status, StatusCode::OK);
+        self.session = Some(reply.header("mcp-session-id").expect("a session"));
+        let greeting = reply.json().await;
+        assert_eq!(greeting["result"]["protocolVersion"], self.revision);
+        self
+    }
+
+    pub(super) async fn greet(&self) -> Reply {
+        let params = json!({"protocolVersion": self.revision, "capabilities": {"elicitation": {}},
+            "clientInfo": {"name": "c", "version": "1"}});
+        let stranger = Self { session: None, ..self.clone() };
+        stranger
+            .post(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}))
+            .await
+            .unwrap()
+    }
+
+    /// A POST as it should be, on its way in a task of its own.
+    pub(super) fn post(&self, message: Value) -> JoinHandle<Reply> {
+        self.post_text(message.to_string())
+    }
+
+    pub(super) fn post_text(&self, text: impl Into<String>) -> JoinHandle<Reply> {
+        self.send(self.request(Method::POST).body(Body::from(text.into())).unwrap())
+    }
+
+    /// A GET, after this event if one is named.
+    pub(super) fn get(&self, after: Option<&str>) -> JoinHandle<Reply> {
+        let mut request = self.request(Method::GET);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        self.send(request.body(Body::empty()).unwrap())
+    }
+
+    /// A stream that was opened by GET.
+    pub(super) async fn listen(&self) -> Events {
+        let mut events = self.get(None).await.unwrap().events();
+        events.opened(self.revision).await;
+        events
+    }
+
+    /// A stream read on after this event.
+    pub(super) async fn read_on(&self, after: &str) -> Events {
+        let mut events = self.get(Some(after)).await.unwrap().events();
+        events.opened(self.revision).await;
+        events
+    }
+
+    pub(super) fn delete(&self) -> JoinHandle<Reply> {
+        self.send(self.request(Method::DELETE).body(Body::empty()).unwrap())
+    }
+
+    pub(super) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
+        let (house, who) = (self.house.clone(), self.principal.clone());
+        tokio::spawn(async move { house.send(who, request).await })
+    }
+
+    /// A head as it should be.
+    pub(super) fn request(&self, method: Method) -> http::request::Builder {
+        let accepted = match method {
+            Method::GET => "text/event-stream",
+            _ => "application/json, text/event-stream",
+        };
+        let mut request = Request::builder().method(method).uri(self.path).header("accept", accepted);
+        request = request.header("content-type", "application/json");
+        if let Some(session) = &self.session {
+            request = request.header("mcp-session-id", session);
+            request = request.header("mcp-protocol-version", self.revision);
+        }
+        request
+    }
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    pub(super) async fn text(self) -> String {
+        let bytes = axum::body::to_bytes(self.body, 1 << 26).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    pub(super) async fn json(self) -> Value {
+        assert_eq!(self.header("content-type").as_deref(), Some("application/json"));
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    pub(super) fn events(self) -> Events {
+        assert_eq!(self.header("content-type").as_deref(), Some("text/event-stream"), "{}", self.status);
+        assert_eq!(self.header("x-accel-buffering").as_deref(), Some("no"));
+        Events::new(self.body)
+    }
+}
+
+/// A call of a tool, with a progress token.
+pub(super) fn call(id: u64, tool: &str, arguments: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments, "_meta": {"progressToken": "t"}}})
+}
+
+pub(super) fn cancel(id: u64) -> Value {
+    json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
+}
+
+/// A door to some servers.
+pub(super) fn group(name: &str, servers: &[&str]) -> Group {
+    Group { name: name.to_owned(), servers: servers.iter().map(|&key| key.to_owned()).collect() }
+}
+
+/// Everything has happened that can without time.
+pub(super) async fn settled() {
+    for _ in 0..256 {
+        yield_now().await;
+    }
+}
+
+/// Lets time pass, and all that is due with it.
+pub(super) async fn wait(time: Duration) {
+    tokio::time::sleep(time).await;
+    settled().await;
+}

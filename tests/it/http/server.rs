@@ -1,0 +1,191 @@
+//! A server in memory that greets and lists by itself; what else it hears waits for the test.
+//!
+//! Each dial begins a life of its own, numbered from 0. A tool named `echo` is answered with its arguments at once.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mcp_braid::upstream::dial::{Dial, Dialed};
+use mcp_braid::wire::fault::Fault;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+/// One server over all its lives.
+#[derive(Clone, Default)]
+pub(super) struct Server(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    tools: Mutex<Vec<String>>,
+    lives: Mutex<Vec<mpsc::Sender<Value>>>,
+    heard: Mutex<VecDeque<Heard>>,
+    bell: Notify,
+}
+
+/// A message, and which life heard it.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    pub(super) life: usize,
+    pub(super) message: Value,
+}
+
+impl Server {
+    pub(super) fn new(tools: &[&str]) -> Self {
+        let server = Self::default();
+        server.offer(tools);
+        server
+    }
+
+    /// What it lists from now on.
+    pub(super) fn offer(&self, tools: &[&str]) {
+        *self.0.tools.lock() = tools.iter().map(|&tool| tool.to_owned()).collect();
+    }
+
+    /// The next message that is the test's to answer.
+    pub(super) async fn hear(&self) -> Heard {
+        let heard = async {
+            loop {
+                let bell = self.0.bell.notified();
+                if let Some(heard) = self.0.heard.lock().pop_front() {
+                    return heard;
+                }
+                bell.await;
+            }
+        };
+        timeout(PATIENCE, heard).await.expect("the server hears something")
+    }
+
+    /// The same; it must be this request or notification.
+    pub(super) async fn hear_method(&self, method: &str) -> Heard {
+        let heard = self.hear().await;
+        assert_eq!(heard.message["method"], method, "{}", heard.message);
+        heard
+    }
+
+    /// Everything has happened that can, and nothing is heard.
+    pub(super) async fn is_silent(&self) {
+        super::house::settled().await;
+        let heard = self.0.heard.lock();
+        assert!(heard.is_empty(), "{heard:?}");
+    }
+
+    pub(super) fn lives(&self) -> usize {
+        self.0.lives.lock().len()
+    }
+
+    /// Lives that are not over.
+    pub(super) fn living(&self) -> usize {
+        self.0.lives.lock().iter().filter(|life| !life.is_closed()).count()
+    }
+
+    pub(super) async fn say(&self, life: usize, message: Value) {
+        let lines = self.0.lives.lock()[life].clone();
+        lines.send(message).await.expect("it lives");
+    }
+
+    pub(super) async fn answer(&self, to: &Heard, result: Value) {
+        self.say(to.life, json!({"jsonrpc": "2.0", "id": to.message["id"], "result": result})).await;
+    }
+
+    /// Progress of a call, by the token that the server was given.
+    pub(super) async fn progress(&self, of: &Heard, done: u64) {
+        let token = &of.message["params"]["_meta"]["progressToken"];
+        assert!(!token.is_null(), "no token: {}", of.message);
+        let params = json!({"progressToken": token, "progress": done});
+        self.say(of.life, json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
+            .await;
+    }
+
+    pub(super) async fn log(&self, life: usize, data: &str) {
+        let params = json!({"level": "error", "data": data});
+        self.say(life, json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params})).await;
+    }
+
+    /// Asks for a form.
+    pub(super) async fn ask(&self, life: usize, id: u64) {
+        let params = json!({"message": "?", "requestedSchema": {"type": "object", "properties": {}}});
+        self.say(life, json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": params}))
+            .await;
+    }
+
+    /// Whether it answered by itself.
+    fn reply(&self, message: &Value) -> Option<Value> {
+        let result = match message["method"].as_str()? {
+            "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"],
+                "capabilities": {"tools": {"listChanged": true}, "logging": {}},
+                "serverInfo": {"name": "memory", "version": "1"}}),
+            "notifications/initialized" => return Some(Value::Null),
+            "tools/list" => {
+                let tools = self.0.tools.lock();
+                let tool = |name: &String| json!({"name": name, "inputSchema": {"type": "object"}});
+                json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()})
+            }
+            "tools/call" if message["params"]["name"] == "echo" => {
+                json!({"content": [], "structuredContent": message["params"]["arguments"]})
+            }
+            _ => return None,
+        };
+        Some(json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    }
+}
+
+impl Dial for Server {
+    fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        let (writer, stdin) = duplex(1 << 16);
+        let (stdout, reader) = duplex(1 << 16);
+        let (says, said) = mpsc::channel(64);
+        let life = {
+            let mut lives = self.0.lives.lock();
+            lives.push(says);
+            lives.len() - 1
+        };
+        tokio::spawn(live(self.clone(), life, stdin, stdout, said));
+        std::future::ready(Ok(Dialed::piped(reader, writer))).boxed()
+    }
+
+    fn transport(&self) -> &'static str {
+        "memory"
+    }
+}
+
+async fn live(
+    server: Server,
+    life: usize,
+    stdin: DuplexStream,
+    mut stdout: DuplexStream,
+    mut said: mpsc::Receiver<Value>,
+) {
+    let mut lines = BufReader::new(stdin).lines();
+    loop {
+        let line = tokio::select! {
+            biased;
+            line = lines.next_line() => match line {
+                Ok(Some(line)) => {
+                    let message: Value = serde_json::from_str(&line).expect("a message is one line");
+                    match server.reply(&message) {
+                        Some(Value::Null) => continue,
+                        Some(reply) => reply,
+                        None => {
+                            server.0.heard.lock().push_back(Heard { life, message });
+                            server.0.bell.notify_waiters();
+                            continue;
+                        }
+                    }
+                }
+                Ok(None) | Err(_) => return,
+            },
+            Some(message) = said.recv() => message,
+        };
+        if stdout.write_all(format!("{line}\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// More than anything takes that is tested.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
