@@ -163,7 +163,7 @@ pub(super) fn result(id: &Value, text: &str) -> Value {
 
 impl Client {
     pub(super) async fn say(&self, message: Value) {
-        self.inbox.send(Heard::Text(message.to_string().into())).await.unwrap();
+        self.inbox.send(Heard::Text(message.to_string().into(), None)).await.unwrap();
     }
 
     /// Calls the tool `t` under this id.
