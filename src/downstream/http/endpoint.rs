@@ -79,8 +79,7 @@ impl Front {
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
-            // As long as there is one token at most, there is one principal, and all sessions are its own.
-            sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_max),
+            sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_per_principal_max),
             pipes: Pipes::default(),
             replay: Arc::new(Replay::new(&listen.limits)),
             listen,
