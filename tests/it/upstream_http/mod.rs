@@ -9,5 +9,6 @@
 mod far;
 mod healing;
 mod older;
+mod sdk;
 mod stage;
 mod streamable;
