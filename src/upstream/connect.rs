@@ -5,6 +5,7 @@
 
 use super::clock::Clock;
 use super::exchange::{Exchange, Subject, words};
+use super::frame::Freight;
 use super::link::Greeting;
 use super::stderr::escaped;
 use super::stream::{Posting, Stream};
@@ -47,7 +48,7 @@ pub(super) async fn connect(
             quote(&introduction.hops),
         ))
     };
-    let posted = stream.post(Posting::ours(), request)?;
+    let posted = stream.post(Posting::ours(Freight::Request), request)?;
     let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(start));
     let subject = Subject {
         server: server.clone(),

@@ -6,6 +6,7 @@
 
 use super::audience::Audience;
 use super::exchange::Exchange;
+use super::frame::Freight;
 use super::stream::Stream;
 use crate::mcp::level::Level;
 use crate::wire::fault::Fault;
@@ -53,7 +54,7 @@ impl Errands {
 
     fn tell(&self, level: Level) -> Result<Exchange, Fault> {
         let params = format!(r#"{{"level":"{}"}}"#, level.as_str());
-        Exchange::ours(&self.stream, "logging/setLevel", &params, self.patience)
+        Exchange::ours(&self.stream, Freight::Setting, "logging/setLevel", &params, self.patience)
     }
 
     /// Subscribes to all that its clients subscribed to before it was started again.
@@ -82,6 +83,6 @@ impl Errands {
 
     fn resource(&self, method: &str, uri: &str) -> Result<Exchange, Fault> {
         let params = format!(r#"{{"uri":{}}}"#, quote(uri));
-        Exchange::ours(&self.stream, method, &params, self.patience)
+        Exchange::ours(&self.stream, Freight::Setting, method, &params, self.patience)
     }
 }

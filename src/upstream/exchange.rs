@@ -6,7 +6,7 @@
 use super::ask::Ask;
 use super::audience::Member;
 use super::clock::Clock;
-use super::frame::Places;
+use super::frame::{Freight, Places};
 use super::mail::{Letter, Note};
 use super::memory::Room;
 use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream, ours};
@@ -17,7 +17,7 @@ use crate::routing::asking::{URL_REQUIRED, required_in_clients_terms};
 use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::Id;
+use crate::wire::id::{CallId, Id};
 use crate::wire::members::{quote, requote};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
@@ -123,11 +123,12 @@ impl Exchange {
     /// It is on its way when this returns.
     pub(super) fn ours(
         stream: &Arc<Stream>,
+        freight: fn(CallId) -> Freight,
         method: &str,
         params: &str,
         patience: Duration,
     ) -> Result<Self, Fault> {
-        let posted = stream.post(Posting::ours(), |id| ours(id, method, params).into())?;
+        let posted = stream.post(Posting::ours(freight), |id| ours(id, method, params).into())?;
         let server = stream.server().clone();
         let setting = (format!("servers.{}.timeouts.list", toml_key(&server)), words(patience));
         let subject = Subject { server, what: method.to_owned(), idle: setting.clone(), total: setting };
@@ -370,7 +371,8 @@ impl Drop for Exchange {
             self.stream.audience().refused(client, &uri);
             // It may have agreed by now, and nobody would ever take it back.
             if self.parting == Some(Parting::Told) && !self.stream.audience().is_wanted(&uri) {
-                self.stream.order("resources/unsubscribe", &format!(r#"{{"uri":{}}}"#, quote(&uri)));
+                let params = format!(r#"{{"uri":{}}}"#, quote(&uri));
+                self.stream.order(Freight::Setting, "resources/unsubscribe", &params);
             }
         }
         self.leave_letters();

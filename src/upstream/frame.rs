@@ -75,12 +75,24 @@ impl Fate {
 pub(super) enum Freight {
     /// A request with an id of ours: its server owes an answer.
     Request(CallId),
+    /// The same, and of several the last word must be the last: a level of the log, a subscription.
+    Setting(CallId),
     /// A notification, or an answer to the server.
     Plain,
     /// The same, and nothing after it may be there before it.
     First,
     /// The cancelling of this request, which must not be there before it.
     Cancel(CallId),
+}
+
+impl Freight {
+    /// The request that it is, if it is one.
+    pub(super) fn request(self) -> Option<CallId> {
+        match self {
+            Self::Request(call) | Self::Setting(call) => Some(call),
+            Self::Plain | Self::First | Self::Cancel(_) => None,
+        }
+    }
 }
 
 pub(super) struct Frame {

@@ -4,6 +4,7 @@
 //! it may be too busy to answer anything else.
 
 use super::exchange::{Exchange, words};
+use super::frame::Freight;
 use super::stream::{Again, Lost, Stream};
 use crate::wire::fault::{Fault, Reason};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
             next = now + every.min(LOOK_AGAIN);
             continue;
         }
-        let answer = match Exchange::ours(stream, "ping", "{}", ANSWER_WAIT_MAX) {
+        let answer = match Exchange::ours(stream, Freight::Request, "ping", "{}", ANSWER_WAIT_MAX) {
             Ok(exchange) => exchange.response().await.map(drop),
             Err(fault) => Err(fault),
         };

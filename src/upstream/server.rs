@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
 use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
-use super::frame::Places;
+use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
 use super::mail::Mail;
@@ -350,6 +350,26 @@ impl Server {
             room: [room].into_iter().chain(memory).collect(),
             owner,
             is_task: matches!(run, Run::Task(_)),
+            freight: match method {
+                Method::Subscribe | Method::Unsubscribe | Method::SetLevel => Freight::Setting,
+                Method::Initialize
+                | Method::Initialized
+                | Method::Ping
+                | Method::List(_)
+                | Method::ToolsCall
+                | Method::PromptsGet
+                | Method::ResourcesRead
+                | Method::Complete
+                | Method::Cancelled
+                | Method::Progress
+                | Method::ListChanged(_)
+                | Method::Log
+                | Method::Updated
+                | Method::Ask(_)
+                | Method::RootsChanged
+                | Method::ElicitationComplete
+                | Method::Other => Freight::Request,
+            },
         };
         let post = || link.stream.post(posting, |id| addressed(id, outgoing, run));
         let posted = match method {
@@ -384,7 +404,9 @@ impl Server {
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
     pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
-        Exchange::ours(&link.stream, method, params, self.settings.timeouts.list)?.response().await
+        Exchange::ours(&link.stream, Freight::Request, method, params, self.settings.timeouts.list)?
+            .response()
+            .await
     }
 
     /// Whether requests can be sent, or why not. Waits while the link is being made.

@@ -106,12 +106,14 @@ pub(super) struct Posting {
     pub(super) owner: Option<Arc<Member>>,
     /// It starts a task: its answer is not its end.
     pub(super) is_task: bool,
+    /// What it is to whoever carries it.
+    pub(super) freight: fn(CallId) -> Freight,
 }
 
 impl Posting {
     /// A request of our own, which takes no place among those of clients.
-    pub(super) fn ours() -> Self {
-        Self { places: Arc::default(), room: Vec::new(), owner: None, is_task: false }
+    pub(super) fn ours(freight: fn(CallId) -> Freight) -> Self {
+        Self { places: Arc::default(), room: Vec::new(), owner: None, is_task: false, freight }
     }
 }
 
@@ -291,7 +293,7 @@ impl Stream {
         posting: Posting,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
-        let Posting { places, room, owner, is_task } = posting;
+        let Posting { places, room, owner, is_task, freight } = posting;
         let (sender, arrivals) = mpsc::channel(1 + usize::from(is_task) + NOTES_MAX);
         let Ok(end) = sender.clone().try_reserve_owned() else {
             return Err(Fault::ours(Reason::Internal, "no place for an answer"));
@@ -311,8 +313,7 @@ impl Stream {
         };
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
-        let frame =
-            Frame { text, freight: Freight::Request(id), fate: Some(fate), _places: places, _room: room };
+        let frame = Frame { text, freight: freight(id), fate: Some(fate), _places: places, _room: room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
@@ -564,7 +565,7 @@ impl Stream {
             }
             (Some(task), None) => {
                 drop(open);
-                self.order("tasks/cancel", &task_params(&task));
+                self.order(Freight::Request, "tasks/cancel", &task_params(&task));
                 true
             }
             // What was abandoned is over; what waits has its answer.
@@ -716,9 +717,9 @@ impl Stream {
     }
 
     /// A request whose answer changes nothing, and is not waited for.
-    pub(super) fn order(&self, method: &str, params: &str) {
+    pub(super) fn order(&self, freight: fn(CallId) -> Freight, method: &str, params: &str) {
         let (id, text) = self.ordered(method, params);
-        self.pass_as(Freight::Request(id), text.into());
+        self.pass_as(freight(id), text.into());
     }
 
     fn ordered(&self, method: &str, params: &str) -> (CallId, String) {

@@ -5,6 +5,7 @@
 //! progress are those of the exchange that it belongs to.
 
 use super::exchange::Exchange;
+use super::frame::Freight;
 use super::memory::Room;
 use super::stream::Stream;
 use crate::wire::fault::Fault;
@@ -125,7 +126,7 @@ impl TaskCall {
 
     fn ask(&self, method: &str, patience: Duration) -> Result<Exchange, Box<Fault>> {
         let params = task_params(&self.id);
-        Exchange::ours(&self.stream, method, &params, patience).map_err(Box::new)
+        Exchange::ours(&self.stream, Freight::Request, method, &params, patience).map_err(Box::new)
     }
 }
 

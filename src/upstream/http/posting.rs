@@ -30,7 +30,7 @@ pub(super) enum Posted {
 /// Sends a frame that was taken up, and hears all that comes of it. `url`: where it goes.
 pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
     match frame.freight {
-        Freight::Request(call) => {
+        Freight::Request(call) | Freight::Setting(call) => {
             let fate = frame.fate.clone();
             let work = async {
                 if let Ok(response) = head(&courier, &url, frame, call).await {

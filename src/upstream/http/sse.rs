@@ -6,7 +6,7 @@
 use super::super::carry::Frames;
 use super::super::ear::Ear;
 use super::super::fetch::shown;
-use super::super::frame::{Frame, Freight};
+use super::super::frame::Frame;
 use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, Next, Until, is_of_type};
@@ -145,10 +145,7 @@ pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<
 
 /// Posts one message. Its answer, if it asks for one, comes with the events.
 async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
-    let call = match frame.freight {
-        Freight::Request(call) => Some(call),
-        Freight::Plain | Freight::First | Freight::Cancel(_) => None,
-    };
+    let call = frame.freight.request();
     let posted = async {
         match courier.post(&endpoint, frame.text.clone()).await {
             Ok(response) if response.status.is_success() => {}

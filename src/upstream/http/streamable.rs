@@ -68,7 +68,7 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     let first = async {
         loop {
             let frame = frames.recv().await?;
-            if let (true, Freight::Request(call)) = (frame.leave(), frame.freight) {
+            if let (true, Some(call)) = (frame.leave(), frame.freight.request()) {
                 return Some((frame, call));
             }
         }
@@ -118,6 +118,8 @@ async fn refuse(courier: &Arc<Courier>, refused: Refused) {
 async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
     let (_, hang_up) = courier.stream().ends();
     let url: Arc<str> = Arc::from(courier.url());
+    // Resolves when the last of what must keep its order is there.
+    let mut setting = None;
     loop {
         let frame = tokio::select! {
             biased;
@@ -128,11 +130,21 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
         if !frame.leave() {
             continue;
         }
-        if let Freight::Request(call) = frame.freight {
-            courier.sets_out(call);
-        }
         let freight = frame.freight;
-        let posting = posting::carry(courier.clone(), url.clone(), frame);
+        let arrived = freight.request().map(|call| courier.sets_out(call));
+        let before = match freight {
+            Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
+            Freight::Request(_) | Freight::Plain | Freight::First | Freight::Cancel(_) => None,
+        };
+        let posting = {
+            let (courier, url) = (courier.clone(), url.clone());
+            async move {
+                if let Some(before) = before {
+                    timeout(SETTING_WAIT_MAX, before.cancelled()).await.ok();
+                }
+                posting::carry(courier, url, frame).await;
+            }
+        };
         if let Freight::Cancel(_) = freight {
             courier.spawn_last_words(posting);
             continue;
@@ -168,5 +180,7 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
     timeout(FAREWELL_MAX, farewell).await.ok();
 }
 
+/// How long a setting waits for the one before it.
+const SETTING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the frames behind `notifications/initialized` wait for it.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use super::far::{Far, Seen};
 use super::stage::{Client, Stage, greets, result};
-use mcp_braid::config::Restart;
+use mcp_braid::config::{Backoff, Restart};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -120,8 +120,8 @@ async fn a_404_without_a_session_fails_one_call() {
 async fn a_server_that_cannot_be_reached_is_reached_for_again_when_it_is_needed() {
     let mut far = Far::in_memory();
     let mut stage = Stage::with(&far, |server| {
-        server.backoff.min = Duration::from_secs(3600);
-        server.backoff.max = Duration::from_secs(3600);
+        let years = Duration::from_secs(10 * 365 * 24 * 3600);
+        (server.backoff.min, server.backoff.max) = (years, years);
     });
     let (mut client, events) = stage.ready(&mut far).await;
     let open = called(&mut far, &mut client, 6).await;
@@ -157,7 +157,7 @@ async fn an_idle_link_that_died_heals_by_itself() {
         [|ping: Seen| drop(ping), |ping: Seen| ping.was_not_sent(), |ping: Seen| ping.answer(502, &[], "")]
     {
         let mut far = Far::in_memory();
-        let mut stage = Stage::before(&far);
+        let mut stage = Stage::with(&far, |server| server.backoff = Backoff::default());
         let mut client = stage.client("2025-11-25", json!({})).await;
         far.post("initialize").await.greet("2025-11-25", None);
         far.post("notifications/initialized").await.accepted();
@@ -179,7 +179,7 @@ async fn an_idle_link_that_died_heals_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_half_open_link_is_found_by_a_ping_without_answer() {
     let mut far = Far::in_memory();
-    let mut stage = Stage::before(&far);
+    let mut stage = Stage::with(&far, |server| server.backoff = Backoff::default());
     let (client, _events) = stage.ready(&mut far).await;
     let since = Instant::now();
     let _ping = far.post("ping").await;
@@ -187,6 +187,29 @@ async fn a_half_open_link_is_found_by_a_ping_without_answer() {
     let took = since.elapsed();
     assert!((Duration::from_secs(45)..=Duration::from_secs(46)).contains(&took), "{took:?}");
     drop(client);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_link_is_back_75_seconds_after_the_network_at_the_latest() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.backoff = Backoff::default());
+    let (mut client, events) = stage.ready(&mut far).await;
+    events.breaks().await;
+    let back = Instant::now() + Duration::from_secs(600);
+    loop {
+        let seen = far.expect("a request", |_| true).await;
+        if Instant::now() >= back {
+            seen.greet("2025-11-25", None);
+            break;
+        }
+        seen.was_not_sent();
+    }
+    assert!(back.elapsed() <= Duration::from_secs(75), "{:?}", back.elapsed());
+    far.post("notifications/initialized").await.accepted();
+    far.get().await.answer(405, &[], "");
+    far.post("tools/list").await.lists();
+    answered(&mut far, &mut client, 8).await;
     stage.close().await;
 }
 
@@ -244,7 +267,7 @@ async fn pings_can_be_turned_off() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_our_credentials_is_not_stormed() {
     let mut far = Far::in_memory();
-    let mut stage = Stage::before(&far);
+    let mut stage = Stage::with(&far, |server| server.backoff = Backoff::default());
     let mut client = stage.client("2025-11-25", json!({})).await;
     let since = Instant::now();
     let mut greetings = 0;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "here a panic is how a claim fails")]
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 
+mod cut;
 mod far;
 mod healing;
 mod older;

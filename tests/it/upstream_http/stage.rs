@@ -61,6 +61,8 @@ impl Stage {
         };
         let mut server = ServerConfig::new("far", Reach::Http(remote));
         server.sharing = Sharing::Session;
+        // A pause is random: in a test that looks at what is down it must not be over already.
+        (server.backoff.min, server.backoff.max) = (PAUSE, PAUSE);
         change(&mut server);
         let Reach::Http(remote) = server.reach.clone() else { panic!("a URL") };
         let dial = HttpDial::new("far", remote);
@@ -222,4 +224,5 @@ impl Client {
     }
 }
 
+const PAUSE: Duration = Duration::from_secs(60);
 const WAIT_MAX: Duration = Duration::from_secs(4000);

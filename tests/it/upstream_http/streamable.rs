@@ -716,3 +716,28 @@ async fn a_header_that_cannot_be_sent_is_said_and_not_shown() {
     assert_eq!(stage.down(&client).unwrap(), "far: the header `x-key` cannot be sent");
     stage.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_about_a_subscription_arrives_last() {
+    let (mut far, stage, mut client) = nothing_yet().await;
+    let params = json!({"uri": "far+x://a"});
+    for (id, word) in [(1, "subscribe"), (2, "unsubscribe"), (3, "subscribe")] {
+        client
+            .say(json!({"jsonrpc": "2.0", "id": id, "method": format!("resources/{word}"), "params": params}))
+            .await;
+    }
+    let first = far.post("resources/subscribe").await;
+    // Calls need not wait for it.
+    still_works(&mut far, &mut client).await;
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    first.result(json!({}));
+    let second = far.post("resources/unsubscribe").await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    second.result(json!({}));
+    far.post("resources/subscribe").await.result(json!({}));
+    for id in 1..=3 {
+        assert_eq!(client.answer(&json!(id)).await["result"], json!({}));
+    }
+    stage.close().await;
+}
