@@ -3,8 +3,8 @@
 //! Pure: headers in, a decision out. It knows no session.
 
 use crate::mcp::revision::Revision;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// By which a client names its session.
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -36,8 +36,12 @@ pub(crate) fn fit_post(headers: &HeaderMap) -> Result<(), Unfit> {
     }
 }
 
-/// The body is JSON.
+/// The body is JSON, as it stands: unpacking what a client packed would let few bytes become many.
 pub(crate) fn fit_json(headers: &HeaderMap) -> Result<(), Unfit> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        return unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Encoding` must be left out");
+    }
     match one(headers, &CONTENT_TYPE).is_some_and(|kind| media(kind) == "application/json") {
         true => Ok(()),
         false => unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Type` must be application/json"),
