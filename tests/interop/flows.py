@@ -12,8 +12,9 @@ Directly, client and server speak the same transport: it is compared with what t
 client's own is another, a peer that lacks the flow over that one lacks it. Without `--pair` and `--pairs` it is stdio on both
 sides; `--pairs some` is a selection in which every pair and every flow has real peers, `--pairs all` is everything. `--only`
 takes a flow, a server, a client or `client:server`, several times. `--sharing shared` lets all clients share a server.
-`--direct` runs direct against direct, `--self-test` checks that the table finds what a stand-in loses. The exit code is
-1 when a cell fails, or when fewer than `--at-least` cells work: a peer that lost a flow must not pass for one that lacks it.
+`--direct` runs direct against direct, `--self-test` checks that the table finds what a stand-in loses,
+over what a client speaks in the pairs. The exit code is 1 when a cell fails, or when fewer than `--at-least` cells work:
+a peer that lost a flow must not pass for one that lacks it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ CLIENTS = {
     # No SDK: to the token.
     "raw": [],
 }
+STAND_IN = [sys.executable, str(HERE / "standin.py")]
 # What each peer speaks. The server of exact bytes has a front of its own where it is not on stdio.
 SPOKEN = {
     "servers": {"everything": TRANSPORTS, "quirky": TRANSPORTS, "fastmcp": TRANSPORTS, "rmcp": ("stdio", "http")},
@@ -132,6 +134,12 @@ class Way:
     proxy: list[str] = field(default_factory=lambda: BRAID)
     env: dict[str, str] = field(default_factory=dict)
 
+    def serve(self, config: Path, port: int) -> list[str]:
+        """A stand-in speaks stdio alone and gets a front."""
+        if self.proxy is STAND_IN:
+            return script(PYTHON_1, "front.py", self.down, str(port), *self.proxy, "stdio", "--config", str(config))
+        return [*self.proxy, "serve", "--config", str(config)]
+
     @property
     def over_http(self) -> bool:
         """Whether messages travel on more than one stream, whose order is nobody's promise."""
@@ -197,7 +205,7 @@ def reached(server: str, folder: Path, way: Way, stack: ExitStack) -> tuple[dict
     config = write_config(folder, [peer(key) for key in behind], works, reaches, port, more)
     if not port:
         return works, Reach([*way.proxy, "stdio", "--config", str(config)])
-    stack.enter_context(Served([*way.proxy, "serve", "--config", str(config)], port, folder / "braid.log", environment(way.env), folder))
+    stack.enter_context(Served(way.serve(config, port), port, folder / "braid.log", environment(way.env), folder))
     return works, Reach(url=url_of(port, way.down), transport=way.down, headers=bearer(folder))
 
 
@@ -544,18 +552,15 @@ def together(folder: Path, pair: Pair, sharing: str) -> str:
 
 # --- the table's own test --------------------------------------------------------------------------------------------
 
-STAND_IN = [sys.executable, str(HERE / "standin.py")]
-
-
-def self_test(folder: Path) -> bool:
+def self_test(folder: Path, down: str) -> bool:
     """A stand-in that loses nothing fails nowhere, and each loss fails in the flows where it shows, and in no other."""
     server = "quirky"
     parts = parts_of(server, True)
-    left = session("raw", server, parts, folder / "self-direct", Way(Exposure("")), [])
+    left = session("raw", server, parts, folder / f"self-{down}-direct", Way(Exposure(""), down, down), [])
 
     def trial(loss: str) -> tuple[str, set[str]]:
-        name = loss.replace(" ", "-") or "nothing"
-        way = Way(Exposure(server), proxy=STAND_IN, env={"LOSE": loss})
+        name = f"{down}-{loss.replace(' ', '-') or 'nothing'}"
+        way = Way(Exposure(server), down, proxy=STAND_IN, env={"LOSE": loss})
         right = session("raw", server, parts, folder / f"self-{name}", way, left.tools)
         return loss, {part.flow for part, one in judged(parts, server, Sides(left, right), way) if one.verdict == "FAILS"}
 
@@ -565,7 +570,7 @@ def self_test(folder: Path) -> bool:
             wanted = set(FLOW_LOSSES.get(loss, ()))
             good &= found == wanted
             amiss = "" if found == wanted else f", which should be {sorted(wanted)}"
-            print(f"self-test: loses {loss or 'nothing'}: fails in {sorted(found)}{amiss}")
+            print(f"self-test: {down}, loses {loss or 'nothing'}: fails in {sorted(found)}{amiss}")
     return good
 
 
@@ -699,7 +704,8 @@ def main() -> int:
             return 2
         folder = HOME / "run" / "flows"
         if options.self_test:
-            return 0 if self_test(folder) else 1
+            good = [self_test(folder, down) for down in dict.fromkeys(pair[0] for pair in pairs)]
+            return 0 if all(good) else 1
         start = time.monotonic()
         cells = Run(works, flows, folder, options.direct, options.sharing).cells()
         whole = not options.direct and not options.only
