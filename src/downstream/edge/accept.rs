@@ -43,17 +43,10 @@ pub struct Stop {
 
 /// Serves until `stop.closing`, and then until every connection is gone. What was listened on is free again at once.
 pub async fn serve(bound: Bound, front: Front, stop: Stop) {
-    let tracker = TaskTracker::new();
-    let entrance = Entrance {
-        places: Places::new(front.limits.connections_max, front.limits.connections_per_address_max),
-        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-        front: Arc::new(front),
-        tracker: tracker.clone(),
-        stop,
-    };
+    let entrance = Entrance::new(front, stop);
     join_all(bound.listeners.into_iter().map(|listener| entrance.open(listener))).await;
-    tracker.close();
-    tracker.wait().await;
+    entrance.tracker.close();
+    entrance.tracker.wait().await;
 }
 
 /// Where connections come in.
@@ -67,6 +60,17 @@ struct Entrance {
 }
 
 impl Entrance {
+    fn new(front: Front, stop: Stop) -> Self {
+        let limits = &front.limits;
+        Self {
+            places: Places::new(limits.connections_max, limits.connections_per_address_max),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            front: Arc::new(front),
+            tracker: TaskTracker::new(),
+            stop,
+        }
+    }
+
     async fn open(&self, listener: Listener) {
         let mut spare = Spare::new();
         let mut pause = PAUSE_MIN;
@@ -188,3 +192,86 @@ const REFUSED_BYTES_MAX: usize = 64 * 1024;
 const TURNED_AWAY_MAX: usize = 16;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Address, Auth, Listen};
+    use std::net::SocketAddr;
+    use tokio::io::{DuplexStream, duplex};
+
+    async fn entrance(change: impl FnOnce(&mut Listen)) -> (Entrance, Listener) {
+        let mut listen = Listen { auth: Auth::None, ..Listen::default() };
+        change(&mut listen);
+        let limits = listen.limits.clone();
+        let front = Front { guard: Guard::new(&listen, &[], None).unwrap(), router: Router::new(), limits };
+        let bound = Bound::bind(&[Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))], None).await.unwrap();
+        let entrance = Entrance::new(front, Stop::default());
+        (entrance, bound.listeners.into_iter().next().unwrap())
+    }
+
+    /// As if it came from there.
+    fn from(ip: &str) -> (Accepted, DuplexStream) {
+        let (client, server) = duplex(1 << 16);
+        let peer = Peer::tcp(SocketAddr::new(ip.parse().unwrap(), 9), SocketAddr::from(([10, 0, 0, 1], 80)));
+        (Accepted { stream: Box::new(server), peer }, client)
+    }
+
+    async fn said(mut client: DuplexStream) -> String {
+        client.write_all(b"GET / HTTP/1.0\r\nHost: 10.0.0.1\r\n\r\n").await.ok();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        said.split("\r\n").next().unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h14_one_address_has_so_many_places_and_others_have_their_own() {
+        let (entrance, listener) = entrance(|listen| {
+            listen.limits.connections_per_address_max = 2;
+            listen.trusted_proxy = Some("10.9.0.0/16".to_owned());
+        })
+        .await;
+        let enter = |ip: &str| {
+            let (accepted, client) = from(ip);
+            entrance.enter(accepted, &listener);
+            client
+        };
+        let (first, second) = (enter("203.0.113.1"), enter("203.0.113.1"));
+        assert_eq!(said(enter("203.0.113.1")).await, "HTTP/1.1 503 Service Unavailable");
+        assert_eq!(said(enter("::ffff:203.0.113.1")).await, "HTTP/1.1 503 Service Unavailable");
+        assert_eq!(said(enter("203.0.113.2")).await, "HTTP/1.0 404 Not Found");
+        assert_eq!(said(first).await, "HTTP/1.0 404 Not Found");
+        // Its place is given back by its task, which ends a moment after the client has read the end.
+        while entrance.tracker.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(said(enter("203.0.113.1")).await, "HTTP/1.0 404 Not Found");
+        drop(second);
+        let neighbours: Vec<_> = (1..=2).map(|end| enter(&format!("2001:db8::{end}"))).collect();
+        assert_eq!(said(enter("2001:db8::3")).await, "HTTP/1.1 503 Service Unavailable");
+        drop(neighbours);
+        for exempt in ["127.0.0.1", "::1", "10.9.1.1"] {
+            let many: Vec<_> = (0..10).map(|_| enter(exempt)).collect();
+            assert_eq!(said(enter(exempt)).await, "HTTP/1.0 404 Not Found", "{exempt}");
+            drop(many);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_away_is_heard_out_for_a_moment_only() {
+        let (entrance, listener) = entrance(|listen| listen.limits.connections_max = 0).await;
+        let mut silent = Vec::new();
+        for _ in 0..REFUSALS_MAX {
+            let (accepted, client) = from("127.0.0.1");
+            entrance.enter(accepted, &listener);
+            silent.push(client);
+        }
+        let (accepted, mut client) = from("127.0.0.1");
+        entrance.enter(accepted, &listener);
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "there is no room to tell it");
+        let start = tokio::time::Instant::now();
+        entrance.tracker.close();
+        entrance.tracker.wait().await;
+        assert_eq!(start.elapsed().as_secs(), REFUSED_WITHIN.as_secs());
+    }
+}

@@ -108,3 +108,6 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What is read at once; a head that has not ended by then is too large as well.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

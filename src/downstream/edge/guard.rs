@@ -259,3 +259,6 @@ fn is_health(head: &Parts) -> bool {
 }
 
 const BEARER: &[u8] = b"bearer";
+
+#[cfg(test)]
+mod tests;

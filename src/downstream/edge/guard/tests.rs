@@ -1,0 +1,167 @@
+//! What a guard says of listeners and clients that no test may have: other addresses than loopback.
+
+use super::*;
+use crate::config::Tls;
+use http::Request;
+use std::time::Duration;
+
+fn tcp(address: &str) -> Address {
+    Address::Tcp(address.parse().unwrap())
+}
+
+fn peer(remote: &str, local: &str) -> Peer {
+    Peer::tcp(remote.parse().unwrap(), local.parse().unwrap())
+}
+
+fn token() -> (tempfile::TempDir, Token) {
+    let home = tempfile::tempdir().unwrap();
+    let token = Token::find_or_make(Some(&home.path().join("token")), |_| None).unwrap();
+    (home, token)
+}
+
+fn head(headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().uri("/mcp");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn why(judged: Result<Admitted, Reply>) -> Option<Why> {
+    judged.err().map(|reply| reply.why)
+}
+
+#[test]
+fn h02_off_loopback_there_is_a_token_and_it_does_not_travel_in_clear_text() {
+    let (_home, token) = token();
+    let tls = || Some(Tls { cert: PathBuf::new(), key: PathBuf::new() });
+    let proxy = || Some("10.0.0.7".to_owned());
+    let unix = || Address::Unix(PathBuf::from("/run/s"));
+    const OPEN: Option<&str> = Some("is \"none\"");
+    const CLEAR: Option<&str> = Some("in clear text");
+    let mut rows = 0;
+    for (bound, is_off) in [
+        (vec![tcp("127.0.0.1:1")], false),
+        (vec![tcp("[::1]:1")], false),
+        (vec![tcp("127.9.9.9:1")], false),
+        (vec![unix()], false),
+        (vec![unix(), tcp("127.0.0.1:1"), tcp("[::1]:1")], false),
+        (vec![tcp("0.0.0.0:1")], true),
+        (vec![tcp("[::]:1")], true),
+        (vec![tcp("192.168.1.5:1")], true),
+        (vec![tcp("[fd00::1]:1")], true),
+        (vec![tcp("[::ffff:10.0.0.1]:1")], true),
+        (vec![tcp("127.0.0.1:1"), tcp("0.0.0.0:1")], true),
+        (vec![unix(), tcp("192.168.1.5:1")], true),
+    ] {
+        for (auth, tls, trusted_proxy, refused) in [
+            (Auth::None, None, None, OPEN),
+            (Auth::None, tls(), None, OPEN),
+            (Auth::None, None, proxy(), OPEN),
+            (Auth::None, tls(), proxy(), OPEN),
+            (Auth::Token, None, None, CLEAR),
+            (Auth::Token, tls(), None, None),
+            (Auth::Token, None, proxy(), None),
+            (Auth::Token, tls(), proxy(), None),
+        ] {
+            let listen = Listen { auth, tls, trusted_proxy, ..Listen::default() };
+            let made =
+                Guard::new(&listen, &bound, Some(&token)).map(|_| ()).map_err(|error| error.to_string());
+            match refused.filter(|_| is_off) {
+                Some(sentence) => assert!(made.unwrap_err().contains(sentence), "{bound:?} {listen:?}"),
+                None => assert_eq!(made, Ok(()), "{bound:?} {listen:?}"),
+            }
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 96);
+    assert_eq!(Guard::new(&Listen::default(), &[], None).map(|_| ()), Err(GuardError::NoToken));
+}
+
+#[test]
+fn what_cannot_be_read_of_the_settings_is_named() {
+    let (_home, token) = token();
+    for host in ["", "a b", "*.example.com", "https://a"] {
+        let listen = Listen { hosts: vec![host.to_owned()], ..Listen::default() };
+        let error = Guard::new(&listen, &[], Some(&token)).unwrap_err();
+        assert_eq!(error, GuardError::Host(host.to_owned()));
+    }
+    for origin in ["", "*", "null", "a.example", "https://a.example/"] {
+        let listen = Listen { origins: vec![origin.to_owned()], ..Listen::default() };
+        let error = Guard::new(&listen, &[], Some(&token)).unwrap_err();
+        assert_eq!(error, GuardError::Origin(origin.to_owned()));
+    }
+}
+
+#[test]
+fn a_wildcard_listener_is_asked_for_by_the_address_that_was_reached() {
+    let (_home, token) = token();
+    let listen = Listen { trusted_proxy: Some("10.0.0.7".to_owned()), ..Listen::default() };
+    let bound = [tcp("0.0.0.0:8808"), tcp("10.0.0.2:80")];
+    let guard = Guard::new(&listen, &bound, Some(&token)).unwrap();
+    let reached = peer("192.168.1.9:5", "192.168.1.5:8808");
+    let bearer = format!("Bearer {}", token.value().expose());
+    for (host, is_ours) in [
+        ("192.168.1.5:8808", true),
+        ("localhost:8808", true),
+        ("10.0.0.2:80", true),
+        ("10.0.0.2", true),
+        ("192.168.1.5", false),
+        ("192.168.1.5:80", false),
+        ("192.168.1.6:8808", false),
+        ("10.0.0.2:8808", false),
+        ("0.0.0.0:8808", false),
+        ("evil.example:8808", false),
+    ] {
+        let head = head(&[("host", host), ("authorization", &bearer)]);
+        let judged = guard.judge(&head, &reached, Instant::now());
+        assert_eq!(why(judged), (!is_ours).then_some(Why::Host), "{host}");
+    }
+}
+
+#[test]
+fn who_is_elsewhere_does_not_learn_where_the_token_is() {
+    let (_home, token) = token();
+    let tls = Some(Tls { cert: PathBuf::new(), key: PathBuf::new() });
+    let listen = Listen { hosts: vec!["a".to_owned()], tls, ..Listen::default() };
+    let guard = Guard::new(&listen, &[tcp("0.0.0.0:443")], Some(&token)).unwrap();
+    let file = token.file().display().to_string();
+    for (remote, told) in [("203.0.113.1:5", None), ("127.0.0.1:5", Some(file))] {
+        let judged = guard.judge(&head(&[("host", "a")]), &peer(remote, "10.0.0.1:443"), Instant::now());
+        assert_eq!(why(judged), Some(Why::TokenMissing { file: told }));
+    }
+}
+
+#[test]
+fn h16_failures_are_their_sources_own_and_pass() {
+    let (_home, token) = token();
+    let listen = Listen {
+        hosts: vec!["a".to_owned()],
+        trusted_proxy: Some("10.0.0.7".to_owned()),
+        ..Listen::default()
+    };
+    let guard = Guard::new(&listen, &[tcp("0.0.0.0:80")], Some(&token)).unwrap();
+    let (start, wrong) = (Instant::now(), ("authorization", "Bearer wrong"));
+    let asks = |remote: &str, through: &str, after: u64| {
+        let headers = [("host", "a"), wrong, ("x-forwarded-for", through)];
+        let now = start + Duration::from_secs(after);
+        match why(guard.judge(&head(&headers), &peer(remote, "10.0.0.1:80"), now)).unwrap() {
+            Why::TokenWrong { .. } => None,
+            Why::Throttled { retry_after } => Some(retry_after.as_secs()),
+            Why::Preflight(_) | Why::Host | Why::Origin | Why::TokenMissing { .. } => {
+                panic!("of another kind")
+            }
+        }
+    };
+    for second in 0..10 {
+        assert_eq!(asks("203.0.113.1:5", "198.51.100.1", second), None, "its own word names no source");
+    }
+    assert_eq!(asks("203.0.113.1:6", "198.51.100.2", 10), Some(50));
+    assert_eq!(asks("203.0.113.2:5", "", 10), None);
+    assert_eq!(asks("203.0.113.1:5", "", 60), None);
+    for _ in 0..10 {
+        assert_eq!(asks("10.0.0.7:5", "203.0.113.9, 198.51.100.1", 0), None);
+    }
+    assert_eq!(asks("10.0.0.7:5", "198.51.100.1", 0), Some(60), "the proxy's word does");
+    assert_eq!(asks("10.0.0.7:5", "198.51.100.2", 0), None);
+}
