@@ -109,6 +109,17 @@ impl std::fmt::Display for Label {
     }
 }
 
+impl Event {
+    /// Gives it room among all that is kept, if there is any. Its text is a copy then: the room that it had before is
+    /// for what a server has just said, and not for what was read long ago.
+    fn keep(&mut self, room: Option<OwnedSemaphorePermit>) {
+        if room.is_some() {
+            self.text = Bytes::copy_from_slice(&self.text);
+        }
+        self.kept = room;
+    }
+}
+
 impl Events {
     pub(super) fn new(label: Label, replay: Arc<Replay>, any: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
@@ -144,7 +155,7 @@ impl Events {
         }
         state.resumable = true;
         for event in &mut state.log {
-            event.kept = self.replay.room(event.text.len());
+            event.keep(self.replay.room(event.text.len()));
         }
     }
 
@@ -235,7 +246,9 @@ impl Events {
         let number = state.next;
         state.next += 1;
         state.log_bytes += text.len();
-        state.log.push_back(Event { number, text, is_answer, kept });
+        let mut event = Event { number, text, is_answer, kept: None };
+        event.keep(kept);
+        state.log.push_back(event);
         state.trim(&self.replay);
     }
 
@@ -377,3 +390,39 @@ impl Drop for Place {
 
 /// Events that may wait for one reader.
 const UNREAD_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ListenLimits;
+
+    /// A text that somebody counts.
+    struct Counted {
+        text: Vec<u8>,
+        _count: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.text
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_to_be_read_again_gives_its_servers_room_back() {
+        let replay = Replay::new(&ListenLimits { replay_bytes_max: 100, ..ListenLimits::default() });
+        let events = Events::new(Label::Answer(1), Arc::new(replay), Arc::default());
+        let (count, _reader) = (Arc::new(()), events.read(None));
+        let say = |bytes| {
+            let text = Bytes::from_owner(Counted { text: vec![b'x'; bytes], _count: count.clone() });
+            events.try_place().unwrap().say(text);
+            Arc::strong_count(&count) - 1
+        };
+        assert_eq!(say(10), 1);
+        events.becomes_resumable();
+        assert_eq!(Arc::strong_count(&count) - 1, 0);
+        assert_eq!(say(10), 0);
+        // Too long to be kept: it goes when it was read.
+        assert_eq!(say(101), 1);
+    }
+}

@@ -161,7 +161,7 @@ impl Front {
     /// A body, and its room in memory.
     pub(crate) async fn read(&self, body: Body) -> Result<Posting, Box<Response>> {
         let max = self.hub.config().limits.client_message_bytes_max;
-        let buffer = |bytes| self.hub.buffer(bytes);
+        let buffer = self.hub.buffer_pieces();
         match read_body(body, max, self.listen.limits.body_within, buffer).await {
             Ok(Whole { bytes, memory }) => {
                 let memory = memory.into_iter().reduce(|mut all, more| {
