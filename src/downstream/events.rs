@@ -44,13 +44,21 @@ struct State {
     readers: u64,
     /// Writers that were promised room and have not used it yet: the end waits for them.
     reserved: usize,
-    answer: Option<Bytes>,
+    /// How it ends as soon as nothing is reserved.
+    ending: Option<Ending>,
     /// Nothing more is said after what is there.
     ended: bool,
     /// Events have been given ids, by which a client may come back.
     resumable: bool,
     /// Since when nobody reads.
     left: Instant,
+}
+
+#[derive(Debug)]
+enum Ending {
+    Answer(Bytes),
+    /// There is no answer.
+    Silence,
 }
 
 #[derive(Debug)]
@@ -132,7 +140,7 @@ impl Events {
                 reader: None,
                 readers: 0,
                 reserved: 0,
-                answer: None,
+                ending: None,
                 ended: false,
                 resumable: false,
                 left: Instant::now(),
@@ -178,8 +186,10 @@ impl Events {
         self.state.lock().reader.is_some()
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.state.lock().ended
+    /// Whether its end is settled: nothing but what was reserved is said any more.
+    pub(super) fn is_ending(&self) -> bool {
+        let state = self.state.lock();
+        state.ended || state.ending.is_some()
     }
 
     pub(super) fn is_resumable(&self) -> bool {
@@ -216,29 +226,35 @@ impl Events {
 
     /// The last event: the answer to the request of this stream.
     pub(super) fn answer(&self, text: Bytes) {
-        let mut state = self.state.lock();
-        if !state.ended {
-            state.answer = Some(text);
-            self.end_if_due(&mut state);
-        }
+        self.end_with(Ending::Answer(text));
     }
 
     /// Nothing more is said; there is no answer.
     pub(super) fn end(&self) {
-        self.state.lock().ended = true;
-        self.news.notify_waiters();
-        self.room.notify_waiters();
-        self.any.notify_waiters();
+        self.end_with(Ending::Silence);
     }
 
+    fn end_with(&self, ending: Ending) {
+        let mut state = self.state.lock();
+        if !state.ended && state.ending.is_none() {
+            state.ending = Some(ending);
+            self.end_if_due(&mut state);
+        }
+    }
+
+    /// What was promised room is said before the end: it is nowhere else any more.
     fn end_if_due(&self, state: &mut State) {
         if state.reserved == 0
-            && let Some(text) = state.answer.take()
+            && let Some(ending) = state.ending.take()
         {
-            self.push(state, text, true);
             state.ended = true;
+            if let Ending::Answer(text) = ending {
+                self.push(state, text, true);
+            }
+            self.any.notify_waiters();
         }
         self.news.notify_waiters();
+        self.room.notify_waiters();
     }
 
     fn push(&self, state: &mut State, text: Bytes, is_answer: bool) {
@@ -424,5 +440,24 @@ mod tests {
         assert_eq!(say(10), 0);
         // Too long to be kept: it goes when it was read.
         assert_eq!(say(101), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_promised_room_is_said_before_the_end() {
+        for answer in [Some(Bytes::from_static(b"answer")), None] {
+            let replay = Arc::new(Replay::new(&ListenLimits::default()));
+            let events = Events::new(Label::Answer(1), replay, Arc::default());
+            let mut cursor = events.read(None);
+            let place = events.try_place().unwrap();
+            match answer.clone() {
+                Some(text) => events.answer(text),
+                None => events.end(),
+            }
+            assert!(events.is_ending());
+            place.say(Bytes::from_static(b"promised"));
+            assert_eq!(cursor.next().await.unwrap().text, "promised");
+            let last = cursor.next().await.map(|said| (said.text, said.is_answer));
+            assert_eq!(last, answer.map(|text| (text, true)));
+        }
     }
 }

@@ -174,7 +174,7 @@ impl Inner {
         if self.general.iter().any(|events| events.is_read()) {
             return self.general_place();
         }
-        let newest = self.answers.iter().rev().find(|events| events.is_read() && !events.is_ended())?;
+        let newest = self.answers.iter().rev().find(|events| events.is_read() && !events.is_ending())?;
         newest.try_place()
     }
 }
