@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod crowd;
+mod crowd_http;
 mod doors;
 mod edge;
 mod faults;
