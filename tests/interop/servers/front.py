@@ -94,6 +94,13 @@ class Session:
             self.process.stdin.write(re.sub(rb"[\r\n]+", b" ", body) + b"\n")
             self.process.stdin.flush()
 
+    def cancelled(self, request: object) -> None:
+        """A cancelled call gets no answer, and nothing belongs to it any more."""
+        with self.lock:
+            for call in [call for call in self.calls if call.request.get("id") == request]:
+                self.calls.remove(call)
+                call.items.put(None)
+
     def forget(self, stream: Stream) -> None:
         with self.lock:
             if stream in self.calls:
@@ -153,6 +160,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if "method" not in message or "id" not in message:
             session.send(body)
+            if message.get("method") == "notifications/cancelled":
+                session.cancelled(message["params"].get("requestId"))
             self.plain(202)
             return
         stream = Stream(message)
