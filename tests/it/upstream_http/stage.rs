@@ -224,5 +224,5 @@ impl Client {
     }
 }
 
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(3600);
 const WAIT_MAX: Duration = Duration::from_secs(4000);
