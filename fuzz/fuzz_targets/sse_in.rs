@@ -10,7 +10,8 @@
 //!   on for whoever reads the message to refuse. So it is asked only up to its error.
 //! - It tells of a retry with its block; the standard sets the time when the line is read. So these are compared
 //!   when the last block is whole.
-//! - It has no bounds: a name is cut, an id that is too long is none.
+//! - It has no bounds: a name is cut, an id that is too long is none. Nor is one that is not UTF-8, which could
+//!   not be sent back as it came.
 #![no_main]
 
 use bytes::{Bytes, BytesMut};

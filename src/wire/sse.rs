@@ -9,7 +9,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::wire::glimpse::Glimpse;
 use crate::wire::lines::{BUFFER_KEPT_BYTES_MAX, DISCARD_BYTES_MAX};
 
-/// An event id longer than this is none: what cannot be kept cannot be resumed from.
+/// An event id longer than this is none, like one that is not UTF-8: what cannot be kept as it came cannot be
+/// resumed from.
 pub const EVENT_ID_BYTES_MAX: usize = 1024;
 
 /// A name is cut here; none that means anything is as long.
@@ -226,9 +227,11 @@ impl SseDecoder {
                 let name = value.slice(..value.len().min(EVENT_NAME_BYTES_MAX));
                 self.name = Some(name).filter(|name| !name.is_empty() && name != "message");
             }
-            b"id" if value.len() > EVENT_ID_BYTES_MAX || value.is_empty() => self.id = Some(None),
-            b"id" if memchr::memchr(0, &value).is_none() => {
-                self.id = Some(Some(String::from_utf8_lossy(&value).into_owned()));
+            b"id" if memchr::memchr(0, &value).is_none() || value.len() > EVENT_ID_BYTES_MAX => {
+                // One that is not UTF-8 could not be sent back as it came.
+                let id = std::str::from_utf8(&value).ok();
+                let id = id.filter(|id| !id.is_empty() && id.len() <= EVENT_ID_BYTES_MAX);
+                self.id = Some(id.map(str::to_owned));
             }
             b"retry" if !value.is_empty() && value.len() <= RETRY_DIGITS_MAX => {
                 let digits = std::str::from_utf8(&value).ok().filter(|text| !text.starts_with('+'));

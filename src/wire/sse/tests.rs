@@ -140,6 +140,12 @@ fn an_id_that_cannot_be_kept_is_none() {
 }
 
 #[test]
+fn an_id_that_is_not_utf_8_is_none() {
+    let seen = decode([b"id: 1\n\nid: \xff\ndata: a\n\n".as_slice()], 99);
+    assert_eq!((seen.told, seen.last_id), (vec![message("a")], None));
+}
+
+#[test]
 fn a_retry_is_digits_alone() {
     let retry = |stream: &str| {
         let seen = decode([stream.as_bytes()], 99);
@@ -315,7 +321,7 @@ fn by_the_book(stream: &[u8], event_bytes_max: usize) -> Seen {
                 data.push(b'\n');
             }
             b"id" if value.is_empty() || value.len() > EVENT_ID_BYTES_MAX => id = Some(None),
-            b"id" if !value.contains(&0) => id = Some(Some(String::from_utf8_lossy(value).into_owned())),
+            b"id" if !value.contains(&0) => id = Some(String::from_utf8(value.to_vec()).ok()),
             b"retry" if value.iter().all(u8::is_ascii_digit) && value.len() <= RETRY_DIGITS_MAX => {
                 let number = std::str::from_utf8(value).unwrap().parse().ok();
                 seen.retry_ms = number.or(seen.retry_ms);
