@@ -5,6 +5,7 @@
 //! for an answer with a deadline: whoever asked drops the future, or the body, and the connection with it.
 
 mod client;
+mod headers;
 mod proxies;
 mod sentence;
 
@@ -18,6 +19,7 @@ use futures::stream::BoxStream;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use self::client::Client;
+pub use self::headers::{HEADERS_MAX, HEADERS_OUTPUT_BYTES_MAX, HEADERS_WAIT_MAX, HeadersError, headers_of};
 pub use self::proxies::Proxies;
 
 /// Fetches. Made once for each server, so that its connections are used again.
