@@ -74,7 +74,7 @@ impl Run {
                     stderr: server.stderr,
                     nursery: nursery.clone(),
                 }),
-                Reach::Http(remote) => Arc::new(HttpDial::new(&server.key, remote.clone())),
+                Reach::Http(remote) => Arc::new(HttpDial::new(&server.key, remote.clone(), nursery.clone())),
             }
         });
         let dials = dials.collect();

@@ -20,7 +20,8 @@ mod streamable;
 use self::courier::{Courier, Credentials};
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
-use super::fetch::{Client, Fetch, FetchError, Proxies};
+use super::fetch::{Client, Fetch, FetchError, Proxies, headers_of};
+use super::process::Nursery;
 use super::stream::Stream;
 use crate::config::{Remote, Transport};
 use crate::wire::fault::{Fault, Reason};
@@ -35,6 +36,8 @@ use tokio_util::task::TaskTracker;
 pub struct HttpDial {
     server: String,
     remote: Remote,
+    /// Where the program runs that makes headers.
+    nursery: Nursery,
     /// Made once, for all connections.
     fetch: Mutex<Option<Arc<dyn Fetch>>>,
     spoken: Arc<Mutex<Spoken>>,
@@ -49,9 +52,9 @@ pub(super) enum Spoken {
 }
 
 impl HttpDial {
-    pub fn new(server: &str, remote: Remote) -> Self {
+    pub fn new(server: &str, remote: Remote, nursery: Nursery) -> Self {
         let spoken = Arc::new(Mutex::new(Spoken::Unknown));
-        Self { server: server.to_owned(), remote, fetch: Mutex::new(None), spoken }
+        Self { server: server.to_owned(), remote, nursery, fetch: Mutex::new(None), spoken }
     }
 
     /// The same, but all requests go this way.
@@ -82,14 +85,21 @@ impl HttpDial {
 
     async fn dialed(&self) -> Result<Dialed, Fault> {
         let fetch = self.fetch().await?;
+        let made = match &self.remote.headers_command {
+            Some(command) => headers_of(command, &self.server, &self.nursery)
+                .await
+                .map_err(|error| Fault::ours(Reason::Unreachable, format!("{}: {error}", self.server)))?,
+            None => Vec::new(),
+        };
         let mut headers = HeaderMap::new();
-        for (name, value) in &self.remote.headers {
+        for (name, value) in self.remote.headers.iter().chain(&made) {
             let (name, mut value) = header(name, value.expose()).ok_or_else(|| {
                 let text = format!("{}: the header `{}` cannot be sent", self.server, name.escape_debug());
                 Fault::ours(Reason::Unreachable, text)
             })?;
             value.set_sensitive(true);
-            headers.append(name, value);
+            // What a program makes stands for what is written.
+            headers.insert(name, value);
         }
         Ok(Dialed::carried(HttpCarry {
             url: self.remote.url.clone(),

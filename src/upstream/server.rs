@@ -477,7 +477,13 @@ impl Server {
 
     fn down(&self, why: &Fault, retry_at: Option<Instant>) -> Fault {
         let again = match retry_at.map(|at| at.saturating_duration_since(Instant::now())) {
-            Some(pause) => format!("; it is started again in {}", words(pause.max(Duration::from_secs(1)))),
+            Some(pause) => {
+                let pause = words(pause.max(Duration::from_secs(1)));
+                match self.dial.distance() {
+                    Distance::Near => format!("; it is started again in {pause}"),
+                    Distance::Far => format!("; it is tried again within {pause}"),
+                }
+            }
             None => String::new(),
         };
         let mut fault = self.ours(why.reason.unwrap_or(Reason::Gone), format!("{}{again}", why.text));

@@ -2,7 +2,7 @@
 
 use super::far::{Far, Seen};
 use super::stage::{Client, Stage, greets, result};
-use mcp_braid::config::{Backoff, Restart};
+use mcp_braid::config::{Backoff, Command, Reach, Restart};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -287,6 +287,37 @@ async fn a_server_that_refuses_our_credentials_is_not_stormed() {
         "{text}"
     );
     assert_eq!(outcome, "not_sent");
+    stage.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn credentials_that_a_program_makes_are_made_anew_when_they_are_refused() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = Command::new("sh", folder.path());
+    let script = r#"echo x >> made; printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
+    command.args = vec!["-c".to_owned(), script.to_owned()];
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
+        remote.headers_command = Some(command);
+    });
+    let mut client = stage.client("2025-11-25", json!({})).await;
+    let _events = greets(&mut far, "2025-11-25", Some("s-1")).await;
+    let call = called(&mut far, &mut client, 7).await;
+    assert_eq!(call.header("authorization"), Some("Bearer 1"));
+    call.answer(401, &[], "");
+    let (text, _, outcome) = client.fault(&json!(7)).await;
+    assert!(text.starts_with("far: answered 401 Unauthorized"), "{text}");
+    assert_eq!(outcome, "not_sent");
+    let hello = far.post("initialize").await;
+    assert_eq!((hello.header("authorization"), hello.header("x-key")), (Some("Bearer 2"), Some("s3cret")));
+    // What is refused again is not asked for again at once.
+    hello.answer(401, &[], "");
+    client.call(json!(8)).await;
+    let (text, _, _) = client.fault(&json!(8)).await;
+    assert!(text.contains("answered 401 Unauthorized"), "{text}");
+    assert!(!far.left().iter().any(|left| left.contains("initialize")));
     stage.close().await;
 }
 

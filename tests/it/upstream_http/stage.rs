@@ -7,9 +7,11 @@ use mcp_braid::downstream::door::{Closed, Door, Heard};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use mcp_braid::upstream::dial::Dial;
+use mcp_braid::upstream::environment::Cookie;
+use mcp_braid::upstream::guardian::Guardian;
 use mcp_braid::upstream::http::HttpDial;
 use mcp_braid::upstream::link::State;
-use mcp_braid::upstream::process::Pace;
+use mcp_braid::upstream::process::{Nursery, Pace};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -65,7 +67,7 @@ impl Stage {
         (server.backoff.min, server.backoff.max) = (PAUSE, PAUSE);
         change(&mut server);
         let Reach::Http(remote) = server.reach.clone() else { panic!("a URL") };
-        let dial = HttpDial::new("far", remote);
+        let dial = HttpDial::new("far", remote, unguarded());
         let dial = match far.fetch() {
             Some(fetch) => dial.over(fetch),
             None => dial,
@@ -123,6 +125,13 @@ impl Stage {
         self.hub.stop(Pace::NOW, Duration::from_secs(10)).await;
         assert!(self.tracker.is_empty(), "tasks are left");
     }
+}
+
+/// A run without a guardian: what ends as it should needs none.
+fn unguarded() -> Nursery {
+    let cookie = Arc::new(Cookie::new("1d").unwrap());
+    let guardian = Arc::new(Guardian::new(&cookie, None));
+    Nursery { cookie, guardian, tracker: TaskTracker::new() }
 }
 
 /// The server's side of a handshake: a session, one tool, a log, and a stream beside the answers.
