@@ -66,7 +66,10 @@ impl Door {
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.
                 biased;
-                () = stopping.cancelled() => return Closed::Us,
+                () = stopping.cancelled() => {
+                    self.drain(LEAVE).await;
+                    return Closed::Us;
+                }
                 () = outbox.closed() => return Closed::Client,
                 Some(()) = self.calls.next() => {}
                 // A client that sends and never reads is not read either, from some point on.
@@ -85,7 +88,7 @@ impl Door {
                         if let Some(line) = lines.finish() {
                             self.hear(line);
                         }
-                        self.drain().await;
+                        self.drain(DRAIN).await;
                         return Closed::Client;
                     }
                 },
@@ -109,10 +112,10 @@ impl Door {
         }
     }
 
-    /// The client hung up: what is about to be answered still may be.
-    async fn drain(&mut self) {
+    /// One side hung up: what is about to be answered still may be.
+    async fn drain(&mut self, within: Duration) {
         let answered = async { while self.calls.next().await.is_some() {} };
-        timeout(DRAIN, answered).await.ok();
+        timeout(within, answered).await.ok();
     }
 
     fn hear(&mut self, line: Line) {
@@ -153,3 +156,5 @@ impl Door {
 
 /// How long a client that hung up may still be answered.
 const DRAIN: Duration = Duration::from_millis(150);
+/// How long requests may take to end with their servers, when we leave.
+const LEAVE: Duration = Duration::from_secs(2);

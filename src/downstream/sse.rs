@@ -98,6 +98,9 @@ impl Front {
 
     /// Takes a message in. The answer comes on the stream.
     pub async fn post_to_pipe(&self, principal: Principal, request: Request<Body>) -> Response {
+        if self.is_closing() {
+            return replies::stopping();
+        }
         let query = request.uri().query().unwrap_or_default();
         let id = query.split('&').find_map(|pair| pair.strip_prefix("sessionId="));
         let pipe = id.and_then(|id| self.pipes.0.get(&key(id)).map(|pipe| pipe.clone()));

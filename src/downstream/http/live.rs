@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -157,7 +157,10 @@ impl Live {
         loop {
             tokio::select! {
                 biased;
-                () = stopping.cancelled() => break,
+                () = stopping.cancelled() => {
+                    self.drain().await;
+                    break;
+                }
                 () = self.over.cancelled() => break,
                 room = &mut ready => {
                     delivery.deliver(room);
@@ -194,6 +197,16 @@ impl Live {
         tracing::debug!(ambiguous_cancels = self.session.ambiguous_cancels(), "a session is over");
     }
 
+    /// The servers end, and with them what is in flight: its clients hear why before their streams end.
+    async fn drain(&self) {
+        let answered = async {
+            while self.session.in_flight() > 0 {
+                sleep(SOON).await;
+            }
+        };
+        timeout(DRAIN, answered).await.ok();
+    }
+
     /// News for a client that listens. Cancel-safe.
     async fn hears_of(&self, news: &mut News) -> Note {
         loop {
@@ -227,3 +240,6 @@ impl std::fmt::Debug for Live {
 const LOOK: Duration = Duration::from_secs(5);
 /// How long after `initialize` a client has to begin.
 const BEGIN: Duration = Duration::from_secs(30);
+/// How long requests may take to end with their servers, when we leave; and how often we look.
+const DRAIN: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_millis(20);
