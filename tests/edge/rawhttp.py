@@ -263,3 +263,24 @@ class Mcp:
         with Socket(self.port, self.seconds) as connection:
             connection.send(request("DELETE", self.path, self.headers()))
             return connection.answer().status
+
+
+class Pipe:
+    """A client of 2024-11-05: one stream, and a place to post to."""
+
+    def __init__(self, port: int, token: str, stream: Socket | None = None):
+        self.stream = stream or Socket(port)
+        self.stream.send(request("GET", "/sse", Mcp(port, token).headers("text/event-stream")))
+        self.stream.head()
+        self.events = self.stream.events()
+        self.target = next(self.events).data
+        self.poster = Mcp(port, token, path=self.target)
+
+    def post(self, message: dict) -> int:
+        return self.poster.post(message).status
+
+    def begin(self) -> "Pipe":
+        params = {"protocolVersion": "2024-11-05", "capabilities": {}}
+        self.post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
+        self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self

@@ -169,8 +169,13 @@ class Braid:
 
     def child(self, word: str) -> int:
         """The one process that it started with `word` on its command line."""
-        found = [pid for pid, line in self.descendants().items() if word in line]
-        expect(len(found) == 1, f"one child with {word!r}, not {len(found)}")
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found[:] = [pid for pid, line in self.descendants().items() if word in line]
+            return len(found) == 1
+
+        soon(is_there, f"one child with {word!r}")
         return found[0]
 
 
