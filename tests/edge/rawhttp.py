@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 SECONDS_MAX = 10.0
 
@@ -42,9 +43,11 @@ class Event:
 
 
 class Socket:
-    def __init__(self, port: int, seconds: float = SECONDS_MAX, host: str = "127.0.0.1"):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, port: int, seconds: float = SECONDS_MAX, tls: ssl.SSLContext | None = None):
+        self.socket = socket.create_connection(("127.0.0.1", port), seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self.seconds = seconds
         self.left = b""
         self.chunked = False
@@ -186,9 +189,13 @@ class Mcp:
     revision: str = "2025-11-25"
     session: str | None = None
     seconds: float = SECONDS_MAX
+    # What it says in `Host`, where that is not the address.
     host: str | None = None
+    tls: ssl.SSLContext | None = None
     number: int = 0
-    notes: list[dict] = field(default_factory=list)
+
+    def connect(self) -> Socket:
+        return Socket(self.port, self.seconds, self.tls)
 
     def headers(self, accept: str = "application/json, text/event-stream") -> dict[str, str]:
         headers = {"Host": self.host or f"127.0.0.1:{self.port}", "Accept": accept}
@@ -204,7 +211,7 @@ class Mcp:
 
     def post(self, message: dict | bytes, connection: Socket | None = None) -> Answer:
         """The answer with its body read to the end, also if it is a stream."""
-        own = connection or Socket(self.port, self.seconds)
+        own = connection or self.connect()
         try:
             own.send(self.bytes_of(message))
             return own.answer()
@@ -252,7 +259,7 @@ class Mcp:
     def open(self, last: str | None = None) -> Socket:
         """A GET stream, its head read."""
         headers = self.headers("text/event-stream") | ({"Last-Event-ID": last} if last else {})
-        stream = Socket(self.port, self.seconds)
+        stream = self.connect()
         stream.send(request("GET", self.path, headers))
         answer = stream.head()
         if answer.status != 200:
@@ -260,7 +267,7 @@ class Mcp:
         return stream
 
     def delete(self) -> int:
-        with Socket(self.port, self.seconds) as connection:
+        with self.connect() as connection:
             connection.send(request("DELETE", self.path, self.headers()))
             return connection.answer().status
 

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The HTTP side as clients meet it: odd requests, README's own commands, nginx, floods. About a minute; needs the program
+# (`cargo build`), Python 3, curl and nginx.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+python3 tests/edge/table.py
+python3 tests/edge/readme.py
+python3 tests/edge/nginx.py
+python3 tests/edge/floods.py
