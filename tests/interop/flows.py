@@ -501,8 +501,8 @@ def possible(client: str, server: str, pair: Pair) -> bool:
 
 
 class Run:
-    def __init__(self, works: list[Work], flows: list[str], folder: Path, direct: bool, sharing: str):
-        self.works, self.flows, self.folder, self.direct, self.sharing = works, flows, folder, direct, sharing
+    def __init__(self, works: list[Work], flows: list[str], folder: Path, direct: bool, sharing: str, at_once: int):
+        self.works, self.flows, self.folder, self.direct, self.sharing, self.at_once = works, flows, folder, direct, sharing, at_once
         # What was seen directly, by client, server and transport: once for all pairs.
         self.seen: dict[tuple[str, str, str], Seen] = {}
 
@@ -519,7 +519,7 @@ class Run:
         for work in self.works:
             own = [work.pair[0]] if work.pair[0] in work.common() and not self.direct else []
             wanted |= {(work.client, work.server, one): None for one in [work.reference(), *own]}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(self.at_once) as pool:
             self.seen = dict(zip(wanted, pool.map(lambda key: self.directly(*key), wanted)))
             return [cell for some in pool.map(self.cells_of, self.works) for cell in some]
 
@@ -672,6 +672,7 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a flow, a server, a client, or client:server")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
+    arguments.add_argument("--at-once", type=int, default=AT_ONCE, metavar="N", help="so many pairs of peers at once; they mostly wait")
     arguments.add_argument("--self-test", action="store_true", help="check that the table finds what a stand-in loses")
     arguments.add_argument("--at-least", type=int, default=0, metavar="N", help="so many cells must work")
     options = arguments.parse_args()
@@ -709,7 +710,7 @@ def main() -> int:
             good = [self_test(folder, down) for down in dict.fromkeys(pair[0] for pair in pairs)]
             return 0 if all(good) else 1
         start = time.monotonic()
-        cells = Run(works, flows, folder, options.direct, options.sharing).cells()
+        cells = Run(works, flows, folder, options.direct, options.sharing, options.at_once).cells()
         whole = not options.direct and not options.only
         astray = {pair: together(folder / f"together-{'-'.join(pair)}", pair, options.sharing) for pair in pairs if whole}
         print(report(cells, astray, time.monotonic() - start, options.json))
