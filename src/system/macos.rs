@@ -72,6 +72,10 @@ impl System for MacOs {
         super::reader::await_gone();
     }
 
+    fn descriptors_max() -> Option<usize> {
+        super::descriptors::max()
+    }
+
     fn ending_signal(status: ExitStatus) -> Option<i32> {
         status.signal()
     }

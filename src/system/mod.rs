@@ -6,6 +6,8 @@
 //! the standard library and tokio offer, and say so.
 
 mod companion;
+#[cfg(unix)]
+mod descriptors;
 mod exits;
 mod leaving;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -133,6 +135,9 @@ pub trait System {
     /// Returns when nobody reads our stdout any more, even if we have nothing to write. Blocks its thread until
     /// then, which is for ever where the system cannot tell or stdout is no pipe.
     fn await_reader_gone();
+
+    /// How many descriptors we may have at once: files, pipes and sockets together. `None`: as many as there is room.
+    fn descriptors_max() -> Option<usize>;
 
     /// The signal that ended a process, where the system has signals.
     fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;

@@ -74,6 +74,10 @@ impl System for Windows {
         }
     }
 
+    fn descriptors_max() -> Option<usize> {
+        None
+    }
+
     fn ending_signal(_: ExitStatus) -> Option<i32> {
         None
     }

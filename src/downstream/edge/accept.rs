@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, debug_span, warn};
+use tracing::{Instrument, debug, debug_span, info, warn};
 
 use super::bound::{Accepted, Bound, Duplex, Listener};
 use super::connection;
@@ -23,6 +23,7 @@ use super::guard::Guard;
 use super::places::{Full, Places};
 use super::source::Peer;
 use crate::config::ListenLimits;
+use crate::system::{Here, System};
 
 /// What every connection needs.
 pub struct Front {
@@ -62,8 +63,15 @@ struct Entrance {
 impl Entrance {
     fn new(front: Front, stop: Stop) -> Self {
         let limits = &front.limits;
+        let connections_max = affordable(limits.connections_max, Here::descriptors_max());
+        if connections_max < limits.connections_max {
+            info!(
+                connections_max,
+                "fewer connections than configured: half of the descriptors that we may have (ulimit -n)"
+            );
+        }
         Self {
-            places: Places::new(limits.connections_max, limits.connections_per_address_max),
+            places: Places::new(connections_max, limits.connections_per_address_max),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             front: Arc::new(front),
             tracker: TaskTracker::new(),
@@ -82,7 +90,10 @@ impl Entrance {
                 }
                 Err(error) => {
                     // Most often the system has no descriptors left: asking again at once would only burn time.
-                    warn!("cannot accept on {listener:?}: {error}");
+                    // It is said once, and again only when it had passed.
+                    if pause == PAUSE_MIN {
+                        warn!("cannot accept on {listener:?}: {error}");
+                    }
                     spare.lend(|| self.turn_away(&listener));
                     self.stop.closing.run_until_cancelled(sleep(pause)).await;
                     pause = (pause * 2).min(PAUSE_MAX);
@@ -134,6 +145,11 @@ impl Entrance {
             }
         }
     }
+}
+
+/// Servers need descriptors too, and most of all when they are started again: clients get half of them.
+fn affordable(connections_max: usize, descriptors_max: Option<usize>) -> usize {
+    descriptors_max.map_or(connections_max, |max| connections_max.min(max / 2))
 }
 
 async fn send_away(mut stream: Box<dyn Duplex>) {
@@ -255,6 +271,14 @@ mod tests {
             assert_eq!(said(enter(exempt)).await, "HTTP/1.0 404 Not Found", "{exempt}");
             drop(many);
         }
+    }
+
+    #[test]
+    fn a09_servers_keep_half_of_the_descriptors() {
+        assert_eq!(affordable(1024, Some(64)), 32);
+        assert_eq!(affordable(1024, Some(2048)), 1024);
+        assert_eq!(affordable(1024, None), 1024);
+        assert!(Here::descriptors_max().is_none_or(|max| max > 0));
     }
 
     #[tokio::test(start_paused = true)]
