@@ -36,13 +36,10 @@ async fn h14_a_crowd_without_places_holds_up_nobody() {
         crowd.push(rig.connect().await);
     }
     assert_eq!(kept.ask(rig.request("GET /who", "", "")).await.status, 200);
-    let mut told = 0;
     for mut raw in crowd {
         let said = raw.end().await;
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 503 "), "{said}");
-        told += usize::from(!said.is_empty());
+        assert!(said.starts_with("HTTP/1.1 503 "), "who says nothing is told, however many they are: {said}");
     }
-    assert!((1..300).contains(&told), "some are told, and no more at once than there is room for: {told}");
     assert_eq!(kept.ask(rig.request("GET /who", "", "")).await.status, 200);
     rig.end().await;
 }
