@@ -50,22 +50,18 @@ async fn who_sends_too_much_still_hears_why() {
         ("POST /unread", length(much), 200),
         ("POST /nothing", length(much), 404),
     ] {
-        let body = if more.starts_with('T') {
-            format!("{much:x}\r\n{}", "x".repeat(much))
-        } else {
-            "x".repeat(much)
-        };
+        let half = "x".repeat(much / 2);
+        let begin = if more.starts_with('T') { format!("{much:x}\r\n{half}") } else { half.clone() };
         let (mut read, mut write) = rig.connect().await.into_stream().into_split();
-        let text = rig.request(path, &more, &body);
-        let sending = tokio::spawn(async move {
-            let sent = write.write_all(text.as_bytes()).await;
-            (sent, write)
-        });
+        within(write.write_all(rig.request(path, &more, &begin).as_bytes())).await.unwrap();
         let mut said = Vec::new();
         within(read.read_to_end(&mut said)).await.unwrap();
         let said = String::from_utf8(said).unwrap();
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {more}: {said}");
-        within(sending).await.unwrap().0.unwrap();
+        // It was answered, and may go on: a reset could reach it before it has looked at the answer.
+        for piece in half.as_bytes().chunks(64 * 1024) {
+            within(write.write_all(piece)).await.unwrap();
+        }
     }
     assert_eq!(rig.ask("GET /who", "", "").await.status, 200);
     rig.end().await;
