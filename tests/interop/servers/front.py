@@ -11,6 +11,7 @@ MCP than which request an answer, a note of progress or a question belongs to. N
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import subprocess
@@ -31,6 +32,9 @@ SHAPES = (
     (b"\n", [b"vendor: unheard of", b"retry: 200", b"id:%d"], True),
     (b"\n", [b"id", b"event: message", b":"], False),
 )
+# FRONT=plain: the first shape alone, for readers of events that do not know all of them.
+if os.environ.get("FRONT") == "plain":
+    SHAPES = SHAPES[:1]
 
 SESSIONS: dict[str, "Session"] = {}
 
@@ -214,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         # A stream begins with a byte order mark every other time.
-        mark = b"\xef\xbb\xbf" if Handler.turn % 2 else b""
+        mark = b"\xef\xbb\xbf" if Handler.turn % 2 and len(SHAPES) > 1 else b""
         try:
             self.chunk(mark + opening + b": open\n\n")
             while True:
