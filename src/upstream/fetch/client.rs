@@ -167,7 +167,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// What was written and is not acknowledged for this long ends the connection: whoever woke up from sleep, or
-/// lost its place in a router's table, notices with its first request.
+/// lost its place in a router's table, notices with its first request. The system does not tell such a peer from
+/// one that is there and has not read for as long, with more written to it than the socket holds.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED_WAIT_MAX: Duration = Duration::from_secs(5);
 

@@ -125,7 +125,9 @@ fn broken(error: &reqwest::Error, place: &str, when: &str) -> String {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
             format!("{place} broke the connection {when}")
         }
-        Some(io::ErrorKind::TimedOut) => format!("{place} is not there any more: the connection went silent"),
+        Some(io::ErrorKind::TimedOut) => {
+            format!("{place} gave no sign for too long: it is gone, or too busy to read what was sent")
+        }
         Some(_) | None => format!("the connection to {place} broke {when}: {}", last(error)),
     }
 }

@@ -326,6 +326,19 @@ async fn what_breaks_after_the_request_may_have_been_heard() {
     assert_eq!(found, broken(format!("what {address} answered is no HTTP")));
 }
 
+/// Lasts as long as the wait itself: the clock is the system's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_nobody_takes_breaks_the_connection() {
+    let (listener, address) = listen().await;
+    let large =
+        FetchRequest { body: vec![b'x'; 64 * 1024 * 1024].into(), ..post(format!("http://{address}/")) };
+    let found = error(&client(), large).await;
+    let why = "gave no sign for too long: it is gone, or too busy to read what was sent";
+    assert_eq!(found, broken(format!("{address} {why}")));
+    drop(listener);
+}
+
 #[tokio::test]
 async fn a_body_that_ends_early_is_broken() {
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort";
