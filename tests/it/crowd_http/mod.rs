@@ -48,16 +48,20 @@ struct Served {
 }
 
 impl Served {
-    async fn start(tally: &Arc<Tally>) -> Self {
+    /// `own`: what is set for the servers of which each session should have its own.
+    async fn start(tally: &Arc<Tally>, own: Sharing) -> Self {
         let mut config = Config::new("a crowd", Path::new("/"));
         config.listen.addresses = vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))];
         config.listen.auth = Auth::None;
         let mut dials: Vec<Arc<dyn Dial>> = Vec::new();
         for at in 0..SERVERS {
-            let sharing = if at < SERVERS / 2 { Sharing::Shared } else { Sharing::Session };
+            let (meant, sharing) = match at < SERVERS / 2 {
+                true => (Sharing::Shared, Sharing::Shared),
+                false => (Sharing::Session, own),
+            };
             let reach = Reach::Stdio(Command::new("crowded", Path::new("/")));
             config.servers.push(ServerConfig { sharing, ..ServerConfig::new(&format!("s{at}"), reach) });
-            dials.push(Arc::new(Crowded { sharing, tally: tally.clone() }));
+            dials.push(Arc::new(Crowded { sharing: meant, tally: tally.clone() }));
         }
         let listen = config.listen.clone();
         let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
@@ -115,7 +119,7 @@ async fn r01_to_r06_r11_r14_nothing_is_crossed_lost_or_out_of_order_over_http() 
     let rounds = u64::div_ceil(calls, CLIENTS * (ROUND - 1));
     let each = rounds * CLIENTS;
     let tally = Arc::new(Tally::default());
-    let served = Served::start(&tally).await;
+    let served = Served::start(&tally, Sharing::Session).await;
     let begun = Instant::now();
     let patience = Duration::from_secs(60) + Duration::from_millis(calls);
     timeout(patience, crowd(served.address, &tally, rounds)).await.expect("nobody waits for ever");
@@ -141,4 +145,16 @@ async fn r01_to_r06_r11_r14_nothing_is_crossed_lost_or_out_of_order_over_http() 
     assert_eq!((asked, answered_asks), (each, each));
     assert_eq!(logs, each);
     assert!(answered >= calls);
+}
+
+/// What finds no stray must be able to find one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_crowd_notices_servers_that_serve_strangers() {
+    let tally = Arc::new(Tally::default());
+    let served = Served::start(&tally, Sharing::Shared).await;
+    timeout(Duration::from_secs(60), crowd(served.address, &tally, 1)).await.expect("nobody waits for ever");
+    served.stop().await;
+    let (strays, first) = tally.strays();
+    // One session finds each server first; of the others' three calls there, nearly all are strange.
+    assert!(strays > CLIENTS, "{strays} {first:?}");
 }

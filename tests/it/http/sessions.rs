@@ -170,6 +170,18 @@ async fn over_the_bound_nobody_is_let_in_and_nobody_is_put_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_principal_leaves_room_for_others() {
+    let (_, house) = house(|config| config.listen.limits.sessions_per_principal_max = 1);
+    let one = house.client().await;
+    let reply = house.stranger().greet().await;
+    assert_eq!(reply.status, 503);
+    let said = reply.json().await["error"]["message"].as_str().unwrap().to_owned();
+    assert!(said.contains("(limits.sessions_per_principal)"), "{said}");
+    let other = Client { principal: Principal::bearer(), ..house.stranger() }.begun().await;
+    assert!(is_alive(&one).await && is_alive(&other).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_initialize_that_fails_leaves_no_session() {
     let (_, house) = house(|config| config.listen.limits.sessions_max = 1);
     for _ in 0..3 {

@@ -176,6 +176,10 @@ async fn a_body_that_is_not_json_or_too_long_is_not_read() {
         assert_eq!(status(&client, kind).await, expected);
     }
     assert_eq!(status(&client, |head| drop(head.remove("content-type"))).await, 415);
+    for (coding, expected) in [("identity", 200), ("gzip", 415), ("identity, gzip", 415)] {
+        let coded = |head: &mut HeaderMap| drop(head.insert("content-encoding", coding.parse().unwrap()));
+        assert_eq!(status(&client, coded).await, expected);
+    }
     let max = mcp_braid::config::Limits::default().client_message_bytes_max;
     let reply = client.post_text(" ".repeat(max + 1)).await.unwrap();
     assert_eq!(reply.status, 413);
