@@ -281,7 +281,7 @@ impl Audience {
     }
 
     /// Whether the link serves one client alone, so that what its server says is that client's.
-    fn is_own(&self) -> bool {
+    pub(super) fn is_own(&self) -> bool {
         self.company == Company::One
     }
 

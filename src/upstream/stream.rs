@@ -628,13 +628,15 @@ impl Stream {
         let task = related_task(&heard.message);
         let whose = {
             let open = self.open.lock();
+            // On a link of its own a client may answer as long as its server waits, whatever became of the call.
+            let source = source.filter(|_| !self.audience.is_own());
             match (task.as_deref().map(|task| Self::running(&open, task)), source) {
                 (None, None) => self.audience.whose(open.calls()),
                 (None, Some(call)) => match open.ledger.get(call) {
                     Some(Listener { owner: Some(member), .. }) => {
                         Ok(Whose { member: member.clone(), ends: Ends::Call(call) })
                     }
-                    // With a request of ours: no client's, unless the link is one client's own.
+                    // With a request of ours: no client's.
                     Some(_) => self.audience.whose(std::iter::empty()),
                     None => Err(Fault::invalid_params("the call that this came with is over")),
                 },

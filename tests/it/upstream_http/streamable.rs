@@ -576,8 +576,29 @@ async fn what_a_server_says_beside_its_answers_is_heard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ask_with_a_call_ends_with_the_call() {
+async fn on_a_link_of_its_own_an_ask_outlives_the_call_that_it_came_with() {
     let (mut far, stage, mut client, call) = one_call().await;
+    let id = call.id();
+    let events = call.events();
+    events.say(&ask("q")).await;
+    let asked = client.method("elicitation/create").await;
+    events.say(&result(&id, "never mind")).await;
+    assert_eq!(client.answer(&json!(7)).await, result(&json!(7), "never mind"));
+    client.say(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})).await;
+    let answered = far.reply().await;
+    assert_eq!(answered.message(), json!({"jsonrpc": "2.0", "id": "q", "result": {"action": "decline"}}));
+    answered.accepted();
+    assert_eq!(client.left(), Vec::<Value>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_shared_link_an_ask_with_a_call_ends_with_the_call() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.sharing = Sharing::Shared);
+    let mut client = stage.client("2025-11-25", json!({"elicitation": {}})).await;
+    let _beside = greets(&mut far, "2025-11-25", Some("s-1")).await;
+    let call = called(&mut far, &mut client, 7).await;
     let id = call.id();
     let events = call.events();
     events.say(&ask("q")).await;
@@ -661,7 +682,7 @@ async fn on_a_shared_link_an_ask_with_a_request_of_ours_is_nobodys() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_is_cancelled_there_and_its_stream_let_go() {
-    let (mut far, stage, client, call) = one_call().await;
+    let (mut far, stage, mut client, call) = one_call().await;
     let id = call.id();
     let events = call.events();
     client
@@ -674,7 +695,12 @@ async fn a_cancelled_call_is_cancelled_there_and_its_stream_let_go() {
     sleep(Duration::from_secs(4)).await;
     assert!(events.is_read());
     events.say(&ask("q")).await;
-    assert_eq!(far.reply().await.message()["id"], "q");
+    // It comes too late for the call, and is the client's all the same.
+    let asked = client.method("elicitation/create").await;
+    client.say(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "cancel"}})).await;
+    let answered = far.reply().await;
+    assert_eq!(answered.message()["id"], "q");
+    answered.accepted();
     events.is_left().await;
     assert_eq!(since.elapsed().as_secs(), 5);
     stage.close().await;
