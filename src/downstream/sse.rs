@@ -10,14 +10,13 @@ use super::http::replies;
 use super::http::sessions::{SessionId, SessionKey, key};
 use crate::mcp::caller::{Caller, Principal};
 use crate::wire::fault::{Fault, Reason};
-use crate::wire::sse::{sse_comment, sse_event};
+use crate::wire::sse::{SsePieces, sse_comment, sse_event};
 use axum::body::Body;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dashmap::DashMap;
 use futures::stream;
 use http::{Request, StatusCode};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -75,25 +74,24 @@ impl Front {
             door.serve(heard).await;
             drop(admission);
         });
-        let mut head = BytesMut::new();
+        let mut head = SsePieces::default();
         let place = format!("/messages?sessionId={}", id.expose());
-        sse_event(&mut head, None, Some("endpoint"), place.as_bytes());
+        sse_event(head.open(), None, Some("endpoint"), place.as_bytes());
         let listening = Listening { front: self.clone(), key: id.key(), lines };
         let keep_alive = self.listen.keep_alive;
-        let rest =
-            stream::unfold((listening, Some(head.freeze())), move |(mut listening, head)| async move {
-                if let Some(head) = head {
-                    return Some((Ok::<_, Infallible>(head), (listening, None)));
-                }
-                let mut out = BytesMut::new();
-                match timeout(keep_alive, listening.lines.recv()).await {
-                    Ok(Some(line)) => sse_event(&mut out, None, Some("message"), &line),
-                    Ok(None) => return None,
-                    Err(_) => sse_comment(&mut out, "alive"),
-                }
-                Some((Ok(out.freeze()), (listening, None)))
-            });
-        replies::event_stream(Body::from_stream(rest))
+        let rest = stream::unfold((listening, Some(head)), move |(mut listening, head)| async move {
+            if let Some(head) = head {
+                return Some((head, (listening, None)));
+            }
+            let mut out = SsePieces::default();
+            match timeout(keep_alive, listening.lines.recv()).await {
+                Ok(Some(line)) => out.event(None, Some("message"), &line),
+                Ok(None) => return None,
+                Err(_) => sse_comment(out.open(), "alive"),
+            }
+            Some((out, (listening, None)))
+        });
+        replies::event_stream(rest)
     }
 
     /// Takes a message in. The answer comes on the stream.

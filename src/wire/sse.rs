@@ -23,6 +23,8 @@ const LINE_BYTES_BEYOND: usize = EVENT_ID_BYTES_MAX + 16;
 /// Digits of a time to wait, leading zeros included; more are none.
 const RETRY_DIGITS_MAX: usize = 1024;
 
+/// A text up to this is copied into what is written around it.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes in any chunks to events. What comes out does not depend on the chunks.
@@ -324,12 +326,7 @@ impl Over {
 /// one in an id or a name becomes a space, so that neither can say more than it is.
 pub fn sse_event(out: &mut BytesMut, id: Option<&str>, name: Option<&str>, data: &[u8]) {
     out.reserve(data.len() + id.map_or(0, str::len) + name.map_or(0, str::len) + 32);
-    if let Some(id) = id {
-        field(out, b"id: ", id);
-    }
-    if let Some(name) = name {
-        field(out, b"event: ", name);
-    }
+    names(out, id, name);
     let mut rest = data;
     while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
         let (line, after) = rest.split_at(end);
@@ -338,6 +335,53 @@ pub fn sse_event(out: &mut BytesMut, id: Option<&str>, name: Option<&str>, data:
     }
     data_line(out, rest);
     out.extend_from_slice(b"\n");
+}
+
+fn names(out: &mut BytesMut, id: Option<&str>, name: Option<&str>) {
+    if let Some(id) = id {
+        field(out, b"id: ", id);
+    }
+    if let Some(name) = name {
+        field(out, b"event: ", name);
+    }
+}
+
+/// Events on their way out, in pieces. A long text is a piece of its own and not a copy, so that the room that it
+/// holds is held until it has left.
+#[derive(Debug, Default)]
+pub struct SsePieces {
+    done: Vec<Bytes>,
+    open: BytesMut,
+}
+
+impl SsePieces {
+    /// The same as `sse_event`.
+    pub fn event(&mut self, id: Option<&str>, name: Option<&str>, data: &Bytes) {
+        if data.len() <= COPIED_BYTES_MAX || memchr::memchr2(b'\n', b'\r', data).is_some() {
+            return sse_event(&mut self.open, id, name, data);
+        }
+        names(&mut self.open, id, name);
+        self.open.extend_from_slice(b"data: ");
+        self.done.extend([self.open.split().freeze(), data.clone()]);
+        self.open.extend_from_slice(b"\n\n");
+    }
+
+    /// Where whatever is short is written.
+    pub fn open(&mut self) -> &mut BytesMut {
+        &mut self.open
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.done.is_empty() && self.open.is_empty()
+    }
+
+    /// In their order, none of them empty.
+    pub fn into_pieces(mut self) -> Vec<Bytes> {
+        if !self.open.is_empty() {
+            self.done.push(self.open.freeze());
+        }
+        self.done
+    }
 }
 
 /// Writes how long a client is to wait before it connects again, in milliseconds. No event.

@@ -3,10 +3,11 @@
 use super::head::Unfit;
 use crate::downstream::events::{Cursor, Said};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::sse::{sse_comment, sse_event, sse_retry};
+use crate::wire::sse::{SsePieces, sse_comment, sse_event, sse_retry};
 use axum::body::Body;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -96,52 +97,53 @@ pub(crate) struct Stream {
 impl Stream {
     /// `first` before the rest, and a comment whenever nothing is said for a while.
     pub(crate) fn response(self, first: Option<Said>, keep_alive: Duration) -> Response {
-        let mut head = BytesMut::new();
+        let mut head = SsePieces::default();
         if let Opening::Primed(before) = self.opening {
-            sse_retry(&mut head, RETRY_MS);
-            sse_event(&mut head, Some(&format!("{}-{before}", self.cursor.events().label())), None, b"");
+            sse_retry(head.open(), RETRY_MS);
+            sse_event(head.open(), Some(&format!("{}-{before}", self.cursor.events().label())), None, b"");
         }
         if let Some(said) = first {
             self.write(&mut head, &said);
         }
         if head.is_empty() {
             // Something at once, so that whatever stands between us lets the stream through.
-            sse_comment(&mut head, "open");
+            sse_comment(head.open(), "open");
         }
-        let rest = stream::unfold((Some(self), Some(head.freeze())), move |(stream, head)| async move {
+        let rest = stream::unfold((Some(self), Some(head)), move |(stream, head)| async move {
             let mut stream = stream?;
             if let Some(head) = head {
-                return Some((Ok::<_, Infallible>(head), (Some(stream), None)));
+                return Some((head, (Some(stream), None)));
             }
-            let mut out = BytesMut::new();
+            let mut out = SsePieces::default();
             let closing = stream.closing.clone();
             tokio::select! {
                 biased;
                 said = timeout(keep_alive, stream.cursor.next()) => match said {
                     Ok(Some(said)) => stream.write(&mut out, &said),
                     Ok(None) => return None,
-                    Err(_) => sse_comment(&mut out, "alive"),
+                    Err(_) => sse_comment(out.open(), "alive"),
                 },
                 () = closing.cancelled() => {
-                    sse_retry(&mut out, RETRY_MS);
-                    sse_comment(&mut out, "stopping");
-                    return Some((Ok(out.freeze()), (None, None)));
+                    sse_retry(out.open(), RETRY_MS);
+                    sse_comment(out.open(), "stopping");
+                    return Some((out, (None, None)));
                 }
             }
-            Some((Ok(out.freeze()), (Some(stream), None)))
+            Some((out, (Some(stream), None)))
         });
-        event_stream(Body::from_stream(rest))
+        event_stream(rest)
     }
 
-    fn write(&self, out: &mut BytesMut, said: &Said) {
+    fn write(&self, out: &mut SsePieces, said: &Said) {
         let id = format!("{}-{}", self.cursor.events().label(), said.number);
-        sse_event(out, Some(&id), Some("message"), &said.text);
+        out.event(Some(&id), Some("message"), &said.text);
     }
 }
 
 /// A body of events with the headers that let it through.
-pub(crate) fn event_stream(body: Body) -> Response {
-    let mut response = Response::new(body);
+pub(crate) fn event_stream(events: impl stream::Stream<Item = SsePieces> + Send + 'static) -> Response {
+    let pieces = events.flat_map(|pieces| stream::iter(pieces.into_pieces()).map(Ok::<_, Infallible>));
+    let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

@@ -394,3 +394,19 @@ proptest! {
         prop_assert_eq!(seen, Seen { told, last_id: id, retry_ms: Some(5) });
     }
 }
+
+#[test]
+fn pieces_are_the_event_and_a_long_text_is_not_copied() {
+    let long = Bytes::from(vec![b'x'; COPIED_BYTES_MAX + 1]);
+    let broken = Bytes::from([b"a\nb".as_slice(), &long].concat());
+    let mut pieces = SsePieces::default();
+    let mut whole = BytesMut::new();
+    for text in [&Bytes::from_static(b"short"), &long, &broken, &Bytes::new()] {
+        pieces.event(Some("1"), Some("message"), text);
+        sse_event(&mut whole, Some("1"), Some("message"), text);
+    }
+    let pieces = pieces.into_pieces();
+    assert_eq!(pieces.concat(), whole);
+    assert!(pieces.iter().any(|piece| piece.as_ptr() == long.as_ptr()), "it is the text itself");
+    assert!(SsePieces::default().into_pieces().is_empty());
+}
