@@ -2,7 +2,7 @@
 
     python3 tests/edge/floods.py             all, in the short form: about a minute
     python3 tests/edge/floods.py --long      all, as large as is promised: some minutes
-    python3 tests/edge/floods.py [--long] deaf slow idle sessions files memory stopped killed leaving
+    python3 tests/edge/floods.py [--long] deaf slow idle sessions files memory unread stopped killed leaving
 
 Each starts a Braid of its own, and in each somebody who behaves is served meanwhile, in time. Every wait has an end; only processes that were started
 here are signalled, by their ids.
@@ -279,6 +279,8 @@ def files(long: bool) -> str:
             # New ones come all the time.
             waiting.pop(0).close()
             waiting.append(Socket(braid.port))
+            # Whoever was there is served.
+            client.add(connection)
             time.sleep(0.1)
         share = (braid.cpu_seconds() - cpu) / (time.monotonic() - start)
         expect(share < 0.10, f"nobody spins for want of descriptors: {share:.0%} of a core")
@@ -337,6 +339,36 @@ def memory(long: bool) -> str:
         expect(any("1003" in outcome for outcome in outcomes), f"not everything is taken: {outcomes}")
         expect(most < limit, f"memory stays under {limit} MiB: {most:.0f}")
     return f"{count} × 4 MiB, {budget} MiB for them: {outcomes}, at most {most:.0f} MiB; {guest.said()}"
+
+
+def unread(long: bool) -> str:
+    """Answers of 4 MiB that nobody reads: they count against the same memory, until their clients are gone."""
+    count, budget, limit = (1000, 512, 768) if long else (80, 128, 256)
+    body = json.dumps(call("noisy__echo", {"a": "@"})).encode().replace(b"@", b"x" * (4 * 1024 * 1024))
+    with Braid(DEMOS + NOISY + f'[limits]\nbuffered = "{budget}MiB"\n') as braid, Guest(braid) as guest:
+        clients = [Mcp(braid.port, braid.token).begin() for _ in range(count // 20)]
+        kept = []
+        for number in range(count):
+            asking = narrow(braid.port)
+            asking.seconds = 60
+            asking.socket.settimeout(60)
+            asking.send(clients[number % len(clients)].bytes_of(body.replace(b'"id": 1', b'"id": %d' % number, 1)))
+            # It has its answer, or a refusal, and of it a first piece.
+            asking.until(b"\r\n\r\n")
+            kept.append(asking)
+        most = braid.memory_mib("VmHWM")
+        expect(most < limit, f"what is not read stays under {limit} MiB: {most:.0f}")
+        for asking in kept:
+            asking.reset()
+        took = soon(lambda: "result" in json.loads(echoed(clients[0], body)), "there is room again", 20)
+    return f"{count} × 4 MiB unread, {budget} MiB for them: at most {most:.0f} MiB, room again after {took:.1f} s; {guest.said()}"
+
+
+def echoed(client: Mcp, body: bytes) -> str:
+    """The message that answers this call, on a stream or alone."""
+    text = client.post(body).body.decode()
+    lines = [line.removeprefix("data: ") for line in text.split("\n")]
+    return next(line for line in reversed(lines) if line.startswith("{"))
 
 
 def stopped(long: bool) -> str:
@@ -453,7 +485,7 @@ def leaving(long: bool) -> str:
     return f"idle exit in {ms(idle_took)}; with 100 streams and 50 calls: {'; '.join(said)}; no process left of {len(pids)}"
 
 
-FLOODS = {one.__name__: one for one in (deaf, slow, idle, sessions, files, memory, stopped, killed, leaving)}
+FLOODS = {one.__name__: one for one in (deaf, slow, idle, sessions, files, memory, unread, stopped, killed, leaving)}
 
 
 def main() -> int:
