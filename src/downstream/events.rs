@@ -202,22 +202,25 @@ impl Events {
         state.reader.is_none().then_some(state.left)
     }
 
-    /// Room for one event. There always is when nobody reads: then the oldest makes room. Cancel-safe.
-    pub(super) async fn place(self: &Arc<Self>) -> Place {
+    /// Room for one event; `None` when it ends. There always is when nobody reads: then the oldest makes room.
+    /// Cancel-safe.
+    pub(super) async fn place(self: &Arc<Self>) -> Option<Place> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if let Some(place) = self.try_place() {
+            let place = self.try_place();
+            if place.is_some() || self.is_ending() {
                 return place;
             }
             room.await;
         }
     }
 
+    /// The same, if there is any now. Nothing is promised that would come after the end: it would be said to nobody.
     pub(super) fn try_place(self: &Arc<Self>) -> Option<Place> {
         let mut state = self.state.lock();
-        if state.unread() + state.reserved >= UNREAD_MAX {
+        if state.ended || state.ending.is_some() || state.unread() + state.reserved >= UNREAD_MAX {
             return None;
         }
         state.reserved += 1;
@@ -454,10 +457,12 @@ mod tests {
                 None => events.end(),
             }
             assert!(events.is_ending());
+            assert!(events.try_place().is_none() && events.place().await.is_none());
             place.say(Bytes::from_static(b"promised"));
             assert_eq!(cursor.next().await.unwrap().text, "promised");
             let last = cursor.next().await.map(|said| (said.text, said.is_answer));
             assert_eq!(last, answer.map(|text| (text, true)));
+            assert!(events.try_place().is_none() && events.place().await.is_none());
         }
     }
 }

@@ -41,11 +41,11 @@ impl Room<'_> {
 }
 
 impl Outlet {
-    /// Room for one message; `None` when the client has left. Cancel-safe.
+    /// Room for one message; `None` when nothing more goes there: the client has left, or has its answer. Cancel-safe.
     pub(super) async fn room(&self) -> Option<Room<'_>> {
         match self {
             Self::Lines(sender) => sender.reserve().await.ok().map(Room::Lines),
-            Self::Events(events) => Some(Room::Events(events.place().await)),
+            Self::Events(events) => events.place().await.map(Room::Events),
         }
     }
 }
