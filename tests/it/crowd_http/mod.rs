@@ -121,7 +121,7 @@ async fn r01_to_r06_r11_r14_nothing_is_crossed_lost_or_out_of_order_over_http() 
     let tally = Arc::new(Tally::default());
     let served = Served::start(&tally, Sharing::Session).await;
     let begun = Instant::now();
-    let patience = Duration::from_secs(60) + Duration::from_millis(calls);
+    let patience = Duration::from_secs(120) + Duration::from_micros(calls * 500);
     timeout(patience, crowd(served.address, &tally, rounds)).await.expect("nobody waits for ever");
     let took = begun.elapsed();
     assert_eq!(served.hub.in_flight(), 0);
