@@ -140,7 +140,11 @@ impl Guard {
 
     /// Whom no limit of one address holds for: this machine's own people, and a proxy behind which are many.
     pub fn is_exempt(&self, peer: &Peer) -> bool {
-        peer.is_local() || self.proxy.is_some_and(|proxy| proxy.is(peer))
+        peer.is_local() || self.is_proxy(peer)
+    }
+
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        self.proxy.is_some_and(|proxy| proxy.is(peer))
     }
 
     /// DNS rebinding ends here: a page of `evil.example` that was made to reach us still says `evil.example`.
@@ -208,7 +212,9 @@ impl Guard {
     /// The right token is served whatever came before it from the same source: else anyone beside its bearer
     /// could lock the bearer out.
     fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: Instant) -> Result<(), Why> {
-        let file = || peer.is_local().then(|| key.file.display().to_string());
+        // Whoever comes through the proxy may be anywhere, even where the proxy is on this machine.
+        let is_here = peer.is_local() && !self.is_proxy(peer);
+        let file = || is_here.then(|| key.file.display().to_string());
         let why = match at_most_one(&head.headers, &AUTHORIZATION) {
             Err(Repeated) => Why::TokenWrong { file: file() },
             Ok(value) => match value.and_then(bearer) {

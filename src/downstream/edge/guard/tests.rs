@@ -122,13 +122,32 @@ fn a_wildcard_listener_is_asked_for_by_the_address_that_was_reached() {
 #[test]
 fn who_is_elsewhere_does_not_learn_where_the_token_is() {
     let (_home, token) = token();
-    let tls = Some(Tls { cert: PathBuf::new(), key: PathBuf::new() });
-    let listen = Listen { hosts: vec!["a".to_owned()], tls, ..Listen::default() };
-    let guard = Guard::new(&listen, &[tcp("0.0.0.0:443")], Some(&token)).unwrap();
     let file = token.file().display().to_string();
-    for (remote, told) in [("203.0.113.1:5", None), ("127.0.0.1:5", Some(file))] {
-        let judged = guard.judge(&head(&[("host", "a")]), &peer(remote, "10.0.0.1:443"), Instant::now());
-        assert_eq!(why(judged), Some(Why::TokenMissing { file: told }));
+    for (proxy, remote, told) in [
+        (None, "203.0.113.1:5", None),
+        (None, "127.0.0.1:5", Some(&file)),
+        // Behind a proxy on this machine anyone may be.
+        (Some("127.0.0.1"), "127.0.0.1:5", None),
+        (Some("::1"), "127.0.0.1:5", Some(&file)),
+    ] {
+        let listen = Listen {
+            hosts: vec!["a".to_owned()],
+            tls: Some(Tls { cert: PathBuf::new(), key: PathBuf::new() }),
+            trusted_proxy: proxy.map(str::to_owned),
+            ..Listen::default()
+        };
+        let guard = Guard::new(&listen, &[tcp("0.0.0.0:443")], Some(&token)).unwrap();
+        let ask = |headers: &[(&'static str, &str)]| {
+            why(guard.judge(&head(headers), &peer(remote, "10.0.0.1:443"), Instant::now()))
+        };
+        let file = told.cloned();
+        assert_eq!(
+            ask(&[("host", "a")]),
+            Some(Why::TokenMissing { file: file.clone() }),
+            "{proxy:?} {remote}"
+        );
+        let wrong = ask(&[("host", "a"), ("authorization", "Bearer wrong")]);
+        assert_eq!(wrong, Some(Why::TokenWrong { file }), "{proxy:?} {remote}");
     }
 }
 
