@@ -16,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// One client's connection: what comes from it, whole lines to it.
 pub struct Door {
     session: Session,
     outbox: mpsc::Sender<Bytes>,
     calls: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// How long the client may take to greet us. `None`: as long as it likes.
+    greets_within: Option<Duration>,
 }
 
 /// What comes from a client.
@@ -47,7 +49,12 @@ impl Door {
     pub fn new(seat: Arc<Seat>, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
         let outlets = Outlets::Lines(outbox.clone());
         let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
-        Self { session, outbox, calls: FuturesUnordered::new() }
+        Self { session, outbox, calls: FuturesUnordered::new(), greets_within: None }
+    }
+
+    /// A client that says nothing for so long is sent away.
+    pub fn expecting(self, greets_within: Duration) -> Self {
+        Self { greets_within: Some(greets_within), ..self }
     }
 
     /// Serves the client until either side is done.
@@ -62,7 +69,9 @@ impl Door {
         let ready = delivery.ready();
         let expired = delivery.asks.expired();
         tokio::pin!(ready, expired);
+        let greets_until = self.greets_within.map(|within| Instant::now() + within);
         loop {
+            let awaited = greets_until.filter(|_| self.session.agreed().is_none());
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.
                 biased;
@@ -103,6 +112,9 @@ impl Door {
                     while let Some(Some(())) = self.calls.next().now_or_never() {}
                     delivery.deliver(room);
                     ready.set(delivery.ready());
+                }
+                () = sleep_until(awaited.unwrap_or_else(Instant::now)), if awaited.is_some() => {
+                    return Closed::Client;
                 }
                 texts = &mut expired => {
                     texts.into_iter().for_each(|text| self.send(text));

@@ -4,6 +4,8 @@
 //! the client says that it was. It knows no HTTP.
 
 use super::replay::Replay;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::message::Message;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -82,8 +84,6 @@ struct Event {
 pub(super) struct Said {
     pub(super) number: u64,
     pub(super) text: Bytes,
-    /// It is the end as well.
-    pub(super) is_answer: bool,
 }
 
 /// Reads a stream, until it is dropped or another does.
@@ -268,7 +268,25 @@ impl Events {
         let mut event = Event { number, text, is_answer, kept: None };
         event.keep(kept);
         state.log.push_back(event);
+        if state.resumable {
+            state.replace_answer(&self.replay);
+        }
         state.trim(&self.replay);
+    }
+
+    /// Whether there is something for this reader, and that the answer; `None` when there is nothing yet. The end is an
+    /// error.
+    fn peek(&self, reader: u64) -> Result<Option<bool>, ()> {
+        let state = self.state.lock();
+        let at = match &state.reader {
+            Some(current) if current.number == reader => current.at,
+            Some(_) | None => return Err(()),
+        };
+        match state.log.iter().find(|event| event.number >= at) {
+            Some(event) => Ok(Some(event.is_answer)),
+            None if state.ended => Err(()),
+            None => Ok(None),
+        }
     }
 
     /// The next event for this reader; `None` when there is none yet. The end is an error.
@@ -280,11 +298,7 @@ impl Events {
         };
         let first = state.log.front().map_or(state.next, |event| event.number);
         let place = usize::try_from(at.max(first) - first).unwrap_or(usize::MAX);
-        let said = state.log.get(place).map(|event| Said {
-            number: event.number,
-            text: event.text.clone(),
-            is_answer: event.is_answer,
-        });
+        let said = state.log.get(place).map(|event| Said { number: event.number, text: event.text.clone() });
         let Some(said) = said else {
             return if state.ended { Err(()) } else { Ok(None) };
         };
@@ -330,6 +344,26 @@ impl State {
         }
     }
 
+    /// An answer that is too long to be kept, and that nobody reads: who comes back for it must hear what became of it.
+    fn replace_answer(&mut self, replay: &Replay) {
+        if self.reader.is_some() {
+            return;
+        }
+        let Some(last) = self.log.back_mut() else { return };
+        let bytes = last.text.len();
+        if !last.is_answer || bytes <= replay.bytes_max {
+            return;
+        }
+        let response = Message::parse_server(last.text.clone()).ok();
+        let id = response.and_then(|response| response.id());
+        let text = format!(
+            "the answer has {bytes} bytes, too many to be kept for a client that had lost its stream (listen.limits.replay_size)"
+        );
+        let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::Unknown);
+        last.text = fault.render(id.as_ref());
+        self.log_bytes = self.log_bytes - bytes + last.text.len();
+    }
+
     /// Drops what is over the bounds, and what was read and cannot be asked for again: what has no room of its own, and
     /// what came before it.
     fn trim(&mut self, replay: &Replay) {
@@ -364,6 +398,20 @@ impl Cursor {
         }
     }
 
+    /// Whether what comes next is the answer; `None` at the end. It stays to be read. Cancel-safe.
+    pub(super) async fn is_answered(&self) -> Option<bool> {
+        loop {
+            let news = self.events.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            match self.events.peek(self.number) {
+                Ok(Some(is_answer)) => return Some(is_answer),
+                Ok(None) => news.await,
+                Err(()) => return None,
+            }
+        }
+    }
+
     pub(super) fn events(&self) -> &Arc<Events> {
         &self.events
     }
@@ -375,6 +423,9 @@ impl Drop for Cursor {
         if state.reader.as_ref().is_some_and(|reader| reader.number == self.number) {
             state.reader = None;
             state.left = Instant::now();
+            if state.resumable {
+                state.replace_answer(&self.events.replay);
+            }
             state.trim(&self.events.replay);
         }
         drop(state);
@@ -460,8 +511,8 @@ mod tests {
             assert!(events.try_place().is_none() && events.place().await.is_none());
             place.say(Bytes::from_static(b"promised"));
             assert_eq!(cursor.next().await.unwrap().text, "promised");
-            let last = cursor.next().await.map(|said| (said.text, said.is_answer));
-            assert_eq!(last, answer.map(|text| (text, true)));
+            assert_eq!(cursor.is_answered().await, answer.as_ref().map(|_| true));
+            assert_eq!(cursor.next().await.map(|said| said.text), answer);
             assert!(events.try_place().is_none() && events.place().await.is_none());
         }
     }

@@ -68,6 +68,18 @@ pub(super) enum Reply {
     Later(BoxFuture<'static, Option<Bytes>>),
 }
 
+/// The answers of a batch in one text, and what it was made of.
+struct Joined {
+    line: Bytes,
+    _parts: Vec<Bytes>,
+}
+
+impl AsRef<[u8]> for Joined {
+    fn as_ref(&self) -> &[u8] {
+        &self.line
+    }
+}
+
 impl Session {
     pub fn new(seat: Arc<Seat>, outlets: Outlets, ids: Ids, identity: &str, behind_itself: bool) -> Self {
         let turns = Arc::new(Semaphore::new(seat.hub().config().limits.session_in_flight_max));
@@ -182,14 +194,17 @@ impl Session {
         Reply::Later(
             async move {
                 let mut line = BytesMut::from(&b"["[..]);
-                for text in join_all(pending).await.into_iter().flatten() {
+                let parts: Vec<Bytes> = join_all(pending).await.into_iter().flatten().collect();
+                for text in &parts {
                     if line.len() > 1 {
                         line.put_u8(b',');
                     }
-                    line.put_slice(&text);
+                    line.put_slice(text);
                 }
                 line.put_u8(b']');
-                (line.len() > 2).then(|| one_line(line.freeze()))
+                let line = one_line(line.freeze());
+                // What the parts took in memory is theirs until the whole has left.
+                (line.len() > 2).then(|| Bytes::from_owner(Joined { line, _parts: parts }))
             }
             .boxed(),
         )
@@ -338,16 +353,10 @@ impl Session {
     }
 
     fn initialize(&self, id: Id, message: &Message) -> Reply {
-        let asked = match asked_revision(message) {
+        let asked = match asked_revision(message, &self.identity, self.behind_itself) {
             Ok(asked) => asked,
             Err(fault) => return Reply::Now(fault.render(Some(&id))),
         };
-        if self.is_behind_itself(message) {
-            let text = "this proxy is behind itself: one of its servers leads back to it";
-            return Reply::Now(
-                Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent).render(Some(&id)),
-            );
-        }
         let revision = Revision::negotiate(&asked);
         let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
@@ -370,20 +379,25 @@ impl Session {
         self.agreed.get_or_init(|| Agreed { revision, since: Instant::now() });
         self.seat.introduce(revision, capabilities);
     }
-
-    /// Whether our own mark is among those that the message has passed.
-    fn is_behind_itself(&self, message: &Message) -> bool {
-        let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
-        let hops = hops.and_then(|span| string(message.str(span)));
-        self.behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == &*self.identity))
-    }
 }
 
-/// The revision that an `initialize` asks for.
-pub(super) fn asked_revision(message: &Message) -> Result<Cow<'_, str>, Fault> {
+/// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or it comes from
+/// ourselves, whom we know by our mark among those that the message has passed.
+pub(super) fn asked_revision<'a>(
+    message: &'a Message,
+    identity: &str,
+    behind_itself: bool,
+) -> Result<Cow<'a, str>, Fault> {
     let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
     let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
-    asked.ok_or_else(|| Fault::invalid_params("`params.protocolVersion` must be a string"))
+    let asked = asked.ok_or_else(|| Fault::invalid_params("`params.protocolVersion` must be a string"))?;
+    let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
+    let hops = hops.and_then(|span| string(message.str(span)));
+    if behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == identity)) {
+        let text = "this proxy is behind itself: one of its servers leads back to it";
+        return Err(Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent));
+    }
+    Ok(asked)
 }
 
 /// The `result` of initialize.

@@ -16,7 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures::stream;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -49,6 +49,9 @@ impl Drop for Listening {
 impl Front {
     /// Opens a stream. Its first event says where to post.
     pub fn open_pipe(self: &Arc<Self>, principal: Principal, request: &Request<Body>) -> Response {
+        if request.method() != Method::GET {
+            return replies::wrong_method("GET");
+        }
         if self.is_closing() {
             return replies::stopping();
         }
@@ -71,7 +74,7 @@ impl Front {
         );
         self.pipes.0.insert(id.key(), Pipe { inbox, principal });
         self.tracker.spawn(async move {
-            door.serve(heard).await;
+            door.expecting(BEGIN).serve(heard).await;
             drop(admission);
         });
         let mut head = SsePieces::default();
@@ -126,5 +129,7 @@ impl Front {
 /// Lines that may wait for a client, and messages that may wait for its door.
 const LINES_MAX: usize = 64;
 const POSTED_MAX: usize = 4;
+/// How long a client may take to say who it is.
+const BEGIN: Duration = Duration::from_secs(30);
 /// How long a message waits for a door that waits for its client.
 const POST_WITHIN: Duration = Duration::from_secs(10);

@@ -35,14 +35,18 @@ impl Streams {
         Arc::new(Self { replay, inner: Mutex::default(), any: Arc::default() })
     }
 
-    /// A stream for the answer to one request, read from now on.
+    /// A stream for the answer to what may be a request, read from now on. Nothing but that request's own words goes
+    /// there before it is awaited.
     pub(super) fn answer(&self) -> Cursor {
         let mut inner = self.inner.lock();
         inner.next += 1;
-        let events = Events::new(Label::Answer(inner.next), self.replay.clone(), self.any.clone());
-        let cursor = events.read(None);
-        inner.answers.push(events);
-        cursor
+        Events::new(Label::Answer(inner.next), self.replay.clone(), self.any.clone()).read(None)
+    }
+
+    /// It is one, and its answer takes a while.
+    pub(super) fn awaits(&self, events: &Arc<Events>) {
+        self.inner.lock().answers.push(events.clone());
+        self.any.notify_waiters();
     }
 
     /// Another general stream; `None` when the client reads enough of them already.

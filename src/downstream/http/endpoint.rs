@@ -143,8 +143,11 @@ impl Front {
             None => None,
         };
         let posting = self.read(body).await?;
+        // A body takes its time: what was so before it may be over.
         match known {
-            Some(live) => Ok(self.posted(&live, live.post(posting)).await),
+            _ if self.is_closing() => Err(Box::new(replies::stopping())),
+            Some(live) if live.is_over() => Err(Box::new(replies::unknown_session())),
+            Some(live) => Ok(self.posted(&live, live.post(posting), self.listen.stream_after).await),
             None => self.begin(gate, principal, posting).await,
         }
     }
@@ -152,6 +155,9 @@ impl Front {
     /// A place at the hub, its servers started.
     pub(crate) fn seat(&self, caller: Caller, entrance: &Entrance) -> Arc<Seat> {
         let seat = Arc::new(self.hub.seat(caller, entrance));
+        if self.behind_itself {
+            return seat;
+        }
         for fault in seat.open() {
             tracing::warn!(why = fault.text, "not started");
         }
@@ -191,7 +197,7 @@ impl Front {
             return Err(refused(Fault::invalid_request(text)));
         }
         // Nothing is started for one who cannot begin.
-        if let Err(fault) = asked_revision(&message) {
+        if let Err(fault) = asked_revision(&message, &self.identity, self.behind_itself) {
             return Ok(replies::json(StatusCode::OK, fault.render(message.id().as_ref())));
         }
         let admission = self.sessions.admit(&principal).map_err(|setting| {
@@ -220,7 +226,7 @@ impl Front {
         let posted = live.post(posting);
         if !live.has_agreed() {
             // It has failed, and nothing is left of it.
-            return Ok(self.posted(&live, posted).await);
+            return Ok(self.posted(&live, posted, GREETED).await);
         }
         let key = id.key();
         self.sessions.enter(key, live.clone());
@@ -229,37 +235,37 @@ impl Front {
             served.serve(front.hub.stopping()).await;
             front.sessions.leave(&key);
         });
-        let mut response = self.posted(&live, posted).await;
+        let mut response = self.posted(&live, posted, GREETED.max(self.listen.stream_after)).await;
         if let Ok(value) = HeaderValue::from_str(id.expose()) {
             response.headers_mut().insert(SESSION_ID, value);
         }
         Ok(response)
     }
 
-    /// The answer to a POST: JSON if it comes first and soon, else a stream.
-    async fn posted(&self, live: &Live, posted: Posted) -> Response {
+    /// The answer to a POST: JSON if it comes first and within this time, else a stream.
+    async fn posted(&self, live: &Live, posted: Posted, within: Duration) -> Response {
         let mut cursor = match posted {
             Posted::Nothing => return replies::status(StatusCode::ACCEPTED),
             Posted::Now(text) => return replies::json(StatusCode::OK, text),
             Posted::Refused(text) => return replies::json(StatusCode::BAD_REQUEST, text),
             Posted::Later(cursor) => cursor,
         };
-        let first = match timeout(self.listen.stream_after, cursor.next()).await {
-            Ok(Some(said)) if said.is_answer => return replies::json(StatusCode::OK, said.text),
-            Ok(first) => first,
-            Err(_) => None,
-        };
+        if timeout(within, cursor.is_answered()).await == Ok(Some(true))
+            && let Some(said) = cursor.next().await
+        {
+            return replies::json(StatusCode::OK, said.text);
+        }
+        // Before anything of it is read: from now on all of it can be read again.
         live.streams().keep(cursor.events());
         let closing = CancellationToken::new();
         let events = replies::Stream { cursor, opening: opening(live.revision(), 0), closing };
-        events.response(first, self.listen.keep_alive)
+        events.response(self.listen.keep_alive)
     }
 
     fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {
         fit(head::fit_get(headers))?;
         fit(head::fit_version(headers))?;
         let live = self.named(headers, principal, door)?;
-        live.touch();
         let (cursor, before) = match resumed(headers)? {
             Some((label, after)) => match (live.streams().resume(label, after), label) {
                 (Some(cursor), _) => (cursor, after),
@@ -274,13 +280,13 @@ impl Front {
             None => (general(&live)?, 0),
         };
         live.streams().keep(cursor.events());
-        // The answers of before the stop are still given; what only waits for news ends.
+        // Where an answer is awaited it is still given when we stop; what only waits for news ends.
         let closing = match cursor.events().label() {
             Label::Answer(_) => CancellationToken::new(),
             Label::General(_) => self.closing.clone(),
         };
         let events = replies::Stream { cursor, opening: opening(live.revision(), before), closing };
-        Ok(events.response(None, self.listen.keep_alive))
+        Ok(events.response(self.listen.keep_alive))
     }
 
     fn delete(
@@ -311,7 +317,10 @@ impl Front {
     }
 
     fn find(&self, id: &str, principal: &Principal, door: &str) -> Result<Arc<Live>, Box<Response>> {
-        self.sessions.find(id, principal, door).ok_or_else(|| Box::new(replies::unknown_session()))
+        let live = self.sessions.find(id, principal, door);
+        let live = live.ok_or_else(|| Box::new(replies::unknown_session()))?;
+        live.touch();
+        Ok(live)
     }
 }
 
@@ -346,5 +355,7 @@ fn fit<T>(checked: Result<T, head::Unfit>) -> Result<T, Box<Response>> {
     checked.map_err(|unfit| Box::new(replies::unfit(unfit)))
 }
 
+/// How long `initialize` may take to be answered as JSON: longer than it waits for the servers' instructions.
+const GREETED: Duration = Duration::from_millis(500);
 /// How often we look whether the last request is done, on the way out.
 const LOOK: Duration = Duration::from_millis(20);

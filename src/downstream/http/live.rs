@@ -117,18 +117,16 @@ impl Live {
         self.touch();
         let cursor = self.streams.answer();
         let events = cursor.events().clone();
-        let reply = self.session.hear(text, memory, &Outlet::Events(events.clone()));
-        let posted = match reply {
+        match self.session.hear(text, memory, &Outlet::Events(events.clone())) {
             Reply::Nothing => Posted::Nothing,
             Reply::Now(text) => Posted::Now(text),
             Reply::Refused(text) => Posted::Refused(text),
             Reply::Later(call) => {
+                self.streams.awaits(&events);
                 self.run(call, events);
-                return Posted::Later(cursor);
+                Posted::Later(cursor)
             }
-        };
-        self.streams.settle(&events);
-        posted
+        }
     }
 
     /// Lets a request go on beside whoever waits for it.

@@ -95,15 +95,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// `first` before the rest, and a comment whenever nothing is said for a while.
-    pub(crate) fn response(self, first: Option<Said>, keep_alive: Duration) -> Response {
+    /// A comment whenever nothing is said for a while.
+    pub(crate) fn response(self, keep_alive: Duration) -> Response {
         let mut head = SsePieces::default();
         if let Opening::Primed(before) = self.opening {
             sse_retry(head.open(), RETRY_MS);
             sse_event(head.open(), Some(&format!("{}-{before}", self.cursor.events().label())), None, b"");
-        }
-        if let Some(said) = first {
-            self.write(&mut head, &said);
         }
         if head.is_empty() {
             // Something at once, so that whatever stands between us lets the stream through.

@@ -23,7 +23,7 @@ pub fn routes(front: Arc<Front>) -> Router {
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready));
     if front.listen.legacy_sse {
-        router = router.route("/sse", get(open)).route("/messages", post(message));
+        router = router.route("/sse", any(open)).route("/messages", post(message));
     }
     router.fallback(nothing).with_state(front)
 }

@@ -97,15 +97,6 @@ impl Sessions {
     pub(crate) fn leave(&self, key: &SessionKey) {
         self.live.remove(key);
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.seats.lock().all
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl Drop for Admission {

@@ -305,3 +305,36 @@ async fn a_call_that_goes_on_for_long_keeps_its_stream() {
     let mut events = client.read_on(&first).await;
     assert_eq!(events.message().await.1["id"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_event_of_a_stream_can_be_read_again() {
+    let server = Server::new(&["slow"]);
+    let client = House::shared(&server).client().await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    let heard = server.hear_method("tools/call").await;
+    server.progress(&heard, 1).await;
+    let mut events = reply.await.unwrap().events();
+    let primed = events.opened(client.revision).await.unwrap();
+    drop(events);
+    server.answer(&heard, json!({})).await;
+    settled().await;
+    let mut events = client.read_on(&primed).await;
+    assert_eq!(done(&events.message().await.1), 1);
+    assert!(events.message().await.1["result"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_for_an_answer_that_was_too_long_to_keep_hears_of_it() {
+    let server = Server::new(&["slow"]);
+    let client = House::shared(&server).client().await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    let heard = server.hear_method("tools/call").await;
+    let mut events = reply.await.unwrap().events();
+    let primed = events.opened(client.revision).await.unwrap();
+    drop(events);
+    server.answer(&heard, json!({"content": [], "x": "x".repeat(1_100_000)})).await;
+    settled().await;
+    let (_, answer) = client.read_on(&primed).await.message().await;
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(1004)));
+    assert_eq!(answer["error"]["data"]["outcome"], "unknown");
+}

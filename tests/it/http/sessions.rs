@@ -2,6 +2,10 @@
 
 use super::house::{Client, House, call, cancel, group, settled, wait};
 use super::server::Server;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
+use http::Method;
 use mcp_braid::config::{Config, Sharing};
 use mcp_braid::mcp::caller::Principal;
 use serde_json::{Value, json};
@@ -234,4 +238,19 @@ async fn on_the_way_out_nothing_begins_streams_end_and_answers_still_come() {
     server.answer(&heard, json!({})).await;
     assert_eq!(events.message().await.1["id"], 1);
     quiet.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_a_body_comes_is_unknown_after_it() {
+    let server = Server::new(&["slow"]);
+    let client = House::shared(&server).client().await;
+    let (rest, body) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(4);
+    let body = stream::unfold(body, |mut body| async move { body.recv().await.map(|piece| (piece, body)) });
+    let reply = client.send(client.request(Method::POST).body(Body::from_stream(body)).unwrap());
+    rest.send(Ok(Bytes::from_static(b" "))).await.unwrap();
+    settled().await;
+    assert_eq!(client.delete().await.unwrap().status, 204);
+    rest.send(Ok(Bytes::from(call(1, "s__slow", json!({})).to_string()))).await.unwrap();
+    drop(rest);
+    assert_eq!(reply.await.unwrap().status, 404);
 }

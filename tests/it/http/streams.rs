@@ -139,3 +139,31 @@ async fn a_client_that_does_not_read_stops_only_itself() {
     }
     unread.ends().await;
 }
+
+/// On real threads: while a note of the client's passes through, no letter may be given to the stream that it would have
+/// had if it were a request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_letter_goes_with_a_post_that_has_no_answer() {
+    const LETTERS: usize = 600;
+    let server = Server::new(&["slow"]);
+    let client = House::own(&server).client().await;
+    let mut seen = 0;
+    for at in 0..LETTERS {
+        server.log(0, &at.to_string()).await;
+        let pad = "x".repeat(if at % 2 == 0 { 10 } else { 50_000 });
+        let params = json!({"progressToken": "none", "progress": 1, "message": pad});
+        let note = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params});
+        assert_eq!(client.post(note).await.unwrap().status, 202);
+        if at % 20 == 19 {
+            // No more than may wait: all of them are there, or one is lost.
+            let mut general = client.listen().await;
+            while seen <= at {
+                let (_, message) =
+                    tokio::time::timeout(Duration::from_secs(20), general.message()).await.unwrap();
+                assert_eq!(data(&message), seen.to_string());
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, LETTERS);
+}
