@@ -7,7 +7,7 @@
 use super::ask::{Ask, Ends, Hold, Slip};
 use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
-use super::memory::{NoRoom, Share};
+use super::memory::{NoRoom, Part, Room, Share};
 use super::stream::Stream;
 use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
@@ -78,6 +78,8 @@ pub(super) struct Member {
     pub(super) held: Arc<Mutex<Held>>,
     /// Places in its mail for this link's notes.
     places: Arc<Semaphore>,
+    /// What it may leave unread of what the server says.
+    part: Part,
 }
 
 /// A letter that found no place yet, and for whom it is.
@@ -120,15 +122,19 @@ impl Audience {
         &self.changed
     }
 
-    /// What its server's words may take of the memory.
-    pub(super) fn share(&self) -> &Share {
-        &self.share
+    /// Room for what the server says to one client, or to us.
+    pub(super) fn room(&self, owner: Option<&Member>, bytes: usize) -> Result<Option<Room>, NoRoom> {
+        match owner {
+            Some(owner) => self.share.take_of(&owner.part, bytes).map(Some),
+            None => self.share.take_for_us(bytes),
+        }
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
     pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>, look: Arc<Look>) {
         let places = Arc::new(Semaphore::new(NOTES_MAX));
-        let member = Member { client, mail, look, held: Arc::default(), places };
+        let part = self.share.part(self.company);
+        let member = Member { client, mail, look, held: Arc::default(), places, part };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -297,7 +303,7 @@ impl Audience {
         }
         // All have the same text, and its room once.
         let text = self.share.keep(note.text().clone())?;
-        Ok(admitted.map(|member| parcel(member, text.clone())).collect())
+        whoever_has_room(admitted.map(|member| parcel(member, text.clone())))
     }
 
     /// `notifications/resources/updated`, for everyone who subscribed to it or to what it is part of. On a link of
@@ -320,7 +326,7 @@ impl Audience {
                 news.push(parcel(member, text));
             }
         }
-        Ok(news)
+        whoever_has_room(news)
     }
 
     /// `notifications/elicitation/complete`, for the client that was sent to that page.
@@ -338,7 +344,7 @@ impl Audience {
                 whose.and_then(|client| state.members.get(client)).into_iter().collect()
             }
         };
-        members.into_iter().map(|member| Ok(parcel(member, said.to(member)?))).collect()
+        members.into_iter().map(|member| parcel(member, said.to(member)?)).collect()
     }
 
     /// An ask on its way to whom it is for.
@@ -356,7 +362,7 @@ impl Audience {
         if let (Want::Elicitation, false, Some(id)) = (want, self.is_own(), elicitation_id(&message)) {
             self.remember(id, member.client);
         }
-        let Ok(memory) = self.share.take(message.text().len()) else {
+        let Ok(memory) = self.share.take_of(&member.part, message.text().len()) else {
             let text = "too much that servers say is waiting in memory (limits.buffered)";
             return Err(Box::new(Fault::ours(Reason::Busy, text)));
         };
@@ -488,8 +494,19 @@ impl<F: Fn(&Look) -> Result<Bytes, NoRoom>> Said<F> {
     }
 }
 
-fn parcel(member: &Arc<Member>, text: Bytes) -> Parcel {
-    Parcel { member: member.clone(), letter: Letter::Note(Note { text, place: None }) }
+fn parcel(member: &Arc<Member>, text: Bytes) -> Result<Parcel, NoRoom> {
+    let text = member.part.keep(text)?;
+    Ok(Parcel { member: member.clone(), letter: Letter::Note(Note { text, place: None }) })
+}
+
+/// A client that does not read keeps nothing from the others; no room: none of them has any.
+fn whoever_has_room(
+    parcels: impl IntoIterator<Item = Result<Parcel, NoRoom>>,
+) -> Result<Vec<Parcel>, NoRoom> {
+    let mut crowded = false;
+    let parcels: Vec<_> =
+        parcels.into_iter().filter_map(|parcel| parcel.inspect_err(|NoRoom| crowded = true).ok()).collect();
+    if crowded && parcels.is_empty() { Err(NoRoom) } else { Ok(parcels) }
 }
 
 fn elicitation_id(message: &Message) -> Option<Box<str>> {

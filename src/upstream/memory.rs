@@ -2,8 +2,11 @@
 //!
 //! One budget for a run. Requests are refused before it is full, large ones first: nothing of a refused one has left.
 //! What one server says has a quarter of it at most, and what is large of all of them half, so that a server whose clients
-//! do not read leaves room for the requests and answers of all others. Room is a guard, given back by being dropped. It waits for nobody.
+//! do not read leaves room for the requests and answers of all others. Of a link that many clients share, what one of
+//! them has not read takes a quarter, for the same reason. Room is a guard, given back by being dropped. It waits for
+//! nobody.
 
+use crate::mcp::caller::Company;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -29,6 +32,13 @@ pub(super) struct Share {
     kib: u32,
 }
 
+/// What one client of a link may leave unread of what its server says.
+#[derive(Debug)]
+pub(super) struct Part {
+    own: Arc<Semaphore>,
+    kib: u32,
+}
+
 /// Nothing may wait any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoRoom;
@@ -39,6 +49,7 @@ pub(super) struct Room {
     _all: OwnedSemaphorePermit,
     _said: Option<OwnedSemaphorePermit>,
     _own: OwnedSemaphorePermit,
+    _part: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
@@ -98,7 +109,22 @@ impl Share {
         let take = |room: &Arc<Semaphore>| room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom);
         let own = take(&self.own)?;
         let said = is_large(bytes).then(|| take(&self.memory.said)).transpose()?;
-        Ok(Room { _all: take(&self.memory.room)?, _said: said, _own: own })
+        Ok(Room { _all: take(&self.memory.room)?, _said: said, _own: own, _part: None })
+    }
+
+    /// What one of the link's clients may have of it: all of it, if there is no other.
+    pub(super) fn part(&self, company: Company) -> Part {
+        let kib = match company {
+            Company::One => self.kib,
+            Company::Many => self.kib / PARTS,
+        };
+        Part { own: Arc::new(Semaphore::new(kib as usize)), kib }
+    }
+
+    /// Room for something that is for one client; none either when too much waits for it.
+    pub(super) fn take_of(&self, part: &Part, bytes: usize) -> Result<Room, NoRoom> {
+        let of_part = part.take(bytes)?;
+        Ok(Room { _part: Some(of_part), ..self.take(bytes)? })
     }
 
     /// The same for an answer to a request of ours. A small one needs none: what we ask and learn of a server must not
@@ -113,6 +139,19 @@ impl Share {
     }
 }
 
+impl Part {
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, NoRoom> {
+        // One text over the whole part takes all of it.
+        self.own.clone().try_acquire_many_owned(kib(bytes).min(self.kib)).map_err(|_| NoRoom)
+    }
+
+    /// A text that has room already, as it waits for this client.
+    pub(super) fn keep(&self, text: Bytes) -> Result<Bytes, NoRoom> {
+        let room = self.take(text.len())?;
+        Ok(Bytes::from_owner(Kept { text, _room: room }))
+    }
+}
+
 impl Room {
     /// The text with its room: given back with the last that is left of it.
     pub(super) fn of(self, text: Bytes) -> Bytes {
@@ -121,12 +160,12 @@ impl Room {
 }
 
 /// A text and its room.
-struct Kept {
+struct Kept<R> {
     text: Bytes,
-    _room: Room,
+    _room: R,
 }
 
-impl AsRef<[u8]> for Kept {
+impl<R> AsRef<[u8]> for Kept<R> {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }
@@ -145,6 +184,8 @@ const LARGE_BYTES: usize = 64 * 1024;
 /// How much may be taken after a large request, and after any.
 const LARGE_PERCENT_MAX: u32 = 85;
 const SMALL_PERCENT_MAX: u32 = 95;
+/// Into how many parts the share of a link with many clients is divided; a client has one of them at most.
+const PARTS: u32 = 4;
 /// The most that a semaphore counts.
 const KIB_MAX: u32 = u32::MAX >> 7;
 
@@ -213,6 +254,37 @@ mod tests {
         let requests = (memory.request(85 * MIB).unwrap(), memory.request(1).unwrap());
         assert!(memory.share().take(4 * MIB).is_ok());
         drop(requests);
+    }
+
+    #[test]
+    fn of_a_shared_link_one_client_leaves_room_for_the_others() {
+        let memory = Memory::new(128 * MIB);
+        let share = memory.share();
+        let (lazy, other) = (share.part(Company::Many), share.part(Company::Many));
+        let unread: Vec<_> = std::iter::from_fn(|| share.take_of(&lazy, MIB).ok()).collect();
+        assert_eq!(unread.len(), 8);
+        assert!(share.take_of(&lazy, 1).is_err() && lazy.keep(Bytes::from_static(b"x")).is_err());
+        // What was refused has taken nothing, and the others go on.
+        assert_eq!(free(&memory), 120 * KIB);
+        let read: Vec<_> = std::iter::from_fn(|| share.take_of(&other, MIB).ok()).collect();
+        assert_eq!(read.len(), 8);
+        drop(unread);
+        // One that is larger is alone; a text that all are told counts for each.
+        let large = share.take_of(&lazy, 9 * MIB).unwrap();
+        assert!(share.take_of(&lazy, 1).is_err());
+        drop((large, read));
+        let told = lazy.keep(share.keep(Bytes::from(vec![b'x'; 8 * MIB])).unwrap()).unwrap();
+        assert!(share.take_of(&lazy, 1).is_err() && share.take_of(&other, 1).is_ok());
+        drop(told);
+        assert!(share.take_of(&lazy, 8 * MIB).is_ok() && free(&memory) == 128 * KIB);
+    }
+
+    #[test]
+    fn the_only_client_of_a_link_has_all_of_its_share() {
+        let share = Memory::new(128 * MIB).share();
+        let part = share.part(Company::One);
+        let unread: Vec<_> = std::iter::from_fn(|| share.take_of(&part, 8 * MIB).ok()).collect();
+        assert_eq!(unread.len(), 4);
     }
 
     #[test]

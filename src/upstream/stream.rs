@@ -504,12 +504,8 @@ impl Stream {
                     // Here and not later: that a page is done may be said in the next line.
                     self.audience.required(response.str(*value), owner.client);
                 }
-                let (share, bytes) = (self.audience.share(), response.text().len());
-                let room = match &listener.owner {
-                    Some(_) => share.take(bytes).map(Some),
-                    None => share.take_for_us(bytes),
-                };
-                match room {
+                let bytes = response.text().len();
+                match self.audience.room(listener.owner.as_deref(), bytes) {
                     Ok(room) => listener.end_with(Arrival::Done(Box::new(response)), room),
                     Err(NoRoom) => listener.end(Arrival::Failed(Box::new(self.no_room(bytes)))),
                 }
@@ -588,10 +584,12 @@ impl Stream {
         match self.open.lock().ledger.get(id) {
             Some(listener) => {
                 let room = match &arrival {
-                    Arrival::Note(note) => match self.audience.share().take(note.text().len()) {
-                        Ok(room) => Some(room),
-                        Err(NoRoom) => return Err(TrySendError::Full(arrival)),
-                    },
+                    Arrival::Note(note) => {
+                        match self.audience.room(listener.owner.as_deref(), note.text().len()) {
+                            Ok(room) => room,
+                            Err(NoRoom) => return Err(TrySendError::Full(arrival)),
+                        }
+                    }
                     // A letter brings its own; the others have no text, or one that is short.
                     Arrival::Letter(_)
                     | Arrival::Created(_)
