@@ -96,7 +96,7 @@ def narrow(port: int) -> Socket:
 
 def deaf(long: bool) -> str:
     """Clients that ask for much and read nothing of it: on POST, on GET, on /sse."""
-    count, size = (16 * 1024 if long else 256), 16 * 1024
+    count, size = (4096 if long else 256), 16 * 1024
     with Braid(DEMOS + NOISY) as braid, Guest(braid) as guest:
         before = braid.memory_mib()
         kept = []
