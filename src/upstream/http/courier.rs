@@ -182,12 +182,15 @@ impl Courier {
         }
     }
 
-    /// A request was not sent, or there is no answer: the call fails, and the connection with it if nothing could be sent.
+    /// A request was not sent, or there is no answer: the call fails. If nothing could be sent the connection is given up
+    /// with it, unless others are still answered: what keeps us from sending, a shortage of our own say, is no word of theirs.
     pub(super) fn failed(&self, call: Option<CallId>, error: &FetchError) {
         match error {
             FetchError::NotSent(why) => {
                 self.fail(call, self.fault(Reason::Unreachable, why), CallOutcome::NotSent);
-                self.give_up(why.clone(), Reason::Unreachable, Again::InTime);
+                if self.stream.in_flight() == 0 {
+                    self.give_up(why.clone(), Reason::Unreachable, Again::InTime);
+                }
             }
             FetchError::Broken(why) => {
                 self.fail(call, self.fault(Reason::Gone, why), CallOutcome::Unknown);
@@ -199,9 +202,9 @@ impl Courier {
     pub(super) fn refused(&self, call: Option<CallId>, refusal: &Refusal) {
         let fault = self.fault(refusal.reason, &refusal.why);
         self.fail(call, fault, refusal.outcome);
-        match refusal.verdict {
+        match &refusal.verdict {
             Verdict::Stays => {}
-            Verdict::Lost(again) => self.give_up(refusal.why.clone(), refusal.reason, again),
+            Verdict::Lost { again, why } => self.give_up(why.clone(), refusal.reason, *again),
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::fetch::{BodyError, FetchError, FetchResponse, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
-use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_own_error, names};
+use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_no_method, is_own_error};
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
@@ -110,11 +110,10 @@ pub(super) async fn within(
         match fate {
             None => sleep(ORDER_WAIT_MAX).await,
             Some(fate) => {
-                loop {
-                    fate.ended().await;
-                    if !courier.stream().awaits(call) {
-                        break;
-                    }
+                fate.ended().await;
+                if courier.stream().awaits(call) {
+                    // Its answer names a task that is to be cancelled; but a server need not answer at all.
+                    timeout(ORDER_WAIT_MAX, fate.ended()).await.ok();
                 }
                 sleep(LINGER).await;
             }
@@ -178,8 +177,7 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
 pub(super) async fn refuse(courier: &Courier, call: CallId, status: StatusCode, body: Bytes) {
     let credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
     let session = status == StatusCode::NOT_FOUND && courier.has_session();
-    // Of a session that has ended the server speaks in errors as well, but in none with our id.
-    let is_own = !credentials && if session { names(&body, call) } else { is_own_error(&body, call) };
+    let is_own = !credentials && if session { is_no_method(&body, call) } else { is_own_error(&body, call) };
     if is_own {
         let mut ear = Ear::of_call(courier.stream().clone(), call);
         ear.hear(body).await.ok();

@@ -24,12 +24,12 @@ pub(super) struct Refusal {
 }
 
 /// What a refusal says about the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing.
     Stays,
-    /// It is over.
-    Lost(Again),
+    /// It is over, for all of its calls.
+    Lost { again: Again, why: String },
 }
 
 /// The circumstances of a request.
@@ -47,7 +47,11 @@ impl Refusal {
             Some(words) => format!("{} {words}", status.as_u16()),
             None => status.as_u16().to_string(),
         };
-        let headers = format!("servers.{}.headers", toml_key(request.server));
+        let setting = match request.credentials {
+            Credentials::Made => "headers_command",
+            Credentials::Written => "headers",
+        };
+        let headers = format!("servers.{}.{setting}", toml_key(request.server));
         let refused = |why: String| Self {
             why,
             reason: Reason::Unreachable,
@@ -55,15 +59,13 @@ impl Refusal {
             verdict: Verdict::Stays,
         };
         if status == StatusCode::UNAUTHORIZED {
+            let why = format!("answered {said}: it wants other credentials ({headers})");
             let verdict = match request.credentials {
                 // A program can make others.
-                Credentials::Made => Verdict::Lost(Again::AtOnce),
+                Credentials::Made => Verdict::Lost { again: Again::AtOnce, why: why.clone() },
                 Credentials::Written => Verdict::Stays,
             };
-            return Self {
-                verdict,
-                ..refused(format!("answered {said}: it wants other credentials ({headers})"))
-            };
+            return Self { verdict, ..refused(why) };
         }
         if status == StatusCode::FORBIDDEN {
             return refused(format!("answered {said}: these credentials may not do that ({headers})"));
@@ -71,7 +73,7 @@ impl Refusal {
         if status == StatusCode::NOT_FOUND && request.in_session {
             // It must be begun anew (2025-11-25, basic/transports, Session Management).
             let why = "ended the session; it is begun anew, and the call was not carried out".to_owned();
-            let verdict = Verdict::Lost(Again::AtOnce);
+            let verdict = Verdict::Lost { again: Again::AtOnce, why: "ended the session".to_owned() };
             return Self { reason: Reason::Gone, verdict, ..refused(why) };
         }
         let excerpt = excerpt(body);
@@ -102,11 +104,14 @@ pub(super) fn is_own_error(body: &Bytes, call: CallId) -> bool {
     }
 }
 
-/// Whether a body is an error that says for which request it is: this one.
-pub(super) fn names(body: &Bytes, call: CallId) -> bool {
+/// Whether a 404 in a session is the server's own answer to this call: there is no such method. Everything else says that
+/// the session is not there any more, whatever its body.
+pub(super) fn is_no_method(body: &Bytes, call: CallId) -> bool {
     let Ok(message) = Message::parse_server(body.clone()) else { return false };
     match message.head() {
-        Head::Response { id: Some(id), .. } => CallId::read(message.str(*id)) == Some(call),
+        Head::Response { id: Some(id), outcome: Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } } => {
+            CallId::read(message.str(*id)) == Some(call)
+        }
         Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
     }
 }

@@ -107,11 +107,12 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
 /// Tells whoever greeted that it was refused.
 async fn refuse(courier: &Arc<Courier>, refused: Refused) {
     let Refused { call, status, body, .. } = refused;
-    posting::refuse(courier, call, status, body.clone()).await;
+    // First: what is said of a connection first holds, and the same credentials must not be tried at once.
     if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
         let refusal = Refusal::new(&posting::circumstances(courier), status, &body);
         courier.give_up(refusal.why, refusal.reason, Again::NotSooner);
     }
+    posting::refuse(courier, call, status, body).await;
 }
 
 /// Posts what comes, beside each other, until the server is to be let go.
@@ -127,10 +128,12 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
             frame = frames.recv() => frame,
         };
         let Some(frame) = frame else { break };
-        if !frame.leave() {
+        let freight = frame.freight;
+        // What waits for the one before can still be taken back.
+        let waits = matches!(freight, Freight::Setting(_));
+        if !waits && !frame.leave() {
             continue;
         }
-        let freight = frame.freight;
         let arrived = freight.request().map(|call| courier.sets_out(call));
         let before = match freight {
             Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
@@ -141,6 +144,11 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
             async move {
                 if let Some(before) = before {
                     timeout(SETTING_WAIT_MAX, before.cancelled()).await.ok();
+                }
+                if let Freight::Setting(call) = freight
+                    && !frame.leave()
+                {
+                    return courier.arrives(call);
                 }
                 posting::carry(courier, url, frame).await;
             }

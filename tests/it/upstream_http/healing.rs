@@ -104,6 +104,26 @@ async fn a_404_that_answers_the_call_is_the_servers_own_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_404_in_a_session_ends_it_whatever_error_it_bears() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    let open = called(&mut far, &mut client, 6).await;
+    let call = called(&mut far, &mut client, 7).await;
+    let body =
+        json!({"jsonrpc": "2.0", "id": call.id(), "error": {"code": -32001, "message": "Session not found"}});
+    call.answer(404, &[("content-type", "application/json")], &body.to_string());
+    assert_eq!(client.fault(&json!(7)).await.2, "not_sent");
+    // Of the other nobody knows whether it was carried out, and nobody says so.
+    let (text, _, outcome) = client.fault(&json!(6)).await;
+    assert_eq!((text.as_str(), outcome.as_str()), ("far: ended the session", "unknown"));
+    drop((open, events));
+    greets(&mut far, "2025-11-25", Some("s-2")).await.keep();
+    answered(&mut far, &mut client, 8).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_404_without_a_session_fails_one_call() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
@@ -129,8 +149,13 @@ async fn a_server_that_cannot_be_reached_is_reached_for_again_when_it_is_needed(
     let (text, reason, outcome) = client.fault(&json!(7)).await;
     assert_eq!(text, "far: far.test refuses connections");
     assert_eq!((reason.as_str(), outcome.as_str()), ("unreachable", "not_sent"));
-    assert_eq!(client.fault(&json!(6)).await.2, "unknown");
-    drop((open, events));
+    // What can still be answered is: that one could not be sent says nothing of the others.
+    let id = open.id();
+    open.json(&result(&id, "all the same"));
+    assert_eq!(client.answer(&json!(6)).await, result(&json!(6), "all the same"));
+    drop(events);
+    called(&mut far, &mut client, 8).await.was_not_sent();
+    assert_eq!(client.fault(&json!(8)).await.2, "not_sent");
     sleep(Duration::from_secs(600)).await;
     assert!(!far.left().iter().any(|left| left.contains("initialize")), "nobody needs it");
     // The network is down: it is needed, and tried, and not hammered.
