@@ -1,7 +1,8 @@
 //! How anything that is no answer comes to one client: its mail, as its revision may read it, in order.
 //!
 //! Lent to the door and to each of its calls: a call lets what its server said before go first, so that nothing
-//! overtakes. Nothing is taken out of the mail before there is room for it on the way to the client.
+//! overtakes. Nothing is taken out of the mail before there is room for it on the way to the client, and whoever takes
+//! says it before another takes the next.
 
 use super::asks::Asks;
 use super::outlet::{Outlet, Outlets, Room};
@@ -14,6 +15,7 @@ use crate::wire::lines::one_line;
 use crate::wire::message::{Head, Message, Outcome, Span};
 use crate::wire::splice::splice;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,8 @@ pub(super) struct Delivery {
     /// basic/lifecycle, initialization).
     pub(super) answered: CancellationToken,
     pub(super) begun: CancellationToken,
+    /// Held from taking a letter out until it is said, by the door and by calls on other threads. Never across a wait.
+    pub(super) saying: Arc<Mutex<()>>,
 }
 
 impl Delivery {
@@ -43,6 +47,7 @@ impl Delivery {
 
     /// Delivers the oldest letter, if it is still there.
     pub(super) fn deliver(&self, room: Room<'_>) {
+        let _saying = self.saying.lock();
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
             room.send(text);
         }
@@ -61,11 +66,17 @@ impl Delivery {
         let Some(outlet) = self.outlets.ahead_of(outlet) else { return };
         // No more than there are by now: a server that never stops talking must not hold up an answer.
         let first = first.min(self.mail.sent());
-        while self.mail.holds(first) {
+        while self.is_unsaid(first) {
             // Another call may take it out meanwhile.
             let Some(room) = outlet.room().await else { return };
             self.deliver(room);
         }
+    }
+
+    /// Whether one of the first so many letters is still in the mail; what was taken out is said by then.
+    fn is_unsaid(&self, first: u64) -> bool {
+        let _saying = self.saying.lock();
+        self.mail.holds(first)
     }
 
     /// A note of one call, after the letters that came before it.
@@ -80,6 +91,8 @@ impl Delivery {
     pub(super) async fn ask(&self, ask: Box<Ask>, after: u64, outlet: &Outlet) {
         self.flush(after, outlet).await;
         let Some(room) = outlet.room().await else { return };
+        // That it is withdrawn is a letter, and must not be said before it.
+        let _saying = self.saying.lock();
         if let Some(text) = self.asked(ask) {
             room.send(text);
         }
@@ -143,5 +156,51 @@ fn replaced(message: &Message, place: Span, fitted: Option<String>) -> Bytes {
     match fitted {
         Some(fitted) => splice(message.text(), &mut [(place, Bytes::from(fitted))]),
         None => message.text().clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    const ROUNDS: u64 = 2000;
+    const LETTERS: u64 = 8;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_two_threads_deliver_is_in_order_and_said_before_an_answer() {
+        let mail: Arc<Mail> = Arc::default();
+        let (sender, mut client) = mpsc::channel(64);
+        let delivery = Delivery {
+            mail: mail.clone(),
+            asks: Asks::new(mail.clone()),
+            outlets: Outlets::Lines(sender.clone()),
+            revision: Arc::default(),
+            answered: CancellationToken::new(),
+            begun: CancellationToken::new(),
+            saying: Arc::default(),
+        };
+        delivery.answered.cancel();
+        delivery.begun.cancel();
+        let door = delivery.clone();
+        let door = tokio::spawn(async move {
+            loop {
+                let room = door.ready().await;
+                door.deliver(room);
+            }
+        });
+        let mut next = 0;
+        for round in 0..ROUNDS {
+            for number in 0..LETTERS {
+                mail.put_note((round * LETTERS + number).to_string().into());
+            }
+            delivery.flush(mail.sent(), &Outlet::Lines(sender.clone())).await;
+            for _ in 0..LETTERS {
+                let said = client.try_recv().expect("said before an answer would be");
+                assert_eq!(said.trim_ascii_end(), next.to_string().as_bytes());
+                next += 1;
+            }
+        }
+        door.abort();
     }
 }

@@ -90,6 +90,7 @@ impl Session {
             revision: Arc::default(),
             answered: CancellationToken::new(),
             begun: CancellationToken::new(),
+            saying: Arc::default(),
         };
         Self {
             agreed: OnceLock::new(),

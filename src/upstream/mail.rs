@@ -82,6 +82,12 @@ impl Mail {
         }
     }
 
+    /// A note as one of its servers puts it in.
+    #[cfg(test)]
+    pub fn put_note(&self, text: Bytes) {
+        self.put(Letter::Note(Note { text, place: None }));
+    }
+
     /// The client has left: what waits for it, and what comes later, is dropped, asks refused. Without this none of
     /// it would be: a letter knows the mail that it is in.
     pub fn close(&self) {
