@@ -77,6 +77,8 @@ pub(super) enum Freight {
     Request(CallId),
     /// The same, and of several the last word must be the last: a level of the log, a subscription.
     Setting(CallId),
+    /// The same, and it only asks whether the server is there.
+    Ping(CallId),
     /// A notification, or an answer to the server.
     Plain,
     /// The same, and nothing after it may be there before it.
@@ -89,7 +91,7 @@ impl Freight {
     /// The request that it is, if it is one.
     pub(super) fn request(self) -> Option<CallId> {
         match self {
-            Self::Request(call) | Self::Setting(call) => Some(call),
+            Self::Request(call) | Self::Setting(call) | Self::Ping(call) => Some(call),
             Self::Plain | Self::First | Self::Cancel(_) => None,
         }
     }

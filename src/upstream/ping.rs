@@ -27,7 +27,7 @@ pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
             next = now + every.min(LOOK_AGAIN);
             continue;
         }
-        let answer = match Exchange::ours(stream, Freight::Request, "ping", "{}", ANSWER_WAIT_MAX) {
+        let answer = match Exchange::ours(stream, Freight::Ping, "ping", "{}", ANSWER_WAIT_MAX) {
             Ok(exchange) => exchange.response().await.map(drop),
             Err(fault) => Err(fault),
         };

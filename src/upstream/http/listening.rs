@@ -4,6 +4,7 @@
 //! lost it is asked again, ever more slowly.
 
 use super::super::ear::Ear;
+use super::super::fetch::FetchError;
 use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, Mark, Until, is_of_type};
@@ -47,11 +48,22 @@ async fn listened(courier: &Courier) {
             Ok(response) if response.status == StatusCode::NOT_FOUND && was_open && courier.has_session() => {
                 return courier.refused(None, &Refusal::new(&circumstances(courier), response.status, &[]));
             }
+            // A server that was restarted may say no more than this of a session that it does not know.
+            Ok(response)
+                if response.status == StatusCode::BAD_REQUEST && was_open && courier.has_session() =>
+            {
+                let why = "answered 400 to its own session; it is begun anew";
+                return courier.give_up(why, Reason::Gone, Again::AtOnce);
+            }
             Ok(response) if passes(response.status) => failures += 1,
             Ok(response) => {
                 let (server, status) = (courier.stream().server(), response.status.as_u16());
                 tracing::debug!(%server, status, "it has no stream beside its answers");
                 return;
+            }
+            // Nothing is at risk: a call that is open may still get its answer, and then this is tried again.
+            Err(error @ FetchError::NotSent(_)) if was_open && courier.stream().in_flight() == 0 => {
+                return courier.failed(None, &error);
             }
             Err(_) => failures += 1,
         }

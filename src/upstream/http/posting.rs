@@ -6,6 +6,7 @@
 use super::super::ear::Ear;
 use super::super::fetch::{BodyError, FetchError, FetchResponse, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
+use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
 use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_no_method, is_own_error};
@@ -35,6 +36,16 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
             let work = async {
                 if let Ok(response) = head(&courier, &url, frame, call).await {
                     answer(&courier, call, response).await;
+                }
+            };
+            within(&courier, call, fate.as_deref(), work).await;
+            courier.arrives(call);
+        }
+        Freight::Ping(call) => {
+            let fate = frame.fate.clone();
+            let work = async {
+                if let Ok(response) = head(&courier, &url, frame, call).await {
+                    pinged(&courier, call, response).await;
                 }
             };
             within(&courier, call, fate.as_deref(), work).await;
@@ -135,7 +146,17 @@ pub(super) async fn answer(courier: &Courier, call: CallId, response: FetchRespo
     }
 }
 
-/// The same, but a refusal is given back.
+/// Hears the answer to a ping. Nothing is wrong with one but its session: a server that was restarted may say no more
+/// than 400 of a session that it does not know, whatever the body.
+async fn pinged(courier: &Courier, call: CallId, response: FetchResponse) {
+    if response.status == StatusCode::BAD_REQUEST && courier.has_session() {
+        let why = "answered 400 to a ping in its own session; it is begun anew";
+        return courier.give_up(why, Reason::Gone, Again::AtOnce);
+    }
+    answer(courier, call, response).await;
+}
+
+/// Hears the answer to a request, but a refusal is given back.
 pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchResponse) -> Posted {
     let status = response.status;
     if !status.is_success() {

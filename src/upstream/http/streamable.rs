@@ -137,7 +137,9 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
         let arrived = freight.request().map(|call| courier.sets_out(call));
         let before = match freight {
             Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
-            Freight::Request(_) | Freight::Plain | Freight::First | Freight::Cancel(_) => None,
+            Freight::Request(_) | Freight::Ping(_) | Freight::Plain | Freight::First | Freight::Cancel(_) => {
+                None
+            }
         };
         let posting = {
             let (courier, url) = (courier.clone(), url.clone());

@@ -238,6 +238,66 @@ async fn an_idle_link_is_back_75_seconds_after_the_network_at_the_latest() {
     stage.close().await;
 }
 
+/// The server begins a new session, and no time has passed since.
+async fn begins_anew(far: &mut Far, client: &mut Client, since: Instant) {
+    let hello = far.post("initialize").await;
+    assert_eq!((hello.header("mcp-session-id"), since.elapsed()), (None, Duration::ZERO));
+    hello.greet("2025-11-25", Some("s-2"));
+    far.post("notifications/initialized").await.accepted();
+    far.get().await.events().keep();
+    far.post("tools/list").await.lists();
+    answered(far, client, 99).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_meets_400_in_a_session_begins_it_anew_at_once() {
+    for body in [
+        "",
+        r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID provided"},"id":null}"#,
+    ] {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::before(&far);
+        let (mut client, _events) = stage.ready(&mut far).await;
+        let ping = far.post("ping").await;
+        let since = Instant::now();
+        ping.answer(400, &[("content-type", "application/json")], body);
+        begins_anew(&mut far, &mut client, since).await;
+        stage.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_meets_400_when_asked_for_again_begins_the_session_anew_at_once() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    events.breaks().await;
+    let get = far.get().await;
+    assert_eq!(get.header("mcp-session-id"), Some("s-1"));
+    let since = Instant::now();
+    get.answer(400, &[], "");
+    begins_anew(&mut far, &mut client, since).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_cannot_be_asked_for_again_ends_an_idle_link_only() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (mut client, events) = stage.ready(&mut far).await;
+    let call = called(&mut far, &mut client, 7).await;
+    events.breaks().await;
+    far.get().await.was_not_sent();
+    let get = far.get().await;
+    let id = call.id();
+    call.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(7)).await, result(&json!(7), "fine"));
+    get.was_not_sent();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(stage.down(&client).as_deref(), Some("far: far.test refuses connections"));
+    stage.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_answer_to_a_ping_is_a_sign_of_life() {
     let mut far = Far::in_memory();
