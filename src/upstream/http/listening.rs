@@ -55,7 +55,8 @@ async fn listened(courier: &Courier) {
                 let why = "answered 400 to its own session; it is begun anew";
                 return courier.give_up(why, Reason::Gone, Again::AtOnce);
             }
-            Ok(response) if passes(response.status) => failures += 1,
+            // One that had such a stream may have it again, when it has noticed that ours is over.
+            Ok(response) if passes(response.status) || was_open && !is_none(response.status) => failures += 1,
             Ok(response) => {
                 let (server, status) = (courier.stream().server(), response.status.as_u16());
                 tracing::debug!(%server, status, "it has no stream beside its answers");
@@ -69,6 +70,11 @@ async fn listened(courier: &Courier) {
         }
         sleep(mark.pause().max(backoff(failures))).await;
     }
+}
+
+/// Whether a status says that there is no such stream.
+fn is_none(status: StatusCode) -> bool {
+    [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status)
 }
 
 /// The pause after so many failures in a row: it doubles up to the longest.

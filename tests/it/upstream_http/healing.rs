@@ -299,6 +299,33 @@ async fn a_stream_that_cannot_be_asked_for_again_ends_an_idle_link_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_was_open_is_asked_for_again_after_a_refusal() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.timeouts.ping = None);
+    let (mut client, events) = stage.ready(&mut far).await;
+    drop(events);
+    let mut pauses = Vec::new();
+    for status in [409, 501, 403, 502, 409] {
+        far.get().await.answer(status, &[], "");
+        let since = Instant::now();
+        let get = far.get().await;
+        pauses.push(since.elapsed().as_secs());
+        get.answer(409, &[], "");
+    }
+    assert_eq!(pauses, [2, 8, 32, 60, 60], "ever more slowly");
+    let events = far.get().await.events();
+    events.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
+    far.post("tools/list").await.lists();
+    drop(events);
+    // What it says it has not is not asked for.
+    far.get().await.answer(405, &[], "");
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    answered(&mut far, &mut client, 8).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_answer_to_a_ping_is_a_sign_of_life() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
