@@ -14,7 +14,7 @@ use crate::wire::fault::Reason;
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Listens until the connection ends, or for as long as there is anything to listen to.
 pub(super) async fn listen(courier: Arc<Courier>) {
@@ -33,6 +33,7 @@ async fn listened(courier: &Courier) {
         match courier.events(mark.last_id.as_deref()).await {
             Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {
                 was_open = true;
+                let since = Instant::now();
                 let mut events = Events::new(courier.stream(), response);
                 match events.hear(&mut ear, Until::End).await {
                     End::Closed | End::Broken(_) => {}
@@ -42,7 +43,9 @@ async fn listened(courier: &Courier) {
                     }
                 }
                 mark = events.mark(mark);
-                failures = if events.begun() { 0 } else { failures + 1 };
+                // One on which nothing happened for a while is quiet, and no failure.
+                let went = events.begun() || since.elapsed() >= STEADY;
+                failures = if went { 0 } else { failures + 1 };
             }
             // Of one that never had such a stream this only says that.
             Ok(response) if response.status == StatusCode::NOT_FOUND && was_open && courier.has_session() => {
@@ -85,6 +88,8 @@ fn backoff(failures: u32) -> Duration {
     }
 }
 
+/// A response that lasted this long was worth asking for.
+const STEADY: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 

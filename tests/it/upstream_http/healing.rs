@@ -326,6 +326,24 @@ async fn a_stream_that_was_open_is_asked_for_again_after_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quiet_stream_that_is_cut_now_and_then_is_asked_for_again_soon() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let (_client, mut events) = stage.ready(&mut far).await;
+    for _ in 0..10 {
+        for _ in 0..4 {
+            sleep(Duration::from_secs(15)).await;
+            events.raw(": keep-alive\n\n").await;
+        }
+        drop(events);
+        let since = Instant::now();
+        events = far.get().await.events();
+        assert_eq!(since.elapsed().as_secs(), 1);
+    }
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_answer_to_a_ping_is_a_sign_of_life() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
