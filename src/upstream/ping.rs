@@ -6,7 +6,7 @@
 use super::exchange::{Exchange, words};
 use super::frame::Freight;
 use super::stream::{Again, Lost, Stream};
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -39,14 +39,21 @@ pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
     }
 }
 
-/// What a ping without an answer says of its server; nothing if there was one, of whatever kind.
+/// What a ping that failed says of its server; nothing if it is there.
+///
+/// Over HTTP a refusal is a word of somebody who is there, even if it is only that this may not be asked: 401, 403, 405
+/// and every other 4xx, and 503. Lost is a server whose answer is another 5xx. That a session is over, which 400 and 404
+/// say, or that nothing could be sent, whoever carries the ping sees, and gives the connection up.
 fn lost(fault: &Fault) -> Option<String> {
     match fault.reason? {
         Reason::Timeout | Reason::TimeoutMax => {
             Some(format!("did not answer a ping within {}", words(ANSWER_WAIT_MAX)))
         }
-        Reason::Gone | Reason::Unreachable => Some(fault.text.clone()),
-        Reason::Starting
+        // The carrier gives up by itself, and knows better when to begin anew.
+        Reason::Gone if fault.outcome == Some(CallOutcome::NotSent) => None,
+        Reason::Gone => Some(fault.text.clone()),
+        Reason::Unreachable
+        | Reason::Starting
         | Reason::Busy
         | Reason::Rate
         | Reason::TooLarge
