@@ -118,7 +118,20 @@ impl Supervisor {
             slot = self.starting.clone().acquire_owned() => slot.ok(),
         };
         let born = Instant::now();
-        let dialed = match self.dial.dial().await {
+        let stopped = async {
+            match self.dial.distance() {
+                // A program that is being started is there in a moment, and must be ended as it should.
+                Distance::Near => std::future::pending().await,
+                // A program that makes headers may take its time, and ends with the dial.
+                Distance::Far => asked_to_stop(&mut stop).await,
+            }
+        };
+        let dialed = tokio::select! {
+            biased;
+            dialed = self.dial.dial() => dialed,
+            _ = stopped => return self.stopped(),
+        };
+        let dialed = match dialed {
             Ok(dialed) => dialed,
             Err(fault) => {
                 return End { why: self.named(fault), since: None, content: false, again: Again::InTime };

@@ -454,6 +454,26 @@ async fn credentials_that_a_program_makes_are_made_anew_when_they_are_refused() 
     stage.close().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_program_that_makes_headers() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let fifo = folder.path().join("begun");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut command = Command::new("sh", folder.path());
+    command.args = vec!["-c".to_owned(), "echo x > begun; exec sleep 8".to_owned()];
+    let far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
+        remote.headers_command = Some(command);
+    });
+    let _client = stage.client("2025-11-25", json!({})).await;
+    tokio::fs::read(&fifo).await.unwrap();
+    let since = Instant::now();
+    stage.close().await;
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_never_restarted_stays_down() {
     let mut far = Far::in_memory();
