@@ -7,7 +7,7 @@
 use super::ask::{Ask, Ends, Hold, Slip};
 use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
-use super::memory::{NoRoom, Part, Room, Share};
+use super::memory::{Growing, NoRoom, Part, Room, Share};
 use super::stream::Stream;
 use crate::mcp::caller::{ClientId, Company};
 use crate::mcp::level::Level;
@@ -128,6 +128,11 @@ impl Audience {
             Some(owner) => self.share.take_of(&owner.part, bytes).map(Some),
             None => self.share.take_for_us(bytes),
         }
+    }
+
+    /// Room for an answer while it is coming.
+    pub(super) fn growing(&self) -> Growing {
+        self.share.growing()
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.

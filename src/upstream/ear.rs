@@ -367,6 +367,13 @@ impl Ear {
         self.stream.counters().notes.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// There is no room for what comes on the response to its call: that one fails. `bytes`: how many there are so far.
+    pub(super) fn no_room(&mut self, bytes: usize) {
+        let Some(source) = &mut self.source else { return };
+        source.answered = true;
+        self.stream.fail(source.call, self.stream.no_room(bytes), CallOutcome::Unknown);
+    }
+
     /// A message over the limit, which its framing has thrown away. `id` is raw JSON.
     pub(super) fn overlong(&self, id: Option<Bytes>, bytes: u64, response: bool) {
         let (server, max) = (self.stream.server(), self.stream.message_bytes_max());

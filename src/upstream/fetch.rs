@@ -67,14 +67,26 @@ pub enum FetchError {
 pub enum BodyError {
     #[error("the answer has more than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
+    /// So many have come, and whoever reads it may not keep them.
+    #[error("there is no room for {bytes} bytes")]
+    NoRoom { bytes: usize },
     #[error(transparent)]
     Fetch(#[from] FetchError),
 }
 
 /// The whole of a body of at most `bytes_max` bytes. A body of one chunk is not copied.
 pub async fn read_whole(
+    body: BoxStream<'static, Result<Bytes, FetchError>>,
+    bytes_max: usize,
+) -> Result<Bytes, BodyError> {
+    read_in_room(body, bytes_max, |_| true).await
+}
+
+/// The same, as long as there is room: `has_room` is asked for that of all that has come, before the last of it is kept.
+pub async fn read_in_room(
     mut body: BoxStream<'static, Result<Bytes, FetchError>>,
     bytes_max: usize,
+    mut has_room: impl FnMut(usize) -> bool,
 ) -> Result<Bytes, BodyError> {
     let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
     while let Some(chunk) = body.next().await {
@@ -82,6 +94,10 @@ pub async fn read_whole(
         let held = first.len().max(joined.len());
         if chunk.len() > bytes_max.saturating_sub(held) {
             return Err(BodyError::TooLarge { bytes_max });
+        }
+        let bytes = held + chunk.len();
+        if !has_room(bytes) {
+            return Err(BodyError::NoRoom { bytes });
         }
         if held == 0 {
             first = chunk;

@@ -2,7 +2,7 @@
 //!
 //! One budget for a run. Requests are refused before it is full, large ones first: nothing of a refused one has left.
 //! What one server says has a quarter of it at most, and what is large of all of them half, so that a server whose clients
-//! do not read leaves room for the requests and answers of all others. Of a link that many clients share, what one of
+//! do not read leaves room for the requests and answers of all others; an answer that is still coming counts as well. Of a link that many clients share, what one of
 //! them has not read takes a quarter, for the same reason. Room is a guard, given back by being dropped. It waits for
 //! nobody.
 
@@ -25,7 +25,7 @@ pub struct Memory {
 }
 
 /// What one link's server may have in memory at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Share {
     memory: Arc<Memory>,
     own: Arc<Semaphore>,
@@ -36,6 +36,14 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub(super) struct Part {
     own: Arc<Semaphore>,
+    kib: u32,
+}
+
+/// The room of an answer that is still coming. What is not large needs none yet; what has come takes it in steps.
+#[derive(Debug)]
+pub(super) struct Growing {
+    share: Share,
+    steps: Vec<Room>,
     kib: u32,
 }
 
@@ -106,10 +114,14 @@ impl Share {
     pub(super) fn take(&self, bytes: usize) -> Result<Room, NoRoom> {
         // One text over the whole share takes all of it.
         let kib = kib(bytes).min(self.kib);
-        let take = |room: &Arc<Semaphore>| room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom);
-        let own = take(&self.own)?;
-        let said = is_large(bytes).then(|| take(&self.memory.said)).transpose()?;
-        Ok(Room { _all: take(&self.memory.room)?, _said: said, _own: own, _part: None })
+        let own = taken(&self.own, kib)?;
+        let said = is_large(bytes).then(|| taken(&self.memory.said, kib)).transpose()?;
+        Ok(Room { _all: taken(&self.memory.room, kib)?, _said: said, _own: own, _part: None })
+    }
+
+    /// For one answer that is about to come.
+    pub(super) fn growing(&self) -> Growing {
+        Growing { share: self.clone(), steps: Vec::new(), kib: 0 }
     }
 
     /// What one of the link's clients may have of it: all of it, if there is no other.
@@ -136,6 +148,39 @@ impl Share {
     /// The text with room of its own.
     pub(super) fn keep(&self, text: Bytes) -> Result<Bytes, NoRoom> {
         Ok(self.take(text.len())?.of(text))
+    }
+}
+
+impl Growing {
+    /// Room for so many bytes in all, asked for before they are kept. What is no longer large gives its room back.
+    pub(super) fn reach(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        if !is_large(bytes) {
+            self.give_back();
+            return Ok(());
+        }
+        let share = &self.share;
+        let spared = share.kib / SPARED;
+        // One text over all that may be had takes all of it.
+        let kib_max = share.kib - spared;
+        if kib(bytes).min(kib_max) <= self.kib {
+            return Ok(());
+        }
+        let wanted = kib(bytes).saturating_add(STEP_KIB).min(kib_max);
+        let kib = wanted - self.kib;
+        // Others may take of what is spared meanwhile: that is what it is for.
+        if share.own.available_permits() < kib as usize + spared as usize {
+            return Err(NoRoom);
+        }
+        let (own, said) = (taken(&share.own, kib)?, taken(&share.memory.said, kib)?);
+        let all = taken(&share.memory.room, kib)?;
+        self.steps.push(Room { _all: all, _said: Some(said), _own: own, _part: None });
+        self.kib = wanted;
+        Ok(())
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.steps.clear();
+        self.kib = 0;
     }
 }
 
@@ -171,6 +216,10 @@ impl<R> AsRef<[u8]> for Kept<R> {
     }
 }
 
+fn taken(room: &Arc<Semaphore>, kib: u32) -> Result<OwnedSemaphorePermit, NoRoom> {
+    room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom)
+}
+
 fn is_large(bytes: usize) -> bool {
     bytes > LARGE_BYTES
 }
@@ -186,6 +235,10 @@ const LARGE_PERCENT_MAX: u32 = 85;
 const SMALL_PERCENT_MAX: u32 = 95;
 /// Into how many parts the share of a link with many clients is divided; a client has one of them at most.
 const PARTS: u32 = 4;
+/// An answer that is still coming takes so much at once.
+const STEP_KIB: u32 = 64;
+/// Answers that are still coming leave this part of their link's share for what is there: a small one passes them.
+const SPARED: u32 = 8;
 /// The most that a semaphore counts.
 const KIB_MAX: u32 = u32::MAX >> 7;
 
@@ -295,6 +348,30 @@ mod tests {
         assert!(share.take(1).is_err());
         drop(large);
         assert!(share.take(1).is_ok());
+    }
+
+    #[test]
+    fn an_answer_takes_room_as_it_grows_and_spares_some_for_small_ones() {
+        let memory = Memory::new(16 * MIB);
+        let share = memory.share();
+        let (mut one, mut two) = (share.growing(), share.growing());
+        assert!(one.reach(LARGE_BYTES).is_ok() && free(&memory) == 16 * KIB);
+        for bytes in (0..=3 * MIB).step_by(10_000) {
+            one.reach(bytes).unwrap();
+            let taken = (16 * KIB - free(&memory)) * KIB;
+            assert!(
+                bytes <= LARGE_BYTES || (bytes..=bytes + 2 * LARGE_BYTES).contains(&taken),
+                "{taken} for {bytes}"
+            );
+        }
+        assert!(two.reach(LARGE_BYTES).is_ok() && two.reach(MIB).is_err() && share.take(MIB / 4).is_ok());
+        // One alone may be as large as it likes, and what is refused has taken nothing.
+        one.reach(64 * MIB).unwrap();
+        assert!(two.reach(LARGE_BYTES + 1).is_err() && share.take(MIB / 4).is_ok());
+        one.reach(1).unwrap();
+        assert!(free(&memory) == 16 * KIB && two.reach(MIB).is_ok());
+        drop(two);
+        assert_eq!(free(&memory), 16 * KIB);
     }
 
     #[test]

@@ -521,7 +521,8 @@ impl Stream {
         }
     }
 
-    fn no_room(&self, bytes: usize) -> Fault {
+    /// There is no room for an answer of so many bytes, or for more than so many of it.
+    pub(super) fn no_room(&self, bytes: usize) -> Fault {
         let server = &*self.server;
         let text = format!(
             "{server}: it answered with {bytes} bytes while too much that servers say is waiting in memory (limits.buffered)"

@@ -153,6 +153,11 @@ impl SseDecoder {
         }
     }
 
+    /// How many bytes are held of what is no event yet.
+    pub fn held(&self) -> usize {
+        self.buffer.len() + self.data.as_ref().map_or(0, Data::len)
+    }
+
     /// What to resume after: the id that stands since the last event that came whole, one without data
     /// included. `None` if there is none or the server took it back with an empty one.
     pub fn last_id(&self) -> Option<&str> {

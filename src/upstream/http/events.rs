@@ -5,11 +5,12 @@
 
 use super::super::ear::Ear;
 use super::super::fetch::{FetchError, FetchResponse};
+use super::super::memory::Growing;
 use super::super::stream::Stream;
 use crate::wire::sse::{SseDecoder, SseEvent};
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use http::header::CONTENT_TYPE;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub(super) struct Events {
     stream: Arc<Stream>,
     body: BoxStream<'static, Result<Bytes, FetchError>>,
     decoder: SseDecoder,
+    /// The room of an event that has not come whole.
+    room: Option<Growing>,
     begun: bool,
 }
 
@@ -49,14 +52,28 @@ pub(super) enum Until {
 /// The next of a response.
 pub(super) enum Next {
     Event(SseEvent),
-    TooLong { id: Option<Bytes>, bytes: u64, response: bool },
+    TooLong {
+        id: Option<Bytes>,
+        bytes: u64,
+        response: bool,
+    },
+    /// There was no room for an event of so many bytes and more. The response is dropped.
+    NoRoom {
+        bytes: usize,
+    },
     End(End),
 }
 
 impl Events {
+    /// All that is said beside calls: one event at a time on a link, which takes room when it is there.
     pub(super) fn new(stream: &Arc<Stream>, response: FetchResponse) -> Self {
         let decoder = SseDecoder::new(stream.message_bytes_max());
-        Self { stream: stream.clone(), body: response.body, decoder, begun: false }
+        Self { stream: stream.clone(), body: response.body, decoder, room: None, begun: false }
+    }
+
+    /// What is said on the response to one of many calls: its events take room as they grow.
+    pub(super) fn of_call(stream: &Arc<Stream>, response: FetchResponse) -> Self {
+        Self { room: Some(stream.audience().growing()), ..Self::new(stream, response) }
     }
 
     /// Cancel-safe.
@@ -64,6 +81,8 @@ impl Events {
         loop {
             if let Some(event) = self.decoder.next() {
                 self.begun = true;
+                // Whoever hears it takes room for it at once.
+                self.room.iter_mut().for_each(Growing::give_back);
                 return match event {
                     Ok(event) => Next::Event(event),
                     Err(over) => Next::TooLong { id: over.id, bytes: over.bytes, response: over.response },
@@ -72,6 +91,11 @@ impl Events {
             match self.body.next().await {
                 Some(Ok(chunk)) => {
                     self.stream.comes();
+                    let bytes = self.decoder.held() + chunk.len();
+                    if self.room.as_mut().is_some_and(|room| room.reach(bytes).is_err()) {
+                        self.let_go();
+                        return Next::NoRoom { bytes };
+                    }
                     self.decoder.feed(&chunk);
                 }
                 Some(Err(FetchError::NotSent(why) | FetchError::Broken(why))) => {
@@ -97,9 +121,17 @@ impl Events {
                 // An event without data only gives an id; others are for others.
                 Next::Event(_) => {}
                 Next::TooLong { id, bytes, response } => ear.overlong(id, bytes, response),
+                Next::NoRoom { bytes } => ear.no_room(bytes),
                 Next::End(end) => return end,
             }
         }
+    }
+
+    /// Drops the response and what was kept of it.
+    fn let_go(&mut self) {
+        self.body = stream::empty().boxed();
+        self.decoder = SseDecoder::new(self.stream.message_bytes_max());
+        self.room = None;
     }
 
     /// Whether it said anything at all.

@@ -4,7 +4,7 @@
 //! taken up again. Whatever goes wrong is the fault of that one call; nothing is posted twice.
 
 use super::super::ear::Ear;
-use super::super::fetch::{BodyError, FetchError, FetchResponse, read_whole};
+use super::super::fetch::{BodyError, FetchError, FetchResponse, read_in_room, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
@@ -173,8 +173,12 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
         courier.fail(Some(call), courier.fault(Reason::Internal, &why), CallOutcome::Unknown);
         return Posted::Failed;
     }
-    match read_whole(response.body, courier.stream().message_bytes_max()).await {
+    let mut room = courier.stream().audience().growing();
+    let has_room = |bytes| room.reach(bytes).is_ok();
+    match read_in_room(response.body, courier.stream().message_bytes_max(), has_room).await {
         Ok(body) => {
+            // It takes room for good as soon as it is known whose it is.
+            drop(room);
             ear.hear(body).await.ok();
             if !ear.has_answer() {
                 let why = "answered with a body that holds no answer to the call";
@@ -185,6 +189,11 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
         Err(BodyError::TooLarge { bytes_max }) => {
             let why = format!("the answer has more than {bytes_max} bytes (limits.server_message)");
             courier.fail(Some(call), courier.fault(Reason::TooLarge, &why), CallOutcome::Unknown);
+            Posted::Failed
+        }
+        Err(BodyError::NoRoom { bytes }) => {
+            drop(room);
+            ear.no_room(bytes);
             Posted::Failed
         }
         Err(BodyError::Fetch(FetchError::NotSent(why) | FetchError::Broken(why))) => {
@@ -209,7 +218,7 @@ pub(super) async fn refuse(courier: &Courier, call: CallId, status: StatusCode, 
 
 /// Hears a stream of events until the call has its answer, taking the stream up again where that is possible.
 async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &mut Ear) {
-    let mut events = Events::new(courier.stream(), response);
+    let mut events = Events::of_call(courier.stream(), response);
     let mut mark = Mark::default();
     let mut failures = 0;
     loop {
@@ -230,7 +239,7 @@ async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &
             }
         };
         events = match resumed(courier, &mark, &mut failures).await {
-            Resumed::Goes(response) => Events::new(courier.stream(), response),
+            Resumed::Goes(response) => Events::of_call(courier.stream(), response),
             Resumed::Never => {
                 return courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
             }

@@ -90,7 +90,7 @@ async fn open(courier: &Courier) -> Result<Opened, Absent> {
                     let endpoint = endpoint(courier.url(), &event.data)?;
                     return Ok(Opened { endpoint, events });
                 }
-                Next::Event(_) | Next::TooLong { .. } => {}
+                Next::Event(_) | Next::TooLong { .. } | Next::NoRoom { .. } => {}
                 Next::End(_) => return Err(Absent::new("its events ended before they named an `endpoint`")),
             }
         }

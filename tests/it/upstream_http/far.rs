@@ -187,8 +187,13 @@ impl Seen {
 
     /// Answers with a stream of events that has begun.
     pub(super) fn events(self) -> Events {
+        self.begins("text/event-stream")
+    }
+
+    /// Answers with a body of this type that has begun.
+    pub(super) fn begins(self, content_type: &str) -> Events {
         let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
-        let headers = map(&[("content-type", "text/event-stream")]);
+        let headers = map(&[("content-type", content_type)]);
         self.send(Reply::Http(StatusCode::OK, headers, Said::Stream(receiver)));
         Events(sender)
     }

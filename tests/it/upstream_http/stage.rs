@@ -53,6 +53,11 @@ impl Stage {
         Self::of(far, |_| {}, |config| config.limits.server_message_bytes_max = bytes_max)
     }
 
+    /// The same, with so many bytes for all that waits in memory.
+    pub(super) fn buffering(far: &Far, bytes_max: usize) -> Self {
+        Self::of(far, |_| {}, |config| config.limits.buffered_bytes_max = bytes_max)
+    }
+
     fn of(far: &Far, change: impl FnOnce(&mut ServerConfig), configure: impl FnOnce(&mut Config)) -> Self {
         let remote = Remote {
             url: far.url.clone(),

@@ -767,3 +767,61 @@ async fn the_last_word_about_a_subscription_arrives_last() {
     }
     stage.close().await;
 }
+
+/// As many calls as have room are kept while their answers are coming, in this form; the others fail at once.
+async fn answers_that_grow(content_type: &str, before: &str, after: &str) {
+    const MIB: usize = 1024 * 1024;
+    let mut far = Far::in_memory();
+    // A server has a quarter of it: 4 MiB, and an eighth of that is for what is small.
+    let mut stage = Stage::buffering(&far, 16 * MIB);
+    let (mut client, beside) = stage.ready(&mut far).await;
+    beside.keep();
+    let text = "x".repeat(MIB);
+    let mut coming = Vec::new();
+    for id in 0..8_u64 {
+        let call = called(&mut far, &mut client, id).await;
+        let whole = format!("{before}{}{after}", result(&call.id(), &text));
+        let (most, rest) = whole.split_at(MIB);
+        let body = call.begins(content_type);
+        body.raw(most).await;
+        coming.push((id, body, rest.to_owned()));
+    }
+    for _ in 0..5 {
+        let fault = client.hear("a fault", |message| !message["error"].is_null()).await;
+        let data = &fault["error"]["data"];
+        assert_eq!((&data["reason"], &data["outcome"]), (&json!("busy"), &json!("unknown")), "{fault}");
+        let at = coming.iter().position(|(id, ..)| fault["id"] == json!(id)).unwrap();
+        coming.remove(at).1.is_left().await;
+    }
+    // The others are still read, and what is small passes them.
+    still_works(&mut far, &mut client).await;
+    assert_eq!(client.left(), Vec::<Value>::new());
+    for (id, body, rest) in coming {
+        assert!(body.is_read());
+        body.raw(&rest).await;
+        drop(body);
+        assert_eq!(client.answer(&json!(id)).await, result(&json!(id), &text));
+    }
+    // All room is there again: one alone may be larger than what they had together.
+    let call = called(&mut far, &mut client, 9).await;
+    let whole = format!("{before}{}{after}", result(&call.id(), &"x".repeat(5 * MIB)));
+    let body = call.begins(content_type);
+    for piece in whole.as_bytes().chunks(MIB) {
+        body.raw(std::str::from_utf8(piece).unwrap()).await;
+    }
+    drop(body);
+    assert_eq!(
+        client.answer(&json!(9)).await["result"]["content"][0]["text"].as_str().unwrap().len(),
+        5 * MIB
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_grow_take_room_before_they_are_whole() {
+    answers_that_grow("application/json", "", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_grow_take_room_before_they_are_whole() {
+    answers_that_grow("text/event-stream", "data: ", "\n\n").await;
+}
