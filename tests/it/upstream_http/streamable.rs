@@ -535,7 +535,7 @@ async fn a_lost_stream_beside_is_asked_for_ever_more_slowly_and_taken_up() {
         pauses.push(since.elapsed().as_secs());
         assert_eq!(get.header("last-event-id"), Some("e-1"));
         match n % 3 {
-            0 => get.was_not_sent(),
+            0 => get.answer(429, &[], ""),
             1 => get.answer(500, &[], ""),
             _ => get.breaks(),
         }
