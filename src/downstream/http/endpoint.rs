@@ -279,6 +279,10 @@ impl Front {
             },
             None => (general(&live)?, 0),
         };
+        if live.is_over() {
+            // Its streams have ended meanwhile, and nobody would end this one.
+            return Err(Box::new(replies::unknown_session()));
+        }
         live.streams().keep(cursor.events());
         // Where an answer is awaited it is still given when we stop; what only waits for news ends.
         let closing = match cursor.events().label() {

@@ -35,7 +35,8 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
             let fate = frame.fate.clone();
             let work = async {
                 if let Ok(response) = head(&courier, &url, frame, call).await {
-                    answer(&courier, call, response).await;
+                    // Most of a call's time is the wait for this; it takes its memory then.
+                    Box::pin(answer(&courier, call, response)).await;
                 }
             };
             within(&courier, call, fate.as_deref(), work).await;
@@ -48,7 +49,8 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
                     pinged(&courier, call, response).await;
                 }
             };
-            within(&courier, call, fate.as_deref(), work).await;
+            // Rare, and as large as the others: it need not make every posting larger.
+            Box::pin(within(&courier, call, fate.as_deref(), work)).await;
             courier.arrives(call);
         }
         Freight::Cancel(call) => cancel(&courier, &url, frame, call).await,
