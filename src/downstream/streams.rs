@@ -28,6 +28,8 @@ struct Inner {
     answers: Vec<Arc<Events>>,
     /// Of requests that have one, for a client that has not got it.
     answered: VecDeque<Arc<Events>>,
+    /// The session is over: a stream that is opened now has ended.
+    over: bool,
 }
 
 impl Streams {
@@ -64,7 +66,10 @@ impl Streams {
         inner.next += 1;
         let events = Events::new(Label::General(inner.next), self.replay.clone(), self.any.clone());
         let cursor = events.read(None);
-        inner.general.push(events);
+        match inner.over {
+            true => events.end(),
+            false => inner.general.push(events),
+        }
         Some(cursor)
     }
 
@@ -152,9 +157,10 @@ impl Streams {
         inner.answered.retain(is_fresh);
     }
 
-    /// Ends all of them: the session is over.
+    /// Ends all of them, and whatever is opened from now on: the session is over.
     pub(super) fn end(&self) {
-        let inner = std::mem::take(&mut *self.inner.lock());
+        let ended = Inner { over: true, ..Inner::default() };
+        let inner = std::mem::replace(&mut *self.inner.lock(), ended);
         for events in inner.general.iter().chain(&inner.answers).chain(&inner.answered) {
             events.end();
         }
@@ -188,3 +194,21 @@ const GENERAL_MAX: usize = 4;
 const GENERAL_KEPT_MAX: usize = 8;
 /// Answers that are kept for a client that comes back.
 const ANSWERED_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ListenLimits;
+    use futures::FutureExt;
+
+    #[test]
+    fn a_stream_that_is_opened_after_the_end_has_ended() {
+        let streams = Streams::new(Arc::new(Replay::new(&ListenLimits::default())));
+        let mut before = streams.general().unwrap();
+        assert!(before.next().now_or_never().is_none());
+        streams.end();
+        let mut after = streams.general().unwrap();
+        assert!(matches!(before.next().now_or_never(), Some(None)));
+        assert!(matches!(after.next().now_or_never(), Some(None)));
+    }
+}
