@@ -11,7 +11,7 @@ use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, Next, Until, is_of_type};
 use super::posting::{circumstances, refused};
-use super::refusal::{Refusal, Request, is_own_error};
+use super::refusal::{Refusal, Request, is_own_error, may_be_older};
 use crate::wire::fault::Reason;
 use http::StatusCode;
 use reqwest::Url;
@@ -26,19 +26,54 @@ pub(super) struct Opened {
 }
 
 /// Why there is no such stream. `why` goes on after the server's name.
-struct Absent {
+pub(super) struct Absent {
     why: String,
     reason: Reason,
     again: Again,
+    sign: Sign,
+}
+
+/// What the absence of a stream of events says about the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// It does not speak HTTP+SSE.
+    Other,
+    /// Nothing: it was not reached, is busy or broken.
+    None,
+    /// Nothing either: it wants other credentials.
+    Credentials,
 }
 
 impl Absent {
-    fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), reason: Reason::Unreachable, again: Again::InTime }
+    fn other(why: impl Into<String>) -> Self {
+        Self { why: why.into(), reason: Reason::Unreachable, again: Again::InTime, sign: Sign::Other }
+    }
+
+    fn unreached(why: impl Into<String>) -> Self {
+        Self { sign: Sign::None, ..Self::other(why) }
+    }
+
+    fn refused(refusal: Refusal, status: StatusCode) -> Self {
+        let (again, sign) = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (Again::NotSooner, Sign::Credentials),
+            status if may_be_older(status) => (Again::InTime, Sign::Other),
+            _ => (Again::InTime, Sign::None),
+        };
+        Self { why: refusal.why, reason: refusal.reason, again, sign }
+    }
+
+    /// Whether the server wants other credentials.
+    pub(super) fn is_refused(&self) -> bool {
+        self.sign == Sign::Credentials
+    }
+
+    /// The connection is over because of it.
+    pub(super) fn end(self, courier: &Courier) {
+        courier.give_up(self.why, self.reason, self.again);
     }
 }
 
-/// Carries a connection. The error says that the server did not speak this.
+/// Carries a connection. The error says that the server does not speak this.
 pub(super) async fn carry(courier: &Arc<Courier>, frames: Frames) -> Result<(), ()> {
     let (_, hang_up) = courier.stream().ends();
     let opened = tokio::select! {
@@ -50,36 +85,35 @@ pub(super) async fn carry(courier: &Arc<Courier>, frames: Frames) -> Result<(), 
             speak(courier, opened, None, frames).await;
             Ok(())
         }
-        Err(Absent { why, reason, again }) => {
-            courier.give_up(why, reason, again);
-            Err(())
+        Err(absent) => {
+            let spoken = match absent.sign {
+                Sign::Other => Err(()),
+                Sign::None | Sign::Credentials => Ok(()),
+            };
+            absent.end(courier);
+            spoken
         }
     }
 }
 
 /// Looks whether the server speaks this.
-pub(super) async fn find(courier: &Courier) -> Option<Opened> {
+pub(super) async fn find(courier: &Courier) -> Result<Opened, Absent> {
     let (_, hang_up) = courier.stream().ends();
     tokio::select! {
-        () = hang_up.cancelled() => None,
-        opened = open(courier) => opened.ok(),
+        () = hang_up.cancelled() => Err(Absent::unreached("was let go")),
+        opened = open(courier) => opened,
     }
 }
 
 async fn open(courier: &Courier) -> Result<Opened, Absent> {
     let opening = async {
-        let response = courier.events(None).await.map_err(|error| Absent::new(error.to_string()))?;
+        let response = courier.events(None).await.map_err(|error| Absent::unreached(error.to_string()))?;
         if !response.status.is_success() {
             let (status, body) = refused(response).await;
-            let refusal = Refusal::new(&circumstances(courier), status, &body);
-            let again = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Again::NotSooner,
-                _ => Again::InTime,
-            };
-            return Err(Absent { why: refusal.why, reason: refusal.reason, again });
+            return Err(Absent::refused(Refusal::new(&circumstances(courier), status, &body), status));
         }
         if !is_of_type(&response, EVENT_STREAM) {
-            return Err(Absent::new(
+            return Err(Absent::other(
                 "answered a GET with something else than events: it does not speak HTTP+SSE",
             ));
         }
@@ -91,23 +125,25 @@ async fn open(courier: &Courier) -> Result<Opened, Absent> {
                     return Ok(Opened { endpoint, events });
                 }
                 Next::Event(_) | Next::TooLong { .. } | Next::NoRoom { .. } => {}
-                Next::End(_) => return Err(Absent::new("its events ended before they named an `endpoint`")),
+                Next::End(_) => {
+                    return Err(Absent::other("its events ended before they named an `endpoint`"));
+                }
             }
         }
     };
-    let late = || Absent::new("its events named no `endpoint` in time: it does not speak HTTP+SSE");
+    let late = || Absent::other("its events named no `endpoint` in time: it does not speak HTTP+SSE");
     timeout(ENDPOINT_WAIT_MAX, opening).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Where our messages go: relative or absolute, but at the same origin, because the configured headers go with them.
 fn endpoint(url: &str, said: &[u8]) -> Result<Arc<str>, Absent> {
     let said = std::str::from_utf8(said).ok().map(str::trim).filter(|said| said.len() <= ENDPOINT_BYTES_MAX);
-    let base = Url::parse(url).map_err(|_| Absent::new("has a URL that is none"))?;
+    let base = Url::parse(url).map_err(|_| Absent::other("has a URL that is none"))?;
     let endpoint = said.and_then(|said| base.join(said).ok());
-    let endpoint = endpoint.ok_or_else(|| Absent::new("named an `endpoint` that is no URL"))?;
+    let endpoint = endpoint.ok_or_else(|| Absent::other("named an `endpoint` that is no URL"))?;
     if endpoint.origin() != base.origin() {
         let other = shown(endpoint.as_str()).escape_debug().to_string();
-        return Err(Absent::new(format!("named an `endpoint` at another origin: {other}")));
+        return Err(Absent::other(format!("named an `endpoint` at another origin: {other}")));
     }
     Ok(Arc::from(endpoint.as_str()))
 }

@@ -55,8 +55,15 @@ pub(super) async fn carry_or_find(courier: &Arc<Courier>, mut frames: Frames, sp
         Greeted::Over => return,
     };
     let is_older = may_be_older(refused.status) && !is_of_modern_server(refused.status, &refused.body);
-    let found = if is_older { sse::find(courier).await } else { None };
-    let Some(opened) = found else { return refuse(courier, *refused).await };
+    if !is_older {
+        return refuse(courier, *refused).await;
+    }
+    let opened = match sse::find(courier).await {
+        Ok(opened) => opened,
+        // Then it is credentials that it wants, whatever it said before.
+        Err(absent) if absent.is_refused() => return absent.end(courier),
+        Err(_) => return refuse(courier, *refused).await,
+    };
     *spoken.lock() = Spoken::Sse;
     let first = Frame::small(refused.text, Freight::Request(refused.call), Arc::default());
     sse::speak(courier, opened, Some(first), frames).await;

@@ -250,6 +250,46 @@ async fn an_older_server_is_found_and_remembered_until_that_is_not_true() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_found_holds_while_a_server_refuses_or_is_away() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, speaking(Transport::Auto));
+    let mut client = stage.client("2025-11-25", json!({})).await;
+    far.post("initialize").await.answer(405, &[], "");
+    let get = far.get().await;
+    let mut events = greets(&mut far, get, "/messages").await;
+    let refuses: [fn(Seen); 5] = [
+        |get| get.answer(401, &[], ""),
+        |get| get.answer(403, &[], ""),
+        |get| get.answer(500, &[], ""),
+        |get| get.answer(503, &[], ""),
+        Seen::was_not_sent,
+    ];
+    for refuse in refuses {
+        drop(events);
+        refuse(far.get().await);
+        assert_eq!(stage.transport(), "sse");
+        let get = far.expect("a request", |_| true).await;
+        assert_eq!(get.method, Method::GET);
+        events = greets(&mut far, get, "/messages").await;
+        answered(&mut far, &mut client, &events, 8).await;
+    }
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_server_that_wants_credentials_is_said_to_want_them() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, speaking(Transport::Auto));
+    let client = stage.client("2025-11-25", json!({})).await;
+    far.post("initialize").await.answer(405, &[], "");
+    far.get().await.answer(401, &[], "");
+    sleep(Duration::from_millis(1)).await;
+    let why = "far: answered 401 Unauthorized: it wants other credentials (servers.far.headers)";
+    assert_eq!(stage.down(&client).as_deref(), Some(why));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_takes_initialize_is_no_older_one() {
     let mut far = Far::in_memory();
     let mut stage = Stage::with(&far, speaking(Transport::Auto));
