@@ -149,13 +149,18 @@ pub(super) async fn answer(courier: &Courier, call: CallId, response: FetchRespo
 }
 
 /// Hears the answer to a ping. Nothing is wrong with one but its session: a server that was restarted may say no more
-/// than 400 of a session that it does not know, whatever the body.
+/// than 400 of a session that it does not know. One that knows no ping says that of this very request, and lives.
 async fn pinged(courier: &Courier, call: CallId, response: FetchResponse) {
-    if response.status == StatusCode::BAD_REQUEST && courier.has_session() {
-        let why = "answered 400 to a ping in its own session; it is begun anew";
-        return courier.give_up(why, Reason::Gone, Again::AtOnce);
+    match taken(courier, call, response).await {
+        Posted::Taken | Posted::Failed => {}
+        Posted::Refused(StatusCode::BAD_REQUEST, body)
+            if courier.has_session() && !is_no_method(&body, call) =>
+        {
+            let why = "answered 400 to a ping in its own session; it is begun anew";
+            courier.give_up(why, Reason::Gone, Again::AtOnce);
+        }
+        Posted::Refused(status, body) => refuse(courier, call, status, body).await,
     }
-    answer(courier, call, response).await;
 }
 
 /// Hears the answer to a request, but a refusal is given back.

@@ -348,17 +348,20 @@ async fn any_answer_to_a_ping_is_a_sign_of_life() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
     let (_client, _events) = stage.ready(&mut far).await;
-    for n in 0..12 {
+    for n in 0..14 {
         let since = Instant::now();
         let ping = far.post("ping").await;
         assert_eq!(since.elapsed().as_secs(), 30);
         let id = ping.id();
-        match n % 6 {
+        let no = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}});
+        match n % 7 {
             0 => ping.result(json!({})),
             2 => ping.answer(401, &[], ""),
             3 => ping.answer(403, &[], "not through here"),
             4 => ping.answer(405, &[], ""),
-            1 => ping.json(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}})),
+            1 => ping.json(&no),
+            // Some send with 400 what they know nothing of, and their session is fine.
+            5 => ping.answer(400, &[("content-type", "application/json")], &no.to_string()),
             _ => ping.answer(429, &[], ""),
         }
     }
