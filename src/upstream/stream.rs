@@ -347,8 +347,8 @@ impl Stream {
         let (text, freight) = match listener.stage {
             // A task is cancelled by its own id and by nothing else, once it has one.
             Stage::Running(task) => {
-                let (id, text) = self.ordered("tasks/cancel", &task_params(&task));
-                (text, Freight::Request(id))
+                let (_, text) = self.ordered("tasks/cancel", &task_params(&task));
+                (text, Freight::Cancel(id))
             }
             Stage::Asked(_) if abandoned => return Parting::Told,
             Stage::Asked(_) | Stage::Call => (cancelled(id, why), Freight::Cancel(id)),
@@ -562,7 +562,7 @@ impl Stream {
             }
             (Some(task), None) => {
                 drop(open);
-                self.order(Freight::Request, "tasks/cancel", &task_params(&task));
+                self.order(|_| Freight::Cancel(id), "tasks/cancel", &task_params(&task));
                 true
             }
             // What was abandoned is over; what waits has its answer.
@@ -718,7 +718,7 @@ impl Stream {
     }
 
     /// A request whose answer changes nothing, and is not waited for.
-    pub(super) fn order(&self, freight: fn(CallId) -> Freight, method: &str, params: &str) {
+    pub(super) fn order(&self, freight: impl FnOnce(CallId) -> Freight, method: &str, params: &str) {
         let (id, text) = self.ordered(method, params);
         self.pass_as(freight(id), text.into());
     }

@@ -731,6 +731,31 @@ async fn calls_that_are_open_when_we_leave_are_cancelled_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_runs_when_we_leave_is_cancelled_there() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let client = stage.client("2025-11-25", json!({})).await;
+    let hello = far.post("initialize").await;
+    let mut greeted = greeting(&hello.id(), "2025-11-25");
+    greeted["result"]["capabilities"]["tasks"] = json!({"requests": {"tools": {"call": {}}}, "cancel": {}});
+    hello.json(&greeted);
+    far.post("notifications/initialized").await.accepted();
+    far.get().await.answer(405, &[], "");
+    far.post("tools/list").await.result(
+        json!({"tools": [{"name": "t", "execution": {"taskSupport": "required"}, "inputSchema": {}}]}),
+    );
+    client.call(json!(7)).await;
+    let call = far.post("tools/call").await;
+    call.result(json!({"task": {"taskId": "t-1", "status": "working", "pollInterval": 60_000}}));
+    sleep(Duration::from_millis(1)).await;
+    drop(client);
+    let cancel = far.post("tasks/cancel").await;
+    assert_eq!(cancel.message()["params"], json!({"taskId": "t-1"}));
+    cancel.result(json!({"taskId": "t-1", "status": "cancelled"}));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_header_that_cannot_be_sent_is_said_and_not_shown() {
     let far = Far::in_memory();
     let mut stage = Stage::with(&far, |server| {
