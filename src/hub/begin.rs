@@ -68,7 +68,8 @@ impl Hub {
             {
                 return Answer::Now(Err(why));
             }
-            view.settled(Instant::now() + server_patience(self, at)).await;
+            // It is there now. That it failed before says nothing of the lists that are being fetched.
+            view.heard(at, Instant::now() + server_patience(self, at)).await;
             routed = route(&view.catalog(), method, asked.message);
         }
         let target = match routed {

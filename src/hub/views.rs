@@ -135,6 +135,13 @@ impl View {
             .ok();
     }
 
+    /// Waits until the server at this place was heard, though it may have failed before, and for no longer than `until`.
+    pub(super) async fn heard(&self, at: usize, until: Instant) {
+        let mut standings = self.standings.subscribe();
+        let is_heard = |all: &Vec<Standing>| all.get(at).is_none_or(|one| *one >= Standing::Heard);
+        timeout_at(until, standings.wait_for(is_heard)).await.ok();
+    }
+
     pub fn is_settled(&self) -> bool {
         self.standings.borrow().iter().all(|one| *one != Standing::Awaited)
     }

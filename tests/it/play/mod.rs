@@ -61,6 +61,7 @@ plays! {
     a_call_that_begins_during_a_question_has_all_its_time_after_it
     a_call_that_finds_no_place_at_its_server_is_told_that_it_is_busy
     a_call_that_waited_for_a_server_comes_after_its_level
+    a_call_that_finds_a_server_back_waits_for_its_lists
     a_call_to_a_server_in_its_pause_is_answered_at_once
     a_call_waits_for_a_place_no_longer_than_for_an_answer
     a_call_waits_no_longer_than_a_start_may_take
