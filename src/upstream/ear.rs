@@ -99,6 +99,15 @@ impl Ear {
         }
     }
 
+    /// What stands at the end of a stream without an end of its own: a message if it is whole. Half of one is no answer, and
+    /// what became of its call is said by the end of the stream.
+    pub(super) async fn last(&mut self, text: Bytes) {
+        let is_batch = self.stream.batches() && text.first() == Some(&b'[');
+        if is_batch || Message::parse_server(text.clone()).is_ok() {
+            self.hear(text).await.ok();
+        }
+    }
+
     /// One message, or what is none.
     async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
         let message = match Message::parse_server(text.clone()) {

@@ -44,8 +44,8 @@ impl Reader {
                 }
             }
         }
-        if let Some(line @ Line::Text(_)) = self.lines.finish() {
-            self.line(line).await.ok();
+        if let Some(Line::Text(text)) = self.lines.finish() {
+            self.ear.last(text).await;
         }
         stream.at_end();
     }
