@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,20 @@ class NotServed(Exception):
     """The program ended, or did not listen in time; says what it wrote last."""
 
 
+GIVEN: set[int] = set()
+GIVING = threading.Lock()
+
+
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """One that nobody listens on, and that was not given to anyone before: whoever got it may not listen yet."""
+    with GIVING:
+        while True:
+            with socket.socket() as one:
+                one.bind(("127.0.0.1", 0))
+                port = one.getsockname()[1]
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
 
 
 @dataclass
