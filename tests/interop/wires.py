@@ -215,13 +215,17 @@ class Web(Wire):
 
     def hang_up(self) -> None:
         self.closing = True
+        self.cut()
+        self.lines.put(None)
+
+    def cut(self) -> None:
+        """Loses every connection, as a client does that changes networks."""
         for connection in list(self.open):
             try:
                 # Wakes the thread that reads from it; it closes the connection.
                 connection.sock.shutdown(socket.SHUT_RDWR)
             except (OSError, AttributeError):
                 pass
-        self.lines.put(None)
 
     def posted(self, url: str, text: bytes, extra: dict[str, str]) -> None:
         """Something that has no answer."""
@@ -243,6 +247,8 @@ class HttpWire(Web):
     def __init__(self, url: str, headers: dict[str, str]):
         super().__init__(url, headers)
         self.session: dict[str, str] = {}
+        # How often a stream was taken up again before its answer was there.
+        self.resumed = 0
 
     def send(self, text: str) -> None:
         body = text.encode("utf-8", "surrogateescape")
@@ -272,19 +278,23 @@ class HttpWire(Web):
             self.finish(connection)
 
     def _streamed(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, request: dict) -> None:
-        """Reads up to the answer, and goes on with a GET where the server hangs up before."""
+        """Reads up to the answer, and goes on with a GET where the connection ends before."""
         last_id, retry = None, None
         for _ in range(RESUMES_MAX):
             events = Events(response)
-            for _, data in events:
-                if data:
-                    self._arrived(request, data)
-                if self._answers(request, data):
-                    return
+            try:
+                for _, data in events:
+                    if data:
+                        self._arrived(request, data)
+                    if self._answers(request, data):
+                        return
+            except (OSError, http.client.HTTPException, AttributeError) as error:
+                self.remark(f"{request['method']}: {error!r}")
             last_id, retry = events.last_id or last_id, events.retry if events.retry is not None else retry
             if last_id is None or self.closing:
                 break
             time.sleep(RETRY_SECONDS if retry is None else retry)
+            self.resumed += 1
             extra = self.session | {"Accept": "text/event-stream", "Last-Event-ID": last_id}
             connection = self.begin("GET", self.url, None, extra, STREAM_SECONDS_MAX)
             response = connection.getresponse()

@@ -6,7 +6,7 @@ Without flags it is an honest little server of the `initialize` era with three t
   count  {nonce?}              answers with how many calls it has executed, this one included
   slow   {ms, steps?, nonce?}  takes that long, with `steps` progress notes if a token was given;
                                stops without an answer when it is cancelled
-Each flag makes it misbehave in one way; flags combine. Whatever a wrong answer carries says `BOGUS`
+Each flag makes it misbehave in one way; flags combine, and --until ends them all. Whatever a wrong answer carries says `BOGUS`
 or `SECOND`, so that a test can look for it on the other side.
 
 Every executed call adds a line with its `nonce` to --count-file before anything else happens, so that
@@ -71,9 +71,18 @@ def flags():
     add("--fork", action="store_true", help="starts two more processes, one in a session of its own")
     add("--ignore-eof", action="store_true", help="stays when its stdin ends")
     add("--ignore-term", action="store_true", help="ignores SIGTERM, SIGINT and SIGHUP, and so do its children")
+    add("--until", metavar="FILE", help="is honest as soon as FILE is there")
     add("--count-file", metavar="FILE", help="adds a line per executed call: its nonce, or `-`")
     add("--journal", metavar="FILE", help="adds every line that it reads")
-    return parser.parse_args()
+    how = parser.parse_args()
+    how.honest = parser.parse_args([])
+    for kept in ("count_file", "journal"):
+        setattr(how.honest, kept, getattr(how, kept))
+    return how
+
+
+def healed(how):
+    return how.until is not None and os.path.exists(how.until)
 
 
 class Output:
@@ -132,6 +141,8 @@ class Server:
     # Messages in.
 
     def receive(self, line):
+        if healed(self.how):
+            self.how = self.how.honest
         if self.how.journal:
             append(self.how.journal, line.rstrip(b"\n"))
         if self.how.mute:
@@ -352,6 +363,8 @@ def lines(how):
 
 def main():
     how = flags()
+    if healed(how):
+        how = how.honest
     if how.exit_at_start is not None:
         write_all(2, b"evil: cannot find my configuration\n")
         sys.exit(how.exit_at_start)

@@ -6,6 +6,12 @@ Each session has a process of its own. What the process writes is passed on as t
 takes turns: every kind of line end, comments, fields that nobody knows, data over two lines, a byte order mark. Answers to
 `tools/call` come as a stream, with what the process says meanwhile before them; other answers as JSON. It knows no more of
 MCP than which request an answer, a note of progress or a question belongs to. No SDK.
+
+Its faults are those of a server that is one program: where the process dies, its connections are cut in the middle of what
+it was saying, and its session is not known any more. What is no message stands for the answer that is open. An answer that
+nobody waits for goes where questions go, or with what is said next. FRONT has words for other ways, with commas between:
+`plain`, the first shape alone; `json`, answers to `tools/call` are JSON too; `late`, a cancelled call's response stays open,
+for an answer that comes all the same; `twice`, each such response has room for two answers.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ANSWER_SECONDS_MAX = 120.0
@@ -32,8 +39,9 @@ SHAPES = (
     (b"\n", [b"vendor: unheard of", b"retry: 200", b"id:%d"], True),
     (b"\n", [b"id", b"event: message", b":"], False),
 )
-# FRONT=plain: the first shape alone, for readers of events that do not know all of them.
-if os.environ.get("FRONT") == "plain":
+WAYS = os.environ.get("FRONT", "").split(",")
+# For readers of events that do not know all of them.
+if "plain" in WAYS:
     SHAPES = SHAPES[:1]
 
 SESSIONS: dict[str, "Session"] = {}
@@ -44,12 +52,25 @@ def told(line: bytes) -> dict:
     return json.loads(line.decode("utf-8", "replace"))
 
 
+@dataclass
+class Cut:
+    """The process died; what it had said of its next line."""
+
+    rest: bytes = b""
+
+
+class Gone(Exception):
+    """The process takes nothing any more."""
+
+
 class Stream:
     """Where messages of a session go: the response to one request, or the stream beside."""
 
     def __init__(self, request: dict | None = None):
         self.request = request
-        self.items: queue.Queue[bytes | None] = queue.Queue()
+        # None: there is no more.
+        self.items: queue.Queue[bytes | Cut | None] = queue.Queue()
+        self.answers = 0
 
     @property
     def token(self) -> object:
@@ -61,45 +82,80 @@ class Session:
         self.id = uuid.uuid4().hex
         self.lock = threading.Lock()
         self.calls: list[Stream] = []
+        # Answers that nobody waits for. On another connection they could overtake the one that somebody had.
+        self.strays: list[bytes] = []
         self.beside = Stream()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         threading.Thread(target=self._read, daemon=True).start()
         SESSIONS[self.id] = self
 
     def _read(self) -> None:
+        rest = b""
         for line in self.process.stdout:
-            line = line.rstrip(b"\r\n")
-            if line.strip():
-                self._pass_on(line)
+            if not line.endswith(b"\n"):
+                rest = line
+            elif line.strip():
+                self._pass_on(line.rstrip(b"\r\n"))
+        died = self.process.wait() != 0
+        SESSIONS.pop(self.id, None)
         with self.lock:
-            for stream in [*self.calls, self.beside]:
-                stream.items.put(None)
+            # It was saying something to the newest.
+            for stream in [*reversed(self.calls), self.beside]:
+                stream.items.put(Cut(rest) if died else None)
+                rest = b""
 
     def _pass_on(self, line: bytes) -> None:
-        message = told(line)
+        try:
+            message = told(line)
+        except ValueError:
+            message = None
         with self.lock:
-            if "method" not in message:
-                stream = next((call for call in self.calls if call.request.get("id") == message.get("id")), None)
-                if stream is not None:
-                    self.calls.remove(stream)
-                    stream.items.put(line)
-                    stream.items.put(None)
+            if not isinstance(message, dict) or "method" not in message:
+                self._answered(line, message)
                 return
             token = (message.get("params") or {}).get("progressToken") if message["method"] == "notifications/progress" else None
-            # Questions and messages belong to a call that is open, if there is one.
-            open_calls = [call for call in self.calls if call.request["method"] == "tools/call" and token in (None, call.token)]
-            (open_calls[-1] if open_calls else self.beside).items.put(line)
+            self._during(token).items.put(line)
+
+    def _answered(self, line: bytes, message: object) -> None:
+        if not isinstance(message, dict):
+            stream = self.calls[-1] if self.calls else None
+        else:
+            stream = next((call for call in self.calls if call.request.get("id") == message.get("id")), None)
+        if stream is None:
+            during = self._during(None)
+            during.items.put(line) if during is not self.beside else self.strays.append(line)
+            return
+        stream.items.put(line)
+        stream.answers += 1
+        if "twice" not in WAYS or stream.answers == 2:
+            self.calls.remove(stream)
+            stream.items.put(None)
+
+    def _during(self, token: object) -> Stream:
+        """Where questions and messages go: they belong to a call that is open, if there is one."""
+        open_calls = [call for call in self.calls if call.request["method"] == "tools/call" and token in (None, call.token)]
+        return open_calls[-1] if open_calls and "json" not in WAYS else self.beside
 
     def send(self, body: bytes, stream: Stream | None = None) -> None:
         with self.lock:
             if stream is not None:
                 self.calls.append(stream)
+            for stray in self.strays:
+                self._during(None).items.put(stray)
+            self.strays.clear()
             # One message is one line on stdio; between tokens, an end of a line is only white space.
-            self.process.stdin.write(re.sub(rb"[\r\n]+", b" ", body) + b"\n")
-            self.process.stdin.flush()
+            try:
+                self.process.stdin.write(re.sub(rb"[\r\n]+", b" ", body) + b"\n")
+                self.process.stdin.flush()
+            except OSError:
+                if stream is not None:
+                    self.calls.remove(stream)
+                raise Gone from None
 
     def cancelled(self, request: object) -> None:
         """A cancelled call gets no answer, and nothing belongs to it any more."""
+        if "late" in WAYS:
+            return
         with self.lock:
             for call in [call for call in self.calls if call.request.get("id") == request]:
                 self.calls.remove(call)
@@ -140,6 +196,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def cut(self, rest: bytes, kind: str) -> None:
+        """The beginning of a body, and then no more; where nothing was said, not even that."""
+        if rest:
+            self.begin(kind)
+            self.chunk(rest)
+        self.close_connection = True
+
     def body(self) -> bytes:
         length = int(self.headers.get("Content-Length", 0))
         if length > BODY_BYTES_MAX:
@@ -155,9 +218,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.body()
-        if self.kind == "sse":
-            self.posted_beside(body)
-            return
+        try:
+            (self.posted_beside if self.kind == "sse" else self.posted)(body)
+        except Gone:
+            self.plain(404, b"no such session any more")
+
+    def posted(self, body: bytes) -> None:
         message = told(body)
         session = Session(self.program) if message.get("method") == "initialize" else self.session()
         if session is None:
@@ -170,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         stream = Stream(message)
         session.send(body, stream)
-        if message["method"] == "tools/call":
+        if message["method"] == "tools/call" and "json" not in WAYS:
             self.stream(stream, session, b"")
             return
         try:
@@ -178,7 +244,9 @@ class Handler(BaseHTTPRequestHandler):
         except queue.Empty:
             line = None
         session.forget(stream)
-        if line is None:
+        if isinstance(line, Cut) and message["method"] != "initialize":
+            self.cut(line.rest, "application/json")
+        elif line is None or isinstance(line, Cut):
             self.plain(502, b"the server is gone")
         else:
             self.plain(200, line, "application/json", Mcp_Session_Id=session.id)
@@ -211,12 +279,15 @@ class Handler(BaseHTTPRequestHandler):
             session.end()
             self.plain(204)
 
-    def stream(self, stream: Stream, session: Session, opening: bytes) -> None:
+    def begin(self, kind: str) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", kind)
         self.send_header("Cache-Control", "no-cache")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def stream(self, stream: Stream, session: Session, opening: bytes) -> None:
+        self.begin("text/event-stream")
         # A stream begins with a byte order mark every other time.
         mark = b"\xef\xbb\xbf" if Handler.turn % 2 and len(SHAPES) > 1 else b""
         try:
@@ -227,6 +298,10 @@ class Handler(BaseHTTPRequestHandler):
                 except queue.Empty:
                     self.chunk(b":\n\n")
                     continue
+                if isinstance(line, Cut):
+                    self.chunk(b"data: " + line.rest)
+                    self.close_connection = True
+                    return
                 if line is None:
                     break
                 self.chunk(self.event(line))
