@@ -26,6 +26,12 @@ use tokio::time::timeout;
 #[derive(Debug, Default)]
 pub struct Pipes(DashMap<SessionKey, Pipe>);
 
+impl Pipes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The way into one door.
 #[derive(Debug, Clone)]
 struct Pipe {

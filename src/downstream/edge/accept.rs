@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use futures::FutureExt;
 use futures::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,16 @@ pub async fn serve(bound: Bound, front: Front, stop: Stop) {
     join_all(bound.listeners.into_iter().map(|listener| entrance.open(listener))).await;
     entrance.tracker.close();
     entrance.tracker.wait().await;
+}
+
+/// Serves one connection in clear text that came by no listener, as if it were this peer's. Ends with it.
+pub async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: Peer,
+    front: Arc<Front>,
+    stop: Stop,
+) {
+    connection::keep(Accepted { stream: Box::new(stream), peer }, None, front, stop).await;
 }
 
 /// Where connections come in.

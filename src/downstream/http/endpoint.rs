@@ -102,6 +102,11 @@ impl Front {
         self.closing.is_cancelled()
     }
 
+    /// Whether nothing is left of any client: no session, no stream of 2024, no request and no task of theirs.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.pipes.is_empty() && self.tracker.is_empty() && self.calls.is_empty()
+    }
+
     /// Resolves when every request has its answer.
     pub async fn quiet(&self) {
         self.calls.wait().await;

@@ -97,6 +97,12 @@ impl Sessions {
     pub(crate) fn leave(&self, key: &SessionKey) {
         self.live.remove(key);
     }
+
+    /// Whether there is none, and every place was given back.
+    pub(crate) fn is_empty(&self) -> bool {
+        let seats = self.seats.lock();
+        self.live.is_empty() && seats.all == 0 && seats.by_principal.is_empty()
+    }
 }
 
 impl Drop for Admission {

@@ -72,6 +72,7 @@ async fn a_session_in_which_somebody_listens_or_waits_does_not_end() {
     assert!(is_alive(&listening).await && is_alive(&waiting).await);
     wait(Duration::from_secs(70)).await;
     assert!(!is_alive(&listening).await && !is_alive(&waiting).await);
+    assert!(house.front.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
