@@ -14,23 +14,28 @@ use crate::wire::fault::Reason;
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-/// Listens until the connection ends, or for as long as there is anything to listen to.
-pub(super) async fn listen(courier: Arc<Courier>) {
+/// Listens until the connection ends, or for as long as there is anything to listen to. `begun` is dropped when the
+/// first request for it has its answer, whatever that is.
+pub(super) async fn listen(courier: Arc<Courier>, begun: oneshot::Sender<()>) {
     let (_, hang_up) = courier.stream().ends();
     tokio::select! {
         () = hang_up.cancelled() => {}
         () = courier.stream().deaf() => {}
-        () = listened(&courier) => {}
+        () = listened(&courier, begun) => {}
     }
 }
 
-async fn listened(courier: &Courier) {
+async fn listened(courier: &Courier, begun: oneshot::Sender<()>) {
     let mut ear = Ear::new(courier.stream().clone());
+    let mut begun = Some(begun);
     let (mut mark, mut failures, mut was_open) = (Mark::default(), 0, false);
     loop {
-        match courier.events(mark.last_id.as_deref()).await {
+        let answer = courier.events(mark.last_id.as_deref()).await;
+        drop(begun.take());
+        match answer {
             Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {
                 was_open = true;
                 let since = Instant::now();

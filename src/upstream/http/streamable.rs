@@ -19,6 +19,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How a connection began.
@@ -168,12 +169,18 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
         }
         let mut posted = courier.spawn(posting);
         if freight == Freight::First {
-            // What a server hears before it, it may refuse (2025-11-25, basic/lifecycle, Initialization).
+            let begins = async {
+                // What a server hears before it, it may refuse (2025-11-25, basic/lifecycle, Initialization).
+                timeout(FIRST_WAIT_MAX, &mut posted).await.ok();
+                let (begun, listening) = oneshot::channel();
+                courier.spawn(listen(courier.clone(), begun));
+                // What a server asks in the course of a call while nobody listens, some forget.
+                timeout(LISTENING_WAIT_MAX, listening).await.ok();
+            };
             tokio::select! {
                 () = hang_up.cancelled() => break,
-                _ = timeout(FIRST_WAIT_MAX, &mut posted) => {}
+                () = begins => {}
             }
-            courier.spawn(listen(courier.clone()));
         }
     }
     leave(courier, frames).await;
@@ -201,3 +208,5 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
 const SETTING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the frames behind `notifications/initialized` wait for it.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long they wait for the stream of what the server says beside: some hold its head back until there is something.
+const LISTENING_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -147,13 +147,52 @@ async fn nothing_overtakes_initialized() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_never_takes_initialized_is_waited_for_ten_seconds() {
     let mut far = Far::in_memory();
-    let mut stage = Stage::before(&far);
+    let mut stage = Stage::with(&far, |server| server.timeouts.list = Duration::from_secs(60));
     let _client = stage.client("2025-11-25", json!({})).await;
     far.post("initialize").await.greet("2025-11-25", None);
     let _initialized = far.post("notifications/initialized").await;
     let since = Instant::now();
+    far.get().await.answer(405, &[], "");
     far.post("tools/list").await.lists();
     assert_eq!(since.elapsed().as_secs(), 10);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_posted_when_the_stream_beside_is_open_or_refused() {
+    for refuses in [true, false] {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::before(&far);
+        let client = stage.client("2025-11-25", json!({})).await;
+        far.post("initialize").await.greet("2025-11-25", None);
+        client.call(json!(7)).await;
+        far.post("notifications/initialized").await.accepted();
+        let get = far.get().await;
+        sleep(Duration::from_millis(999)).await;
+        assert_eq!(far.left(), Vec::<String>::new());
+        if refuses { get.answer(405, &[], "") } else { get.events().keep() }
+        let since = Instant::now();
+        far.post("tools/list").await.lists();
+        far.post("tools/call").await.accepted();
+        assert_eq!(since.elapsed(), Duration::ZERO);
+        stage.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_beside_whose_head_does_not_come_is_waited_for_one_second() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let client = stage.client("2025-11-25", json!({})).await;
+    far.post("initialize").await.greet("2025-11-25", None);
+    client.call(json!(7)).await;
+    far.post("notifications/initialized").await.accepted();
+    let since = Instant::now();
+    let get = far.get().await;
+    far.post("tools/list").await.lists();
+    far.post("tools/call").await.accepted();
+    assert_eq!(since.elapsed(), Duration::from_secs(1));
+    get.events().keep();
     stage.close().await;
 }
 
