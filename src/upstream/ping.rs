@@ -1,7 +1,8 @@
 //! Whether a server behind a network is still there: it is asked when nothing was heard of it for a while.
 //!
-//! Owns the times. It never asks while a call is open: the call has a clock of its own, and a server that is busy with
-//! it may be too busy to answer anything else.
+//! Owns the times. It does not ask while a call is open: the call has a clock of its own, and a server that is busy with
+//! it may be too busy to answer anything else. When it is in doubt whether there still is a session it asks at once, and
+//! only whoever carries the question draws a conclusion.
 
 use super::exchange::{Exchange, words};
 use super::frame::Freight;
@@ -15,8 +16,22 @@ use tokio::time::{Instant, sleep_until};
 pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
     let Some(every) = every else { return std::future::pending().await };
     let mut next = stream.heard_at() + every;
+    let mut doubts_from = Instant::now();
     loop {
-        sleep_until(next).await;
+        let doubted = async {
+            // In this order: a doubt that comes meanwhile is kept.
+            sleep_until(doubts_from).await;
+            stream.doubted().await;
+        };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = doubted => {
+                // Every call that is refused renews the time of the last word: this is the only ping that there is.
+                ask(stream).await.ok();
+                doubts_from = Instant::now() + BETWEEN_DOUBTS;
+                continue;
+            }
+        }
         let now = Instant::now();
         next = stream.heard_at() + every;
         if next > now {
@@ -27,16 +42,17 @@ pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
             next = now + every.min(LOOK_AGAIN);
             continue;
         }
-        let answer = match Exchange::ours(stream, Freight::Ping, "ping", "{}", ANSWER_WAIT_MAX) {
-            Ok(exchange) => exchange.response().await.map(drop),
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = answer
+        if let Err(fault) = ask(stream).await
             && let Some(why) = lost(&fault)
         {
             stream.give_up(Lost { why: why.into(), reason: Reason::Gone, again: Again::InTime });
         }
     }
+}
+
+async fn ask(stream: &Arc<Stream>) -> Result<(), Fault> {
+    let exchange = Exchange::ours(stream, Freight::Ping, "ping", "{}", ANSWER_WAIT_MAX)?;
+    exchange.response().await.map(drop)
 }
 
 /// What a ping that failed says of its server; nothing if it is there.
@@ -66,5 +82,7 @@ fn lost(fault: &Fault) -> Option<String> {
 
 /// How long a server may take to answer a ping.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(15);
+/// The shortest time from one ping in doubt to the next.
+const BETWEEN_DOUBTS: Duration = Duration::from_secs(1);
 /// When it is looked again whether a call is still open.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -184,6 +184,8 @@ pub struct Stream {
     /// When something came last.
     heard_at: Mutex<Instant>,
     heard: CancellationToken,
+    /// Rung when it is in doubt whether the server knows us.
+    doubt: Notify,
     ended: CancellationToken,
     hang_up: CancellationToken,
     deaf: CancellationToken,
@@ -279,6 +281,7 @@ impl Stream {
             given_up: OnceLock::new(),
             heard_at: Mutex::new(Instant::now()),
             heard: CancellationToken::new(),
+            doubt: Notify::new(),
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
             deaf: CancellationToken::new(),
@@ -459,6 +462,16 @@ impl Stream {
     /// When something came last; at its beginning, if nothing has.
     pub(super) fn heard_at(&self) -> Instant {
         *self.heard_at.lock()
+    }
+
+    /// Its server answers, but perhaps does not know us any more.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Resolves after that, once for however many doubts.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 
     /// The signals of its ends, for what carries it: one to raise when a direction has ended, one that says when to let

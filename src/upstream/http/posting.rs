@@ -9,7 +9,7 @@ use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
-use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_no_method, is_own_error};
+use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error};
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
@@ -90,6 +90,9 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
                 let (status, body) = refused(response).await;
                 let refusal = Refusal::new(&circumstances(courier), status, &body);
                 tracing::warn!(server = %courier.stream().server(), why = refusal.why, "a message was not taken");
+                if status == StatusCode::BAD_REQUEST && courier.has_session() {
+                    courier.stream().doubt();
+                }
                 courier.refused(None, &refusal);
             }
             Err(error) => courier.failed(None, &error),
@@ -214,6 +217,10 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
 pub(super) async fn refuse(courier: &Courier, call: CallId, status: StatusCode, body: Bytes) {
     let credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
     let session = status == StatusCode::NOT_FOUND && courier.has_session();
+    if status == StatusCode::BAD_REQUEST && courier.has_session() && !is_of_call(&body, call) {
+        // A server that was restarted may say no more than this of a session that it does not know.
+        courier.stream().doubt();
+    }
     let is_own = !credentials && if session { is_no_method(&body, call) } else { is_own_error(&body, call) };
     if is_own {
         let mut ear = Ear::of_call(courier.stream().clone(), call);

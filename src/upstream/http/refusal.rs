@@ -104,6 +104,17 @@ pub(super) fn is_own_error(body: &Bytes, call: CallId) -> bool {
     }
 }
 
+/// Whether a body is the server's error for this call and says so: then it has read the call.
+pub(super) fn is_of_call(body: &Bytes, call: CallId) -> bool {
+    let Ok(message) = Message::parse_server(body.clone()) else { return false };
+    match message.head() {
+        Head::Response { id: Some(id), outcome: Outcome::Error { .. } } => {
+            CallId::read(message.str(*id)) == Some(call)
+        }
+        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
+    }
+}
+
 /// Whether a 404 in a session is the server's own answer to this call: there is no such method. Everything else says that
 /// the session is not there any more, whatever its body.
 pub(super) fn is_no_method(body: &Bytes, call: CallId) -> bool {

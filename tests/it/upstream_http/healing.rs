@@ -266,6 +266,76 @@ async fn a_ping_that_meets_400_in_a_session_begins_it_anew_at_once() {
     }
 }
 
+/// A server without a stream beside its answers, which is called all the time.
+async fn in_steady_use() -> (Far, Stage, Client) {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let client = stage.client("2025-11-25", json!({})).await;
+    far.post("initialize").await.greet("2025-11-25", Some("s-1"));
+    far.post("notifications/initialized").await.accepted();
+    far.get().await.answer(405, &[], "");
+    far.post("tools/list").await.lists();
+    (far, stage, client)
+}
+
+const NO_SESSION: &str =
+    r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID provided"},"id":null}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_meets_400_has_the_session_asked_after_at_once() {
+    let (mut far, stage, mut client) = in_steady_use().await;
+    let open = called(&mut far, &mut client, 6).await;
+    let call = called(&mut far, &mut client, 7).await;
+    let since = Instant::now();
+    call.answer(400, &[("content-type", "application/json")], NO_SESSION);
+    assert_eq!(client.answer(&json!(7)).await["error"]["code"], -32000, "the call keeps its error");
+    let ping = far.post("ping").await;
+    assert_eq!(ping.header("mcp-session-id"), Some("s-1"));
+    ping.answer(400, &[("content-type", "application/json")], NO_SESSION);
+    assert_eq!(client.fault(&json!(6)).await.2, "unknown");
+    drop(open);
+    begins_anew(&mut far, &mut client, since).await;
+    assert_eq!(far.left(), Vec::<String>::new(), "nothing was sent again");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_still_known_outlives_the_400s_of_its_calls() {
+    let (mut far, stage, mut client) = in_steady_use().await;
+    let mut pings = 0;
+    for id in 0..40 {
+        called(&mut far, &mut client, id).await.answer(400, &[], "");
+        client.fault(&json!(id)).await;
+        sleep(Duration::from_millis(100)).await;
+        while far.left().iter().any(|left| left.contains("ping")) {
+            far.post("ping").await.result(json!({}));
+            pings += 1;
+        }
+    }
+    assert!((3..=5).contains(&pings), "once a second at most: {pings}");
+    // One that does not answer while it is busy is not lost.
+    let call = called(&mut far, &mut client, 50).await;
+    called(&mut far, &mut client, 51).await.answer(400, &[], "");
+    let _ping = far.post("ping").await;
+    sleep(Duration::from_secs(60)).await;
+    let id = call.id();
+    call.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(50)).await, result(&json!(50), "fine"));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_400_that_names_its_call_casts_no_doubt() {
+    let (mut far, stage, mut client) = in_steady_use().await;
+    let call = called(&mut far, &mut client, 7).await;
+    let error = json!({"jsonrpc": "2.0", "id": call.id(), "error": {"code": -32602, "message": "no"}});
+    call.answer(400, &[("content-type", "application/json")], &error.to_string());
+    assert_eq!(client.answer(&json!(7)).await["error"]["code"], -32602);
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_meets_400_when_asked_for_again_begins_the_session_anew_at_once() {
     let mut far = Far::in_memory();
