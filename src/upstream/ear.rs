@@ -35,9 +35,19 @@ pub(super) struct Ear {
 /// The call on whose own response a message came.
 struct Source {
     call: CallId,
-    /// Whose call it was when its response began; `None`: it was ours, or over.
-    owner: Option<Arc<Member>>,
+    /// Whose call it was when its response began.
+    owner: Owner,
     answered: bool,
+}
+
+/// Whose a call is on whose response something comes.
+#[derive(Clone)]
+pub(super) enum Owner {
+    /// It is no client's.
+    Ours,
+    Client(Arc<Member>),
+    /// Nobody waits for it any more, and whose it was is forgotten: what comes with it is nobody's.
+    Over,
 }
 
 /// So much that is no message has no sense to be read on.
@@ -181,16 +191,15 @@ impl Ear {
 
     /// A log message, for all who want it; on the response to a client's call for that client alone.
     fn logged(&self, message: &Message) -> Result<Vec<Parcel>, NoRoom> {
-        let mut parcels = self.stream.audience().logged(message)?;
-        if let Some(owner) = self.owner() {
-            parcels.retain(|parcel| parcel.member.client == owner.client);
+        match self.source.as_ref().map_or(&Owner::Ours, |source| &source.owner) {
+            Owner::Ours => self.stream.audience().logged(message),
+            Owner::Client(owner) => {
+                let mut parcels = self.stream.audience().logged(message)?;
+                parcels.retain(|parcel| parcel.member.client == owner.client);
+                Ok(parcels)
+            }
+            Owner::Over => Ok(Vec::new()),
         }
-        Ok(parcels)
-    }
-
-    /// Whose call it is on whose response something came.
-    fn owner(&self) -> Option<&Arc<Member>> {
-        self.source.as_ref().and_then(|source| source.owner.as_ref())
     }
 
     fn notification(&self, method: Method, params: &Params, message: Message) -> Vec<Crowded> {
@@ -343,7 +352,7 @@ impl Ear {
     /// With which call goes what this client is told.
     fn call_of(&self, client: ClientId) -> Option<CallId> {
         match &self.source {
-            Some(Source { call, owner: Some(owner), .. }) if owner.client == client => Some(*call),
+            Some(Source { call, owner: Owner::Client(owner), .. }) if owner.client == client => Some(*call),
             Some(_) | None => self.stream.sole_call(client),
         }
     }

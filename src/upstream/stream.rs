@@ -7,6 +7,7 @@
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::carry::Carry;
+use super::ear::Owner;
 use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
 use super::memory::{NoRoom, Room};
@@ -481,8 +482,12 @@ impl Stream {
     }
 
     /// Whose call this is, while it is open.
-    pub(super) fn owner(&self, call: CallId) -> Option<Arc<Member>> {
-        self.open.lock().ledger.get(call).and_then(|listener| listener.owner.clone())
+    pub(super) fn owner(&self, call: CallId) -> Owner {
+        match self.open.lock().ledger.get(call) {
+            Some(Listener { owner: Some(owner), .. }) => Owner::Client(owner.clone()),
+            Some(Listener { owner: None, .. }) => Owner::Ours,
+            None => Owner::Over,
+        }
     }
 
     /// Whether an answer to this would still be of use: somebody waits for it, or it may name a task that must be

@@ -703,6 +703,34 @@ async fn on_a_shared_link_a_calls_own_stream_says_whose_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn on_a_shared_link_what_comes_with_a_call_that_is_over_is_nobodys() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.sharing = Sharing::Shared);
+    let can = json!({"elicitation": {}});
+    let mut one = stage.client("2025-11-25", can.clone()).await;
+    let beside = greets(&mut far, "2025-11-25", Some("s-1")).await;
+    let mut other = stage.client("2025-11-25", can).await;
+    for client in [&mut one, &mut other] {
+        client.say(json!({"jsonrpc": "2.0", "id": "l", "method": "logging/setLevel", "params": {"level": "debug"}})).await;
+    }
+    far.post("logging/setLevel").await.result(json!({}));
+    one.answer(&json!("l")).await;
+    other.answer(&json!("l")).await;
+    let call = called(&mut far, &mut one, 1).await;
+    one.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})).await;
+    far.post("notifications/cancelled").await.accepted();
+    // Its head comes only now.
+    let events = call.events();
+    events.say(&log("for one")).await;
+    events.say(&ask("q")).await;
+    let refused = far.reply().await.message();
+    assert_eq!((&refused["id"], refused["error"]["code"].is_i64()), (&json!("q"), true));
+    beside.say(&log("for all")).await;
+    assert_eq!((one.next().await, other.next().await), (log("for all"), log("for all")));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn on_a_shared_link_an_ask_with_a_request_of_ours_is_nobodys() {
     let mut far = Far::in_memory();
     let mut stage = Stage::with(&far, |server| server.sharing = Sharing::Shared);
