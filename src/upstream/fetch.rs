@@ -6,6 +6,7 @@
 
 mod client;
 mod headers;
+mod leaving;
 mod proxies;
 mod sentence;
 
@@ -29,8 +30,13 @@ pub trait Fetch: Send + Sync + 'static {
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>>;
 }
 
+/// Follows the body of a request on its way out. Dropped when the last of it is written, or will not be.
+pub trait Departure: Send + Sync + 'static {
+    /// There is a connection, and the body is about to be written to it: `false` if it must not be any more. Asked once.
+    fn begins(&self) -> bool;
+}
+
 /// A request. Its `Debug` shows neither values of headers nor the query.
-#[derive(Clone)]
 pub struct FetchRequest {
     pub method: Method,
     /// Absolute, `http` or `https`.
@@ -39,6 +45,8 @@ pub struct FetchRequest {
     pub headers: HeaderMap,
     /// Empty: none.
     pub body: Bytes,
+    /// Who wants to know how far the body is. A redirect that is followed is nothing new to it.
+    pub departure: Option<Box<dyn Departure>>,
 }
 
 /// The head of an answer, and its body as it comes. Its `Debug` shows no values of headers.
@@ -190,8 +198,13 @@ mod tests {
         headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
         let url = "http://h/mcp?s3cret".to_owned();
         let response = FetchResponse { status: StatusCode::OK, headers: headers.clone(), body: body(&[]) };
-        let request =
-            FetchRequest { method: Method::POST, url, headers, body: Bytes::from_static(b"s3cret") };
+        let request = FetchRequest {
+            method: Method::POST,
+            url,
+            headers,
+            body: Bytes::from_static(b"s3cret"),
+            departure: None,
+        };
         assert_eq!(format!("{request:?}"), r#"FetchRequest(POST http://h/mcp, ["authorization"], 6 bytes)"#);
         assert_eq!(format!("{response:?}"), r#"FetchResponse(200 OK, ["authorization"])"#);
     }

@@ -1,14 +1,16 @@
 //! One message on its way to a server, and what it holds until it has left.
 //!
-//! Owns the places and the room that it takes, and whether its bytes may have left us. Whatever carries it takes it
-//! up once; it knows no JSON-RPC beyond the id that we gave it.
+//! Owns the places and the room that it takes, and whether its bytes may have left us. Whatever carries it writes it
+//! once; it knows no JSON-RPC beyond the id that we gave it.
 
+use super::fetch::Departure;
 use crate::wire::fault::CallOutcome;
 use crate::wire::id::CallId;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The places that a request takes, given back when the last of its frames is written or dropped.
 #[derive(Debug, Default)]
@@ -34,16 +36,21 @@ impl Fate {
     const LEFT: u8 = 1;
     const WITHDRAWN: u8 = 2;
 
-    /// The carrier takes the frame up; `false` if it was withdrawn.
+    /// The carrier writes the frame; `false` if it was withdrawn.
     fn leave(&self) -> bool {
         self.state.compare_exchange(Self::QUEUED, Self::LEFT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Takes back what the carrier has not taken up; `false` if it is too late.
+    /// Takes back what the carrier has not begun to write; `false` if it is too late.
     pub(super) fn withdraw(&self) -> bool {
         self.state
             .compare_exchange(Self::QUEUED, Self::WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+    }
+
+    /// It was taken back.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.state.load(Ordering::Acquire) == Self::WITHDRAWN
     }
 
     /// Its server may have seen it.
@@ -101,19 +108,43 @@ pub(super) struct Frame {
     pub(super) text: Bytes,
     pub(super) freight: Freight,
     pub(super) fate: Option<Arc<Fate>>,
-    pub(super) _places: Arc<Places>,
+    pub(super) places: Arc<Places>,
     /// What bounds the queue: given back when the frame is written.
-    pub(super) _room: Vec<OwnedSemaphorePermit>,
+    pub(super) room: Vec<OwnedSemaphorePermit>,
+}
+
+/// What a frame holds beside its text: given back when that is written, or will not be.
+pub(super) struct Load {
+    fate: Option<Arc<Fate>>,
+    _places: Arc<Places>,
+    _room: Vec<OwnedSemaphorePermit>,
+    _written: DropGuard,
 }
 
 impl Frame {
     /// A frame that is not taken back and takes no room of its own.
     pub(super) fn small(text: Bytes, freight: Freight, places: Arc<Places>) -> Self {
-        Self { text, freight, fate: None, _places: places, _room: Vec::new() }
+        Self { text, freight, fate: None, places, room: Vec::new() }
     }
 
-    /// Takes it up, once; `false` if it was withdrawn.
+    /// Begins to write it, once; `false` if it was withdrawn.
     pub(super) fn leave(&self) -> bool {
+        self.fate.as_ref().is_none_or(|fate| fate.leave())
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.fate.as_ref().is_some_and(|fate| fate.is_withdrawn())
+    }
+
+    /// Its text, and what is held for it. `written` is told when that is over.
+    pub(super) fn unload(self, written: CancellationToken) -> (Bytes, Load) {
+        let Self { text, fate, places, room, .. } = self;
+        (text, Load { fate, _places: places, _room: room, _written: written.drop_guard() })
+    }
+}
+
+impl Departure for Load {
+    fn begins(&self) -> bool {
         self.fate.as_ref().is_none_or(|fate| fate.leave())
     }
 }

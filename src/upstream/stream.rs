@@ -317,7 +317,7 @@ impl Stream {
         };
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
-        let frame = Frame { text, freight: freight(id), fate: Some(fate), _places: places, _room: room };
+        let frame = Frame { text, freight: freight(id), fate: Some(fate), places, room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
@@ -335,8 +335,9 @@ impl Stream {
         let (listener, abandoned) = {
             let mut open = self.open.lock();
             let Some(listener) = open.ledger.close(id) else { return Parting::Over };
+            let taken_back = listener.fate.withdraw();
             listener.fate.end();
-            if listener.fate.withdraw() {
+            if taken_back {
                 drop(open);
                 self.call_is_over(id, listener.owner.as_deref());
                 return Parting::TakenBack;

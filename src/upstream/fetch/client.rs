@@ -10,12 +10,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use http::{StatusCode, header};
+use parking_lot::Mutex;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
+use super::leaving::Leaving;
 use super::proxies::Proxies;
 use super::sentence::{Way, half_an_answer, no_answer, place};
 use super::{CONNECT_WAIT_MAX, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX};
@@ -26,6 +28,8 @@ use crate::upstream::stderr::escaped;
 pub struct Client {
     http: reqwest::Client,
     proxies: Arc<Proxies>,
+    /// From where to where the last short body was led, if it was.
+    led: Arc<Mutex<Option<(Url, Url)>>>,
 }
 
 impl Client {
@@ -59,26 +63,61 @@ impl Client {
         let http = builder.build().map_err(|error| {
             FetchError::NotSent(format!("no HTTP client: {}", escaped(&error.without_url().to_string())))
         })?;
-        Ok(Self { http, proxies })
+        Ok(Self { http, proxies, led: Arc::default() })
     }
 
     async fn follow(self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
-        let mut url = Url::parse(&request.url)
+        let FetchRequest { method, url, headers, mut body, mut departure } = request;
+        let first = Url::parse(&url)
             .map_err(|error| FetchError::NotSent(format!("the URL cannot be used: {error}")))?;
+        let length = body.len();
+        let mut url = if length > KEPT_BYTES_MAX { self.led_from(&first) } else { first.clone() };
         for _ in 0..=REDIRECTS_MAX {
-            let mut next = reqwest::Request::new(request.method.clone(), url.clone());
-            *next.headers_mut() = request.headers.clone();
-            if !request.body.is_empty() {
-                *next.body_mut() = Some(request.body.clone().into());
+            let mut next = reqwest::Request::new(method.clone(), url.clone());
+            *next.headers_mut() = headers.clone();
+            if length > 0 {
+                // What is long is not kept to be sent twice: whoever gave it counts it as gone once it is written.
+                let sent = if length > KEPT_BYTES_MAX { std::mem::take(&mut body) } else { body.clone() };
+                *next.body_mut() = Some(match departure.take() {
+                    Some(departure) => reqwest::Body::wrap(Leaving::new(sent, departure)),
+                    None => sent.into(),
+                });
             }
             let way = Way { to: &url, proxy: self.proxies.before(&url) };
             let response = self.http.execute(next).await.map_err(|error| no_answer(&error, &way))?;
             match redirect(&response, &url)? {
+                Some(_) if length > KEPT_BYTES_MAX => {
+                    let (here, code) = (place(&url), response.status().as_u16());
+                    let why = "what is too long to be kept until then; change `url` to where it leads";
+                    return Err(FetchError::Broken(format!("{here} redirects ({code}) {why}")));
+                }
                 Some(target) => url = target,
-                None => return Ok(answer(response, &url)),
+                None => {
+                    if (1..=KEPT_BYTES_MAX).contains(&length) {
+                        self.was_led(first, &url);
+                    }
+                    return Ok(answer(response, &url));
+                }
             }
         }
         Err(FetchError::Broken(format!("{} redirects more than {REDIRECTS_MAX} times", place(&url))))
+    }
+
+    /// Where a body is led from here, as far as is known.
+    fn led_from(&self, first: &Url) -> Url {
+        match &*self.led.lock() {
+            Some((from, to)) if from == first => to.clone(),
+            Some(_) | None => first.clone(),
+        }
+    }
+
+    fn was_led(&self, first: Url, last: &Url) {
+        let mut led = self.led.lock();
+        if first != *last {
+            *led = Some((first, last.clone()));
+        } else if led.as_ref().is_some_and(|(from, _)| *from == first) {
+            *led = None;
+        }
     }
 }
 
@@ -160,6 +199,9 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FetchError>
     }
     if found.is_empty() { Err(error("holds no certificate".to_owned())) } else { Ok(found) }
 }
+
+/// A longer body is not kept for a redirect.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// A silent connection is asked for a sign of life after this long, then so often, and given up after so many.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@
 //! whole connection; what an answer says, others read.
 
 use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use super::super::frame::Load;
 use super::super::stream::{Again, Lost, Stream};
 use super::refusal::{Refusal, Verdict};
 use crate::mcp::revision::Revision;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,11 +29,22 @@ pub(super) struct Courier {
     headers: HeaderMap,
     credentials: Credentials,
     session: OnceLock<HeaderValue>,
-    /// Requests that have left and whose answers have not begun. `Places` bound them.
-    under_way: Mutex<HashMap<CallId, CancellationToken>>,
+    /// Requests that were taken up and whose answers have not begun. `Places` bound them, and who may linger.
+    under_way: Mutex<HashMap<CallId, UnderWay>>,
+    /// Places for what is still heard although nobody waits for it.
+    lingering: Semaphore,
     tracker: TaskTracker,
     /// What is still said although the connection ends.
     last_words: TaskTracker,
+}
+
+/// How far a request is, for those who wait for it.
+#[derive(Debug, Clone, Default)]
+struct UnderWay {
+    /// All of it is written, or no more of it will be.
+    written: CancellationToken,
+    /// Its answer has begun, or there will be none.
+    arrived: CancellationToken,
 }
 
 /// Where the configured headers come from.
@@ -60,6 +73,7 @@ impl Courier {
             credentials,
             session: OnceLock::new(),
             under_way: Mutex::default(),
+            lingering: Semaphore::new(LINGERING_MAX),
             tracker,
             last_words: TaskTracker::new(),
         })
@@ -96,14 +110,15 @@ impl Courier {
         self.last_words.wait().await;
     }
 
-    /// Posts a message.
-    pub(super) async fn post(&self, url: &str, text: Bytes) -> Result<FetchResponse, FetchError> {
+    /// Posts a message. `load` is dropped when it is written.
+    pub(super) async fn post(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, FetchError> {
         let mut request = self.request(Method::POST, url);
         request
             .headers
             .insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = text;
+        request.departure = Some(Box::new(load));
         self.sent(request).await
     }
 
@@ -132,7 +147,7 @@ impl Courier {
         if let Some(revision) = self.stream.revision().filter(|revision| *revision >= Revision::V2025_06_18) {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         }
-        FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new() }
+        FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new(), departure: None }
     }
 
     async fn sent(&self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
@@ -161,25 +176,47 @@ impl Courier {
         self.session.get().is_some()
     }
 
-    /// A request has left, and its answer has not begun.
+    /// A request is taken up, and its answer has not begun.
     pub(super) fn sets_out(&self, call: CallId) -> CancellationToken {
-        let arrived = CancellationToken::new();
-        self.under_way.lock().insert(call, arrived.clone());
+        let under_way = UnderWay::default();
+        let arrived = under_way.arrived.clone();
+        self.under_way.lock().insert(call, under_way);
         arrived
     }
 
     pub(super) fn arrives(&self, call: CallId) {
-        if let Some(arrived) = self.under_way.lock().remove(&call) {
+        let under_way = self.under_way.lock().remove(&call);
+        if let Some(UnderWay { arrived, .. }) = under_way {
             arrived.cancel();
         }
     }
 
     /// Resolves when the server has this request for sure, if it is still under way.
     pub(super) async fn arrived(&self, call: CallId) {
-        let arrived = self.under_way.lock().get(&call).cloned();
-        if let Some(arrived) = arrived {
+        if let Some(UnderWay { arrived, .. }) = self.way_of(call) {
             arrived.cancelled().await;
         }
+    }
+
+    /// What is told when this request is written.
+    pub(super) fn written(&self, call: CallId) -> CancellationToken {
+        self.way_of(call).unwrap_or_default().written
+    }
+
+    /// Resolves when nothing more of this request will be written.
+    pub(super) async fn has_written(&self, call: CallId) {
+        if let Some(UnderWay { written, .. }) = self.way_of(call) {
+            written.cancelled().await;
+        }
+    }
+
+    fn way_of(&self, call: CallId) -> Option<UnderWay> {
+        self.under_way.lock().get(&call).cloned()
+    }
+
+    /// A place to be heard although nobody waits, if there is one.
+    pub(super) fn lingers(&self) -> Option<SemaphorePermit<'_>> {
+        self.lingering.try_acquire().ok()
     }
 
     /// A request was not sent, or there is no answer: the call fails. If nothing could be sent the connection is given up
@@ -228,5 +265,7 @@ impl Courier {
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Requests that nobody waits for and whose responses are still heard: their places at the server are others' by then.
+const LINGERING_MAX: usize = 256;
 /// A longer session id is not sent with every request.
 const SESSION_ID_BYTES_MAX: usize = 4096;

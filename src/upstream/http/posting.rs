@@ -17,6 +17,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// How far a message has come.
 pub(super) enum Posted {
@@ -28,7 +29,7 @@ pub(super) enum Posted {
     Failed,
 }
 
-/// Sends a frame that was taken up, and hears all that comes of it. `url`: where it goes.
+/// Sends a frame, unless it is withdrawn first, and hears all that comes of it. `url`: where it goes.
 pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
     match frame.freight {
         Freight::Request(call) | Freight::Setting(call) => {
@@ -63,12 +64,16 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
     }
 }
 
-/// Says that nobody waits for a call any more: not before the call is there, but soon, and even if we leave.
+/// Says that nobody waits for a call any more: not before the call is there, as far as can be known, and even if we leave.
 pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: CallId) {
     let (_, hang_up) = courier.stream().ends();
+    let written = async {
+        timeout(WRITING_WAIT_MAX, courier.has_written(call)).await.ok();
+        sleep(START).await;
+    };
     tokio::select! {
         () = courier.arrived(call) => {}
-        () = sleep(OVERTAKING_WAIT_MAX) => {}
+        () = written => {}
         () = hang_up.cancelled() => {}
     }
     let too_late = async {
@@ -83,8 +88,11 @@ pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: Cal
 
 /// Sends a frame that asks for nothing.
 async fn plain(courier: &Courier, url: &str, frame: Frame) {
+    // Until the server has said that it has it: so many of them wait for that, and a cancelled call keeps its place.
+    let _places = frame.places.clone();
+    let (text, load) = frame.unload(CancellationToken::new());
     let sent = async {
-        match courier.post(url, frame.text.clone()).await {
+        match courier.post(url, text, load).await {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;
@@ -103,14 +111,15 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
     }
 }
 
-/// Sends a request and waits until its answer begins; what it held is given back then.
+/// Sends a request and waits until its answer begins; what it held is given back when it is written.
 pub(super) async fn head(
     courier: &Courier,
     url: &str,
     frame: Frame,
     call: CallId,
 ) -> Result<FetchResponse, ()> {
-    let response = courier.post(url, frame.text.clone()).await;
+    let (text, load) = frame.unload(courier.written(call));
+    let response = courier.post(url, text, load).await;
     courier.arrives(call);
     response.map_err(|error| courier.failed(Some(call), &error))
 }
@@ -127,10 +136,14 @@ pub(super) async fn within(
             None => sleep(ORDER_WAIT_MAX).await,
             Some(fate) => {
                 fate.ended().await;
+                if fate.is_withdrawn() {
+                    return;
+                }
                 if courier.stream().awaits(call) {
                     // Its answer names a task that is to be cancelled; but a server need not answer at all.
                     timeout(ORDER_WAIT_MAX, fate.ended()).await.ok();
                 }
+                let Some(_place) = courier.lingers() else { return };
                 sleep(LINGER).await;
             }
         }
@@ -326,8 +339,10 @@ const ORDER_WAIT_MAX: Duration = Duration::from_secs(30);
 const PLAIN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long a server may take to hear that we leave.
 pub(super) const FAREWELL_MAX: Duration = Duration::from_secs(1);
-/// How long a cancel waits for a sign that its request is there.
-const OVERTAKING_WAIT_MAX: Duration = Duration::from_millis(100);
+/// How long a cancel waits for its request to be written. One that nobody waits for lingers less: it is dropped before.
+const WRITING_WAIT_MAX: Duration = Duration::from_secs(10);
+/// The start that a request has before its cancel when it is written and there is no sign that it is there.
+const START: Duration = Duration::from_millis(100);
 /// How long a refusal's body is waited for.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a response is read after the answer.

@@ -18,6 +18,7 @@ use reqwest::Url;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// A stream of events, and where our messages go.
 pub(super) struct Opened {
@@ -164,7 +165,7 @@ pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<
                     frame = frames.recv() => frame,
                 };
                 let Some(frame) = frame else { return };
-                if !frame.leave() {
+                if frame.is_withdrawn() {
                     continue;
                 }
                 frame
@@ -182,8 +183,9 @@ pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<
 /// Posts one message. Its answer, if it asks for one, comes with the events.
 async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
     let call = frame.freight.request();
+    let (text, load) = frame.unload(CancellationToken::new());
     let posted = async {
-        match courier.post(&endpoint, frame.text.clone()).await {
+        match courier.post(&endpoint, text, load).await {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;

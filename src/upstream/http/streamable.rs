@@ -76,7 +76,7 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     let first = async {
         loop {
             let frame = frames.recv().await?;
-            if let (true, Some(call)) = (frame.leave(), frame.freight.request()) {
+            if let (false, Some(call)) = (frame.is_withdrawn(), frame.freight.request()) {
                 return Some((frame, call));
             }
         }
@@ -137,9 +137,8 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
         };
         let Some(frame) = frame else { break };
         let freight = frame.freight;
-        // What waits for the one before can still be taken back.
-        let waits = matches!(freight, Freight::Setting(_));
-        if !waits && !frame.leave() {
+        // It can still be taken back until there is a connection for it.
+        if frame.is_withdrawn() {
             continue;
         }
         let arrived = freight.request().map(|call| courier.sets_out(call));
@@ -156,7 +155,7 @@ async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
                     timeout(SETTING_WAIT_MAX, before.cancelled()).await.ok();
                 }
                 if let Freight::Setting(call) = freight
-                    && !frame.leave()
+                    && frame.is_withdrawn()
                 {
                     return courier.arrives(call);
                 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,16 @@ enum Reply {
     Broken,
 }
 
+/// How a server in memory takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    All,
+    /// There is no connection yet.
+    Nothing,
+    /// There is one, and no body is read to its end.
+    Heads,
+}
+
 /// A body as it comes.
 enum Said {
     Whole(Option<Bytes>),
@@ -65,7 +75,7 @@ impl Far {
     /// In the place of the HTTP client.
     pub(super) fn in_memory() -> Self {
         let (sender, seen) = mpsc::channel(REQUESTS_MAX);
-        let memory = Some(Arc::new(Memory(sender)));
+        let memory = Some(Arc::new(Memory(sender, watch::Sender::new(Takes::All))));
         let url = "http://far.test/mcp".to_owned();
         Self { url, seen, waiting: VecDeque::new(), memory, down: CancellationToken::new() }
     }
@@ -90,6 +100,11 @@ impl Far {
 
     pub(super) fn fetch(&self) -> Option<Arc<dyn Fetch>> {
         self.memory.clone().map(|memory| memory as Arc<dyn Fetch>)
+    }
+
+    /// From now on, in memory.
+    pub(super) fn takes(&self, takes: Takes) {
+        self.memory.as_ref().unwrap().1.send_replace(takes);
     }
 
     /// Closes the port and every connection.
@@ -256,7 +271,7 @@ fn map(headers: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// Stands in the place of the HTTP client.
-struct Memory(mpsc::Sender<Seen>);
+struct Memory(mpsc::Sender<Seen>, watch::Sender<Takes>);
 
 impl Fetch for Memory {
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
@@ -264,9 +279,16 @@ impl Fetch for Memory {
         let path = request.url.split_once("test").map(|(_, path)| path.to_owned()).unwrap();
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         let seen = Seen { method: request.method, path, headers: request.headers, body, reply };
-        let sender = self.0.clone();
+        let (sender, mut takes) = (self.0.clone(), self.1.subscribe());
+        let departure = request.departure;
         async move {
             let broken = || FetchError::Broken("far.test closed the connection".to_owned());
+            takes.wait_for(|takes| *takes != Takes::Nothing).await.map_err(|_| broken())?;
+            if departure.as_ref().is_some_and(|departure| !departure.begins()) {
+                return Err(broken());
+            }
+            takes.wait_for(|takes| *takes == Takes::All).await.map_err(|_| broken())?;
+            drop(departure);
             sender.send(seen).await.map_err(|_| broken())?;
             match replied.await {
                 Ok(Reply::Http(status, headers, said)) => {

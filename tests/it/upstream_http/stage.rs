@@ -58,6 +58,11 @@ impl Stage {
         Self::of(far, |_| {}, |config| config.limits.buffered_bytes_max = bytes_max)
     }
 
+    /// The same, with so many bytes that wait to be written to the server.
+    pub(super) fn narrow(far: &Far, bytes_max: usize) -> Self {
+        Self::of(far, |_| {}, |config| config.limits.link_bytes_max = bytes_max)
+    }
+
     fn of(far: &Far, change: impl FnOnce(&mut ServerConfig), configure: impl FnOnce(&mut Config)) -> Self {
         let remote = Remote {
             url: far.url.clone(),

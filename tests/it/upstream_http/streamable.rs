@@ -1,6 +1,6 @@
 //! Streamable HTTP: the requests of one connection, and what becomes of every kind of answer.
 
-use super::far::{Far, Seen};
+use super::far::{Far, Seen, Takes};
 use super::stage::{Client, Stage, greeting, greets, result, tools};
 use http::Method;
 use mcp_braid::config::{Reach, Sharing};
@@ -170,7 +170,11 @@ async fn a_call_is_posted_when_the_stream_beside_is_open_or_refused() {
         let get = far.get().await;
         sleep(Duration::from_millis(999)).await;
         assert_eq!(far.left(), Vec::<String>::new());
-        if refuses { get.answer(405, &[], "") } else { get.events().keep() }
+        if refuses {
+            get.answer(405, &[], "")
+        } else {
+            get.events().keep()
+        }
         let since = Instant::now();
         far.post("tools/list").await.lists();
         far.post("tools/call").await.accepted();
@@ -783,6 +787,112 @@ async fn a_cancel_gives_its_request_a_start() {
     far.post("notifications/cancelled").await.accepted();
     assert_eq!(since.elapsed(), Duration::from_millis(100), "the answer to the request has not begun");
     drop(call);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_waits_until_its_request_is_written() {
+    let (mut far, stage, client) = nothing_yet().await;
+    let cancelled =
+        |id| json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+    far.takes(Takes::Heads);
+    client.call(json!(7)).await;
+    sleep(Duration::from_millis(1)).await;
+    client.say(cancelled(7)).await;
+    sleep(Duration::from_secs(4)).await;
+    far.takes(Takes::All);
+    let _call = far.post("tools/call").await;
+    let since = Instant::now();
+    far.post("notifications/cancelled").await.accepted();
+    assert_eq!(since.elapsed(), Duration::from_millis(100));
+    // One that is not written by then is let go, and never there as a whole.
+    far.takes(Takes::Heads);
+    client.call(json!(8)).await;
+    sleep(Duration::from_millis(1)).await;
+    client.say(cancelled(8)).await;
+    sleep(Duration::from_secs(6)).await;
+    far.takes(Takes::All);
+    far.post("notifications/cancelled").await.accepted();
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_over_before_there_is_a_connection_was_never_sent() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.timeouts.ping = None);
+    let (mut client, events) = stage.ready(&mut far).await;
+    events.keep();
+    far.takes(Takes::Nothing);
+    client.call(json!(7)).await;
+    let (text, reason, outcome) = client.fault(&json!(7)).await;
+    assert!(text.ends_with("; it was never sent"), "{text}");
+    assert_eq!((reason.as_str(), outcome.as_str()), ("timeout", "not_sent"));
+    far.takes(Takes::All);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(far.left(), Vec::<String>::new(), "neither the call nor a cancel");
+    still_works(&mut far, &mut client).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_written_leaves_its_room_to_others() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::narrow(&far, 64 * 1024);
+    let (mut client, events) = stage.ready(&mut far).await;
+    events.keep();
+    let mut open = Vec::new();
+    for id in 0..5 {
+        client
+            .say(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "far__t",
+                "arguments": {"pad": "x".repeat(40 * 1024)}}}))
+            .await;
+        open.push(far.post("tools/call").await);
+    }
+    still_works(&mut far, &mut client).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_anothers_as_soon_as_the_cancel_was_taken() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.in_flight_max = 1);
+    let (mut client, events) = stage.ready(&mut far).await;
+    events.keep();
+    let _call = called(&mut far, &mut client, 7).await;
+    client.call(json!(8)).await;
+    client
+        .say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}))
+        .await;
+    let cancel = far.post("notifications/cancelled").await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(far.left(), Vec::<String>::new(), "the server may not have heard that the place is free");
+    cancel.accepted();
+    let since = Instant::now();
+    let next = far.post("tools/call").await;
+    assert_eq!(since.elapsed(), Duration::ZERO);
+    let id = next.id();
+    next.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(8)).await, result(&json!(8), "fine"));
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_calls_that_nobody_waits_for_256_are_still_heard() {
+    let (mut far, stage, mut client) = nothing_yet().await;
+    let mut heard = Vec::new();
+    for id in 0..257 {
+        let events = called(&mut far, &mut client, id).await.events();
+        client
+            .say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}))
+            .await;
+        far.post("notifications/cancelled").await.accepted();
+        heard.push(events);
+    }
+    let since = Instant::now();
+    heard.pop().unwrap().is_left().await;
+    assert_eq!(since.elapsed(), Duration::ZERO);
+    assert!(heard.iter().all(super::far::Events::is_read));
     stage.close().await;
 }
 

@@ -11,10 +11,11 @@ use rustls::pki_types::PrivateKeyDer;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::upstream::fetch::{BodyError, read_whole};
+use crate::upstream::fetch::{BodyError, Departure, read_whole};
 
 /// What no error and no `Debug` may hold: it is in every request, as a header, in the query and in the body.
 const CANARY: &str = "s3cret";
@@ -33,7 +34,7 @@ fn request(method: Method, url: String) -> FetchRequest {
     headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
     headers.insert("x-s3cret", HeaderValue::from_static("one"));
     let body = if method == Method::POST { Bytes::from_static(b"{\"s3cret\":1}") } else { Bytes::new() };
-    FetchRequest { method, url: format!("{url}?{CANARY}"), headers, body }
+    FetchRequest { method, url: format!("{url}?{CANARY}"), headers, body, departure: None }
 }
 
 fn post(url: impl Into<String>) -> FetchRequest {
@@ -144,7 +145,7 @@ async fn a_connection_is_used_again() {
 #[tokio::test]
 async fn a_body_comes_as_it_is_written() {
     let (listener, address) = listen().await;
-    let (tell, mut told) = tokio::sync::mpsc::channel::<()>(1);
+    let (tell, mut told) = mpsc::channel::<()>(1);
     let server = tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         hear(&mut socket).await.unwrap();
@@ -324,6 +325,91 @@ async fn what_breaks_after_the_request_may_have_been_heard() {
     assert_eq!(error(&client, post(format!("http://{address}/"))).await, broken(early));
     let found = error(&client, post(format!("http://{address}/"))).await;
     assert_eq!(found, broken(format!("what {address} answered is no HTTP")));
+}
+
+/// Whether a body may leave, and what is told of it.
+struct Told {
+    may: bool,
+    begun: mpsc::Sender<()>,
+    _over: oneshot::Sender<()>,
+}
+
+impl Departure for Told {
+    fn begins(&self) -> bool {
+        self.begun.try_send(()).unwrap();
+        self.may
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_told_to_be_gone_when_the_last_of_it_is_written() {
+    let (listener, address) = listen().await;
+    let (begun, mut begins) = mpsc::channel(1);
+    let (_over, mut over) = oneshot::channel();
+    let departure = Told { may: true, begun, _over };
+    let body = vec![b'x'; 32 * 1024 * 1024];
+    let large = FetchRequest {
+        body: body.clone().into(),
+        departure: Some(Box::new(departure)),
+        ..post(format!("http://{address}/"))
+    };
+    let fetched = tokio::spawn(client().fetch(large));
+    let (mut socket, _) = listener.accept().await.unwrap();
+    begins.recv().await.unwrap();
+    let mut head = [0; 16];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(over.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    let mut rest = body;
+    socket.read_exact(&mut rest).await.unwrap();
+    assert!(over.await.is_err());
+    socket.write_all(FINE.as_bytes()).await.unwrap();
+    assert_eq!(fetched.await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_was_taken_back_does_not_leave() {
+    let (listener, address) = listen().await;
+    let (begun, mut begins) = mpsc::channel(1);
+    let (_over, over) = oneshot::channel();
+    let departure = Told { may: false, begun, _over };
+    let request = FetchRequest { departure: Some(Box::new(departure)), ..post(format!("http://{address}/")) };
+    let fetched = tokio::spawn(async move { client().fetch(request).await.map(drop) });
+    let (mut socket, _) = listener.accept().await.unwrap();
+    begins.recv().await.unwrap();
+    assert!(matches!(fetched.await.unwrap(), Err(FetchError::Broken(_))));
+    assert!(over.await.is_err());
+    let mut heard = Vec::new();
+    socket.read_to_end(&mut heard).await.ok();
+    assert!(!String::from_utf8(heard).unwrap().contains("s3cret\":1"));
+}
+
+#[tokio::test]
+async fn a_long_body_goes_where_a_short_one_was_led() {
+    let (listener, address) = listen().await;
+    let answers = [
+        redirect_to(307, "/b/"),
+        FINE.into(),
+        FINE.into(),
+        FINE.into(),
+        FINE.into(),
+        redirect_to(308, "/b/"),
+    ];
+    let server = answer_each(listener, answers.into());
+    let client = client();
+    let long = || FetchRequest {
+        body: vec![b'x'; KEPT_BYTES_MAX + 1].into(),
+        ..post(format!("http://{address}/a"))
+    };
+    client.fetch(post(format!("http://{address}/a"))).await.unwrap();
+    client.fetch(long()).await.unwrap();
+    // It does so no longer than short ones do.
+    client.fetch(post(format!("http://{address}/a"))).await.unwrap();
+    client.fetch(long()).await.unwrap();
+    let why = "redirects (308) what is too long to be kept until then; change `url` to where it leads";
+    assert_eq!(error(&client, long()).await, broken(format!("{address} {why}")));
+    let heard = server.await.unwrap();
+    let paths: Vec<&str> = heard.iter().map(|heard| heard.split(['?', ' ']).nth(1).unwrap()).collect();
+    assert_eq!(paths, ["/a", "/b/", "/b/", "/a", "/a", "/a"]);
 }
 
 /// Lasts as long as the wait itself: the clock is the system's.
