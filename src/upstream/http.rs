@@ -7,6 +7,8 @@ mod courier;
 
 mod events;
 
+mod headers;
+
 mod listening;
 
 mod posting;
@@ -17,17 +19,17 @@ mod sse;
 
 mod streamable;
 
-use self::courier::{Courier, Credentials};
+use self::courier::Courier;
+use self::headers::Headers;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
-use super::fetch::{Client, Fetch, FetchError, Proxies, headers_of};
+use super::fetch::{Client, Fetch, FetchError, Proxies};
 use super::process::Nursery;
 use super::stream::Stream;
 use crate::config::{Remote, Transport};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -85,30 +87,11 @@ impl HttpDial {
 
     async fn dialed(&self) -> Result<Dialed, Fault> {
         let fetch = self.fetch().await?;
-        let made = match &self.remote.headers_command {
-            Some(command) => headers_of(command, &self.server, &self.nursery)
-                .await
-                .map_err(|error| Fault::ours(Reason::Unreachable, format!("{}: {error}", self.server)))?,
-            None => Vec::new(),
-        };
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.remote.headers.iter().chain(&made) {
-            let (name, mut value) = header(name, value.expose()).ok_or_else(|| {
-                let text = format!("{}: the header `{}` cannot be sent", self.server, name.escape_debug());
-                Fault::ours(Reason::Unreachable, text)
-            })?;
-            value.set_sensitive(true);
-            // What a program makes stands for what is written.
-            headers.insert(name, value);
-        }
+        let headers = Headers::make(&self.server, &self.remote, &self.nursery).await?;
         Ok(Dialed::carried(HttpCarry {
             url: self.remote.url.clone(),
             transport: self.remote.transport,
             headers,
-            credentials: match &self.remote.headers_command {
-                Some(_) => Credentials::Made,
-                None => Credentials::Written,
-            },
             fetch,
             spoken: self.spoken.clone(),
         }))
@@ -132,24 +115,19 @@ impl Dial for HttpDial {
     }
 }
 
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
-}
-
 /// One connection before its stream begins.
 struct HttpCarry {
     url: String,
     transport: Transport,
-    headers: HeaderMap,
-    credentials: Credentials,
+    headers: Headers,
     fetch: Arc<dyn Fetch>,
     spoken: Arc<Mutex<Spoken>>,
 }
 
 impl Carry for HttpCarry {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
-        let Self { url, transport, headers, credentials, fetch, spoken } = *self;
-        let courier = Courier::new(stream.clone(), fetch, url, headers, credentials, tracker.clone());
+        let Self { url, transport, headers, fetch, spoken } = *self;
+        let courier = Courier::new(stream.clone(), fetch, url, headers, tracker.clone());
         let known = *spoken.lock();
         tracker.spawn(async move {
             let (ended, _) = courier.stream().ends();

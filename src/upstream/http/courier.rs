@@ -1,18 +1,19 @@
 //! What all requests of one connection over HTTP have in common.
 //!
-//! Owns the headers that go with each: those of the configuration, the session that the server gave, the revision that
+//! Owns the headers that go with each: those of the configuration (`Headers`), the session that the server gave, the revision that
 //! was agreed on. No header of a client ever comes here. It sends, and tells its stream what a failure means for the
 //! whole connection; what an answer says, others read.
 
 use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::Load;
 use super::super::stream::{Again, Lost, Stream};
+use super::headers::{Credentials, Headers, Renewal};
 use super::refusal::{Refusal, Verdict};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,8 +27,7 @@ pub(super) struct Courier {
     stream: Arc<Stream>,
     fetch: Arc<dyn Fetch>,
     url: String,
-    headers: HeaderMap,
-    credentials: Credentials,
+    headers: Headers,
     session: OnceLock<HeaderValue>,
     /// Requests that were taken up and whose answers have not begun. `Places` bound them, and who may linger.
     under_way: Mutex<HashMap<CallId, UnderWay>>,
@@ -47,13 +47,12 @@ struct UnderWay {
     arrived: CancellationToken,
 }
 
-/// Where the configured headers come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Credentials {
-    /// They are what they are.
-    Written,
-    /// A program makes them anew for each connection.
-    Made,
+/// Why there is no answer that says anything about the request.
+#[derive(Debug)]
+pub(super) enum Setback {
+    Fetch(FetchError),
+    /// The server wants other credentials than it has taken so far.
+    Refused(Refusal),
 }
 
 impl Courier {
@@ -61,8 +60,7 @@ impl Courier {
         stream: Arc<Stream>,
         fetch: Arc<dyn Fetch>,
         url: String,
-        headers: HeaderMap,
-        credentials: Credentials,
+        headers: Headers,
         tracker: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -70,7 +68,6 @@ impl Courier {
             fetch,
             url,
             headers,
-            credentials,
             session: OnceLock::new(),
             under_way: Mutex::default(),
             lingering: Semaphore::new(LINGERING_MAX),
@@ -88,7 +85,7 @@ impl Courier {
     }
 
     pub(super) fn credentials(&self) -> Credentials {
-        self.credentials
+        self.headers.credentials()
     }
 
     /// Runs beside the others, and is waited for when the whole ends.
@@ -111,7 +108,7 @@ impl Courier {
     }
 
     /// Posts a message. `load` is dropped when it is written.
-    pub(super) async fn post(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, FetchError> {
+    pub(super) async fn post(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
         let mut request = self.request(Method::POST, url);
         request
             .headers
@@ -123,7 +120,7 @@ impl Courier {
     }
 
     /// Asks for a stream of events; for the rest of one, after the event with this id.
-    pub(super) async fn events(&self, after: Option<&str>) -> Result<FetchResponse, FetchError> {
+    pub(super) async fn events(&self, after: Option<&str>) -> Result<FetchResponse, Setback> {
         let mut request = self.request(Method::GET, &self.url);
         request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         if let Some(after) = after.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
@@ -135,12 +132,14 @@ impl Courier {
     /// Ends the session at the server, if there is one.
     pub(super) async fn end_session(&self) {
         if self.session.get().is_some() {
-            self.sent(self.request(Method::DELETE, &self.url)).await.ok();
+            let mut request = self.request(Method::DELETE, &self.url);
+            self.headers.worn().put_on(&mut request.headers);
+            self.fetch.fetch(request).await.ok();
         }
     }
 
     fn request(&self, method: Method, url: &str) -> FetchRequest {
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::new();
         if let Some(session) = self.session.get() {
             headers.insert(SESSION_ID, session.clone());
         }
@@ -150,10 +149,21 @@ impl Courier {
         FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new(), departure: None }
     }
 
-    async fn sent(&self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
-        let response = self.fetch.fetch(request).await?;
+    async fn sent(&self, mut request: FetchRequest) -> Result<FetchResponse, Setback> {
+        let worn = self.headers.worn();
+        worn.put_on(&mut request.headers);
+        let response = self.fetch.fetch(request).await.map_err(Setback::Fetch)?;
         self.stream.comes();
-        Ok(response)
+        if response.status != StatusCode::UNAUTHORIZED {
+            worn.accepted();
+            return Ok(response);
+        }
+        match self.headers.refused(&worn, self.stream.in_flight()).await {
+            Renewal::None => Ok(response),
+            renewal @ (Renewal::Done | Renewal::Failed(_) | Renewal::InVain) => {
+                Err(Setback::Refused(Refusal::of_credentials(self.stream.server(), &renewal)))
+            }
+        }
     }
 
     /// Takes the session that an answer to `initialize` gives. An id with other than visible ASCII is none
@@ -221,15 +231,16 @@ impl Courier {
 
     /// A request was not sent, or there is no answer: the call fails. If nothing could be sent the connection is given up
     /// with it, unless others are still answered: what keeps us from sending, a shortage of our own say, is no word of theirs.
-    pub(super) fn failed(&self, call: Option<CallId>, error: &FetchError) {
-        match error {
-            FetchError::NotSent(why) => {
+    pub(super) fn failed(&self, call: Option<CallId>, setback: &Setback) {
+        match setback {
+            Setback::Refused(refusal) => self.refused(call, refusal),
+            Setback::Fetch(FetchError::NotSent(why)) => {
                 self.fail(call, self.fault(Reason::Unreachable, why), CallOutcome::NotSent);
                 if self.stream.in_flight() == 0 {
                     self.give_up(why.clone(), Reason::Unreachable, Again::InTime);
                 }
             }
-            FetchError::Broken(why) => {
+            Setback::Fetch(FetchError::Broken(why)) => {
                 self.fail(call, self.fault(Reason::Gone, why), CallOutcome::Unknown);
             }
         }

@@ -6,7 +6,7 @@
 use super::super::ear::Ear;
 use super::super::fetch::FetchError;
 use super::super::stream::Again;
-use super::courier::Courier;
+use super::courier::{Courier, Setback};
 use super::events::{EVENT_STREAM, End, Events, Mark, Until, is_of_type};
 use super::posting::{circumstances, passes};
 use super::refusal::Refusal;
@@ -71,7 +71,9 @@ async fn listened(courier: &Courier, begun: oneshot::Sender<()>) {
                 return;
             }
             // Nothing is at risk: a call that is open may still get its answer, and then this is tried again.
-            Err(error @ FetchError::NotSent(_)) if was_open && courier.stream().in_flight() == 0 => {
+            Err(error @ Setback::Fetch(FetchError::NotSent(_)))
+                if was_open && courier.stream().in_flight() == 0 =>
+            {
                 return courier.failed(None, &error);
             }
             Err(_) => failures += 1,

@@ -4,7 +4,7 @@
 
 use super::super::stderr::escaped;
 use super::super::stream::Again;
-use super::courier::Credentials;
+use super::headers::{Credentials, Renewal};
 use crate::config::toml_key;
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
@@ -60,12 +60,7 @@ impl Refusal {
         };
         if status == StatusCode::UNAUTHORIZED {
             let why = format!("answered {said}: it wants other credentials ({headers})");
-            let verdict = match request.credentials {
-                // A program can make others.
-                Credentials::Made => Verdict::Lost { again: Again::AtOnce, why: why.clone() },
-                Credentials::Written => Verdict::Stays,
-            };
-            return Self { verdict, ..refused(why) };
+            return refused(why);
         }
         if status == StatusCode::FORBIDDEN {
             return refused(format!("answered {said}: these credentials may not do that ({headers})"));
@@ -90,6 +85,30 @@ impl Refusal {
         };
         // A status tells nothing of what was done before it was chosen.
         Self { why, reason, outcome: CallOutcome::Unknown, verdict: Verdict::Stays }
+    }
+
+    /// A 401, and what came of making other credentials.
+    pub(super) fn of_credentials(server: &str, renewal: &Renewal) -> Self {
+        let request = Request { server, credentials: Credentials::Made, in_session: true };
+        let refusal = Self::new(&request, StatusCode::UNAUTHORIZED, &[]);
+        let setting = format!("servers.{}.headers_command", toml_key(server));
+        match renewal {
+            Renewal::Done => {
+                let why = format!(
+                    "answered 401 Unauthorized: its credentials were made anew ({setting}); try again"
+                );
+                Self { why, ..refusal }
+            }
+            Renewal::Failed(why) => Self {
+                why: format!("answered 401 Unauthorized, and others could not be made: {why}"),
+                ..refusal
+            },
+            Renewal::InVain => {
+                let verdict = Verdict::Lost { again: Again::NotSooner, why: refusal.why.clone() };
+                Self { verdict, ..refusal }
+            }
+            Renewal::None => refusal,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::ear::Ear;
 use super::super::fetch::shown;
 use super::super::frame::Frame;
 use super::super::stream::Again;
-use super::courier::Courier;
+use super::courier::{Courier, Setback};
 use super::events::{EVENT_STREAM, End, Events, Next, Until, is_of_type};
 use super::posting::{circumstances, refused};
 use super::refusal::{Refusal, Request, is_own_error, may_be_older};
@@ -108,7 +108,10 @@ pub(super) async fn find(courier: &Courier) -> Result<Opened, Absent> {
 
 async fn open(courier: &Courier) -> Result<Opened, Absent> {
     let opening = async {
-        let response = courier.events(None).await.map_err(|error| Absent::unreached(error.to_string()))?;
+        let response = courier.events(None).await.map_err(|setback| match setback {
+            Setback::Fetch(error) => Absent::unreached(error.to_string()),
+            Setback::Refused(refusal) => Absent::refused(refusal, StatusCode::UNAUTHORIZED),
+        })?;
         if !response.status.is_success() {
             let (status, body) = refused(response).await;
             return Err(Absent::refused(Refusal::new(&circumstances(courier), status, &body), status));

@@ -496,34 +496,96 @@ async fn a_server_that_refuses_our_credentials_is_not_stormed() {
     stage.close().await;
 }
 
+/// A server, a client, and a program that makes `Bearer 1`, `Bearer 2` and so on.
 #[cfg(unix)]
-#[tokio::test]
-async fn credentials_that_a_program_makes_are_made_anew_when_they_are_refused() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let mut command = Command::new("sh", folder.path());
-    let script = r#"echo x >> made; printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
+async fn with_made_credentials(folder: &std::path::Path) -> (Far, Stage, Client) {
+    let mut command = Command::new("sh", folder);
+    let script = r#"echo x >> made && printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
     command.args = vec!["-c".to_owned(), script.to_owned()];
     let mut far = Far::in_memory();
     let mut stage = Stage::with(&far, |server| {
         let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
         remote.headers_command = Some(command);
     });
-    let mut client = stage.client("2025-11-25", json!({})).await;
-    let _events = greets(&mut far, "2025-11-25", Some("s-1")).await;
-    let call = called(&mut far, &mut client, 7).await;
-    assert_eq!(call.header("authorization"), Some("Bearer 1"));
-    call.answer(401, &[], "");
-    let (text, _, outcome) = client.fault(&json!(7)).await;
-    assert!(text.starts_with("far: answered 401 Unauthorized"), "{text}");
+    let (client, events) = stage.ready(&mut far).await;
+    events.keep();
+    (far, stage, client)
+}
+
+#[cfg(unix)]
+const MADE_ANEW: &str =
+    "far: answered 401 Unauthorized: its credentials were made anew (servers.far.headers_command); try again";
+
+#[cfg(unix)]
+#[tokio::test]
+async fn credentials_that_a_program_makes_are_made_anew_in_a_session_that_stays() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (mut far, stage, mut client) = with_made_credentials(folder.path()).await;
+    let open = called(&mut far, &mut client, 6).await;
+    // Several are refused at once, and the program runs once.
+    let (first, second) = (called(&mut far, &mut client, 7).await, called(&mut far, &mut client, 8).await);
+    for call in [first, second] {
+        assert_eq!(call.header("authorization"), Some("Bearer 1"));
+        call.answer(401, &[], "");
+    }
+    for id in [7, 8] {
+        let (text, _, outcome) = client.fault(&json!(id)).await;
+        assert_eq!((text.as_str(), outcome.as_str()), (MADE_ANEW, "not_sent"));
+    }
+    let call = called(&mut far, &mut client, 9).await;
+    assert_eq!((call.header("authorization"), call.header("x-key")), (Some("Bearer 2"), Some("s3cret")));
+    assert_eq!(call.header("mcp-session-id"), Some("s-1"));
+    let id = call.id();
+    call.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(9)).await, result(&json!(9), "fine"));
+    // What was taken and is refused so soon is no matter of age.
+    called(&mut far, &mut client, 10).await.answer(401, &[], "");
+    let (text, _, outcome) = client.fault(&json!(10)).await;
+    assert!(text.ends_with("it wants other credentials (servers.far.headers_command)"), "{text}");
     assert_eq!(outcome, "not_sent");
-    let hello = far.post("initialize").await;
-    assert_eq!((hello.header("authorization"), hello.header("x-key")), (Some("Bearer 2"), Some("s3cret")));
+    let id = open.id();
+    open.json(&result(&id, "all the same"));
+    assert_eq!(client.answer(&json!(6)).await, result(&json!(6), "all the same"));
+    assert_eq!(called(&mut far, &mut client, 11).await.header("authorization"), Some("Bearer 2"));
+    stage.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn credentials_that_were_made_anew_in_vain_end_an_idle_link() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (mut far, stage, mut client) = with_made_credentials(folder.path()).await;
+    let open = called(&mut far, &mut client, 6).await;
+    called(&mut far, &mut client, 7).await.answer(401, &[], "");
+    assert_eq!(client.fault(&json!(7)).await.0, MADE_ANEW);
+    // What others may still be answered is not given up for it.
+    called(&mut far, &mut client, 8).await.answer(401, &[], "");
+    assert_eq!(client.fault(&json!(8)).await.2, "not_sent");
+    drop(open);
+    client.fault(&json!(6)).await;
+    called(&mut far, &mut client, 9).await.answer(401, &[], "");
+    assert_eq!(client.fault(&json!(9)).await.2, "not_sent");
     // What is refused again is not asked for again at once.
-    hello.answer(401, &[], "");
-    client.call(json!(8)).await;
-    let (text, _, _) = client.fault(&json!(8)).await;
-    assert!(text.contains("answered 401 Unauthorized"), "{text}");
+    client.call(json!(10)).await;
+    let (text, _, _) = client.fault(&json!(10)).await;
+    assert!(text.contains("it wants other credentials (servers.far.headers_command)"), "{text}");
     assert!(!far.left().iter().any(|left| left.contains("initialize")));
+    stage.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_program_that_fails_to_make_credentials_anew_is_said_to() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (mut far, stage, mut client) = with_made_credentials(folder.path()).await;
+    std::fs::remove_file(folder.path().join("made")).unwrap();
+    std::fs::create_dir(folder.path().join("made")).unwrap();
+    called(&mut far, &mut client, 7).await.answer(401, &[], "");
+    let (text, _, outcome) = client.fault(&json!(7)).await;
+    let why = "far: answered 401 Unauthorized, and others could not be made: `headers_command`: `sh` ";
+    assert!(text.starts_with(why), "{text}");
+    assert_eq!(outcome, "not_sent");
+    answered(&mut far, &mut client, 8).await;
     stage.close().await;
 }
 
