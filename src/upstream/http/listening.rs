@@ -10,25 +10,39 @@ use super::courier::{Courier, Setback};
 use super::events::{EVENT_STREAM, End, Events, Mark, Until, is_of_type};
 use super::posting::{circumstances, passes};
 use super::refusal::Refusal;
+use crate::mcp::method::Kind;
 use crate::wire::fault::Reason;
 use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
 /// Listens until the connection ends, or for as long as there is anything to listen to. `begun` is dropped when the
 /// first request for it has its answer, whatever that is.
 pub(super) async fn listen(courier: Arc<Courier>, begun: oneshot::Sender<()>) {
     let (_, hang_up) = courier.stream().ends();
+    let gaps = Notify::new();
     tokio::select! {
         () = hang_up.cancelled() => {}
         () = courier.stream().deaf() => {}
-        () = listened(&courier, begun) => {}
+        () = listened(&courier, begun, &gaps) => {}
+        () = look_again(&courier, &gaps) => {}
     }
 }
 
-async fn listened(courier: &Courier, begun: oneshot::Sender<()>) {
+/// After a gap in what was heard all lists may be others: they are fetched, and whoever has the same hears nothing.
+async fn look_again(courier: &Courier, gaps: &Notify) {
+    loop {
+        gaps.notified().await;
+        for kind in Kind::ALL {
+            courier.stream().audience().changed().raise(kind);
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+async fn listened(courier: &Courier, begun: oneshot::Sender<()>, gaps: &Notify) {
     let mut ear = Ear::new(courier.stream().clone());
     let mut begun = Some(begun);
     let (mut mark, mut failures, mut was_open) = (Mark::default(), 0, false);
@@ -37,6 +51,9 @@ async fn listened(courier: &Courier, begun: oneshot::Sender<()>) {
         drop(begun.take());
         match answer {
             Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {
+                if was_open {
+                    gaps.notify_one();
+                }
                 was_open = true;
                 let since = Instant::now();
                 let mut events = Events::new(courier.stream(), response);
@@ -97,6 +114,8 @@ fn backoff(failures: u32) -> Duration {
 
 /// A response that lasted this long was worth asking for.
 const STEADY: Duration = Duration::from_secs(10);
+/// The shortest time from one look at all lists to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 

@@ -384,6 +384,7 @@ async fn a_stream_that_was_open_is_asked_for_again_after_a_refusal() {
     }
     assert_eq!(pauses, [2, 8, 32, 60, 60], "ever more slowly");
     let events = far.get().await.events();
+    far.post("tools/list").await.lists();
     events.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
     far.post("tools/list").await.lists();
     drop(events);

@@ -595,6 +595,35 @@ async fn a_lost_stream_beside_is_asked_for_ever_more_slowly_and_taken_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_gap_of_the_stream_beside_all_lists_are_looked_at_once_a_minute() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.timeouts.ping = None);
+    let (mut client, mut events) = stage.ready(&mut far).await;
+    client.say(json!({"jsonrpc": "2.0", "id": "list", "method": "tools/list", "params": {}})).await;
+    client.answer(&json!("list")).await;
+    sleep(Duration::from_secs(100)).await;
+    drop(events);
+    events = far.get().await.events();
+    far.post("tools/list").await.result(tools());
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(client.left(), Vec::<Value>::new(), "the same is no news");
+    let since = Instant::now();
+    for _ in 0..5 {
+        events.raw(": here\n\n").await;
+        drop(events);
+        events = far.get().await.events();
+        assert!(!far.left().iter().any(|left| left.contains("tools/list")));
+    }
+    let other = json!({"tools": [{"name": "u", "inputSchema": {"type": "object"}}]});
+    far.post("tools/list").await.result(other);
+    assert!((45..=51).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
+    client.method("notifications/tools/list_changed").await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_server_says_beside_its_answers_is_heard() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
