@@ -120,11 +120,11 @@ impl Courier {
     }
 
     /// Asks for a stream of events; for the rest of one, after the event with this id.
-    pub(super) async fn events(&self, after: Option<&str>) -> Result<FetchResponse, Setback> {
+    pub(super) async fn events(&self, after: Option<&HeaderValue>) -> Result<FetchResponse, Setback> {
         let mut request = self.request(Method::GET, &self.url);
         request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        if let Some(after) = after.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
-            request.headers.insert(LAST_EVENT_ID, after);
+        if let Some(after) = after {
+            request.headers.insert(LAST_EVENT_ID, after.clone());
         }
         self.sent(request).await
     }

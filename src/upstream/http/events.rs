@@ -11,6 +11,7 @@ use crate::wire::sse::{SseDecoder, SseEvent};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(super) struct Events {
 /// Where a stream of events stood when its response ended.
 #[derive(Debug, Default)]
 pub(super) struct Mark {
-    pub(super) last_id: Option<String>,
+    /// What cannot be said in a header cannot be resumed from.
+    pub(super) last_id: Option<HeaderValue>,
     pub(super) retry: Option<Duration>,
 }
 
@@ -141,7 +143,10 @@ impl Events {
 
     /// What stands now, over what stood before it.
     pub(super) fn mark(&self, before: Mark) -> Mark {
-        let last_id = self.decoder.last_id().map(str::to_owned).or(before.last_id);
+        let last_id = match self.decoder.last_id() {
+            Some(id) => HeaderValue::from_bytes(id.as_bytes()).ok(),
+            None => before.last_id,
+        };
         let retry = self.decoder.retry_ms().map(Duration::from_millis).or(before.retry);
         Mark { last_id, retry }
     }

@@ -47,7 +47,7 @@ async fn listened(courier: &Courier, begun: oneshot::Sender<()>, gaps: &Notify) 
     let mut begun = Some(begun);
     let (mut mark, mut failures, mut was_open) = (Mark::default(), 0, false);
     loop {
-        let answer = courier.events(mark.last_id.as_deref()).await;
+        let answer = courier.events(mark.last_id.as_ref()).await;
         drop(begun.take());
         match answer {
             Ok(response) if response.status.is_success() && is_of_type(&response, EVENT_STREAM) => {

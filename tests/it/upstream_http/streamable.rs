@@ -525,6 +525,28 @@ async fn a_stream_that_cannot_be_taken_up_fails_its_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_with_an_id_that_cannot_be_sent_is_not_taken_up() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| server.timeouts.ping = None);
+    let (mut client, beside) = stage.ready(&mut far).await;
+    let call = called(&mut far, &mut client, 7).await;
+    let id = call.id();
+    let events = call.events();
+    events.say_as("e-1", &progress(&id, 1)).await;
+    events.say_as("e\u{1}", &progress(&id, 2)).await;
+    drop(events);
+    let (text, _, outcome) = client.fault(&json!(7)).await;
+    assert_eq!((text.as_str(), outcome.as_str()), ("far: the answer ended before it was there", "unknown"));
+    assert_eq!(far.left(), Vec::<String>::new());
+    // Beside the answers it is asked for as if nothing had come.
+    beside.say_as("e-1", &log("a")).await;
+    beside.say_as("e\u{1}", &log("b")).await;
+    drop(beside);
+    assert_eq!(far.get().await.header("last-event-id"), None);
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn taking_a_stream_up_is_tried_32_times_in_a_row() {
     let (mut far, stage, mut client, call) = one_call().await;
     call.events().raw("id: p\ndata: \n\n").await;
