@@ -393,12 +393,13 @@ impl Ear {
     }
 
     /// A message over the limit, which its framing has thrown away. `id` is raw JSON.
-    pub(super) fn overlong(&self, id: Option<Bytes>, bytes: u64, response: bool) {
+    pub(super) fn overlong(&mut self, id: Option<Bytes>, bytes: u64, response: bool) {
         let (server, max) = (self.stream.server(), self.stream.message_bytes_max());
         tracing::warn!(%server, bytes, max, "a message over the limit; skipped");
         if response {
             let id = id.as_deref().and_then(|id| std::str::from_utf8(id).ok()).and_then(CallId::read);
             if let Some(id) = id.filter(|id| self.may_answer(*id)) {
+                self.source.iter_mut().for_each(|source| source.answered = true);
                 let text = format!(
                     "{server}: the answer has {bytes} bytes, over the limit of {max} (limits.server_message)"
                 );

@@ -116,15 +116,15 @@ impl Events {
                     if ear.hear(event.data).await.is_err() {
                         return End::Noise;
                     }
-                    if until == Until::Answer && ear.has_answer() {
-                        return End::Closed;
-                    }
                 }
                 // An event without data only gives an id; others are for others.
                 Next::Event(_) => {}
                 Next::TooLong { id, bytes, response } => ear.overlong(id, bytes, response),
                 Next::NoRoom { bytes } => ear.no_room(bytes),
                 Next::End(end) => return end,
+            }
+            if until == Until::Answer && ear.has_answer() {
+                return End::Closed;
             }
         }
     }

@@ -431,6 +431,24 @@ async fn an_answer_over_the_limit_fails_its_call_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_over_the_limit_is_not_asked_for_again() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::limited(&far, 2000);
+    let (mut client, beside) = stage.ready(&mut far).await;
+    beside.keep();
+    let call = called(&mut far, &mut client, 7).await;
+    let id = call.id();
+    let events = call.events();
+    events.say_as("e-1", &progress(&id, 1)).await;
+    events.say_as("e-2", &result(&id, &"x".repeat(2000))).await;
+    assert_eq!(client.fault(&json!(7)).await.1, "too_large");
+    drop(events);
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_of_what_is_no_message_fails_its_call_alone() {
     let (mut far, stage, mut client, call) = one_call().await;
     let events = call.events();
