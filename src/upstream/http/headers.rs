@@ -7,6 +7,7 @@ use super::super::fetch::headers_of;
 use super::super::process::Nursery;
 use crate::config::{Command, Remote, Secret};
 use crate::wire::fault::{Fault, Reason};
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -133,6 +134,7 @@ impl Headers {
             // What a program makes stands for what is written.
             headers.insert(name, value);
         }
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(PROGRAM));
         Ok(Worn::new(headers))
     }
 }
@@ -159,5 +161,7 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
 }
 
+/// How we name ourselves where the configuration does not: some servers turn away who has no name.
+const PROGRAM: &str = concat!("braid/", env!("CARGO_PKG_VERSION"));
 /// The shortest time from one renewal to the next.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);

@@ -83,17 +83,18 @@ async fn each_request_says_what_it_must_and_nothing_else() {
         names.sort();
         names.join(" ")
     };
-    assert_eq!(named(&hello), "accept content-type x-key");
+    assert_eq!(named(&hello), "accept content-type user-agent x-key");
     assert_eq!(hello.header("accept"), Some("application/json, text/event-stream"));
     assert_eq!(hello.header("content-type"), Some("application/json"));
     assert_eq!(hello.header("x-key"), Some("s3cret"));
+    assert_eq!(hello.header("user-agent"), Some(concat!("braid/", env!("CARGO_PKG_VERSION"))));
     hello.greet("2025-11-25", Some("s-1"));
     let initialized = far.post("notifications/initialized").await;
-    let with = "accept content-type mcp-protocol-version mcp-session-id x-key";
+    let with = "accept content-type mcp-protocol-version mcp-session-id user-agent x-key";
     assert_eq!(named(&initialized), with);
     initialized.accepted();
     let get = far.get().await;
-    assert_eq!(named(&get), "accept mcp-protocol-version mcp-session-id x-key");
+    assert_eq!(named(&get), "accept mcp-protocol-version mcp-session-id user-agent x-key");
     assert_eq!(get.header("accept"), Some("text/event-stream"));
     assert_eq!(get.header("mcp-session-id"), Some("s-1"));
     assert_eq!(get.header("mcp-protocol-version"), Some("2025-11-25"));
@@ -104,10 +105,22 @@ async fn each_request_says_what_it_must_and_nothing_else() {
     call.accepted();
     let end = async {
         let delete = far.delete().await;
-        assert_eq!(named(&delete), "mcp-protocol-version mcp-session-id x-key");
+        assert_eq!(named(&delete), "mcp-protocol-version mcp-session-id user-agent x-key");
         delete.answer(405, &[], "");
     };
     tokio::join!(stage.close(), end);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_configured_stands_for_ours() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
+        remote.headers = vec![("User-Agent".to_owned(), mcp_braid::config::Secret::new("other/1"))];
+    });
+    let _client = stage.client("2025-11-25", json!({})).await;
+    assert_eq!(far.post("initialize").await.header("user-agent"), Some("other/1"));
+    stage.close().await;
 }
 
 #[tokio::test(start_paused = true)]
