@@ -51,6 +51,8 @@ pub struct SseDecoder {
     /// The present event is over its bound.
     over: Option<Over>,
     last_id: Option<String>,
+    /// An event said what its id is, be it none.
+    id_was_said: bool,
     retry_ms: Option<u64>,
 }
 
@@ -114,6 +116,7 @@ impl SseDecoder {
             id: None,
             over: None,
             last_id: None,
+            id_was_said: false,
             retry_ms: None,
         }
     }
@@ -162,6 +165,11 @@ impl SseDecoder {
     /// included. `None` if there is none or the server took it back with an empty one.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
+    }
+
+    /// Whether there is no id because an event said so, and not because none said anything of it.
+    pub fn id_is_taken_back(&self) -> bool {
+        self.id_was_said && self.last_id.is_none()
     }
 
     /// How long the server asks to wait before connecting again, in milliseconds, as it last said.
@@ -286,6 +294,7 @@ impl SseDecoder {
     fn dispatch(&mut self) -> Option<Result<SseEvent, EventTooLong>> {
         if let Some(id) = self.id.take() {
             self.last_id = id;
+            self.id_was_said = true;
         }
         let (name, data) = (self.name.take(), self.data.take());
         if let Some(over) = self.over.take() {

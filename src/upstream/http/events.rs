@@ -145,6 +145,7 @@ impl Events {
     pub(super) fn mark(&self, before: Mark) -> Mark {
         let last_id = match self.decoder.last_id() {
             Some(id) => HeaderValue::from_bytes(id.as_bytes()).ok(),
+            None if self.decoder.id_is_taken_back() => None,
             None => before.last_id,
         };
         let retry = self.decoder.retry_ms().map(Duration::from_millis).or(before.retry);

@@ -129,6 +129,20 @@ fn the_event_that_only_gives_an_id_is_kept() {
 }
 
 #[test]
+fn to_take_an_id_back_is_another_thing_than_to_say_none() {
+    let taken_back = |text: &str| {
+        let mut decoder = SseDecoder::new(99);
+        decoder.feed(text.as_bytes());
+        while decoder.next().is_some() {}
+        (decoder.last_id().is_some(), decoder.id_is_taken_back())
+    };
+    assert_eq!(taken_back("data: a\n\n"), (false, false));
+    assert_eq!(taken_back("id: 1\ndata: a\n\n"), (true, false));
+    assert_eq!(taken_back("id\ndata: a\n\n"), (false, true));
+    assert_eq!(taken_back("id: 1\n\nid:\n\n"), (false, true));
+}
+
+#[test]
 fn an_id_that_cannot_be_kept_is_none() {
     for length in [EVENT_ID_BYTES_MAX, EVENT_ID_BYTES_MAX + 1, 9000] {
         let stream = format!("id: 1\n\nid: {}\ndata: a\n\n", "i".repeat(length));

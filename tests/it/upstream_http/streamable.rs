@@ -578,6 +578,19 @@ async fn a_stream_with_an_id_that_cannot_be_sent_is_not_taken_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_that_was_taken_back_is_not_resumed_from() {
+    let (mut far, stage, mut client, call) = one_call().await;
+    call.events().raw("id: e-1\ndata: \n\n").await;
+    let get = far.get().await;
+    assert_eq!(get.header("last-event-id"), Some("e-1"));
+    get.events().raw("id\ndata: \n\n").await;
+    let (text, _, outcome) = client.fault(&json!(7)).await;
+    assert_eq!((text.as_str(), outcome.as_str()), ("far: the answer ended before it was there", "unknown"));
+    assert_eq!(far.left(), Vec::<String>::new());
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn taking_a_stream_up_is_tried_32_times_in_a_row() {
     let (mut far, stage, mut client, call) = one_call().await;
     call.events().raw("id: p\ndata: \n\n").await;
