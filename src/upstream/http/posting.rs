@@ -9,7 +9,9 @@ use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
-use super::refusal::{BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error};
+use super::refusal::{
+    BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error, says_no_method,
+};
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
@@ -96,6 +98,10 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;
+                if status == StatusCode::NOT_FOUND && says_no_method(&body) {
+                    // It is there, and so is the session: only this means nothing to it.
+                    return tracing::debug!(server = %courier.stream().server(), "a message was not understood");
+                }
                 let refusal = Refusal::new(&circumstances(courier), status, &body);
                 tracing::warn!(server = %courier.stream().server(), why = refusal.why, "a message was not taken");
                 if status == StatusCode::BAD_REQUEST && courier.has_session() {

@@ -146,6 +146,15 @@ pub(super) fn is_no_method(body: &Bytes, call: CallId) -> bool {
     }
 }
 
+/// The same of a notification, which an answer cannot name.
+pub(super) fn says_no_method(body: &Bytes) -> bool {
+    let Ok(message) = Message::parse_server(body.clone()) else { return false };
+    match message.head() {
+        Head::Response { outcome: Outcome::Error { code, .. }, .. } => *code == Some(METHOD_NOT_FOUND),
+        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
+    }
+}
+
 /// Whether a refusal of `initialize` speaks of a server of the era without it (2026-07-28, Streamable HTTP, Backward
 /// Compatibility): then it is no sign of a server older than Streamable HTTP.
 pub(super) fn is_of_modern_server(status: StatusCode, body: &Bytes) -> bool {

@@ -124,6 +124,28 @@ async fn a_404_in_a_session_ends_it_whatever_error_it_bears() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_404_to_a_notification_that_is_not_known_ends_nothing() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::before(&far);
+    let mut client = stage.client("2025-11-25", json!({"roots": {"listChanged": true}})).await;
+    let _events = greets(&mut far, "2025-11-25", Some("s-1")).await;
+    let open = called(&mut far, &mut client, 6).await;
+    client.say(json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"})).await;
+    let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32601, "message": "no"}});
+    let note = far.post("notifications/roots/list_changed").await;
+    note.answer(404, &[("content-type", "application/json")], &body.to_string());
+    answered(&mut far, &mut client, 7).await;
+    let id = open.id();
+    open.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(6)).await, result(&json!(6), "fine"));
+    // Any other says that there is no session.
+    client.say(json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"})).await;
+    far.post("notifications/roots/list_changed").await.answer(404, &[], "");
+    far.post("initialize").await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_404_without_a_session_fails_one_call() {
     let mut far = Far::in_memory();
     let mut stage = Stage::before(&far);
