@@ -11,6 +11,8 @@ mod headers;
 
 mod listening;
 
+mod order;
+
 mod posting;
 
 mod refusal;

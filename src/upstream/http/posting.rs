@@ -68,6 +68,19 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
 
 /// Says that nobody waits for a call any more: not before the call is there, as far as can be known, and even if we leave.
 pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: CallId) {
+    may_be_cancelled(courier, call).await;
+    let too_late = async {
+        courier.stream().deaf().await;
+        sleep(FAREWELL_MAX).await;
+    };
+    tokio::select! {
+        () = plain(courier, url, frame) => {}
+        () = too_late => {}
+    }
+}
+
+/// Resolves when the cancel of a call does not overtake it, as far as can be known, or when we leave.
+pub(super) async fn may_be_cancelled(courier: &Courier, call: CallId) {
     let (_, hang_up) = courier.stream().ends();
     let written = async {
         timeout(WRITING_WAIT_MAX, courier.has_written(call)).await.ok();
@@ -77,14 +90,6 @@ pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: Cal
         () = courier.arrived(call) => {}
         () = written => {}
         () = hang_up.cancelled() => {}
-    }
-    let too_late = async {
-        courier.stream().deaf().await;
-        sleep(FAREWELL_MAX).await;
-    };
-    tokio::select! {
-        () = plain(courier, url, frame) => {}
-        () = too_late => {}
     }
 }
 

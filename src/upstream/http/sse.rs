@@ -1,18 +1,21 @@
 //! One connection over HTTP+SSE (2024-11-05, basic/transports): a stream of events one way, POSTs the other.
 //!
-//! Owns the stream of events, on which the server says everything, and the place that it names for our messages. They go
-//! there in order. When the stream of events ends, so does the connection.
+//! Owns the stream of events, on which the server says everything, and the place that it names for our messages. When the
+//! stream of events ends, so does the connection.
 
 use super::super::carry::Frames;
 use super::super::ear::Ear;
 use super::super::fetch::shown;
-use super::super::frame::Frame;
+use super::super::frame::{Frame, Freight, Load};
 use super::super::stream::Again;
 use super::courier::{Courier, Setback};
 use super::events::{EVENT_STREAM, End, Events, Next, Until, is_of_type};
-use super::posting::{circumstances, refused};
+use super::order::{self, Way};
+use super::posting::{circumstances, may_be_cancelled, refused, within};
 use super::refusal::{Refusal, Request, is_own_error, may_be_older};
 use crate::wire::fault::Reason;
+use crate::wire::id::CallId;
+use bytes::Bytes;
 use http::StatusCode;
 use reqwest::Url;
 use std::sync::Arc;
@@ -152,43 +155,46 @@ fn endpoint(url: &str, said: &[u8]) -> Result<Arc<str>, Absent> {
     Ok(Arc::from(endpoint.as_str()))
 }
 
-/// Says what comes, in order, and hears, until either side lets go. `first`: a frame that was taken up already.
+/// Says what comes and hears, until either side lets go. `first`: a frame that was taken up already.
 pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<Frame>, mut frames: Frames) {
-    let (_, hang_up) = courier.stream().ends();
     let Opened { endpoint, events } = opened;
     courier.spawn(hear(courier.clone(), events));
-    let mut next = first;
-    loop {
-        let frame = match next.take() {
-            Some(frame) => frame,
-            None => {
-                let frame = tokio::select! {
-                    biased;
-                    () = hang_up.cancelled() => return,
-                    frame = frames.recv() => frame,
-                };
-                let Some(frame) = frame else { return };
-                if frame.is_withdrawn() {
-                    continue;
-                }
-                frame
-            }
-        };
-        // In order, but none waits for ever for a server that answers no POST before it has done with it.
-        let mut posted = courier.spawn(hand_over(courier.clone(), endpoint.clone(), frame));
-        tokio::select! {
-            () = hang_up.cancelled() => return,
-            _ = timeout(OVERTAKING_WAIT_MAX, &mut posted) => {}
-        }
-    }
+    order::post_all(courier, Way::Sse(endpoint), first, &mut frames).await;
 }
 
 /// Posts one message. Its answer, if it asks for one, comes with the events.
-async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
-    let call = frame.freight.request();
-    let (text, load) = frame.unload(CancellationToken::new());
+pub(super) async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
+    match frame.freight {
+        Freight::Request(call) | Freight::Setting(call) | Freight::Ping(call) => {
+            let fate = frame.fate.clone();
+            let (text, load) = frame.unload(courier.written(call));
+            let work = posted(&courier, &endpoint, Some(call), (text, load));
+            within(&courier, call, fate.as_deref(), work).await;
+            courier.arrives(call);
+        }
+        Freight::Cancel(call) => {
+            may_be_cancelled(&courier, call).await;
+            told(&courier, &endpoint, frame).await;
+        }
+        Freight::Plain | Freight::First => told(&courier, &endpoint, frame).await,
+    }
+}
+
+/// Posts what asks for nothing.
+async fn told(courier: &Courier, endpoint: &str, frame: Frame) {
+    // Until the server has said that it has it: so many of them wait for that, and a cancelled call keeps its place.
+    let _places = frame.places.clone();
+    let message = frame.unload(CancellationToken::new());
+    tokio::select! {
+        () = courier.stream().deaf() => {}
+        () = posted(courier, endpoint, None, message) => {}
+    }
+}
+
+/// Posts a text and waits until the server has taken it.
+async fn posted(courier: &Courier, endpoint: &str, call: Option<CallId>, (text, load): (Bytes, Load)) {
     let posted = async {
-        match courier.post(&endpoint, text, load).await {
+        match courier.post(endpoint, text, load).await {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;
@@ -198,19 +204,14 @@ async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
                     return;
                 }
                 // The session is in the URL.
-                let request = Request { in_session: true, ..circumstances(&courier) };
+                let request = Request { in_session: true, ..circumstances(courier) };
                 courier.refused(call, &Refusal::new(&request, status, &body));
             }
             Err(error) => courier.failed(call, &error),
         }
     };
-    tokio::select! {
-        () = courier.stream().deaf() => {}
-        posted = timeout(POST_WAIT_MAX, posted) => {
-            if posted.is_err() {
-                tracing::warn!(server = %courier.stream().server(), "a message was not taken in time");
-            }
-        }
+    if timeout(POST_WAIT_MAX, posted).await.is_err() {
+        tracing::warn!(server = %courier.stream().server(), "a message was not taken in time");
     }
 }
 
@@ -234,8 +235,6 @@ async fn hear(courier: Arc<Courier>, mut events: Events) {
 /// How long a server may take to name the place for our messages.
 const ENDPOINT_WAIT_MAX: Duration = Duration::from_secs(10);
 const ENDPOINT_BYTES_MAX: usize = 8 * 1024;
-/// How long a message waits for the one before it to be taken.
-const OVERTAKING_WAIT_MAX: Duration = Duration::from_millis(250);
 /// How long a server may take to take a message.
 const POST_WAIT_MAX: Duration = Duration::from_secs(30);
 

@@ -1,14 +1,14 @@
 //! One connection over Streamable HTTP, from its first frame to its last.
 //!
-//! Owns the order of its beginning: `initialize`, the session that its answer gives, `notifications/initialized`, the
-//! stream of what the server says beside; then every frame is a POST of its own beside the others. Where that is left
-//! open, it finds out whether the server is older and speaks HTTP+SSE.
+//! Owns its beginning and its end: `initialize`, and the session that its answer gives; what is said when the server is
+//! let go. What is between, `order` posts. Where that is left open, it finds out whether the server is older and speaks
+//! HTTP+SSE.
 
 use super::super::carry::Frames;
 use super::super::frame::{Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
-use super::listening::listen;
+use super::order::{self, Way};
 use super::posting::{self, FAREWELL_MAX};
 use super::refusal::{Refusal, is_of_modern_server, may_be_older};
 use super::{Spoken, sse};
@@ -18,8 +18,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How a connection began.
@@ -123,65 +121,10 @@ async fn refuse(courier: &Arc<Courier>, refused: Refused) {
     posting::refuse(courier, call, status, body).await;
 }
 
-/// Posts what comes, beside each other, until the server is to be let go.
+/// Posts what comes until the server is to be let go, and takes leave.
 async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
-    let (_, hang_up) = courier.stream().ends();
-    let url: Arc<str> = Arc::from(courier.url());
-    // Resolves when the last of what must keep its order is there.
-    let mut setting = None;
-    loop {
-        let frame = tokio::select! {
-            biased;
-            () = hang_up.cancelled() => break,
-            frame = frames.recv() => frame,
-        };
-        let Some(frame) = frame else { break };
-        let freight = frame.freight;
-        // It can still be taken back until there is a connection for it.
-        if frame.is_withdrawn() {
-            continue;
-        }
-        let arrived = freight.request().map(|call| courier.sets_out(call));
-        let before = match freight {
-            Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
-            Freight::Request(_) | Freight::Ping(_) | Freight::Plain | Freight::First | Freight::Cancel(_) => {
-                None
-            }
-        };
-        let posting = {
-            let (courier, url) = (courier.clone(), url.clone());
-            async move {
-                if let Some(before) = before {
-                    timeout(SETTING_WAIT_MAX, before.cancelled()).await.ok();
-                }
-                if let Freight::Setting(call) = freight
-                    && frame.is_withdrawn()
-                {
-                    return courier.arrives(call);
-                }
-                posting::carry(courier, url, frame).await;
-            }
-        };
-        if let Freight::Cancel(_) = freight {
-            courier.spawn_last_words(posting);
-            continue;
-        }
-        let mut posted = courier.spawn(posting);
-        if freight == Freight::First {
-            let begins = async {
-                // What a server hears before it, it may refuse (2025-11-25, basic/lifecycle, Initialization).
-                timeout(FIRST_WAIT_MAX, &mut posted).await.ok();
-                let (begun, listening) = oneshot::channel();
-                courier.spawn(listen(courier.clone(), begun));
-                // What a server asks in the course of a call while nobody listens, some forget.
-                timeout(LISTENING_WAIT_MAX, listening).await.ok();
-            };
-            tokio::select! {
-                () = hang_up.cancelled() => break,
-                () = begins => {}
-            }
-        }
-    }
+    let way = Way::Streamable(Arc::from(courier.url()));
+    order::post_all(courier, way, None, &mut frames).await;
     leave(courier, frames).await;
 }
 
@@ -202,10 +145,3 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
     };
     timeout(FAREWELL_MAX, farewell).await.ok();
 }
-
-/// How long a setting waits for the one before it.
-const SETTING_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long the frames behind `notifications/initialized` wait for it.
-const FIRST_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long they wait for the stream of what the server says beside: some hold its head back until there is something.
-const LISTENING_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -87,26 +87,61 @@ async fn everything_goes_to_the_endpoint_and_comes_with_the_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_are_posted_one_after_another() {
+async fn calls_are_posted_beside_each_other() {
     let (mut far, stage, mut client, events) = ready().await;
-    let first = called(&mut far, &mut client, 1).await;
-    client.call(json!(2)).await;
-    client.call(json!(3)).await;
-    sleep(Duration::from_millis(240)).await;
+    let since = Instant::now();
+    let mut open = Vec::new();
+    for id in 0..40 {
+        open.push((id, called(&mut far, &mut client, id).await));
+    }
+    // A server that answers no POST before it has done with it holds nobody.
+    assert_eq!(since.elapsed(), Duration::ZERO);
+    for (id, call) in open.into_iter().rev() {
+        events.say(&result(&call.id(), "x")).await;
+        assert_eq!(client.answer(&json!(id)).await, result(&json!(id), "x"));
+        call.accepted();
+    }
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_keep_its_order_keeps_it() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, speaking(Transport::Sse));
+    let client = stage.client("2025-11-25", json!({})).await;
+    let events = far.get().await.events();
+    events.raw("event: endpoint\ndata: /messages\n\n").await;
+    let hello = far.post("initialize").await;
+    let id = hello.id();
+    hello.accepted();
+    events.say(&greeting(&id, "2024-11-05")).await;
+    let initialized = far.post("notifications/initialized").await;
+    client.call(json!(7)).await;
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(far.left(), Vec::<String>::new(), "nothing overtakes it");
+    initialized.accepted();
+    let list = far.post("tools/list").await;
+    events.say(&json!({"jsonrpc": "2.0", "id": list.id(), "result": tools()})).await;
+    let call = far.post("tools/call").await;
+    client
+        .say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}))
+        .await;
+    let since = Instant::now();
+    let cancel = far.post("notifications/cancelled").await;
+    assert_eq!(since.elapsed(), Duration::from_millis(100), "the call is not taken yet");
+    assert_eq!(cancel.message()["params"]["requestId"], call.id());
+    cancel.accepted();
+    for (id, word) in [(1, "subscribe"), (2, "unsubscribe")] {
+        let params = json!({"uri": "far+x://a"});
+        client
+            .say(json!({"jsonrpc": "2.0", "id": id, "method": format!("resources/{word}"), "params": params}))
+            .await;
+    }
+    let first = far.post("resources/subscribe").await;
+    sleep(Duration::from_secs(9)).await;
     assert_eq!(far.left(), Vec::<String>::new());
     first.accepted();
-    let since = Instant::now();
-    let second = far.post("tools/call").await;
-    assert_eq!(since.elapsed(), Duration::ZERO);
-    // A server that answers no POST before it has done with it holds nobody for long.
-    let third = far.post("tools/call").await;
-    assert_eq!(since.elapsed(), Duration::from_millis(250));
-    let (second_id, third_id) = (second.id(), third.id());
-    assert!(second_id.as_u64() < third_id.as_u64());
-    events.say(&result(&third_id, "c")).await;
-    events.say(&result(&second_id, "b")).await;
-    assert_eq!(client.next().await, result(&json!(3), "c"));
-    assert_eq!(client.next().await, result(&json!(2), "b"));
+    far.post("resources/unsubscribe").await.accepted();
     stage.close().await;
 }
 
