@@ -330,8 +330,11 @@ impl Server {
         let origin = Origin {
             id: outgoing.id.clone(),
             owner: owner.clone(),
-            // Null asks for no progress.
-            token: token.map(|span| outgoing.message.slice(span)).filter(|token| token != "null"),
+            // Null asks for no progress. A copy: the text itself is not needed once it is written.
+            token: token
+                .map(|span| outgoing.message.str(span))
+                .filter(|token| *token != "null")
+                .map(|token| Bytes::copy_from_slice(token.as_bytes())),
             look: outgoing.look.clone(),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };

@@ -9,6 +9,7 @@ mod server;
 mod answers;
 mod asks;
 mod cancels;
+mod memory;
 mod pipes;
 mod replays;
 mod sessions;
