@@ -165,7 +165,11 @@ impl Session {
                 Reply::Refused(Fault::invalid_request(text).render(None))
             }
             Some(Err(bad)) => Reply::Refused(bad.fault().render(bad.id.as_ref())),
-            Some(Ok(texts)) => self.hear_batch(texts, outlet),
+            Some(Ok(texts)) => {
+                // Each message has its own text by now, and takes room for that.
+                drop((text, memory));
+                self.hear_batch(texts, outlet)
+            }
         }
     }
 

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::wire::flaw::{BadKind, BadMessage};
 
-/// The texts in a batch, zero copy. `None` if the text does not start as an array.
+/// The texts in a batch, each a copy of its own: a message must not keep the whole batch that it came in. `None` if the
+/// text does not start as an array.
 ///
 /// An empty batch, or one of more than `elements_max`, is refused as a whole.
 pub fn batch(text: &Bytes, elements_max: usize) -> Option<Result<Vec<Bytes>, BadMessage>> {
@@ -24,7 +25,7 @@ fn split(text: &Bytes, elements_max: usize) -> Result<Vec<Bytes>, BadMessage> {
         .map_err(|_| BadMessage::new(BadKind::Encoding, "the batch is not UTF-8"))?;
     let mut over = false;
     let mut reader = serde_json::Deserializer::from_str(whole);
-    let elements = reader.deserialize_seq(Split { text, elements_max, over: &mut over });
+    let elements = reader.deserialize_seq(Split { elements_max, over: &mut over });
     if over {
         let why = format!("the batch holds more than {elements_max} messages");
         return Err(BadMessage::new(BadKind::Elements, why));
@@ -39,7 +40,6 @@ fn split(text: &Bytes, elements_max: usize) -> Result<Vec<Bytes>, BadMessage> {
 }
 
 struct Split<'s> {
-    text: &'s Bytes,
     elements_max: usize,
     over: &'s mut bool,
 }
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for Split<'_> {
                 *self.over = true;
                 return Err(S::Error::custom("too many"));
             }
-            elements.push(self.text.slice_ref(element.get().as_bytes()));
+            elements.push(Bytes::copy_from_slice(element.get().as_bytes()));
         }
         Ok(elements)
     }
@@ -85,6 +85,13 @@ mod tests {
             of("\r\n [ {\"a\":1} , 7,\n\"x\" ] ", 3),
             Some(Ok(vec!["{\"a\":1}".into(), "7".into(), "\"x\"".into()]))
         );
+    }
+
+    #[test]
+    fn a_message_keeps_nothing_of_the_batch_that_it_came_in() {
+        let whole = Bytes::from(b"[{\"a\":1},7]".to_vec());
+        let texts = batch(&whole, 9).unwrap().unwrap();
+        assert!(whole.is_unique() && texts.iter().all(Bytes::is_unique));
     }
 
     #[test]
