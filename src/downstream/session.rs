@@ -386,8 +386,8 @@ impl Session {
     }
 }
 
-/// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or it comes from
-/// ourselves, whom we know by our mark among those that the message has passed.
+/// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or declares more than
+/// is kept of a client, or it comes from ourselves, whom we know by our mark among those that the message has passed.
 pub(super) fn asked_revision<'a>(
     message: &'a Message,
     identity: &str,
@@ -396,6 +396,11 @@ pub(super) fn asked_revision<'a>(
     let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
     let asked = params.and_then(|params| member(params, "protocolVersion")).and_then(string);
     let asked = asked.ok_or_else(|| Fault::invalid_params("`params.protocolVersion` must be a string"))?;
+    let declared = params.and_then(|params| member(params, "capabilities")).unwrap_or_default();
+    if declared.len() > CAPABILITIES_BYTES_MAX {
+        let text = format!("`params.capabilities` has more than {CAPABILITIES_BYTES_MAX} bytes");
+        return Err(Fault::invalid_params(text));
+    }
     let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
     let hops = hops.and_then(|span| string(message.str(span)));
     if behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == identity)) {
@@ -425,5 +430,7 @@ fn caps(limits: &Limits) -> Caps {
     Caps { depth_max: limits.depth_max, elements_max: limits.elements_max }
 }
 
+/// The most that a client may declare: it is kept as long as the client is there, and told to servers of its own.
+const CAPABILITIES_BYTES_MAX: usize = 64 * 1024;
 /// How long `initialize` waits for the servers' instructions.
 const GREETING: Duration = Duration::from_millis(150);

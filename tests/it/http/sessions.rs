@@ -199,6 +199,22 @@ async fn an_initialize_that_fails_leaves_no_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_declares_64_kib_and_no_more() {
+    let (_, house) = house(|_| {});
+    let greet = |bytes: usize| {
+        let padding = "x".repeat(bytes - json!({"x": ""}).to_string().len());
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {"x": padding},
+            "clientInfo": {"name": "c", "version": "1"}});
+        house.stranger().post(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}))
+    };
+    let begun = greet(64 * 1024).await.unwrap();
+    assert!(begun.header("mcp-session-id").is_some());
+    let refused = greet(64 * 1024 + 1).await.unwrap();
+    assert_eq!(refused.header("mcp-session-id"), None);
+    assert_eq!(refused.json().await["error"]["code"], -32602);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_of_its_own_servers_ends_with_them() {
     let server = Server::new(&["echo"]);
     let house = House::own(&server);
