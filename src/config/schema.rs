@@ -553,7 +553,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.buffered",
         Form::Size { min: MIB, max: GIB.saturating_mul(16) },
         "\"512MiB\"",
-        "what waits in memory for all servers and clients",
+        "what waits in memory for all servers and clients; of one a quarter",
     ),
     here(
         "limits.link_buffer",

@@ -9,6 +9,7 @@ use super::outlet::Outlet;
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::seat::Seat;
 use crate::mcp::revision::Revision;
+use crate::upstream::allowance::Held;
 use crate::upstream::exchange::Step;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
@@ -16,7 +17,7 @@ use crate::wire::lines::one_line;
 use crate::wire::message::Message;
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Everything that one request needs of its session.
@@ -29,7 +30,7 @@ pub(super) struct Call {
     pub(super) outlet: Outlet,
     pub(super) given: Given,
     pub(super) patience: Instant,
-    pub(super) memory: OwnedSemaphorePermit,
+    pub(super) memory: Held,
 }
 
 impl Call {

@@ -7,6 +7,7 @@ use super::open::Ids;
 use super::outlet::{Outlet, Outlets};
 use super::session::{Reply, Session};
 use crate::hub::seat::Seat;
+use crate::upstream::allowance::Held;
 use crate::wire::lines::{Line, Lines};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -14,8 +15,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// One client's connection: what comes from it, whole lines to it.
@@ -33,7 +34,7 @@ pub enum Heard {
     /// Bytes of a stream of lines, wherever they were cut.
     Chunk(Bytes),
     /// A whole text, and its room in memory if it has taken any.
-    Text(Bytes, Option<OwnedSemaphorePermit>),
+    Text(Bytes, Option<Held>),
 }
 
 /// Why a door closed.
@@ -141,7 +142,7 @@ impl Door {
         }
     }
 
-    fn hear_text(&mut self, text: Bytes, memory: Option<OwnedSemaphorePermit>) {
+    fn hear_text(&mut self, text: Bytes, memory: Option<Held>) {
         match self.session.hear(text, memory, &Outlet::Lines(self.outbox.clone())) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),

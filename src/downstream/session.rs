@@ -16,6 +16,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::capabilities;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
+use crate::upstream::allowance::Held;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -30,7 +31,7 @@ use futures::stream::Abortable;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -153,7 +154,7 @@ impl Session {
 
     /// A text of the client's: one message, or a batch where its revision has them. `memory`: the room that the text
     /// has taken already, if its door took it.
-    pub(super) fn hear(&self, text: Bytes, memory: Option<OwnedSemaphorePermit>, outlet: &Outlet) -> Reply {
+    pub(super) fn hear(&self, text: Bytes, memory: Option<Held>, outlet: &Outlet) -> Reply {
         let batches = self.agreed().is_some_and(|agreed| agreed.revision.batches());
         match batch(&text, self.hub().config().limits.batch_max) {
             None => match self.parsed(text) {
@@ -230,7 +231,7 @@ impl Session {
     }
 
     /// One message. What it needs is decided here; what it waits for is in the future that it returns.
-    fn hear_one(&self, message: Message, memory: Option<OwnedSemaphorePermit>, outlet: &Outlet) -> Reply {
+    fn hear_one(&self, message: Message, memory: Option<Held>, outlet: &Outlet) -> Reply {
         match message.head() {
             Head::Request { method, .. } => {
                 let method = Method::parse(method.as_str(&message));
@@ -289,7 +290,7 @@ impl Session {
         id: Id,
         method: Method,
         message: Message,
-        memory: Option<OwnedSemaphorePermit>,
+        memory: Option<Held>,
         outlet: &Outlet,
     ) -> Reply {
         let refused = |fault: Fault| Reply::Now(fault.render(Some(&id)));
@@ -316,7 +317,7 @@ impl Session {
         id: &Id,
         agreed: Agreed,
         message: Message,
-        memory: Option<OwnedSemaphorePermit>,
+        memory: Option<Held>,
         outlet: &Outlet,
     ) -> Result<BoxFuture<'static, Option<Bytes>>, Fault> {
         let limits = &self.hub().config().limits;
@@ -330,7 +331,7 @@ impl Session {
             let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         }
-        let Some(memory) = memory.or_else(|| self.hub().buffer(message.text().len())) else {
+        let Some(memory) = memory.or_else(|| self.seat.allowance().request(message.text().len())) else {
             let text = "too much is waiting in memory (limits.buffered)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };

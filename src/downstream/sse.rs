@@ -9,6 +9,7 @@ use super::http::head;
 use super::http::replies;
 use super::http::sessions::{SessionId, SessionKey, key};
 use crate::mcp::caller::{Caller, Principal};
+use crate::upstream::allowance::Allowance;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::sse::{SsePieces, sse_comment, sse_event};
 use axum::body::Body;
@@ -37,6 +38,7 @@ impl Pipes {
 struct Pipe {
     inbox: mpsc::Sender<Heard>,
     principal: Principal,
+    allowance: Allowance,
 }
 
 /// Leaves the table when the stream is dropped.
@@ -72,13 +74,10 @@ impl Front {
         let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
         let (outbox, lines) = mpsc::channel(LINES_MAX);
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
-        let door = Door::new(
-            self.seat(caller, &self.hub.entrance_all()),
-            outbox,
-            &self.identity,
-            self.behind_itself,
-        );
-        self.pipes.0.insert(id.key(), Pipe { inbox, principal });
+        let seat = self.seat(caller, &self.hub.entrance_all());
+        let allowance = seat.allowance().clone();
+        let door = Door::new(seat, outbox, &self.identity, self.behind_itself);
+        self.pipes.0.insert(id.key(), Pipe { inbox, principal, allowance });
         self.tracker.spawn(async move {
             door.expecting(BEGIN).serve(heard).await;
             drop(admission);
@@ -117,7 +116,7 @@ impl Front {
         if let Err(unfit) = head::fit_json(request.headers()) {
             return replies::unfit(unfit);
         }
-        let posting = match self.read(request.into_body()).await {
+        let posting = match self.read(request.into_body(), &pipe.allowance).await {
             Ok(posting) => posting,
             Err(refusal) => return *refusal,
         };

@@ -9,6 +9,7 @@ use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
 use crate::routing::route::{Local, Route, route};
+use crate::upstream::allowance::Held;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::Outgoing;
 use crate::upstream::server::Begun;
@@ -45,7 +46,7 @@ pub struct Asked<'a> {
     /// The turns it took on its way here, given back at its end.
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory.
-    pub memory: Option<OwnedSemaphorePermit>,
+    pub memory: Option<Held>,
 }
 
 impl Hub {

@@ -20,8 +20,9 @@ use self::entrance::{Entrance, Entrances, Naming};
 use self::seat::Seat;
 use self::views::{Plans, Views};
 use crate::config::{Config, Prefix};
-use crate::mcp::caller::{Caller, ClientId, Principal};
+use crate::mcp::caller::{Caller, ClientId, Company, Principal};
 use crate::routing::names::NamePlan;
+use crate::upstream::allowance::Allowance;
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
 use crate::upstream::link::State;
@@ -185,15 +186,10 @@ impl Hub {
         self.config.limits.total_in_flight_max.saturating_sub(self.total.available_permits())
     }
 
-    /// Room in memory for so many bytes of a request; `None` when too much is buffered already: for one over 64 KiB from
-    /// 85 % of `limits.buffered` on, for any from 95 % on.
-    pub fn buffer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.memory.request(bytes)
-    }
-
-    /// The same for one request that comes in pieces. The permits are of one semaphore and can be merged.
-    pub fn buffer_pieces(&self) -> impl Fn(usize) -> Option<OwnedSemaphorePermit> + Send + Sync + use<> {
-        self.memory.pieces()
+    /// What one client's requests may take of the memory: for one over 64 KiB up to 85 % of `limits.buffered`, for any up
+    /// to 95 %; and of that a quarter, if the client is not alone.
+    pub fn allowance(&self, company: Company) -> Allowance {
+        Allowance::new(&self.memory, company)
     }
 
     /// Ends every server and waits until nothing of them is left, or `patience` is over.

@@ -8,11 +8,12 @@ use super::views::{Place, Sight, View};
 use super::{Hub, Report};
 use crate::config::Instructions;
 use crate::mcp::askable::Askable;
-use crate::mcp::caller::{Caller, Told};
+use crate::mcp::caller::{Caller, Company, Told};
 use crate::mcp::instructions::{self, Speaker};
 use crate::mcp::level::Level;
 use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
+use crate::upstream::allowance::Allowance;
 use crate::upstream::mail::Mail;
 use crate::upstream::server::{Arriving, LinkKey, Server};
 use crate::wire::fault::Fault;
@@ -30,6 +31,7 @@ pub struct Seat {
     entrance: Entrance,
     view: Arc<View>,
     mail: Arc<Mail>,
+    allowance: Allowance,
     told: watch::Sender<Option<Told>>,
 }
 
@@ -43,7 +45,10 @@ pub(super) struct Reached<'a> {
 impl Seat {
     pub(super) fn new(hub: Arc<Hub>, caller: Caller, entrance: Entrance) -> Self {
         let view = hub.views.of(sight(&hub, &caller, &entrance));
-        Self { hub, caller, entrance, view, mail: Arc::default(), told: watch::Sender::new(None) }
+        let company = if caller.alone { Company::One } else { Company::Many };
+        let allowance = hub.allowance(company);
+        let (mail, told) = (Arc::default(), watch::Sender::new(None));
+        Self { hub, caller, entrance, view, mail, allowance, told }
     }
 
     /// Starts every server that the client does not find running. Programs start at once; the client's own are greeted
@@ -90,6 +95,11 @@ impl Seat {
 
     pub fn mail(&self) -> &Arc<Mail> {
         &self.mail
+    }
+
+    /// What its requests may take of the memory.
+    pub fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// The servers behind the client's entrance, in the order of the configuration.

@@ -1,6 +1,7 @@
 //! How many bytes may wait in memory: requests on their way to servers, and what servers say on its way to clients.
 //!
-//! One budget for a run. Requests are refused before it is full, large ones first: nothing of a refused one has left.
+//! One budget for a run. Requests are refused before it is full, large ones first: nothing of a refused one has left;
+//! what one client may have of it is its `Allowance`.
 //! What one server says has a quarter of it at most, and what is large of all of them half, so that a server whose clients
 //! do not read leaves room for the requests and answers of all others; an answer that is still coming counts as well. Of a link that many clients share, what one of
 //! them has not read takes a quarter, for the same reason. Room is a guard, given back by being dropped. It waits for
@@ -10,7 +11,6 @@ use crate::mcp::caller::Company;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The memory of a run, in KiB: every text takes at least one.
@@ -72,28 +72,17 @@ impl Memory {
         })
     }
 
-    /// Room for so many bytes of a request; `None` when too much is taken already.
-    pub fn request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.more_of_request(0, bytes)
+    pub(super) fn kib(&self) -> u32 {
+        self.kib
     }
 
-    /// Room for a request that comes in pieces, asked for with the size of each before it is kept. What counts is how
-    /// large the whole has become.
-    pub fn pieces(self: &Arc<Self>) -> impl Fn(usize) -> Option<OwnedSemaphorePermit> + Send + Sync + use<> {
-        let (memory, before) = (self.clone(), AtomicUsize::new(0));
-        move |bytes| {
-            let room = memory.more_of_request(before.load(Ordering::Acquire), bytes)?;
-            before.fetch_add(bytes, Ordering::AcqRel);
-            Some(room)
-        }
-    }
-
-    fn more_of_request(&self, before: usize, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let percent_max = match is_large(before.saturating_add(bytes)) {
-            true => LARGE_PERCENT_MAX,
-            false => SMALL_PERCENT_MAX,
+    /// Room for so many more bytes of a request of which there are some already; `None` when too much is taken.
+    pub(super) fn more_of_request(&self, before: usize, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib_max = match is_large(before.saturating_add(bytes)) {
+            true => large_max(self.kib),
+            false => (self.kib * SMALL_PERCENT_MAX).div_ceil(100),
         };
-        let kept_free = self.kib - (self.kib * percent_max).div_ceil(100);
+        let kept_free = self.kib - kib_max;
         let kib = kib(bytes);
         let _looking = self.looking.lock();
         // Others may give back meanwhile, and what servers say may take of what is kept free: both harm nothing.
@@ -220,11 +209,16 @@ fn taken(room: &Arc<Semaphore>, kib: u32) -> Result<OwnedSemaphorePermit, NoRoom
     room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom)
 }
 
-fn is_large(bytes: usize) -> bool {
+/// How much of so many KiB may be taken after a large request.
+pub(super) fn large_max(kib: u32) -> u32 {
+    (kib * LARGE_PERCENT_MAX).div_ceil(100)
+}
+
+pub(super) fn is_large(bytes: usize) -> bool {
     bytes > LARGE_BYTES
 }
 
-fn kib(bytes: usize) -> u32 {
+pub(super) fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(1024)).unwrap_or(KIB_MAX).clamp(1, KIB_MAX)
 }
 
@@ -249,8 +243,15 @@ mod tests {
     const KIB: usize = 1024;
     const MIB: usize = 1024 * KIB;
 
-    fn free(memory: &Memory) -> usize {
-        memory.room.available_permits()
+    impl Memory {
+        /// How many KiB are free.
+        pub(in crate::upstream) fn free(&self) -> usize {
+            self.room.available_permits()
+        }
+
+        fn request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+            self.more_of_request(0, bytes)
+        }
     }
 
     #[test]
@@ -265,21 +266,7 @@ mod tests {
         assert_eq!(small.len(), 10 * MIB / LARGE_BYTES);
         assert!(memory.request(1).is_none());
         drop((most, mark, small));
-        assert!(memory.request(85 * MIB).is_some() && free(&memory) == 100 * KIB);
-    }
-
-    #[test]
-    fn a_request_in_pieces_is_as_large_as_it_has_become() {
-        let memory = Memory::new(100 * MIB);
-        let most = memory.request(85 * MIB).unwrap();
-        let more = memory.pieces();
-        let first = more(LARGE_BYTES).unwrap();
-        assert!(more(1).is_none(), "it would be large");
-        drop(most);
-        let second = more(1).unwrap();
-        assert_eq!(first.num_permits() + second.num_permits(), 65);
-        drop((first, second));
-        assert_eq!(free(&memory), 100 * KIB);
+        assert!(memory.request(85 * MIB).is_some() && memory.free() == 100 * KIB);
     }
 
     #[test]
@@ -298,7 +285,7 @@ mod tests {
         // We hear of a server nevertheless.
         assert!(two.take_for_us(1).is_ok() && two.take_for_us(LARGE_BYTES + 1).is_err());
         drop(more);
-        assert_eq!(free(&memory), 128 * KIB);
+        assert_eq!(memory.free(), 128 * KIB);
     }
 
     #[test]
@@ -318,7 +305,7 @@ mod tests {
         assert_eq!(unread.len(), 8);
         assert!(share.take_of(&lazy, 1).is_err() && lazy.keep(Bytes::from_static(b"x")).is_err());
         // What was refused has taken nothing, and the others go on.
-        assert_eq!(free(&memory), 120 * KIB);
+        assert_eq!(memory.free(), 120 * KIB);
         let read: Vec<_> = std::iter::from_fn(|| share.take_of(&other, MIB).ok()).collect();
         assert_eq!(read.len(), 8);
         drop(unread);
@@ -329,7 +316,7 @@ mod tests {
         let told = lazy.keep(share.keep(Bytes::from(vec![b'x'; 8 * MIB])).unwrap()).unwrap();
         assert!(share.take_of(&lazy, 1).is_err() && share.take_of(&other, 1).is_ok());
         drop(told);
-        assert!(share.take_of(&lazy, 8 * MIB).is_ok() && free(&memory) == 128 * KIB);
+        assert!(share.take_of(&lazy, 8 * MIB).is_ok() && memory.free() == 128 * KIB);
     }
 
     #[test]
@@ -355,10 +342,10 @@ mod tests {
         let memory = Memory::new(16 * MIB);
         let share = memory.share();
         let (mut one, mut two) = (share.growing(), share.growing());
-        assert!(one.reach(LARGE_BYTES).is_ok() && free(&memory) == 16 * KIB);
+        assert!(one.reach(LARGE_BYTES).is_ok() && memory.free() == 16 * KIB);
         for bytes in (0..=3 * MIB).step_by(10_000) {
             one.reach(bytes).unwrap();
-            let taken = (16 * KIB - free(&memory)) * KIB;
+            let taken = (16 * KIB - memory.free()) * KIB;
             assert!(
                 bytes <= LARGE_BYTES || (bytes..=bytes + 2 * LARGE_BYTES).contains(&taken),
                 "{taken} for {bytes}"
@@ -369,9 +356,9 @@ mod tests {
         one.reach(64 * MIB).unwrap();
         assert!(two.reach(LARGE_BYTES + 1).is_err() && share.take(MIB / 4).is_ok());
         one.reach(1).unwrap();
-        assert!(free(&memory) == 16 * KIB && two.reach(MIB).is_ok());
+        assert!(memory.free() == 16 * KIB && two.reach(MIB).is_ok());
         drop(two);
-        assert_eq!(free(&memory), 16 * KIB);
+        assert_eq!(memory.free(), 16 * KIB);
     }
 
     #[test]
@@ -380,8 +367,8 @@ mod tests {
         let text = memory.share().keep(Bytes::from(vec![b'x'; 4096])).unwrap();
         let part = text.slice(1..2);
         drop(text);
-        assert_eq!((&part[..], free(&memory)), (&b"x"[..], 4 * KIB - 4));
+        assert_eq!((&part[..], memory.free()), (&b"x"[..], 4 * KIB - 4));
         drop(part);
-        assert_eq!(free(&memory), 4 * KIB);
+        assert_eq!(memory.free(), 4 * KIB);
     }
 }

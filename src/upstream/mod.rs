@@ -19,6 +19,8 @@ mod gate;
 
 pub mod memory;
 
+pub mod allowance;
+
 mod clock;
 
 mod errands;

@@ -2,6 +2,7 @@
 //!
 //! Knows what is added or taken away for a server that runs tools as tasks. It edits text and sends nothing.
 
+use super::allowance::Held;
 use crate::config::Timeouts;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
@@ -31,7 +32,7 @@ pub struct Outgoing<'a> {
     /// Turns that the request took on its way here, given back at its end.
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory, given back when the text is written.
-    pub memory: Option<OwnedSemaphorePermit>,
+    pub memory: Option<Held>,
 }
 
 /// For how long a server should keep a task: a call in all, and a person's answer. `None`: as long as it likes.

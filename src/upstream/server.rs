@@ -350,7 +350,7 @@ impl Server {
         };
         let posting = Posting {
             places: places.clone(),
-            room: [room].into_iter().chain(memory).collect(),
+            room: [room].into_iter().chain(memory.into_iter().flatten()).collect(),
             owner,
             is_task: matches!(run, Run::Task(_)),
             freight: match method {

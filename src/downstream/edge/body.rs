@@ -12,16 +12,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::wire::fault::{Fault, Reason};
 
-/// A body, and the memory that it was given; to be kept as long as the bytes are.
+/// A body, and the memory that it was given, piece by piece; to be kept as long as the bytes are.
 #[derive(Debug)]
-pub struct Whole {
+pub struct Whole<R> {
     pub bytes: Bytes,
-    pub memory: Vec<OwnedSemaphorePermit>,
+    pub memory: Vec<R>,
 }
 
 /// Why a body was not read to its end.
@@ -40,12 +39,12 @@ pub enum Unread {
 
 /// Reads a body of at most `bytes_max` within `within`, and no slower than a kibibyte a second. `buffer` gives
 /// leave to keep so many bytes, or does not.
-pub async fn read_body(
+pub async fn read_body<R>(
     mut body: Body,
     bytes_max: usize,
     within: Duration,
-    buffer: impl Fn(usize) -> Option<OwnedSemaphorePermit>,
-) -> Result<Whole, Unread> {
+    buffer: impl Fn(usize) -> Option<R>,
+) -> Result<Whole<R>, Unread> {
     let start = Instant::now();
     let announced = body.size_hint();
     if announced.lower() > bytes_max as u64 {
@@ -79,15 +78,15 @@ pub async fn read_body(
 }
 
 /// The memory that one body was given.
-struct Room<F> {
+struct Room<F, R> {
     buffer: F,
     /// How large the body is or may become.
     size: usize,
     taken: usize,
-    memory: Vec<OwnedSemaphorePermit>,
+    memory: Vec<R>,
 }
 
-impl<F: Fn(usize) -> Option<OwnedSemaphorePermit>> Room<F> {
+impl<R, F: Fn(usize) -> Option<R>> Room<F, R> {
     /// Room for `needed` bytes in all; at least doubled each time, so there are few steps.
     fn make(&mut self, bytes: &mut Vec<u8>, needed: usize) -> Result<(), Unread> {
         if needed > self.taken {
@@ -121,7 +120,7 @@ impl Unread {
             }
             Self::NoRoom => Fault::ours(
                 Reason::Busy,
-                "too many bytes wait already; nothing was sent on, try again in a second",
+                "too much is waiting in memory (limits.buffered); nothing was sent on, try again in a second",
             ),
             Self::Broken => Fault::invalid_request("the message did not come whole"),
         }

@@ -19,8 +19,9 @@ use crate::downstream::streams::Streams;
 use crate::hub::Hub;
 use crate::hub::entrance::Entrance;
 use crate::hub::seat::Seat;
-use crate::mcp::caller::{Caller, Principal};
+use crate::mcp::caller::{Caller, Company, Principal};
 use crate::mcp::revision::Revision;
+use crate::upstream::allowance::{Allowance, Held};
 use crate::wire::caps::Caps;
 use crate::wire::fault::Fault;
 use crate::wire::message::Message;
@@ -30,7 +31,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,7 +47,7 @@ pub struct Gate {
 pub struct Posting {
     pub text: Bytes,
     /// Its room in memory.
-    pub memory: Option<OwnedSemaphorePermit>,
+    pub memory: Option<Held>,
 }
 
 /// What every request over HTTP finds.
@@ -147,7 +147,12 @@ impl Front {
             Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
         };
-        let posting = self.read(body).await?;
+        // Who has no session yet has no part of the memory either: it can only begin one.
+        let allowance = match &known {
+            Some(live) => live.allowance().clone(),
+            None => self.hub.allowance(Company::One),
+        };
+        let posting = self.read(body, &allowance).await?;
         // A body takes its time: what was so before it may be over.
         match known {
             _ if self.is_closing() => Err(Box::new(replies::stopping())),
@@ -169,11 +174,10 @@ impl Front {
         seat
     }
 
-    /// A body, and its room in memory.
-    pub(crate) async fn read(&self, body: Body) -> Result<Posting, Box<Response>> {
+    /// A body, and its room in memory, of what its client is allowed.
+    pub(crate) async fn read(&self, body: Body, allowance: &Allowance) -> Result<Posting, Box<Response>> {
         let max = self.hub.config().limits.client_message_bytes_max;
-        let buffer = self.hub.buffer_pieces();
-        match read_body(body, max, self.listen.limits.body_within, buffer).await {
+        match read_body(body, max, self.listen.limits.body_within, allowance.pieces()).await {
             Ok(Whole { bytes, memory }) => {
                 let memory = memory.into_iter().reduce(|mut all, more| {
                     all.merge(more);

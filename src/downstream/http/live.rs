@@ -13,6 +13,7 @@ use crate::downstream::session::{Reply, Session};
 use crate::downstream::streams::Streams;
 use crate::mcp::caller::Principal;
 use crate::mcp::revision::Revision;
+use crate::upstream::allowance::Allowance;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -85,6 +86,10 @@ impl Live {
 
     pub(super) fn streams(&self) -> &Arc<Streams> {
         &self.streams
+    }
+
+    pub(super) fn allowance(&self) -> &Allowance {
+        self.session.seat.allowance()
     }
 
     /// What was agreed on; the latest before that.

@@ -10,6 +10,7 @@ use super::script::{Count, Deed, Script, ScriptLine, Step, Which};
 use super::server::{Act, Desk, DeskDial};
 use mcp_braid::config::{Config, file};
 use mcp_braid::hub::Hub;
+use mcp_braid::mcp::caller::Company;
 use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::link::State;
 use mcp_braid::upstream::process::Pace;
@@ -386,7 +387,7 @@ impl Stage {
             }
         }
         let budget = self.hub.config().limits.buffered_bytes_max / 100 * 85;
-        if self.hub.buffer(budget).is_none() {
+        if self.hub.allowance(Company::One).request(budget).is_none() {
             return Err("a request holds its room in memory".to_owned());
         }
         for at in 0..self.clients.len() {

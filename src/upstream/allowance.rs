@@ -1,0 +1,162 @@
+//! How much the requests of one client may take of the memory, as long as they wait.
+//!
+//! A client among many has a quarter of it at most, so that those of others find room whatever it sends; of that, large
+//! ones leave room for small ones. Where it is alone it has all of it. Every request counts in the whole memory as well.
+//! It waits for nobody.
+
+use super::memory::{Memory, is_large, kib, large_max};
+use crate::mcp::caller::Company;
+use std::array::IntoIter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What one client may have in memory of its requests at a time.
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    memory: Arc<Memory>,
+    own: Arc<Semaphore>,
+    kib: u32,
+    /// What requests may have of it after a large one.
+    large_kib_max: u32,
+}
+
+/// The room of one request, or of a piece of it: in the whole memory and in its client's part. Given back when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Held {
+    all: OwnedSemaphorePermit,
+    own: OwnedSemaphorePermit,
+}
+
+impl Allowance {
+    pub fn new(memory: &Arc<Memory>, company: Company) -> Self {
+        let kib = match company {
+            Company::One => memory.kib(),
+            Company::Many => memory.kib() / PARTS,
+        };
+        let own = Arc::new(Semaphore::new(kib as usize));
+        Self { memory: memory.clone(), own, kib, large_kib_max: large_max(kib) }
+    }
+
+    /// Room for so many bytes of a request; `None` when too much is taken already, by this client or by all.
+    pub fn request(&self, bytes: usize) -> Option<Held> {
+        self.more_of_request(0, bytes)
+    }
+
+    /// Room for a request that comes in pieces, asked for with the size of each before it is kept. What counts is how
+    /// large the whole has become. What is given for one request can be merged.
+    pub fn pieces(&self) -> impl Fn(usize) -> Option<Held> + Send + Sync + use<> {
+        let (allowance, before) = (self.clone(), AtomicUsize::new(0));
+        move |bytes| {
+            let held = allowance.more_of_request(before.load(Ordering::Acquire), bytes)?;
+            before.fetch_add(bytes, Ordering::AcqRel);
+            Some(held)
+        }
+    }
+
+    fn more_of_request(&self, before: usize, bytes: usize) -> Option<Held> {
+        let whole = before.saturating_add(bytes);
+        // What is large leaves room for what is small: who sends much must still be able to cancel it, and to answer.
+        let max = if is_large(whole) { self.large_kib_max } else { self.kib };
+        // One text over all that it may have takes all of it.
+        let part = |bytes: usize| if bytes == 0 { 0 } else { kib(bytes).min(max) };
+        let more = part(whole) - part(before);
+        // Others may take of what is left free meanwhile: that is what it is for.
+        if self.own.available_permits() < (more + self.kib - max) as usize {
+            return None;
+        }
+        let own = self.own.clone().try_acquire_many_owned(more).ok()?;
+        Some(Held { all: self.memory.more_of_request(before, bytes)?, own })
+    }
+}
+
+impl Held {
+    /// Both are of one request.
+    pub fn merge(&mut self, more: Self) {
+        self.all.merge(more.all);
+        self.own.merge(more.own);
+    }
+}
+
+impl IntoIterator for Held {
+    type Item = OwnedSemaphorePermit;
+    type IntoIter = IntoIter<OwnedSemaphorePermit, 2>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        [self.all, self.own].into_iter()
+    }
+}
+
+/// Into how many parts the memory is divided for clients among many; each has one of them at most.
+const PARTS: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+    const MIB: usize = 1024 * KIB;
+
+    fn one_of(memory: &Arc<Memory>, company: Company) -> Allowance {
+        Allowance::new(memory, company)
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_as_large_as_it_has_become() {
+        let memory = Memory::new(100 * MIB);
+        let allowance = one_of(&memory, Company::One);
+        let most = allowance.request(85 * MIB).unwrap();
+        let more = allowance.pieces();
+        let mut all = more(64 * KIB).unwrap();
+        assert!(more(1).is_none(), "it would be large");
+        drop(most);
+        all.merge(more(1).unwrap());
+        assert_eq!((all.all.num_permits(), all.own.num_permits()), (65, 65));
+        drop(all);
+        assert_eq!(memory.free(), 100 * KIB);
+    }
+
+    #[test]
+    fn one_client_among_many_has_a_quarter_and_leaves_the_rest() {
+        let memory = Memory::new(80 * MIB);
+        let (greedy, other) = (one_of(&memory, Company::Many), one_of(&memory, Company::Many));
+        let large: Vec<_> = std::iter::from_fn(|| greedy.request(8 * MIB)).collect();
+        assert_eq!(large.len(), 2);
+        let mark = greedy.request(MIB).unwrap();
+        // What is refused has taken nothing, neither of the whole nor of the part.
+        assert!(greedy.request(64 * KIB + 1).is_none() && greedy.pieces()(65 * KIB).is_none());
+        assert_eq!(memory.free(), 63 * KIB);
+        assert!(other.request(8 * MIB).is_some());
+        // Small ones go on.
+        let small: Vec<_> = std::iter::from_fn(|| greedy.request(64 * KIB)).collect();
+        assert_eq!(small.len(), 3 * MIB / (64 * KIB));
+        assert!(greedy.request(1).is_none() && other.request(1).is_some());
+        drop((large, mark, small));
+        assert!(greedy.request(17 * MIB).is_some() && memory.free() == 80 * KIB);
+    }
+
+    #[test]
+    fn a_request_over_the_whole_part_is_alone() {
+        let memory = Memory::new(64 * MIB);
+        let allowance = one_of(&memory, Company::Many);
+        let other = allowance.request(65 * KIB).unwrap();
+        let more = allowance.pieces();
+        let mut all = more(8 * MIB).unwrap();
+        assert!(more(16 * MIB).is_none(), "another waits");
+        drop(other);
+        for _ in 0..3 {
+            all.merge(more(8 * MIB).unwrap());
+        }
+        assert!(allowance.request(65 * KIB).is_none() && allowance.request(1).is_some());
+        drop(all);
+        assert!(allowance.request(1).is_some() && memory.free() == 64 * KIB);
+    }
+
+    #[test]
+    fn a_client_that_is_alone_may_use_all() {
+        let allowance = one_of(&Memory::new(64 * MIB), Company::One);
+        let held: Vec<_> = std::iter::from_fn(|| allowance.request(8 * MIB)).collect();
+        assert_eq!(held.len(), 6);
+    }
+}
