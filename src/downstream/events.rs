@@ -52,8 +52,19 @@ struct State {
     ended: bool,
     /// Events have been given ids, by which a client may come back.
     resumable: bool,
-    /// Since when nobody reads.
-    left: Instant,
+    /// Since when nobody reads; of a stream that has ended, since when it may be forgotten.
+    left: Left,
+}
+
+/// Since when nobody reads a stream.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    /// It goes on: who comes back and leaves again begins the time again.
+    GoesOn(Instant),
+    /// It has ended, and is read by the one who read it then.
+    Ended,
+    /// It has ended, and nobody read it any more since then. Who comes for it later does not prolong its time.
+    Over(Instant),
 }
 
 #[derive(Debug)]
@@ -143,7 +154,7 @@ impl Events {
                 ending: None,
                 ended: false,
                 resumable: false,
-                left: Instant::now(),
+                left: Left::GoesOn(Instant::now()),
             }),
             news: Notify::new(),
             room: Notify::new(),
@@ -196,10 +207,19 @@ impl Events {
         self.state.lock().resumable
     }
 
-    /// Since when nobody reads; `None` while somebody does.
+    /// Since when nobody reads, or nobody needs to; `None` while somebody does.
     pub(super) fn left(&self) -> Option<Instant> {
         let state = self.state.lock();
-        state.reader.is_none().then_some(state.left)
+        match state.left {
+            Left::GoesOn(at) | Left::Over(at) => state.reader.is_none().then_some(at),
+            Left::Ended => None,
+        }
+    }
+
+    /// Whether it has ended, and a client that has got this event has got all of it.
+    pub(super) fn is_over_after(&self, number: u64) -> bool {
+        let state = self.state.lock();
+        state.ended && state.log.back().is_none_or(|last| last.number <= number)
     }
 
     /// Room for one event; `None` when it ends. There always is when nobody reads: then the oldest makes room.
@@ -251,6 +271,10 @@ impl Events {
             && let Some(ending) = state.ending.take()
         {
             state.ended = true;
+            state.left = match state.reader {
+                Some(_) => Left::Ended,
+                None => Left::Over(Instant::now()),
+            };
             if let Ending::Answer(text) = ending {
                 self.push(state, text, true);
             }
@@ -422,7 +446,11 @@ impl Drop for Cursor {
         let mut state = self.events.state.lock();
         if state.reader.as_ref().is_some_and(|reader| reader.number == self.number) {
             state.reader = None;
-            state.left = Instant::now();
+            state.left = match state.left {
+                Left::GoesOn(_) => Left::GoesOn(Instant::now()),
+                Left::Ended => Left::Over(Instant::now()),
+                Left::Over(at) => Left::Over(at),
+            };
             if state.resumable {
                 state.replace_answer(&self.events.replay);
             }

@@ -32,6 +32,16 @@ struct Inner {
     over: bool,
 }
 
+/// What a client finds that comes back for a stream.
+#[derive(Debug)]
+pub(super) enum Resumed {
+    Reads(Cursor),
+    /// It has ended, and the client has got all of it.
+    Over,
+    /// Nothing is kept of it.
+    Forgotten,
+}
+
 impl Streams {
     pub fn new(replay: Arc<Replay>) -> Arc<Self> {
         Arc::new(Self { replay, inner: Mutex::default(), any: Arc::default() })
@@ -74,11 +84,14 @@ impl Streams {
     }
 
     /// Reads on after an event that the client has got.
-    pub(super) fn resume(&self, label: Label, after: u64) -> Option<Cursor> {
+    pub(super) fn resume(&self, label: Label, after: u64) -> Resumed {
         let inner = self.inner.lock();
         let mut all = inner.general.iter().chain(&inner.answers).chain(&inner.answered);
-        let events = all.find(|events| events.label() == label && events.is_resumable())?;
-        Some(events.read(Some(after)))
+        match all.find(|events| events.label() == label && events.is_resumable()) {
+            Some(events) if events.is_over_after(after) => Resumed::Over,
+            Some(events) => Resumed::Reads(events.read(Some(after))),
+            None => Resumed::Forgotten,
+        }
     }
 
     /// Whether the client reads a general stream.

@@ -15,7 +15,7 @@ use crate::downstream::outlet::Outlets;
 use crate::downstream::replay::Replay;
 use crate::downstream::session::{Session, asked_revision};
 use crate::downstream::sse::Pipes;
-use crate::downstream::streams::Streams;
+use crate::downstream::streams::{Resumed, Streams};
 use crate::hub::Hub;
 use crate::hub::entrance::Entrance;
 use crate::hub::seat::Seat;
@@ -259,16 +259,23 @@ impl Front {
             Posted::Refused(text) => return replies::json(StatusCode::BAD_REQUEST, text),
             Posted::Later(cursor) => cursor,
         };
-        if timeout(within, cursor.is_answered()).await == Ok(Some(true))
-            && let Some(said) = cursor.next().await
-        {
-            return replies::json(StatusCode::OK, said.text);
-        }
-        // Before anything of it is read: from now on all of it can be read again.
-        live.streams().keep(cursor.events());
+        let opening = match timeout(within, cursor.is_answered()).await {
+            Ok(Some(true)) => {
+                if let Some(said) = cursor.next().await {
+                    return replies::json(StatusCode::OK, said.text);
+                }
+                Opening::Plain
+            }
+            // It was cancelled: nothing will come, and there is nothing to come back for.
+            Ok(None) => Opening::Plain,
+            Ok(Some(false)) | Err(_) => {
+                // Before anything of it is read: from now on all of it can be read again.
+                live.streams().keep(cursor.events());
+                opening(live.revision(), 0)
+            }
+        };
         let closing = CancellationToken::new();
-        let events = replies::Stream { cursor, opening: opening(live.revision(), 0), closing };
-        events.response(self.listen.keep_alive)
+        replies::Stream { cursor, opening, closing }.response(self.listen.keep_alive)
     }
 
     fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {
@@ -277,10 +284,12 @@ impl Front {
         let live = self.named(headers, principal, door)?;
         let (cursor, before) = match resumed(headers)? {
             Some((label, after)) => match (live.streams().resume(label, after), label) {
-                (Some(cursor), _) => (cursor, after),
+                (Resumed::Reads(cursor), _) => (cursor, after),
+                // A stream that ends at once would be asked for again, and for ever; who is told this comes no more.
+                (Resumed::Over, _) => return Ok(replies::status(StatusCode::NO_CONTENT)),
                 // A general stream that is forgotten is as good as a new one: nothing waits on it.
-                (None, Label::General(_)) => (general(&live)?, 0),
-                (None, Label::Answer(_)) => {
+                (Resumed::Forgotten, Label::General(_)) => (general(&live)?, 0),
+                (Resumed::Forgotten, Label::Answer(_)) => {
                     let fault =
                         Fault::invalid_request("nothing is kept of the stream of this `Last-Event-ID`");
                     return Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)));

@@ -1,5 +1,6 @@
 //! What ends a request and what does not.
 
+use super::events::Said;
 use super::house::{House, call, cancel, settled};
 use super::server::Server;
 use serde_json::json;
@@ -45,8 +46,8 @@ async fn a_cancel_reaches_the_server_with_its_own_id_and_ends_the_stream() {
     server.is_silent().await;
     assert_eq!(house.hub.in_flight(), 2);
     let mut events = replies.remove(1).await.unwrap().events();
-    events.opened(client.revision).await;
-    // There is no answer to what nobody wants any more.
+    // There is no answer to what nobody wants any more, and no id to come back for it.
+    assert_eq!(events.next().await, Some(Said::Comment("open".to_owned())));
     events.ends().await;
     server.answer(&heard[0], json!({"first": true})).await;
     server.answer(&heard[2], json!({"third": true})).await;

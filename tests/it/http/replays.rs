@@ -1,7 +1,7 @@
 //! Clients that lost a stream and come back: what they find, and how much of it is kept.
 
-use super::events::Events;
-use super::house::{House, call, settled, wait};
+use super::events::{Events, Said};
+use super::house::{House, call, cancel, settled, wait};
 use super::server::{Heard, Server};
 use mcp_braid::config::{Config, Sharing};
 use serde_json::{Value, json};
@@ -53,7 +53,8 @@ async fn a_cut_answer_is_read_on_where_it_was_cut() {
         events.ends().await;
         let mut events = client.read_on(&third).await;
         assert_eq!(events.message().await, (last.clone(), answer));
-        client.read_on(&last).await.ends().await;
+        let reply = client.get(Some(&last)).await.unwrap();
+        assert_eq!((reply.status.as_u16(), reply.text().await.as_str()), (204, ""));
     }
 }
 
@@ -267,11 +268,38 @@ async fn nothing_is_kept_for_longer_than_is_set() {
         firsts.push(first);
     }
     wait(Duration::from_secs(50)).await;
-    // Who reads it again begins its time again.
+    // Who reads it again does not prolong its time: it has ended, and nothing more will come.
     assert_eq!(client.read_on(&firsts[0]).await.message().await.1["id"], 1);
+    assert_eq!(client.read_on(&firsts[1]).await.message().await.1["id"], 2);
     wait(Duration::from_secs(20)).await;
-    assert_eq!(client.get(Some(&firsts[1])).await.unwrap().status, 400);
-    assert_eq!(client.read_on(&firsts[0]).await.message().await.1["id"], 1);
+    for first in firsts {
+        assert_eq!(client.get(Some(&first)).await.unwrap().status, 400);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_for_a_call_that_was_cancelled_is_told_to_come_no_more() {
+    let server = Server::new(&["slow"]);
+    let client = House::shared(&server).client().await;
+    let (_heard, events, first) = streaming(&client, &server, 1).await;
+    client.post(cancel(1)).await.unwrap();
+    events.ends().await;
+    for _ in 0..3 {
+        let reply = client.get(Some(&first)).await.unwrap();
+        assert_eq!((reply.status.as_u16(), reply.text().await.as_str()), (204, ""));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_cancelled_before_it_has_a_stream_has_nothing_to_come_back_for() {
+    let server = Server::new(&["slow"]);
+    let client = House::shared(&server).client().await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    server.hear_method("tools/call").await;
+    client.post(cancel(1)).await.unwrap();
+    let mut events = reply.await.unwrap().events();
+    assert_eq!(events.next().await, Some(Said::Comment("open".to_owned())));
+    events.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
