@@ -146,7 +146,7 @@ impl Door {
         match self.session.hear(text, memory, &Outlet::Lines(self.outbox.clone())) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
-            Reply::Later(call) => {
+            Reply::Later { call, .. } => {
                 let outbox = self.outbox.clone();
                 let answered = async move {
                     if let Some(text) = call.await {

@@ -5,7 +5,7 @@
 
 use super::replay::Replay;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::message::Message;
+use crate::wire::id::Id;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -38,6 +38,8 @@ pub(super) enum Label {
 
 #[derive(Debug)]
 struct State {
+    /// The id of the request that is answered here, if one is.
+    asked: Option<Id>,
     log: VecDeque<Event>,
     log_bytes: usize,
     /// The number of the next event.
@@ -85,9 +87,19 @@ struct Reader {
 struct Event {
     number: u64,
     text: Bytes,
-    is_answer: bool,
+    kind: Kind,
     /// Its room among all that is kept; without it the event goes when it was read.
     kept: Option<OwnedSemaphorePermit>,
+}
+
+/// What an event is on its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What comes before the answer, or belongs to no request.
+    Word,
+    Answer,
+    /// Stands for an answer that could not be kept.
+    Apology,
 }
 
 /// What a reader gets.
@@ -145,6 +157,7 @@ impl Events {
             label,
             replay,
             state: Mutex::new(State {
+                asked: None,
                 log: VecDeque::new(),
                 log_bytes: 0,
                 next: 1,
@@ -164,6 +177,11 @@ impl Events {
 
     pub(super) fn label(&self) -> Label {
         self.label
+    }
+
+    /// The request with this id is answered here; a batch has none.
+    pub(super) fn is_asked_by(&self, id: Option<Id>) {
+        self.state.lock().asked = id;
     }
 
     /// From now on its events have ids that a client knows.
@@ -276,7 +294,7 @@ impl Events {
                 None => Left::Over(Instant::now()),
             };
             if let Ending::Answer(text) = ending {
-                self.push(state, text, true);
+                self.push(state, text, Kind::Answer);
             }
             self.any.notify_waiters();
         }
@@ -284,17 +302,14 @@ impl Events {
         self.room.notify_waiters();
     }
 
-    fn push(&self, state: &mut State, text: Bytes, is_answer: bool) {
+    fn push(&self, state: &mut State, text: Bytes, kind: Kind) {
         let kept = if state.resumable { state.room(&self.replay, text.len()) } else { None };
         let number = state.next;
         state.next += 1;
         state.log_bytes += text.len();
-        let mut event = Event { number, text, is_answer, kept: None };
+        let mut event = Event { number, text, kind, kept: None };
         event.keep(kept);
         state.log.push_back(event);
-        if state.resumable {
-            state.replace_answer(&self.replay);
-        }
         state.trim(&self.replay);
     }
 
@@ -307,7 +322,7 @@ impl Events {
             Some(_) | None => return Err(()),
         };
         match state.log.iter().find(|event| event.number >= at) {
-            Some(event) => Ok(Some(event.is_answer)),
+            Some(event) => Ok(Some(event.kind != Kind::Word)),
             None if state.ended => Err(()),
             None => Ok(None),
         }
@@ -368,31 +383,41 @@ impl State {
         }
     }
 
-    /// An answer that is too long to be kept, and that nobody reads: who comes back for it must hear what became of it.
+    /// An answer that cannot be kept, and that was read or that nobody reads: who comes back for it must hear what
+    /// became of it. The fault is small and takes no room of its own.
     fn replace_answer(&mut self, replay: &Replay) {
-        if self.reader.is_some() {
-            return;
-        }
+        let at = self.reader.as_ref().map(|reader| reader.at);
         let Some(last) = self.log.back_mut() else { return };
         let bytes = last.text.len();
-        if !last.is_answer || bytes <= replay.bytes_max {
+        let (is_too_long, is_read) = (bytes > replay.bytes_max, at.is_some_and(|at| last.number < at));
+        // What nobody reads waits for the one who comes, if it may wait at all.
+        let is_lost = is_read || (at.is_none() && is_too_long);
+        if last.kind != Kind::Answer || last.kept.is_some() || !is_lost {
             return;
         }
-        let response = Message::parse_server(last.text.clone()).ok();
-        let id = response.and_then(|response| response.id());
+        let (why, setting) = match is_too_long {
+            true => ("too many to be kept", "replay_size"),
+            false => ("and there was no room to keep it", "replay_total"),
+        };
         let text = format!(
-            "the answer has {bytes} bytes, too many to be kept for a client that had lost its stream (listen.limits.replay_size)"
+            "the answer has {bytes} bytes, {why} for a client that had lost its stream (listen.limits.{setting})"
         );
         let fault = Fault::ours(Reason::TooLarge, text).outcome(CallOutcome::Unknown);
-        last.text = fault.render(id.as_ref());
+        last.text = fault.render(self.asked.as_ref());
+        last.kind = Kind::Apology;
         self.log_bytes = self.log_bytes - bytes + last.text.len();
     }
 
     /// Drops what is over the bounds, and what was read and cannot be asked for again: what has no room of its own, and
     /// what came before it.
     fn trim(&mut self, replay: &Replay) {
+        if self.resumable {
+            self.replace_answer(replay);
+        }
         let at = self.read_to();
-        let lost = self.log.iter().rposition(|event| event.number < at && event.kept.is_none());
+        let is_lost =
+            |event: &Event| event.number < at && event.kept.is_none() && event.kind != Kind::Apology;
+        let lost = self.log.iter().rposition(is_lost);
         let mut lost = lost.map_or(0, |last| last + 1);
         while let Some(front) = self.log.front() {
             let over = self.log.len() > replay.events_max || self.log_bytes > replay.bytes_max;
@@ -451,9 +476,6 @@ impl Drop for Cursor {
                 Left::Ended => Left::Over(Instant::now()),
                 Left::Over(at) => Left::Over(at),
             };
-            if state.resumable {
-                state.replace_answer(&self.events.replay);
-            }
             state.trim(&self.events.replay);
         }
         drop(state);
@@ -468,7 +490,7 @@ impl Place {
         let events = &self.0;
         let mut state = events.state.lock();
         if !state.ended {
-            events.push(&mut state, text, false);
+            events.push(&mut state, text, Kind::Word);
         }
         // The place itself is given back when it is dropped.
         drop(state);

@@ -65,8 +65,11 @@ pub(super) enum Reply {
     Now(Bytes),
     /// The text was no message, or not one that may come so.
     Refused(Bytes),
-    /// The answer, unless the request is withdrawn.
-    Later(BoxFuture<'static, Option<Bytes>>),
+    /// The answer, unless the request is withdrawn. A batch has no id.
+    Later {
+        id: Option<Id>,
+        call: BoxFuture<'static, Option<Bytes>>,
+    },
 }
 
 /// The answers of a batch in one text, and what it was made of.
@@ -191,29 +194,27 @@ impl Session {
                 Reply::Now(text) | Reply::Refused(text) => {
                     pending.push(futures::future::ready(Some(text)).boxed());
                 }
-                Reply::Later(call) => pending.push(call),
+                Reply::Later { call, .. } => pending.push(call),
             }
         }
         if pending.is_empty() {
             return Reply::Nothing;
         }
-        Reply::Later(
-            async move {
-                let mut line = BytesMut::from(&b"["[..]);
-                let parts: Vec<Bytes> = join_all(pending).await.into_iter().flatten().collect();
-                for text in &parts {
-                    if line.len() > 1 {
-                        line.put_u8(b',');
-                    }
-                    line.put_slice(text);
+        let call = async move {
+            let mut line = BytesMut::from(&b"["[..]);
+            let parts: Vec<Bytes> = join_all(pending).await.into_iter().flatten().collect();
+            for text in &parts {
+                if line.len() > 1 {
+                    line.put_u8(b',');
                 }
-                line.put_u8(b']');
-                let line = one_line(line.freeze());
-                // What the parts took in memory is theirs until the whole has left.
-                (line.len() > 2).then(|| Bytes::from_owner(Joined { line, _parts: parts }))
+                line.put_slice(text);
             }
-            .boxed(),
-        )
+            line.put_u8(b']');
+            let line = one_line(line.freeze());
+            // What the parts took in memory is theirs until the whole has left.
+            (line.len() > 2).then(|| Bytes::from_owner(Joined { line, _parts: parts }))
+        };
+        Reply::Later { id: None, call: call.boxed() }
     }
 
     /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
@@ -304,7 +305,7 @@ impl Session {
                 // Some clients forget to say that they are initialized.
                 self.delivery.begun.cancel();
                 match self.begin(&id, agreed, message, memory, outlet) {
-                    Ok(call) => Reply::Later(call),
+                    Ok(call) => Reply::Later { id: Some(id), call },
                     Err(fault) => refused(fault),
                 }
             }
@@ -368,15 +369,14 @@ impl Session {
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
         self.agree(revision, capabilities);
         let (seat, answered) = (self.seat.clone(), self.delivery.answered.clone());
-        Reply::Later(
-            async move {
-                let instructions = seat.instructions(GREETING).await;
-                // Whatever waits leaves after the answer, which is on its way in the same breath.
-                answered.cancel();
-                Some(response(&id, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
-            }
-            .boxed(),
-        )
+        let own = id.clone();
+        let call = async move {
+            let instructions = seat.instructions(GREETING).await;
+            // Whatever waits leaves after the answer, which is on its way in the same breath.
+            answered.cancel();
+            Some(response(&own, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
+        };
+        Reply::Later { id: Some(id), call: call.boxed() }
     }
 
     /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.

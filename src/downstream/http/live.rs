@@ -126,7 +126,8 @@ impl Live {
             Reply::Nothing => Posted::Nothing,
             Reply::Now(text) => Posted::Now(text),
             Reply::Refused(text) => Posted::Refused(text),
-            Reply::Later(call) => {
+            Reply::Later { id, call } => {
+                events.is_asked_by(id);
                 self.streams.awaits(&events);
                 self.run(call, events);
                 Posted::Later(cursor)

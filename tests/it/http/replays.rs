@@ -366,3 +366,40 @@ async fn who_comes_back_for_an_answer_that_was_too_long_to_keep_hears_of_it() {
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(1004)));
     assert_eq!(answer["error"]["data"]["outcome"], "unknown");
 }
+
+/// A call whose stream is there when this answer comes, read to its end: how it ended, and what a client then finds that
+/// comes back for it.
+async fn cut_while_it_came(set: impl FnOnce(&mut Config), bytes: usize) -> (u16, Value) {
+    let server = Server::new(&["slow"]);
+    let client = house(&server, set).client().await;
+    let (heard, mut events, first) = streaming(&client, &server, 1).await;
+    server.answer(&heard, json!({"content": [], "x": "x".repeat(bytes)})).await;
+    let (last, answer) = events.message().await;
+    assert_eq!(answer["result"]["x"].as_str().unwrap().len(), bytes);
+    events.ends().await;
+    // As far as we know it has got all of it, but the network may have lost it. It is the same each time.
+    let mut found = Value::Null;
+    for _ in 0..2 {
+        let mut events = client.read_on(&first).await;
+        let (number, message) = events.message().await;
+        assert_eq!(number, last);
+        events.ends().await;
+        found = message;
+    }
+    (client.get(Some(&last)).await.unwrap().status.as_u16(), found)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_cut_and_is_not_kept_is_not_lost_without_a_word() {
+    let total = |config: &mut Config| config.listen.limits.replay_total_bytes_max = 0;
+    for (found, setting) in [
+        (cut_while_it_came(|_| {}, 1_100_000).await, "replay_size"),
+        (cut_while_it_came(total, 100).await, "replay_total"),
+    ] {
+        let (status, answer) = found;
+        assert_eq!(status, 204);
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(1004)));
+        assert_eq!(answer["error"]["data"]["outcome"], "unknown");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(setting), "{answer}");
+    }
+}
