@@ -508,7 +508,7 @@ pub const SETTINGS: &[Setting] = &[
         "listen.limits.replay_total",
         Form::Size { min: 0, max: GIB.saturating_mul(16) },
         "\"64MiB\"",
-        "events kept of all streams",
+        "events kept of all streams; of one client a quarter",
     ),
     here(
         "listen.limits.head_within",

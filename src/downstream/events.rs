@@ -4,20 +4,21 @@
 //! the client says that it was. It knows no HTTP.
 
 use super::replay::Replay;
+use super::shelf::{Kept, Shelf};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A stream of a session. Its label is unique there, and stands in the ids of its events.
 #[derive(Debug)]
 pub struct Events {
     label: Label,
-    replay: Arc<Replay>,
+    shelf: Arc<Shelf>,
     state: Mutex<State>,
     /// There is something to read, or nothing more will come.
     news: Notify,
@@ -89,7 +90,7 @@ struct Event {
     text: Bytes,
     kind: Kind,
     /// Its room among all that is kept; without it the event goes when it was read.
-    kept: Option<OwnedSemaphorePermit>,
+    kept: Option<Kept>,
 }
 
 /// What an event is on its stream.
@@ -143,7 +144,7 @@ impl std::fmt::Display for Label {
 impl Event {
     /// Gives it room among all that is kept, if there is any. Its text is a copy then: the room that it had before is
     /// for what a server has just said, and not for what was read long ago.
-    fn keep(&mut self, room: Option<OwnedSemaphorePermit>) {
+    fn keep(&mut self, room: Option<Kept>) {
         if room.is_some() {
             self.text = Bytes::copy_from_slice(&self.text);
         }
@@ -152,10 +153,10 @@ impl Event {
 }
 
 impl Events {
-    pub(super) fn new(label: Label, replay: Arc<Replay>, any: Arc<Notify>) -> Arc<Self> {
+    pub(super) fn new(label: Label, shelf: Arc<Shelf>, any: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             label,
-            replay,
+            shelf,
             state: Mutex::new(State {
                 asked: None,
                 log: VecDeque::new(),
@@ -192,7 +193,7 @@ impl Events {
         }
         state.resumable = true;
         for event in &mut state.log {
-            event.keep(self.replay.room(event.text.len()));
+            event.keep(self.shelf.room(event.text.len()));
         }
     }
 
@@ -303,14 +304,14 @@ impl Events {
     }
 
     fn push(&self, state: &mut State, text: Bytes, kind: Kind) {
-        let kept = if state.resumable { state.room(&self.replay, text.len()) } else { None };
+        let kept = if state.resumable { state.room(&self.shelf, text.len()) } else { None };
         let number = state.next;
         state.next += 1;
         state.log_bytes += text.len();
         let mut event = Event { number, text, kind, kept: None };
         event.keep(kept);
         state.log.push_back(event);
-        state.trim(&self.replay);
+        state.trim(self.shelf.bounds());
     }
 
     /// Whether there is something for this reader, and that the answer; `None` when there is nothing yet. The end is an
@@ -344,7 +345,7 @@ impl Events {
         if let Some(reader) = &mut state.reader {
             reader.at = said.number + 1;
         }
-        state.trim(&self.replay);
+        state.trim(self.shelf.bounds());
         drop(state);
         self.room.notify_waiters();
         self.any.notify_waiters();
@@ -371,12 +372,12 @@ impl State {
     }
 
     /// Room for an event among all that is kept. Where there is none, this stream's own past makes it.
-    fn room(&mut self, replay: &Replay, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    fn room(&mut self, shelf: &Shelf, bytes: usize) -> Option<Kept> {
         let at = self.read_to();
         loop {
-            let room = replay.room(bytes);
+            let room = shelf.room(bytes);
             let is_in_the_way = self.log.front().is_some_and(|front| front.number < at);
-            if room.is_some() || !is_in_the_way || bytes > replay.bytes_max {
+            if room.is_some() || !is_in_the_way || bytes > shelf.bounds().bytes_max {
                 return room;
             }
             self.drop_oldest();
@@ -476,7 +477,7 @@ impl Drop for Cursor {
                 Left::Ended => Left::Over(Instant::now()),
                 Left::Over(at) => Left::Over(at),
             };
-            state.trim(&self.events.replay);
+            state.trim(self.events.shelf.bounds());
         }
         drop(state);
         self.events.room.notify_waiters();
@@ -528,10 +529,15 @@ mod tests {
         }
     }
 
+    fn events(limits: &ListenLimits) -> Arc<Events> {
+        let shelf = Shelf::new(&Arc::new(Replay::new(limits)), &Arc::default());
+        Events::new(Label::Answer(1), shelf, Arc::default())
+    }
+
     #[tokio::test]
     async fn what_is_kept_to_be_read_again_gives_its_servers_room_back() {
-        let replay = Replay::new(&ListenLimits { replay_bytes_max: 100, ..ListenLimits::default() });
-        let events = Events::new(Label::Answer(1), Arc::new(replay), Arc::default());
+        let limits = ListenLimits { replay_bytes_max: 100, ..ListenLimits::default() };
+        let events = events(&limits);
         let (count, _reader) = (Arc::new(()), events.read(None));
         let say = |bytes| {
             let text = Bytes::from_owner(Counted { text: vec![b'x'; bytes], _count: count.clone() });
@@ -549,8 +555,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_promised_room_is_said_before_the_end() {
         for answer in [Some(Bytes::from_static(b"answer")), None] {
-            let replay = Arc::new(Replay::new(&ListenLimits::default()));
-            let events = Events::new(Label::Answer(1), replay, Arc::default());
+            let events = events(&ListenLimits::default());
             let mut cursor = events.read(None);
             let place = events.try_place().unwrap();
             match answer.clone() {

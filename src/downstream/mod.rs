@@ -19,6 +19,8 @@ pub mod streams;
 
 pub mod replay;
 
+mod shelf;
+
 mod delivery;
 
 mod asks;

@@ -14,28 +14,38 @@ pub struct Replay {
     pub(super) bytes_max: usize,
     /// How long a stream is kept that nobody reads.
     pub(super) kept: Duration,
+    /// The budget for all that is kept.
+    pub(super) units: u32,
     total: Arc<Semaphore>,
 }
 
 impl Replay {
     pub fn new(limits: &ListenLimits) -> Self {
+        let units = limits.replay_total_bytes_max.div_ceil(UNIT_BYTES);
+        let units = u32::try_from(units).unwrap_or(UNITS_MAX).min(UNITS_MAX);
         Self {
             events_max: limits.replay_events_max,
             bytes_max: limits.replay_bytes_max,
             kept: limits.replay_kept,
-            total: Arc::new(Semaphore::new(limits.replay_total_bytes_max.div_ceil(UNIT_BYTES))),
+            units,
+            total: Arc::new(Semaphore::new(units as usize)),
         }
     }
 
-    /// Room for an event among all that is kept; `None` when there is none, or the event is too long to be kept.
-    pub(super) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    /// What an event takes of the budget; `None` for one that is too long to be kept.
+    pub(super) fn units_of(&self, bytes: usize) -> Option<u32> {
         if bytes > self.bytes_max {
             return None;
         }
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).ok()?;
+        u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).ok()
+    }
+
+    pub(super) fn take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
         self.total.clone().try_acquire_many_owned(units).ok()
     }
 }
 
 /// What the budget counts in.
 const UNIT_BYTES: usize = 256;
+/// The most that a semaphore counts.
+const UNITS_MAX: u32 = u32::MAX >> 7;

@@ -5,8 +5,8 @@
 
 use super::events::{Cursor, Events, Label, Place};
 use super::replay::Replay;
+use super::shelf::{Answered, Shelf};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -14,7 +14,9 @@ use tokio::time::Instant;
 /// The streams of one session.
 #[derive(Debug)]
 pub struct Streams {
-    replay: Arc<Replay>,
+    shelf: Arc<Shelf>,
+    /// Of requests that have an answer.
+    answered: Arc<Answered>,
     inner: Mutex<Inner>,
     any: Arc<Notify>,
 }
@@ -26,8 +28,6 @@ struct Inner {
     general: Vec<Arc<Events>>,
     /// Of requests that have no answer yet.
     answers: Vec<Arc<Events>>,
-    /// Of requests that have one, for a client that has not got it.
-    answered: VecDeque<Arc<Events>>,
     /// The session is over: a stream that is opened now has ended.
     over: bool,
 }
@@ -43,8 +43,10 @@ pub(super) enum Resumed {
 }
 
 impl Streams {
-    pub fn new(replay: Arc<Replay>) -> Arc<Self> {
-        Arc::new(Self { replay, inner: Mutex::default(), any: Arc::default() })
+    pub fn new(replay: &Arc<Replay>) -> Arc<Self> {
+        let answered = Arc::default();
+        let shelf = Shelf::new(replay, &answered);
+        Arc::new(Self { shelf, answered, inner: Mutex::default(), any: Arc::default() })
     }
 
     /// A stream for the answer to what may be a request, read from now on. Nothing but that request's own words goes
@@ -52,7 +54,7 @@ impl Streams {
     pub(super) fn answer(&self) -> Cursor {
         let mut inner = self.inner.lock();
         inner.next += 1;
-        Events::new(Label::Answer(inner.next), self.replay.clone(), self.any.clone()).read(None)
+        Events::new(Label::Answer(inner.next), self.shelf.clone(), self.any.clone()).read(None)
     }
 
     /// It is one, and its answer takes a while.
@@ -74,7 +76,7 @@ impl Streams {
             inner.general.remove(oldest);
         }
         inner.next += 1;
-        let events = Events::new(Label::General(inner.next), self.replay.clone(), self.any.clone());
+        let events = Events::new(Label::General(inner.next), self.shelf.clone(), self.any.clone());
         let cursor = events.read(None);
         match inner.over {
             true => events.end(),
@@ -85,9 +87,8 @@ impl Streams {
 
     /// Reads on after an event that the client has got.
     pub(super) fn resume(&self, label: Label, after: u64) -> Resumed {
-        let inner = self.inner.lock();
-        let mut all = inner.general.iter().chain(&inner.answers).chain(&inner.answered);
-        match all.find(|events| events.label() == label && events.is_resumable()) {
+        let all = self.all();
+        match all.iter().find(|events| events.label() == label && events.is_resumable()) {
             Some(events) if events.is_over_after(after) => Resumed::Over,
             Some(events) => Resumed::Reads(events.read(Some(after))),
             None => Resumed::Forgotten,
@@ -144,11 +145,12 @@ impl Streams {
     /// The events of this stream get ids from now on, by which the client may come back, even if its request has its
     /// answer already.
     pub(super) fn keep(&self, events: &Arc<Events>) {
-        let mut inner = self.inner.lock();
+        let inner = self.inner.lock();
         events.becomes_resumable();
-        let mut all = inner.general.iter().chain(&inner.answers).chain(&inner.answered);
-        if !all.any(|other| Arc::ptr_eq(other, events)) {
-            inner.store(events.clone());
+        let answered = self.answered.all();
+        let mut all = inner.general.iter().chain(&inner.answers).chain(&answered);
+        if !inner.over && !all.any(|other| Arc::ptr_eq(other, events)) {
+            self.answered.push(events.clone());
         }
     }
 
@@ -156,38 +158,38 @@ impl Streams {
     pub(super) fn settle(&self, events: &Arc<Events>) {
         let mut inner = self.inner.lock();
         inner.answers.retain(|other| !Arc::ptr_eq(other, events));
-        if events.is_resumable() {
-            inner.store(events.clone());
+        if !inner.over && events.is_resumable() {
+            self.answered.push(events.clone());
         }
     }
 
     /// Forgets streams that nobody has read for long and that no request needs.
     pub(super) fn sweep(&self, now: Instant) {
-        let kept = self.replay.kept;
+        let kept = self.shelf.bounds().kept;
         let is_fresh = |events: &Arc<Events>| events.left().is_none_or(|left| left + kept > now);
-        let mut inner = self.inner.lock();
-        inner.general.retain(is_fresh);
-        inner.answered.retain(is_fresh);
+        self.inner.lock().general.retain(is_fresh);
+        let stale: Vec<_> = self.answered.all().into_iter().filter(|events| !is_fresh(events)).collect();
+        self.answered.forget(&stale);
     }
 
     /// Ends all of them, and whatever is opened from now on: the session is over.
     pub(super) fn end(&self) {
         let ended = Inner { over: true, ..Inner::default() };
         let inner = std::mem::replace(&mut *self.inner.lock(), ended);
-        for events in inner.general.iter().chain(&inner.answers).chain(&inner.answered) {
+        let answered = self.answered.all();
+        self.answered.forget(&answered);
+        for events in inner.general.iter().chain(&inner.answers).chain(&answered) {
             events.end();
         }
+    }
+
+    fn all(&self) -> Vec<Arc<Events>> {
+        let inner = self.inner.lock();
+        inner.general.iter().chain(&inner.answers).cloned().chain(self.answered.all()).collect()
     }
 }
 
 impl Inner {
-    fn store(&mut self, events: Arc<Events>) {
-        if self.answered.len() >= ANSWERED_MAX {
-            self.answered.pop_front();
-        }
-        self.answered.push_back(events);
-    }
-
     fn general_place(&self) -> Option<Place> {
         let newest = self.general.iter().rev().find(|events| events.is_read())?;
         newest.try_place()
@@ -205,8 +207,6 @@ impl Inner {
 /// General streams that a client may read at once, and those that are kept besides.
 const GENERAL_MAX: usize = 4;
 const GENERAL_KEPT_MAX: usize = 8;
-/// Answers that are kept for a client that comes back.
-const ANSWERED_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_opened_after_the_end_has_ended() {
-        let streams = Streams::new(Arc::new(Replay::new(&ListenLimits::default())));
+        let streams = Streams::new(&Arc::new(Replay::new(&ListenLimits::default())));
         let mut before = streams.general().unwrap();
         assert!(before.next().now_or_never().is_none());
         streams.end();

@@ -214,7 +214,7 @@ impl Front {
         })?;
         let id = SessionId::new().ok_or_else(|| Box::new(replies::no_randomness()))?;
         let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
-        let streams = Streams::new(self.replay.clone());
+        let streams = Streams::new(&self.replay);
         let outlets = Outlets::Streams(streams.clone());
         let session = Session::new(
             self.seat(caller, &gate.entrance),

@@ -222,16 +222,22 @@ async fn no_more_is_kept_than_so_many_bytes_of_a_stream() {
 #[tokio::test(start_paused = true)]
 async fn no_more_is_kept_than_so_many_bytes_of_all_streams() {
     let server = Server::new(&["slow"]);
-    // Three events; a stream's own past makes room for what comes.
-    let few = replayed(|config| config.listen.limits.replay_total_bytes_max = 3 * 256, 6, 0).await;
+    // Three events, the part of one client; a stream's own past makes room for what comes.
+    let total = |config: &mut Config| config.listen.limits.replay_total_bytes_max = 12 * 256;
+    let few = replayed(total, 6, 0).await;
     assert_eq!(few, [json!(5), json!(6), json!("answer")]);
-    let house = house(&server, |config| config.listen.limits.replay_total_bytes_max = 3 * 256);
-    let (greedy, poor) = (house.client().await, house.client().await);
-    let (theirs, mut greedy_events, _) = streaming(&greedy, &server, 1).await;
-    for at in 2..=5 {
-        server.progress(&theirs, at).await;
-        greedy_events.message().await;
+    let house = house(&server, total);
+    let mut crowd = Vec::new();
+    for _ in 0..4 {
+        let greedy = house.client().await;
+        let (theirs, mut events, _) = streaming(&greedy, &server, 1).await;
+        for at in 2..=5 {
+            server.progress(&theirs, at).await;
+            events.message().await;
+        }
+        crowd.push((greedy, events));
     }
+    let poor = house.client().await;
     let (heard, mut events, first) = streaming(&poor, &server, 1).await;
     for at in 2..=3 {
         server.progress(&heard, at).await;
@@ -245,14 +251,39 @@ async fn no_more_is_kept_than_so_many_bytes_of_all_streams() {
     server.answer(&heard, json!({})).await;
     assert_eq!(events.message().await.1["id"], 1);
     // What is over makes room.
+    let (greedy, events) = crowd.pop().unwrap();
     assert_eq!(greedy.delete().await.unwrap().status, 204);
     server.hear_method("notifications/cancelled").await;
-    greedy_events.ends().await;
+    events.ends().await;
     let (heard, mut events, first) = streaming(&poor, &server, 1).await;
     server.progress(&heard, 2).await;
     events.message().await;
     drop(events);
     assert_eq!(done(&poor.read_on(&first).await.message().await.1), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_part_of_what_is_kept_a_client_loses_its_own_oldest_answers_first() {
+    let server = Server::new(&["slow"]);
+    let house = house(&server, |config| config.listen.limits.replay_total_bytes_max = 16 * 256);
+    let (greedy, other) = (house.client().await, house.client().await);
+    let mut firsts = Vec::new();
+    for client in [&other, &greedy, &greedy] {
+        let (heard, events, first) = streaming(client, &server, 1).await;
+        drop(events);
+        server.answer(&heard, json!({})).await;
+        settled().await;
+        firsts.push(first);
+    }
+    // Four events were kept of it, its whole part. Those of the answer that is older make room.
+    let (heard, mut events, first) = streaming(&greedy, &server, 2).await;
+    server.progress(&heard, 2).await;
+    events.message().await;
+    drop(events);
+    assert_eq!(greedy.get(Some(&firsts[1])).await.unwrap().status, 400);
+    assert_eq!(greedy.read_on(&firsts[2]).await.message().await.1["id"], 1);
+    assert_eq!(done(&greedy.read_on(&first).await.message().await.1), 2);
+    assert_eq!(other.read_on(&firsts[0]).await.message().await.1["id"], 1);
 }
 
 #[tokio::test(start_paused = true)]
