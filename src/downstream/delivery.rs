@@ -82,7 +82,7 @@ impl Delivery {
     /// A note of one call, after the letters that came before it.
     pub(super) async fn note(&self, text: Bytes, after: u64, outlet: &Outlet) {
         self.flush(after, outlet).await;
-        if let Some(room) = outlet.room().await {
+        if let Some(room) = self.outlets.room_for(outlet).await {
             room.send(one_line(fit_note(text, self.revision())));
         }
     }
@@ -90,7 +90,7 @@ impl Delivery {
     /// An ask that came with a call.
     pub(super) async fn ask(&self, ask: Box<Ask>, after: u64, outlet: &Outlet) {
         self.flush(after, outlet).await;
-        let Some(room) = outlet.room().await else { return };
+        let Some(room) = self.outlets.room_for(outlet).await else { return };
         // That it is withdrawn is a letter, and must not be said before it.
         let _saying = self.saying.lock();
         if let Some(text) = self.asked(ask) {

@@ -55,6 +55,8 @@ struct State {
     ended: bool,
     /// Events have been given ids, by which a client may come back.
     resumable: bool,
+    /// The client was given one of them.
+    named: bool,
     /// Since when nobody reads; of a stream that has ended, since when it may be forgotten.
     left: Left,
 }
@@ -168,6 +170,7 @@ impl Events {
                 ending: None,
                 ended: false,
                 resumable: false,
+                named: false,
                 left: Left::GoesOn(Instant::now()),
             }),
             news: Notify::new(),
@@ -197,6 +200,11 @@ impl Events {
         }
     }
 
+    /// The client was given an id to come back by before the first event.
+    pub(super) fn is_named(&self) {
+        self.state.lock().named = true;
+    }
+
     /// Reads from the event after this one; `None`: from the next that nobody has read. Whoever read before gets no
     /// more: a client that comes back has given its old connection up.
     pub(super) fn read(self: &Arc<Self>, after: Option<u64>) -> Cursor {
@@ -214,6 +222,12 @@ impl Events {
 
     pub(super) fn is_read(&self) -> bool {
         self.state.lock().reader.is_some()
+    }
+
+    /// Whether nobody reads it, and nobody can come back for it.
+    pub(super) fn is_deserted(&self) -> bool {
+        let state = self.state.lock();
+        state.reader.is_none() && !state.named
     }
 
     /// Whether its end is settled: nothing but what was reserved is said any more.
@@ -345,6 +359,7 @@ impl Events {
         if let Some(reader) = &mut state.reader {
             reader.at = said.number + 1;
         }
+        state.named |= state.resumable;
         state.trim(self.shelf.bounds());
         drop(state);
         self.room.notify_waiters();

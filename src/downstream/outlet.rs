@@ -59,6 +59,18 @@ impl Outlets {
         }
     }
 
+    /// Room for what belongs to one request. Where nobody can read its answer any more, a client that listens elsewhere is
+    /// told there. Cancel-safe.
+    pub(super) async fn room_for<'a>(&self, outlet: &'a Outlet) -> Option<Room<'a>> {
+        if let (Self::Streams(streams), Outlet::Events(events)) = (self, outlet)
+            && events.is_deserted()
+            && let Some(place) = streams.general_place().await
+        {
+            return Some(Room::Events(place));
+        }
+        outlet.room().await
+    }
+
     /// Where letters go that must not come after what this request says next: on one stream that is where they always
     /// go. Among several streams there is no order to keep, but a client that listens on no other is told here.
     pub(super) fn ahead_of<'a>(&self, outlet: &'a Outlet) -> Option<&'a Outlet> {

@@ -119,12 +119,28 @@ impl Streams {
         }
     }
 
-    /// The same, if there is any now.
+    /// Room on the same stream, if there is any now.
     pub(super) fn try_place(&self) -> Option<Place> {
         self.inner.lock().place()
     }
 
-    /// Room on the newest general stream that is read, if there is any now.
+    /// Room on the newest general stream that is read; `None` when the client reads none. Cancel-safe.
+    pub(super) async fn general_place(&self) -> Option<Place> {
+        loop {
+            let any = self.any.notified();
+            tokio::pin!(any);
+            any.as_mut().enable();
+            if !self.listens() {
+                return None;
+            }
+            if let Some(place) = self.try_general_place() {
+                return Some(place);
+            }
+            any.await;
+        }
+    }
+
+    /// The same, if there is any now.
     pub(super) fn try_general_place(&self) -> Option<Place> {
         self.inner.lock().general_place()
     }

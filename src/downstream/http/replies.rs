@@ -99,6 +99,7 @@ impl Stream {
     pub(crate) fn response(self, keep_alive: Duration) -> Response {
         let mut head = SsePieces::default();
         if let Opening::Primed(before) = self.opening {
+            self.cursor.events().is_named();
             sse_retry(head.open(), RETRY_MS);
             sse_event(head.open(), Some(&format!("{}-{before}", self.cursor.events().label())), None, b"");
         }

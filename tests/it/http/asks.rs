@@ -166,3 +166,29 @@ async fn nothing_is_said_to_a_client_before_it_works() {
     assert_eq!(general.message().await.1["method"], "elicitation/create");
     assert_eq!(general.message().await.1["params"]["data"], "early");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_says_that_lost_its_connection_goes_to_a_client_that_listens() {
+    let server = Server::new(&["slow"]);
+    let house = House::shared(&server);
+    for (revision, has_stream) in [("2025-06-18", false), ("2025-06-18", true), ("2025-11-25", false)] {
+        let client = house.client_of(revision).await;
+        let reply = client.post(call(1, "s__slow", json!({})));
+        let heard = server.hear_method("tools/call").await;
+        // It goes before it had an id to come back by.
+        match has_stream {
+            true => drop(reply.await.unwrap().events()),
+            false => reply.abort(),
+        }
+        settled().await;
+        let mut general = client.listen().await;
+        server.progress(&heard, 1).await;
+        assert_eq!(general.message().await.1["params"]["progress"], 1);
+        server.ask(0, 70).await;
+        let (_, ask) = general.message().await;
+        assert_eq!(client.post(accepted(&ask)).await.unwrap().status, 202);
+        assert_eq!(server.hear().await.message["id"], 70);
+        server.answer(&heard, json!({})).await;
+        general.is_silent().await;
+    }
+}
