@@ -266,6 +266,8 @@ impl Front {
                 }
                 Opening::Plain
             }
+            // Its session has ended, and it with it.
+            Ok(None) if live.is_over() => return replies::unknown_session(),
             // It was cancelled: nothing will come, and there is nothing to come back for.
             Ok(None) => Opening::Plain,
             Ok(Some(false)) | Err(_) => {

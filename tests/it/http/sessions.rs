@@ -215,6 +215,16 @@ async fn a_client_declares_64_kib_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_session_ends_under_it_has_none() {
+    let (server, house) = house(|_| {});
+    let client = house.client().await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    server.hear_method("tools/call").await;
+    assert_eq!(client.delete().await.unwrap().status, 204);
+    assert_eq!(reply.await.unwrap().status, 404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_of_its_own_servers_ends_with_them() {
     let server = Server::new(&["echo"]);
     let house = House::own(&server);
