@@ -35,7 +35,8 @@ pub(crate) struct Live {
     idle_max: Duration,
     over: CancellationToken,
     tracker: TaskTracker,
-    _admission: Admission,
+    /// Its place among the sessions, until it ends: what still holds it then is on its way out.
+    admission: Mutex<Option<Admission>>,
 }
 
 /// What a POST brought.
@@ -72,7 +73,7 @@ impl Live {
             idle_max,
             over,
             tracker,
-            _admission: admission,
+            admission: Mutex::new(Some(admission)),
         })
     }
 
@@ -109,6 +110,7 @@ impl Live {
     pub(super) fn end(&self) {
         self.over.cancel();
         self.streams.end();
+        self.admission.lock().take();
     }
 
     /// It is used, so it does not end for being idle.

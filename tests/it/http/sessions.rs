@@ -225,6 +225,24 @@ async fn a_request_whose_session_ends_under_it_has_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_ends_a_session_may_begin_another_at_once() {
+    let (server, house) = house(|config| config.listen.limits.sessions_max = 1);
+    let client = house.client().await;
+    let held = client.send(client.request(Method::POST).body(endless_body()).unwrap());
+    let reply = client.post(call(1, "s__slow", json!({})));
+    server.hear_method("tools/call").await;
+    // A request whose body still comes holds the old session, and its place no more.
+    assert_eq!(client.delete().await.unwrap().status, 204);
+    assert_eq!(house.stranger().greet().await.status, 200);
+    drop((held, reply));
+}
+
+/// A body that never comes.
+fn endless_body() -> Body {
+    Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_of_its_own_servers_ends_with_them() {
     let server = Server::new(&["echo"]);
     let house = House::own(&server);
