@@ -11,6 +11,8 @@ pub mod accept;
 
 mod places;
 
+mod silence;
+
 mod connection;
 
 mod turn;

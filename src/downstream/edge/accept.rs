@@ -1,6 +1,7 @@
 //! Accepts connections, and gives each a place and a task.
 //!
-//! Where no place is left, a client is told so and sent away; where the system has no descriptors left, we wait
+//! Where no place is left, the connection that is silent longest makes way; where none is silent, a client is told so and
+//! sent away. Where the system has no descriptors left, we wait
 //! and go on. Ends when it is told to and every connection is gone.
 
 use std::fmt;
@@ -21,6 +22,7 @@ use super::bound::{Accepted, Bound, Duplex, Listener};
 use super::connection;
 use super::guard::Guard;
 use super::places::{Full, Places};
+use super::silence::Silence;
 use super::source::Peer;
 use crate::config::ListenLimits;
 use crate::system::{Here, System};
@@ -64,6 +66,7 @@ pub async fn serve_stream(
 struct Entrance {
     front: Arc<Front>,
     places: Arc<Places>,
+    silence: Arc<Silence>,
     /// Clients that are being sent away, at once.
     refusals: Arc<Semaphore>,
     tracker: TaskTracker,
@@ -84,6 +87,7 @@ impl Entrance {
             );
         }
         Self {
+            silence: Arc::default(),
             places: Places::new(connections_max, limits.connections_per_address_max),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX.min(descriptors_max / 8))),
             front: Arc::new(front),
@@ -119,7 +123,11 @@ impl Entrance {
         let guard = &self.front.guard;
         let source = (!guard.is_exempt(&accepted.peer)).then(|| accepted.peer.source());
         let place = match self.places.take(source) {
-            Ok(place) => place,
+            Err(Full::All) if self.silence.put_out() => self.places.take(source),
+            taken => taken,
+        };
+        let stay = match place {
+            Ok(place) => Arc::new(self.silence.enter(place)),
             Err(full) => return self.refuse(accepted, full, listener),
         };
         let span = debug_span!("connection", peer = %accepted.peer);
@@ -127,8 +135,7 @@ impl Entrance {
         self.tracker.spawn(
             async move {
                 let now = stop.now.clone();
-                now.run_until_cancelled(connection::keep(accepted, tls, front, stop)).await;
-                drop(place);
+                now.run_until_cancelled(connection::keep(accepted, tls, front, stop, stay)).await;
             }
             .instrument(span),
         );

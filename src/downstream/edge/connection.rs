@@ -3,6 +3,7 @@
 //! Every request passes the guard before the router sees it; nothing else leads to the router.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,13 +24,28 @@ use tracing::debug;
 use super::accept::{Front, Stop};
 use super::bound::{Accepted, Duplex};
 use super::paced::Paced;
+use super::silence::Stay;
 use super::source::Peer;
 use super::turn::{Answered, Asked, Turn};
 
-/// Serves one connection until it ends or `stop` is said.
-pub(super) async fn keep(accepted: Accepted, tls: Option<TlsAcceptor>, front: Arc<Front>, stop: Stop) {
+/// Serves one connection until it ends, is put out, or `stop` is said.
+pub(super) async fn keep(
+    accepted: Accepted,
+    tls: Option<TlsAcceptor>,
+    front: Arc<Front>,
+    stop: Stop,
+    stay: Arc<Stay>,
+) {
+    // On the heap: it is large, and each future around it would hold it once more.
+    let served = Box::pin(serve(accepted, tls, front, stop, Arc::clone(&stay)));
+    if stay.unless_put_out(served).await.is_none() {
+        debug!("silent for longer than all others, and no place was left");
+    }
+}
+
+async fn serve(accepted: Accepted, tls: Option<TlsAcceptor>, front: Arc<Front>, stop: Stop, stay: Arc<Stay>) {
     let Accepted { stream, peer } = accepted;
-    let turn = Turn::opened(Instant::now());
+    let turn = Turn::opened(Instant::now(), stay);
     let Some(stream) = greet(stream, tls, front.limits.head_within).await else { return };
     let socket = TokioIo::new(Paced::new(stream, Arc::clone(&turn), front.limits.head_within));
     let router = TowerToHyperService::new(front.router.clone());
@@ -82,7 +98,10 @@ async fn answer(
     peer: &Peer,
     turn: &Arc<Turn>,
 ) -> Result<Response<Answered<Body>>, Infallible> {
-    turn.serve();
+    if !turn.serve() {
+        // Nothing of it is done: the connection is about to be dropped.
+        return pending().await;
+    }
     let (mut head, body) = request.into_parts();
     let body = Asked::new(body, turn);
     let response = match front.guard.judge(&head, peer, Instant::now().into_std()) {

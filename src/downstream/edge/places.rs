@@ -42,13 +42,15 @@ impl Places {
 
     /// `source`: for whom it counts besides; `None` for those that no limit of one source holds for.
     pub(super) fn take(self: &Arc<Self>, source: Option<Source>) -> Result<Place, Full> {
-        let total = self.total.clone().try_acquire_owned().map_err(|_| Full::All)?;
-        let Some(source) = source else { return Ok(Place { _total: total, counted: None }) };
+        let total = || self.total.clone().try_acquire_owned().map_err(|_| Full::All);
+        let Some(source) = source else { return Ok(Place { _total: total()?, counted: None }) };
         let mut by_source = self.by_source.lock();
         let count = by_source.get(&source).copied().unwrap_or(0);
+        // First: for one that has enough of its own, nobody need make way.
         if count >= self.per_source_max {
             return Err(Full::Source);
         }
+        let total = total()?;
         by_source.insert(source, count + 1);
         Ok(Place { _total: total, counted: Some((Arc::clone(self), source)) })
     }

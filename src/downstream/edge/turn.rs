@@ -12,9 +12,14 @@ use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::silence::Stay;
+
 /// Shared by the socket and the service of one connection.
 #[derive(Debug)]
-pub(super) struct Turn(Mutex<State>);
+pub(super) struct Turn {
+    state: Mutex<State>,
+    stay: Arc<Stay>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -31,49 +36,68 @@ enum Phase {
     Head { since: Instant },
     /// A request is being answered.
     Serving,
-    /// Answered; another request may come.
+    /// Answered, and the answer is being written.
+    Answered,
+    /// The answer has left; another request may come.
     Waiting,
 }
 
 impl Turn {
-    pub(super) fn opened(now: Instant) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { phase: Phase::Opened { since: now }, unread: false })))
+    pub(super) fn opened(now: Instant, stay: Arc<Stay>) -> Arc<Self> {
+        let state = Mutex::new(State { phase: Phase::Opened { since: now }, unread: false });
+        Arc::new(Self { state, stay })
     }
 
     /// Bytes came.
     pub(super) fn heard(&self, now: Instant) {
-        let mut state = self.0.lock();
-        match state.phase {
-            Phase::Opened { since } => state.phase = Phase::Head { since },
-            Phase::Waiting => *state = State { phase: Phase::Head { since: now }, unread: false },
-            Phase::Head { .. } | Phase::Serving => {}
+        let mut state = self.state.lock();
+        let since = match state.phase {
+            Phase::Opened { since } => since,
+            Phase::Answered | Phase::Waiting => now,
+            Phase::Head { .. } | Phase::Serving => return,
+        };
+        let unread = state.unread && matches!(state.phase, Phase::Opened { .. });
+        *state = State { phase: Phase::Head { since }, unread };
+        // It has just spoken: others were silent for longer. What it began to say is no request yet.
+        if self.stay.is_busy() {
+            self.stay.falls_silent();
         }
     }
 
     /// Since when we wait for the end of a head. `None`: we do not.
     pub(super) fn head_since(&self) -> Option<Instant> {
-        match self.0.lock().phase {
+        match self.state.lock().phase {
             Phase::Opened { since } | Phase::Head { since } => Some(since),
-            Phase::Serving | Phase::Waiting => None,
+            Phase::Serving | Phase::Answered | Phase::Waiting => None,
         }
     }
 
-    /// A head was read.
-    pub(super) fn serve(&self) {
-        *self.0.lock() = State { phase: Phase::Serving, unread: false };
+    /// A head was read. `false`: the connection was put out before, and ends.
+    pub(super) fn serve(&self) -> bool {
+        *self.state.lock() = State { phase: Phase::Serving, unread: false };
+        self.stay.is_busy()
+    }
+
+    /// All that was said has left.
+    pub(super) fn flushed(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Answered {
+            state.phase = Phase::Waiting;
+            self.stay.falls_silent();
+        }
     }
 
     /// We are leaving: who has asked nothing just now need not be heard out.
     pub(super) fn leave(&self) {
-        let mut state = self.0.lock();
-        if state.phase == Phase::Waiting {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Answered | Phase::Waiting) {
             state.unread = false;
         }
     }
 
     /// Whether the client may still be sending what we did not read.
     pub(super) fn is_unread(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.unread || matches!(state.phase, Phase::Head { .. })
     }
 }
@@ -116,7 +140,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Asked<B> {
 impl<B: Body> Drop for Asked<B> {
     fn drop(&mut self) {
         if !self.ended && !self.body.is_end_stream() {
-            self.turn.0.lock().unread = true;
+            self.turn.state.lock().unread = true;
         }
     }
 }
@@ -155,6 +179,6 @@ impl<B: Body + Unpin> Body for Answered<B> {
 
 impl<B> Drop for Answered<B> {
     fn drop(&mut self) {
-        self.turn.0.lock().phase = Phase::Waiting;
+        self.turn.state.lock().phase = Phase::Answered;
     }
 }

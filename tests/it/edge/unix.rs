@@ -82,11 +82,16 @@ async fn no_limit_of_one_address_holds_for_a_socket() {
     let mut all = Vec::new();
     for _ in 0..10 {
         let mut raw = connect(&path).await;
-        assert_eq!(raw.ask("GET /who HTTP/1.1\r\n\r\n").await.status, 200);
+        raw.say("GET /hold HTTP/1.1\r\n\r\n").await;
+        rig.hold.entered().await;
         all.push(raw);
     }
     assert_eq!(connect(&path).await.ask("GET /who HTTP/1.1\r\n\r\n").await.status, 503);
     assert_eq!(rig.ask("GET /who", "", "").await.status, 503, "all listeners share the places");
+    all.iter().for_each(|_| rig.hold.release());
+    for raw in &mut all {
+        assert_eq!(raw.answer().await.status, 200);
+    }
     rig.end().await;
 }
 

@@ -1,6 +1,8 @@
 //! One connection over a pipe in memory, where minutes pass at once.
 
 use super::super::guard::Guard;
+use super::super::places::Places;
+use super::super::silence::Silence;
 use super::*;
 use crate::config::{Auth, Listen, ListenLimits};
 use axum::routing::get;
@@ -22,7 +24,9 @@ fn connected(pipe_bytes: usize) -> (DuplexStream, JoinHandle<()>, Stop) {
     let accepted = Accepted { stream: Box::new(server), peer: Peer::Unix };
     let stop = Stop::default();
     let front = Arc::new(Front { guard, router, limits });
-    (client, tokio::spawn(keep(accepted, None, front, stop.clone())), stop)
+    let place = Places::new(1, 1).take(None).unwrap();
+    let stay = Arc::new(Arc::<Silence>::default().enter(place));
+    (client, tokio::spawn(keep(accepted, None, front, stop.clone(), stay)), stop)
 }
 
 /// Reads one answer of `/`.
