@@ -212,8 +212,9 @@ impl Guard {
     /// The right token is served whatever came before it from the same source: else anyone beside its bearer
     /// could lock the bearer out.
     fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: Instant) -> Result<(), Why> {
-        // Whoever comes through the proxy may be anywhere, even where the proxy is on this machine.
-        let is_here = peer.is_local() && !self.is_proxy(peer);
+        // Whoever comes through a proxy may be anywhere, even where the proxy is on this machine and nobody named it.
+        let is_passed_on = || PASSED_ON.iter().any(|name| head.headers.contains_key(*name));
+        let is_here = peer.is_local() && !self.is_proxy(peer) && !is_passed_on();
         let file = || is_here.then(|| key.file.display().to_string());
         let why = match at_most_one(&head.headers, &AUTHORIZATION) {
             Err(Repeated) => Why::TokenWrong { file: file() },
@@ -265,6 +266,8 @@ fn is_health(head: &Parts) -> bool {
 }
 
 const BEARER: &[u8] = b"bearer";
+/// What a proxy says of itself.
+const PASSED_ON: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
 
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,11 @@ fn who_is_elsewhere_does_not_learn_where_the_token_is() {
         );
         let wrong = ask(&[("host", "a"), ("authorization", "Bearer wrong")]);
         assert_eq!(wrong, Some(Why::TokenWrong { file }), "{proxy:?} {remote}");
+        // Nor behind one that nobody named.
+        for said in [("x-forwarded-for", "203.0.113.1"), ("forwarded", "for=203.0.113.1"), ("via", "1.1 a")] {
+            let passed_on = ask(&[("host", "a"), said]);
+            assert_eq!(passed_on, Some(Why::TokenMissing { file: None }), "{said:?} {remote}");
+        }
     }
 }
 
