@@ -290,6 +290,16 @@ impl Events {
         self.end_with(Ending::Silence);
     }
 
+    /// Nothing more is said, and why there is no answer is our fault. Says nothing where the end is settled.
+    pub(super) fn fail(&self) {
+        if self.is_ending() {
+            return;
+        }
+        let fault = Fault::ours(Reason::Internal, "the request failed within Braid; its log says why");
+        let text = fault.outcome(CallOutcome::Unknown).render(self.state.lock().asked.as_ref());
+        self.answer(text);
+    }
+
     fn end_with(&self, ending: Ending) {
         let mut state = self.state.lock();
         if !state.ended && state.ending.is_none() {

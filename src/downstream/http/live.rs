@@ -39,6 +39,12 @@ pub(crate) struct Live {
     admission: Mutex<Option<Admission>>,
 }
 
+/// A request while it runs. However it ends, its stream does too.
+struct Running {
+    live: Arc<Live>,
+    events: Arc<Events>,
+}
+
 /// What a POST brought.
 pub(super) enum Posted {
     /// Nothing is to be answered.
@@ -139,16 +145,14 @@ impl Live {
 
     /// Lets a request go on beside whoever waits for it.
     fn run(self: &Arc<Self>, call: BoxFuture<'static, Option<Bytes>>, events: Arc<Events>) {
-        let live = self.clone();
+        let running = Running { live: self.clone(), events };
         self.tracker.spawn(async move {
-            let answered = live.over.run_until_cancelled(call).await.flatten();
+            let answered = running.live.over.run_until_cancelled(call).await.flatten();
             match answered {
-                Some(text) => events.answer(text),
+                Some(text) => running.events.answer(text),
                 // It was cancelled, or the session is over.
-                None => events.end(),
+                None => running.events.end(),
             }
-            live.streams.settle(&events);
-            live.touch();
         });
     }
 
@@ -236,6 +240,15 @@ impl Live {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What has ended by now stays as it ended: this is for a task that did not come so far.
+        self.events.fail();
+        self.live.streams.settle(&self.events);
+        self.live.touch();
+    }
+}
+
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Live({})", self.door)
@@ -249,3 +262,50 @@ const BEGIN: Duration = Duration::from_secs(30);
 /// How long requests may take to end with their servers, when we leave; and how often we look.
 const DRAIN: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, ListenLimits};
+    use crate::downstream::http::sessions::Sessions;
+    use crate::downstream::open::Ids;
+    use crate::downstream::outlet::Outlets;
+    use crate::downstream::replay::Replay;
+    use crate::hub::Hub;
+    use crate::mcp::caller::Caller;
+    use crate::wire::id::Id;
+    use futures::FutureExt;
+    use std::path::Path;
+
+    fn live() -> Arc<Live> {
+        let hub = Hub::new(Arc::new(Config::new("a house", Path::new("/"))), vec![], "", TaskTracker::new());
+        let principal = Principal::anonymous();
+        let caller = Caller { principal: principal.clone(), client: hub.next_client(), alone: false };
+        let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
+        let streams = Streams::new(&Arc::new(Replay::new(&ListenLimits::default())));
+        let outlets = Outlets::Streams(streams.clone());
+        Live::new(Parts {
+            session: Session::new(seat, outlets, Ids::PerExchange, "a mark", false),
+            streams,
+            door: Arc::from("/mcp"),
+            idle_max: Duration::MAX,
+            tracker: TaskTracker::new(),
+            admission: Sessions::new(1, 1).admit(&principal).unwrap(),
+            principal,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_has_an_answer_all_the_same() {
+        let live = live();
+        let mut cursor = live.streams.answer();
+        let events = cursor.events().clone();
+        events.is_asked_by(Id::parse(Bytes::from_static(b"\"a\"")));
+        live.streams.awaits(&events);
+        live.run(async { panic!("a fault of ours") }.boxed(), events);
+        let said = cursor.next().await.unwrap().text;
+        let said = std::str::from_utf8(&said).unwrap();
+        assert!(said.contains(r#""id":"a""#) && said.contains("-32603"), "{said}");
+        assert!(cursor.next().await.is_none() && !live.streams.is_read());
+    }
+}
