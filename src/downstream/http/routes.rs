@@ -8,6 +8,7 @@ use crate::hub::readiness::Readiness;
 use crate::wire::members::quote;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -29,6 +30,8 @@ pub fn routes(front: Arc<Front>) -> Router {
 }
 
 type Asking = Extension<Admitted>;
+/// A part of the path; what is no text is nobody's name.
+type Name = Result<Path<String>, PathRejection>;
 
 async fn all(State(front): State<Arc<Front>>, Extension(who): Asking, request: Request<Body>) -> Response {
     let entrance = front.hub.entrance_all();
@@ -37,21 +40,21 @@ async fn all(State(front): State<Arc<Front>>, Extension(who): Asking, request: R
 
 async fn group(
     State(front): State<Arc<Front>>,
-    Path(name): Path<String>,
+    name: Name,
     Extension(who): Asking,
     request: Request<Body>,
 ) -> Response {
-    let entrance = front.hub.entrance_group(&name);
+    let entrance = name.ok().and_then(|Path(name)| front.hub.entrance_group(&name));
     enter(front, entrance, who, request).await
 }
 
 async fn server(
     State(front): State<Arc<Front>>,
-    Path(key): Path<String>,
+    key: Name,
     Extension(who): Asking,
     request: Request<Body>,
 ) -> Response {
-    let entrance = front.hub.entrance_server(&key);
+    let entrance = key.ok().and_then(|Path(key)| front.hub.entrance_server(&key));
     enter(front, entrance, who, request).await
 }
 

@@ -141,7 +141,15 @@ async fn each_door_has_its_own_sessions_and_leads_to_its_own_servers() {
     assert_eq!(listed("/mcp").await, ["s__echo", "t__echo"]);
     assert_eq!(listed("/mcp/work").await, ["t__echo"]);
     assert_eq!(listed("/servers/s/mcp").await, ["echo"]);
-    for path in ["/mcp/none", "/servers/none/mcp", "/", "/mcp/work/more", "/servers/s"] {
+    for path in [
+        "/mcp/none",
+        "/servers/none/mcp",
+        "/",
+        "/mcp/work/more",
+        "/servers/s",
+        "/mcp/%ff",
+        "/servers/%ff/mcp",
+    ] {
         assert_eq!(Client { path, ..house.stranger() }.greet().await.status, 404, "{path}");
     }
 }
