@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
-#[cfg(unix)]
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::source::Peer;
@@ -128,6 +128,7 @@ impl Listener {
                 let (stream, remote) = listener.accept().await?;
                 // Answers are written whole; waiting to fill a packet would only delay them.
                 stream.set_nodelay(true).ok();
+                watch(&stream).ok();
                 let peer = Peer::tcp(remote, stream.local_addr().unwrap_or(*local));
                 Ok(Accepted { stream: Box::new(stream), peer })
             }
@@ -146,6 +147,17 @@ impl Listener {
             Self::Unix { .. } => None,
         }
     }
+}
+
+/// A client that vanished without a word is noticed by the system: where nothing is said, and where what we said is not
+/// taken.
+fn watch(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive.with_retries(ALIVE_TRIES_MAX))?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(TAKEN_WITHIN))?;
+    Ok(())
 }
 
 impl std::fmt::Debug for Listener {
@@ -234,7 +246,33 @@ async fn make_way(path: &Path) -> Result<(), BindError> {
     }
 }
 
+/// When a silent client is first asked whether it is there, how often then, and how often in vain.
+const ALIVE_AFTER: Duration = Duration::from_secs(30);
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+const ALIVE_TRIES_MAX: u32 = 3;
+/// How long a client may leave what was sent without a sign of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 /// Connections that wait to be accepted; the system may keep fewer.
 const BACKLOG_MAX: u32 = 1024;
 #[cfg(unix)]
 const PROBE_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn h14_a_client_that_vanished_is_noticed_by_the_system() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        watch(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), ALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), ALIVE_EVERY);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ALIVE_TRIES_MAX);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(TAKEN_WITHIN));
+    }
+}
