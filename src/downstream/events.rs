@@ -220,6 +220,11 @@ impl Events {
         Cursor { events: self.clone(), number }
     }
 
+    /// Ends the connection of whoever reads; the client may come back to it as to one that broke.
+    pub(super) fn put_down(&self) {
+        self.left_by(|_| true);
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.state.lock().reader.is_some()
     }
@@ -298,6 +303,24 @@ impl Events {
         let fault = Fault::ours(Reason::Internal, "the request failed within Braid; its log says why");
         let text = fault.outcome(CallOutcome::Unknown).render(self.state.lock().asked.as_ref());
         self.answer(text);
+    }
+
+    /// The reader goes, if it is this one.
+    fn left_by(&self, is_this: impl FnOnce(&Reader) -> bool) {
+        let mut state = self.state.lock();
+        if state.reader.as_ref().is_some_and(is_this) {
+            state.reader = None;
+            state.left = match state.left {
+                Left::GoesOn(_) => Left::GoesOn(Instant::now()),
+                Left::Ended => Left::Over(Instant::now()),
+                Left::Over(at) => Left::Over(at),
+            };
+            state.trim(self.shelf.bounds());
+        }
+        drop(state);
+        self.news.notify_waiters();
+        self.room.notify_waiters();
+        self.any.notify_waiters();
     }
 
     fn end_with(&self, ending: Ending) {
@@ -494,19 +517,7 @@ impl Cursor {
 
 impl Drop for Cursor {
     fn drop(&mut self) {
-        let mut state = self.events.state.lock();
-        if state.reader.as_ref().is_some_and(|reader| reader.number == self.number) {
-            state.reader = None;
-            state.left = match state.left {
-                Left::GoesOn(_) => Left::GoesOn(Instant::now()),
-                Left::Ended => Left::Over(Instant::now()),
-                Left::Over(at) => Left::Over(at),
-            };
-            state.trim(self.events.shelf.bounds());
-        }
-        drop(state);
-        self.events.room.notify_waiters();
-        self.events.any.notify_waiters();
+        self.events.left_by(|reader| reader.number == self.number);
     }
 }
 

@@ -9,7 +9,7 @@ use super::replies::{self, Opening};
 use super::sessions::{SessionId, Sessions};
 use crate::config::Listen;
 use crate::downstream::edge::body::{Whole, read_body};
-use crate::downstream::events::{Cursor, Label};
+use crate::downstream::events::Label;
 use crate::downstream::open::Ids;
 use crate::downstream::outlet::Outlets;
 use crate::downstream::replay::Replay;
@@ -290,14 +290,14 @@ impl Front {
                 // A stream that ends at once would be asked for again, and for ever; who is told this comes no more.
                 (Resumed::Over, _) => return Ok(replies::status(StatusCode::NO_CONTENT)),
                 // A general stream that is forgotten is as good as a new one: nothing waits on it.
-                (Resumed::Forgotten, Label::General(_)) => (general(&live)?, 0),
+                (Resumed::Forgotten, Label::General(_)) => (live.streams().general(), 0),
                 (Resumed::Forgotten, Label::Answer(_)) => {
                     let fault =
                         Fault::invalid_request("nothing is kept of the stream of this `Last-Event-ID`");
                     return Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)));
                 }
             },
-            None => (general(&live)?, 0),
+            None => (live.streams().general(), 0),
         };
         if live.is_over() {
             // Its streams have ended meanwhile, and nobody would end this one.
@@ -346,13 +346,6 @@ impl Front {
         live.touch();
         Ok(live)
     }
-}
-
-fn general(live: &Live) -> Result<Cursor, Box<Response>> {
-    live.streams().general().ok_or_else(|| {
-        let fault = Fault::invalid_request("this session has too many GET streams open already");
-        Box::new(replies::refusal(StatusCode::CONFLICT, &fault))
-    })
 }
 
 /// Where a client reads on: the stream and the last event that it has got.
