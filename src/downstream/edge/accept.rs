@@ -59,7 +59,10 @@ pub async fn serve_stream(
     front: Arc<Front>,
     stop: Stop,
 ) {
-    connection::keep(Accepted { stream: Box::new(stream), peer }, None, front, stop).await;
+    // The only one there is: it makes way for nobody.
+    let Ok(place) = Places::new(1, 1).take(None) else { return };
+    let stay = Arc::new(Arc::<Silence>::default().enter(place));
+    connection::keep(Accepted { stream: Box::new(stream), peer }, None, front, stop, stay).await;
 }
 
 /// Where connections come in.

@@ -252,7 +252,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(10);
 const ALIVE_TRIES_MAX: u32 = 3;
 /// How long a client may leave what was sent without a sign of it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Connections that wait to be accepted; the system may keep fewer.
 const BACKLOG_MAX: u32 = 1024;
 #[cfg(unix)]
