@@ -61,7 +61,7 @@ pub async fn serve_stream(
 ) {
     // The only one there is: it makes way for nobody.
     let Ok(place) = Places::new(1, 1).take(None) else { return };
-    let stay = Arc::new(Arc::<Silence>::default().enter(place));
+    let stay = Arc::new(Silence::new(1).enter(place));
     connection::keep(Accepted { stream: Box::new(stream), peer }, None, front, stop, stay).await;
 }
 
@@ -90,7 +90,7 @@ impl Entrance {
             );
         }
         Self {
-            silence: Arc::default(),
+            silence: Silence::new(connections_max),
             places: Places::new(connections_max, limits.connections_per_address_max),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX.min(descriptors_max / 8))),
             front: Arc::new(front),

@@ -1,5 +1,8 @@
 //! The connections on which nothing is asked just now: whoever is silent longest makes way when no place is left.
 //!
+//! Those that never asked anything go first, so that however many of them come, hardly anybody who is served makes way for
+//! them; but some of them always have the time to ask.
+//!
 //! A `Stay` is one connection's, from its first byte to its last. It holds the place; whoever is put out loses it at
 //! once, and its connection ends a moment later. A connection that is asked or answers is never put out.
 
@@ -12,13 +15,20 @@ use tokio_util::sync::CancellationToken;
 use super::places::Place;
 
 /// All connections that are silent.
-#[derive(Debug, Default)]
-pub(super) struct Silence(Mutex<Queue>);
+#[derive(Debug)]
+pub(super) struct Silence {
+    queue: Mutex<Queue>,
+    /// So many that never asked anything are left in peace while others are silent.
+    strangers_kept: usize,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
     next: u64,
-    longest_first: BTreeMap<u64, Sitting>,
+    /// Longest first. Those that never asked anything.
+    strangers: BTreeMap<u64, Sitting>,
+    /// The same of those that were answered, and may ask again.
+    guests: BTreeMap<u64, Sitting>,
 }
 
 /// A silent connection: what it loses when it is put out, and how it hears of it.
@@ -33,7 +43,14 @@ struct Sitting {
 pub(super) struct Stay {
     silence: Arc<Silence>,
     out: CancellationToken,
-    at: Mutex<At>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    at: At,
+    /// It has asked something.
+    is_guest: bool,
 }
 
 #[derive(Debug)]
@@ -46,49 +63,79 @@ enum At {
 }
 
 impl Silence {
+    /// For so many places.
+    pub(super) fn new(places_max: usize) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::default(), strangers_kept: (places_max / STRANGERS_PART).max(1) })
+    }
+
     /// A connection that has said nothing yet.
     pub(super) fn enter(self: &Arc<Self>, place: Place) -> Stay {
         let out = CancellationToken::new();
-        let number = self.seat(Sitting { place, out: out.clone() });
-        Stay { silence: self.clone(), out, at: Mutex::new(At::Silent(number)) }
+        let number = self.queue.lock().seat(Sitting { place, out: out.clone() }, false);
+        let state = Mutex::new(State { at: At::Silent(number), is_guest: false });
+        Stay { silence: self.clone(), out, state }
     }
 
     /// Puts out whoever is silent longest; `false` if nobody is. Its place is free when this returns.
     pub(super) fn put_out(&self) -> bool {
-        let Some((_, Sitting { place, out })) = self.0.lock().longest_first.pop_first() else { return false };
+        let mut queue = self.queue.lock();
+        let longest = match queue.strangers.len() > self.strangers_kept {
+            true => queue.strangers.pop_first(),
+            false => queue.guests.pop_first().or_else(|| queue.strangers.pop_first()),
+        };
+        drop(queue);
+        let Some((_, Sitting { place, out })) = longest else { return false };
         drop(place);
         out.cancel();
         true
     }
+}
 
-    fn seat(&self, sitting: Sitting) -> u64 {
-        let mut queue = self.0.lock();
-        queue.next += 1;
-        let number = queue.next;
-        queue.longest_first.insert(number, sitting);
+impl Queue {
+    fn seat(&mut self, sitting: Sitting, is_guest: bool) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        let queue = if is_guest { &mut self.guests } else { &mut self.strangers };
+        queue.insert(number, sitting);
         number
     }
 
-    fn call(&self, number: u64) -> Option<Place> {
-        self.0.lock().longest_first.remove(&number).map(|sitting| sitting.place)
+    fn call(&mut self, number: u64) -> Option<Sitting> {
+        self.strangers.remove(&number).or_else(|| self.guests.remove(&number))
     }
 }
 
 impl Stay {
-    /// It is asked something, or has said something: `false` if it was put out before.
-    pub(super) fn is_busy(&self) -> bool {
-        let mut at = self.at.lock();
-        if let At::Silent(number) = *at {
-            *at = self.silence.call(number).map_or(At::Out, At::Busy);
+    /// It asks something: `false` if it was put out before.
+    pub(super) fn asks(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_guest = true;
+        if let At::Silent(number) = state.at {
+            let sitting = self.silence.queue.lock().call(number);
+            state.at = sitting.map_or(At::Out, |sitting| At::Busy(sitting.place));
         }
-        matches!(*at, At::Busy(_))
+        matches!(state.at, At::Busy(_))
+    }
+
+    /// It begins to say something, which is no request yet: others have been silent for longer.
+    pub(super) fn stirs(&self) {
+        let mut state = self.state.lock();
+        let At::Silent(number) = state.at else { return };
+        let mut queue = self.silence.queue.lock();
+        state.at = match queue.call(number) {
+            Some(sitting) => At::Silent(queue.seat(sitting, state.is_guest)),
+            None => At::Out,
+        };
     }
 
     /// From now on it is silent; the others have been for longer.
     pub(super) fn falls_silent(&self) {
-        let mut at = self.at.lock();
-        *at = match std::mem::replace(&mut *at, At::Out) {
-            At::Busy(place) => At::Silent(self.silence.seat(Sitting { place, out: self.out.clone() })),
+        let mut state = self.state.lock();
+        state.at = match std::mem::replace(&mut state.at, At::Out) {
+            At::Busy(place) => {
+                let sitting = Sitting { place, out: self.out.clone() };
+                At::Silent(self.silence.queue.lock().seat(sitting, state.is_guest))
+            }
             At::Silent(number) => At::Silent(number),
             At::Out => At::Out,
         };
@@ -102,11 +149,14 @@ impl Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        if let At::Silent(number) = *self.at.lock() {
-            self.silence.call(number);
+        if let At::Silent(number) = self.state.lock().at {
+            self.silence.queue.lock().call(number);
         }
     }
 }
+
+/// Of how many places one is for those that never asked anything, while others are silent.
+const STRANGERS_PART: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -115,31 +165,63 @@ mod tests {
 
     #[test]
     fn whoever_is_silent_longest_is_put_out_and_never_one_that_is_busy() {
-        let (places, silence) = (Places::new(3, 3), Arc::<Silence>::default());
+        let (places, silence) = (Places::new(3, 3), Silence::new(3));
         let enter = || silence.enter(places.take(None).unwrap());
         let (first, second, third) = (enter(), enter(), enter());
-        assert!(first.is_busy() && third.is_busy());
-        third.falls_silent();
+        assert!(first.asks() && third.asks());
         assert!(places.take(None).is_err() && silence.put_out());
-        assert!(second.out.is_cancelled() && !third.out.is_cancelled() && !second.is_busy());
+        third.falls_silent();
+        assert!(second.out.is_cancelled() && !third.out.is_cancelled() && !second.asks());
         // Its place is free while its connection still ends, and it has none to give back then.
         let fourth = enter();
         drop(second);
         assert!(places.take(None).is_err());
-        assert!(fourth.is_busy() && silence.put_out() && third.out.is_cancelled());
+        assert!(fourth.asks() && silence.put_out() && third.out.is_cancelled() && !third.asks());
         assert!(!silence.put_out());
         third.falls_silent();
         assert!(!silence.put_out() && !first.out.is_cancelled());
         drop((first, third, fourth));
-        assert!(silence.0.lock().longest_first.is_empty());
+        assert!(silence.queue.lock().strangers.is_empty() && silence.queue.lock().guests.is_empty());
         let all: Vec<_> = (0..3).map(|_| places.take(None).unwrap()).collect();
         assert!(places.take(None).is_err());
         drop(all);
     }
 
     #[test]
+    fn a09_who_never_asked_anything_makes_way_first() {
+        let (places, silence) = (Places::new(4, 4), Silence::new(4));
+        let enter = || silence.enter(places.take(None).unwrap());
+        let (guest, early, stirring, late) = (enter(), enter(), enter(), enter());
+        assert!(guest.asks());
+        guest.falls_silent();
+        // Half a head is a word, and still no request.
+        early.stirs();
+        assert!(silence.put_out() && stirring.out.is_cancelled());
+        assert!(silence.put_out() && late.out.is_cancelled());
+        // The last of them is left in peace.
+        assert!(!early.out.is_cancelled() && silence.put_out() && guest.out.is_cancelled());
+        early.stirs();
+        assert!(silence.put_out() && early.out.is_cancelled() && !silence.put_out());
+    }
+
+    #[test]
+    fn some_who_come_have_the_time_to_ask() {
+        let (places, silence) = (Places::new(16, 16), Silence::new(16));
+        let enter = || silence.enter(places.take(None).unwrap());
+        let guests: Vec<_> = (0..14).map(|_| enter()).collect();
+        for guest in &guests {
+            assert!(guest.asks());
+            guest.falls_silent();
+        }
+        let (first, second) = (enter(), enter());
+        assert!(silence.put_out() && guests[0].out.is_cancelled());
+        let third = enter();
+        assert!(silence.put_out() && first.out.is_cancelled() && second.asks() && third.asks());
+    }
+
+    #[test]
     fn a_connection_that_ends_in_silence_leaves_nothing() {
-        let (places, silence) = (Places::new(1, 1), Arc::<Silence>::default());
+        let (places, silence) = (Places::new(1, 1), Silence::new(1));
         drop(silence.enter(places.take(None).unwrap()));
         assert!(places.take(None).is_ok() && !silence.put_out());
     }

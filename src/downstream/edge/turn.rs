@@ -58,10 +58,7 @@ impl Turn {
         };
         let unread = state.unread && matches!(state.phase, Phase::Opened { .. });
         *state = State { phase: Phase::Head { since }, unread };
-        // It has just spoken: others were silent for longer. What it began to say is no request yet.
-        if self.stay.is_busy() {
-            self.stay.falls_silent();
-        }
+        self.stay.stirs();
     }
 
     /// Since when we wait for the end of a head. `None`: we do not.
@@ -75,7 +72,7 @@ impl Turn {
     /// A head was read. `false`: the connection was put out before, and ends.
     pub(super) fn serve(&self) -> bool {
         *self.state.lock() = State { phase: Phase::Serving, unread: false };
-        self.stay.is_busy()
+        self.stay.asks()
     }
 
     /// All that was said has left.

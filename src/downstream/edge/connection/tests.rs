@@ -25,7 +25,7 @@ fn connected(pipe_bytes: usize) -> (DuplexStream, JoinHandle<()>, Stop) {
     let stop = Stop::default();
     let front = Arc::new(Front { guard, router, limits });
     let place = Places::new(1, 1).take(None).unwrap();
-    let stay = Arc::new(Arc::<Silence>::default().enter(place));
+    let stay = Arc::new(Silence::new(1).enter(place));
     (client, tokio::spawn(keep(accepted, None, front, stop.clone(), stay)), stop)
 }
 
