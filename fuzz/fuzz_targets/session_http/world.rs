@@ -15,7 +15,7 @@ use mcp_braid::downstream::edge::token::Token;
 use mcp_braid::downstream::http::endpoint::Front;
 use mcp_braid::downstream::http::routes::routes;
 use mcp_braid::hub::Hub;
-use mcp_braid::mcp::caller::Principal;
+use mcp_braid::mcp::caller::{Company, Principal};
 use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::process::Pace;
 use tokio::io::duplex;
@@ -282,7 +282,6 @@ impl World {
         let (which, quirk) = (input.byte()?, Quirk::of(input.byte()?));
         let mut book = self.book.open();
         let known = &mut book.sessions[session];
-        known.gets += 1;
         let after = match which {
             0..64 => None,
             64..72 => Some(("g1".to_owned(), 0)),
@@ -292,14 +291,8 @@ impl World {
             _ => usize::from(which & 0x7f).checked_rem(known.ids.len()).map(|at| known.ids[at].clone()),
         };
         known.resumed |= after.is_some();
-        let many = known.gets > 4;
         drop(book);
-        let fine: &[u16] = match (&after, many) {
-            (None, false) => &[200],
-            (None, true) => &[200, 409],
-            (Some(_), false) => &[200, 400],
-            (Some(_), true) => &[200, 400, 409],
-        };
+        let fine: &[u16] = if after.is_some() { &[200, 204, 400] } else { &[200] };
         let text = after.as_ref().map(|(label, number)| format!("{label}-{number}"));
         self.send_in(slot, session, What::Get(after), "GET", None, text.as_deref(), quirk, fine);
         Some(())
@@ -335,7 +328,7 @@ impl World {
             7 => ("POST", "/healthz", &[405]),
             8 => ("POST", "/sse", &[405, 503]),
             9 => ("GET", "/messages", &[405]),
-            10 => ("GET", "/mcp/%ff", &[400]),
+            10 => ("GET", "/mcp/%ff", &[404]),
             _ => ("DELETE", "/mcp", &[400, 503]),
         };
         let what = if method == "HEAD" { What::Head } else { What::Other };
@@ -686,7 +679,7 @@ impl World {
         assert_eq!(self.hub.in_flight(), 0, "a request is in flight");
         // As much as one request may have of all, so it is there only if nobody has any.
         let kib = self.hub.config().limits.buffered_bytes_max >> 10;
-        let room = self.hub.buffer((kib * 85).div_ceil(100) << 10);
+        let room = self.hub.allowance(Company::One).request((kib * 85).div_ceil(100) << 10);
         assert!(room.is_some(), "memory is taken");
         assert_eq!(self.book.open().held, 0, "a server holds a call that nobody waits for");
     }
