@@ -63,10 +63,11 @@ impl Delivery {
     /// this outlet next. Cancel-safe.
     pub(super) async fn flush(&self, first: u64, outlet: &Outlet) {
         self.begins().await;
-        let Some(outlet) = self.outlets.ahead_of(outlet) else { return };
         // No more than there are by now: a server that never stops talking must not hold up an answer.
         let first = first.min(self.mail.sent());
         while self.is_unsaid(first) {
+            // Looked at for each: its reader may leave between two.
+            let Some(outlet) = self.outlets.ahead_of(outlet) else { return };
             // Another call may take it out meanwhile.
             let Some(room) = outlet.room().await else { return };
             self.deliver(room);

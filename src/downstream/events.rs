@@ -95,6 +95,17 @@ struct Event {
     kept: Option<Kept>,
 }
 
+/// What is left of a stream after one of its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Something, or it goes on.
+    More,
+    /// It has ended with that event.
+    Nothing,
+    /// There was more, and nothing of it is kept.
+    Lost,
+}
+
 /// What an event is on its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -254,10 +265,15 @@ impl Events {
         }
     }
 
-    /// Whether it has ended, and a client that has got this event has got all of it.
-    pub(super) fn is_over_after(&self, number: u64) -> bool {
+    /// What there is for a client that has got this event and all before it.
+    pub(super) fn rest_after(&self, number: u64) -> Rest {
         let state = self.state.lock();
-        state.ended && state.log.back().is_none_or(|last| last.number <= number)
+        let is_there = |last: &Event| last.number > number;
+        match state.ended {
+            true if number.saturating_add(1) >= state.next => Rest::Nothing,
+            true if !state.log.back().is_some_and(is_there) => Rest::Lost,
+            true | false => Rest::More,
+        }
     }
 
     /// Room for one event; `None` when it ends. There always is when nobody reads: then the oldest makes room.
@@ -301,6 +317,16 @@ impl Events {
             return;
         }
         let fault = Fault::ours(Reason::Internal, "the request failed within Braid; its log says why");
+        let text = fault.outcome(CallOutcome::Unknown).render(self.state.lock().asked.as_ref());
+        self.answer(text);
+    }
+
+    /// Nothing more is said, because its session has ended. Says nothing where the end is settled.
+    pub(super) fn cut_off(&self) {
+        if self.is_ending() {
+            return;
+        }
+        let fault = Fault::ours(Reason::Gone, "the session ended before the answer was there");
         let text = fault.outcome(CallOutcome::Unknown).render(self.state.lock().asked.as_ref());
         self.answer(text);
     }

@@ -72,11 +72,14 @@ impl Outlets {
     }
 
     /// Where letters go that must not come after what this request says next: on one stream that is where they always
-    /// go. Among several streams there is no order to keep, but a client that listens on no other is told here.
+    /// go. Among several streams there is no order to keep, but a client that listens on no other is told here, unless
+    /// nobody can read it here any more.
     pub(super) fn ahead_of<'a>(&self, outlet: &'a Outlet) -> Option<&'a Outlet> {
-        match self {
-            Self::Lines(_) => Some(outlet),
-            Self::Streams(streams) => (!streams.listens()).then_some(outlet),
+        match (self, outlet) {
+            (Self::Lines(_), _) | (Self::Streams(_), Outlet::Lines(_)) => Some(outlet),
+            (Self::Streams(streams), Outlet::Events(events)) => {
+                (!streams.listens() && !events.is_deserted()).then_some(outlet)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Each message goes to exactly one stream (2025-11-25, basic/transports, multiple connections): what belongs to no
 //! request to the newest general stream that is read, else to the answer of a request that is still awaited.
 
-use super::events::{Cursor, Events, Label, Place};
+use super::events::{Cursor, Events, Label, Place, Rest};
 use super::replay::Replay;
 use super::shelf::{Answered, Shelf};
 use parking_lot::Mutex;
@@ -92,8 +92,11 @@ impl Streams {
     pub(super) fn resume(&self, label: Label, after: u64) -> Resumed {
         let all = self.all();
         match all.iter().find(|events| events.label() == label && events.is_resumable()) {
-            Some(events) if events.is_over_after(after) => Resumed::Over,
-            Some(events) => Resumed::Reads(events.read(Some(after))),
+            Some(events) => match events.rest_after(after) {
+                Rest::More => Resumed::Reads(events.read(Some(after))),
+                Rest::Nothing => Resumed::Over,
+                Rest::Lost => Resumed::Forgotten,
+            },
             None => Resumed::Forgotten,
         }
     }
@@ -197,7 +200,8 @@ impl Streams {
         let inner = std::mem::replace(&mut *self.inner.lock(), ended);
         let answered = self.answered.all();
         self.answered.forget(&answered);
-        for events in inner.general.iter().chain(&inner.answers).chain(&answered) {
+        inner.answers.iter().for_each(|events| events.cut_off());
+        for events in inner.general.iter().chain(&answered) {
             events.end();
         }
     }

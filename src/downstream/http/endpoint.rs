@@ -59,6 +59,8 @@ pub struct Front {
     replay: Arc<Replay>,
     pub(crate) identity: Arc<str>,
     pub(crate) behind_itself: bool,
+    /// What those may have in memory together who have no session yet.
+    greeting: Allowance,
     /// For whom the shared servers were started before anybody came.
     pub(crate) warmed: Principal,
     /// The tasks of sessions.
@@ -78,6 +80,7 @@ impl Front {
         warmed: Principal,
     ) -> Arc<Self> {
         Arc::new(Self {
+            greeting: hub.allowance(Company::Many),
             hub,
             sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_per_principal_max),
             pipes: Pipes::default(),
@@ -150,7 +153,7 @@ impl Front {
         // Who has no session yet has no part of the memory either: it can only begin one.
         let allowance = match &known {
             Some(live) => live.allowance().clone(),
-            None => self.hub.allowance(Company::One),
+            None => self.greeting.clone(),
         };
         let posting = self.read(body, &allowance).await?;
         // A body takes its time: what was so before it may be over.

@@ -150,7 +150,8 @@ impl Live {
             let answered = running.live.over.run_until_cancelled(call).await.flatten();
             match answered {
                 Some(text) => running.events.answer(text),
-                // It was cancelled, or the session is over.
+                None if running.live.is_over() => running.events.cut_off(),
+                // It was cancelled.
                 None => running.events.end(),
             }
         });

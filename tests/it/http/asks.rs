@@ -144,12 +144,31 @@ async fn asks_of_a_session_that_ends_are_refused() {
     events.opened(client.revision).await;
     events.message().await;
     assert_eq!(client.delete().await.unwrap().status, 204);
+    let (_, over) = events.message().await;
+    assert_eq!((&over["id"], &over["error"]["data"]["reason"]), (&json!(1), &json!("gone")));
     events.ends().await;
     let mut heard = [server.hear().await.message, server.hear().await.message];
     heard.sort_by_key(|message| message["method"].is_null());
     assert_eq!(heard[0]["method"], "notifications/cancelled");
     assert_eq!(heard[1]["id"], 70);
     assert!(heard[1]["error"]["code"].is_i64(), "{}", heard[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_is_not_said_where_nobody_can_read_it_any_more() {
+    let (slow, other) = (Server::new(&["slow"]), Server::new(&["echo"]));
+    let house = House::new(&[("s", &slow), ("t", &other)], Sharing::Shared, |_| {});
+    let client = house.client_of("2025-06-18").await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    let heard = slow.hear_method("tools/call").await;
+    drop(reply.await.unwrap().events());
+    settled().await;
+    other.log(0, "of no call").await;
+    settled().await;
+    slow.answer(&heard, json!({})).await;
+    settled().await;
+    let (_, letter) = client.listen().await.message().await;
+    assert_eq!(letter["params"]["data"], "of no call");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,10 @@
 
 use super::house::{Client, House, call, cancel, settled};
 use super::server::Server;
+use axum::body::Body;
 use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{Method, Request};
 use mcp_braid::config::Sharing;
 use mcp_braid::hub::begin::{Answer, Asked};
 use mcp_braid::mcp::caller::{Caller, Principal};
@@ -87,4 +90,26 @@ async fn one_client_with_much_that_waits_leaves_room_for_another() {
     busy.hear_method("notifications/cancelled").await;
     drop((first, waiting, again));
     assert!(answered(&house.client().await).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_session_takes_no_room_of_those_who_have_one() {
+    let server = Server::new(&["echo"]);
+    let house = House::new(&[("t", &server)], Sharing::Shared, |config| {
+        config.limits.buffered_bytes_max = 16 << 20;
+    });
+    let client = house.client().await;
+    let strangers: Vec<_> = (0..4).map(|_| house.stranger()).collect();
+    let held: Vec<_> = strangers.iter().map(|stranger| stranger.send(half_a_body(stranger))).collect();
+    settled().await;
+    let large = json!({"x": "x".repeat(200_000)});
+    assert_eq!(client.post(call(7, "t__echo", large)).await.unwrap().status, 200);
+    drop(held);
+}
+
+/// A request whose body says that it is long, and does not come to its end.
+fn half_a_body(stranger: &Client) -> Request<Body> {
+    let begun = Bytes::from(vec![b' '; 9 << 19]);
+    let body = stream::iter([Ok::<_, std::io::Error>(begun)]).chain(stream::pending());
+    stranger.request(Method::POST).body(Body::from_stream(body)).unwrap()
 }

@@ -251,15 +251,36 @@ async fn no_more_is_kept_than_so_many_bytes_of_all_streams() {
     server.answer(&heard, json!({})).await;
     assert_eq!(events.message().await.1["id"], 1);
     // What is over makes room.
-    let (greedy, events) = crowd.pop().unwrap();
+    let (greedy, mut events) = crowd.pop().unwrap();
     assert_eq!(greedy.delete().await.unwrap().status, 204);
     server.hear_method("notifications/cancelled").await;
+    assert_eq!(events.message().await.1["error"]["data"]["outcome"], "unknown");
     events.ends().await;
     let (heard, mut events, first) = streaming(&poor, &server, 1).await;
     server.progress(&heard, 2).await;
     events.message().await;
     drop(events);
     assert_eq!(done(&poor.read_on(&first).await.message().await.1), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_for_an_answer_that_was_not_kept_is_not_told_that_it_has_all() {
+    let server = Server::new(&["slow"]);
+    let house = house(&server, |config| {
+        config.listen.limits.replay_events_max = 0;
+        config.listen.limits.replay_bytes_max = 0;
+    });
+    let client = house.client().await;
+    let reply = client.post(call(1, "s__slow", json!({})));
+    let heard = server.hear_method("tools/call").await;
+    let mut events = reply.await.unwrap().events();
+    let first = events.opened(client.revision).await.unwrap();
+    drop(events);
+    settled().await;
+    server.answer(&heard, json!({})).await;
+    settled().await;
+    let resumed = client.get(Some(&first)).await.unwrap();
+    assert_eq!(resumed.status, 400, "neither silence nor 204");
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,13 +223,18 @@ async fn a_client_declares_64_kib_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_session_ends_under_it_has_none() {
+async fn a_request_whose_session_ends_under_it_is_told_so() {
     let (server, house) = house(|_| {});
     let client = house.client().await;
     let reply = client.post(call(1, "s__slow", json!({})));
     server.hear_method("tools/call").await;
     assert_eq!(client.delete().await.unwrap().status, 204);
-    assert_eq!(reply.await.unwrap().status, 404);
+    // It was begun: 404 would say that it was not.
+    let reply = reply.await.unwrap();
+    assert_eq!(reply.status, 200);
+    let told = reply.json().await;
+    assert_eq!((&told["id"], &told["error"]["data"]["outcome"]), (&json!(1), &json!("unknown")));
+    assert_eq!(client.post(call(2, "s__slow", json!({}))).await.unwrap().status, 404);
 }
 
 #[tokio::test(start_paused = true)]
