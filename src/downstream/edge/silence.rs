@@ -71,7 +71,7 @@ impl Silence {
     /// A connection that has said nothing yet.
     pub(super) fn enter(self: &Arc<Self>, place: Place) -> Stay {
         let out = CancellationToken::new();
-        let number = self.queue.lock().seat(Sitting { place, out: out.clone() }, false);
+        let number = self.queue.lock().seat_stranger(Sitting { place, out: out.clone() });
         let state = Mutex::new(State { at: At::Silent(number), is_guest: false });
         Stay { silence: self.clone(), out, state }
     }
@@ -92,11 +92,20 @@ impl Silence {
 }
 
 impl Queue {
-    fn seat(&mut self, sitting: Sitting, is_guest: bool) -> u64 {
+    fn number(&mut self) -> u64 {
         self.next += 1;
-        let number = self.next;
-        let queue = if is_guest { &mut self.guests } else { &mut self.strangers };
-        queue.insert(number, sitting);
+        self.next
+    }
+
+    fn seat_stranger(&mut self, sitting: Sitting) -> u64 {
+        let number = self.number();
+        self.strangers.insert(number, sitting);
+        number
+    }
+
+    fn seat_guest(&mut self, sitting: Sitting) -> u64 {
+        let number = self.number();
+        self.guests.insert(number, sitting);
         number
     }
 
@@ -117,14 +126,16 @@ impl Stay {
         matches!(state.at, At::Busy(_))
     }
 
-    /// It begins to say something, which is no request yet: others have been silent for longer.
+    /// It begins to say something. One that has asked before is about to ask again, and has only so long for it; of others
+    /// that is no request yet: the rest have been silent for longer.
     pub(super) fn stirs(&self) {
         let mut state = self.state.lock();
         let At::Silent(number) = state.at else { return };
         let mut queue = self.silence.queue.lock();
-        state.at = match queue.call(number) {
-            Some(sitting) => At::Silent(queue.seat(sitting, state.is_guest)),
-            None => At::Out,
+        state.at = match (queue.call(number), state.is_guest) {
+            (Some(sitting), true) => At::Busy(sitting.place),
+            (Some(sitting), false) => At::Silent(queue.seat_stranger(sitting)),
+            (None, _) => At::Out,
         };
     }
 
@@ -134,7 +145,7 @@ impl Stay {
         state.at = match std::mem::replace(&mut state.at, At::Out) {
             At::Busy(place) => {
                 let sitting = Sitting { place, out: self.out.clone() };
-                At::Silent(self.silence.queue.lock().seat(sitting, state.is_guest))
+                At::Silent(self.silence.queue.lock().seat_guest(sitting))
             }
             At::Silent(number) => At::Silent(number),
             At::Out => At::Out,
@@ -193,6 +204,10 @@ mod tests {
         let enter = || silence.enter(places.take(None).unwrap());
         let (guest, early, stirring, late) = (enter(), enter(), enter(), enter());
         assert!(guest.asks());
+        guest.falls_silent();
+        // It is about to ask again.
+        guest.stirs();
+        assert!(matches!(guest.state.lock().at, At::Busy(_)));
         guest.falls_silent();
         // Half a head is a word, and still no request.
         early.stirs();
