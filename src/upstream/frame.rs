@@ -143,6 +143,14 @@ impl Frame {
     }
 }
 
+impl Load {
+    /// Nothing is held, and nobody is told.
+    pub(super) fn nothing() -> Self {
+        let written = CancellationToken::new().drop_guard();
+        Self { fate: None, _places: Arc::default(), _room: Vec::new(), _written: written }
+    }
+}
+
 impl Departure for Load {
     fn begins(&self) -> bool {
         self.fate.as_ref().is_none_or(|fate| fate.leave())

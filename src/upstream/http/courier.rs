@@ -53,6 +53,8 @@ pub(super) enum Setback {
     Fetch(FetchError),
     /// The server wants other credentials than it has taken so far.
     Refused(Refusal),
+    /// The same, and there are others by now.
+    Renewed(Refusal),
 }
 
 impl Courier {
@@ -107,8 +109,24 @@ impl Courier {
         self.last_words.wait().await;
     }
 
-    /// Posts a message. `load` is dropped when it is written.
-    pub(super) async fn post(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
+    /// Says what is no request. What was refused for its credentials was not taken, and nobody else would say it again: it
+    /// goes once more, with others.
+    pub(super) async fn say(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
+        let again = (text.len() <= AGAIN_BYTES_MAX).then(|| text.clone());
+        match (self.post(url, None, text, load).await, again) {
+            (Err(Setback::Renewed(_)), Some(text)) => self.post(url, None, text, Load::nothing()).await,
+            (posted, _) => posted,
+        }
+    }
+
+    /// Posts a message; of a request, `call` is which. `load` is dropped when it is written.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        call: Option<CallId>,
+        text: Bytes,
+        load: Load,
+    ) -> Result<FetchResponse, Setback> {
         let mut request = self.request(Method::POST, url);
         request
             .headers
@@ -116,7 +134,7 @@ impl Courier {
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = text;
         request.departure = Some(Box::new(load));
-        self.sent(request).await
+        self.sent(request, call).await
     }
 
     /// Asks for a stream of events; for the rest of one, after the event with this id.
@@ -126,7 +144,7 @@ impl Courier {
         if let Some(after) = after {
             request.headers.insert(LAST_EVENT_ID, after.clone());
         }
-        self.sent(request).await
+        self.sent(request, None).await
     }
 
     /// Ends the session at the server, if there is one.
@@ -149,7 +167,7 @@ impl Courier {
         FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new(), departure: None }
     }
 
-    async fn sent(&self, mut request: FetchRequest) -> Result<FetchResponse, Setback> {
+    async fn sent(&self, mut request: FetchRequest, call: Option<CallId>) -> Result<FetchResponse, Setback> {
         let worn = self.headers.worn();
         worn.put_on(&mut request.headers);
         let response = self.fetch.fetch(request).await.map_err(Setback::Fetch)?;
@@ -158,11 +176,13 @@ impl Courier {
             worn.accepted();
             return Ok(response);
         }
-        match self.headers.refused(&worn, self.stream.in_flight()).await {
+        let others = self.stream.in_flight().saturating_sub(usize::from(call.is_some()));
+        let renewal = self.headers.refused(&worn, others).await;
+        let refusal = || Refusal::of_credentials(self.stream.server(), &renewal);
+        match renewal {
             Renewal::None => Ok(response),
-            renewal @ (Renewal::Done | Renewal::Failed(_) | Renewal::InVain) => {
-                Err(Setback::Refused(Refusal::of_credentials(self.stream.server(), &renewal)))
-            }
+            Renewal::Done => Err(Setback::Renewed(refusal())),
+            Renewal::Failed(_) | Renewal::InVain => Err(Setback::Refused(refusal())),
         }
     }
 
@@ -233,7 +253,7 @@ impl Courier {
     /// with it, unless others are still answered: what keeps us from sending, a shortage of our own say, is no word of theirs.
     pub(super) fn failed(&self, call: Option<CallId>, setback: &Setback) {
         match setback {
-            Setback::Refused(refusal) => self.refused(call, refusal),
+            Setback::Refused(refusal) | Setback::Renewed(refusal) => self.refused(call, refusal),
             Setback::Fetch(FetchError::NotSent(why)) => {
                 self.fail(call, self.fault(Reason::Unreachable, why), CallOutcome::NotSent);
                 if self.stream.in_flight() == 0 {
@@ -259,7 +279,7 @@ impl Courier {
     pub(super) fn fail(&self, call: Option<CallId>, fault: Fault, outcome: CallOutcome) {
         match call {
             Some(call) => self.stream.fail(call, fault, outcome),
-            None => tracing::debug!(why = fault.text, "a message could not be delivered"),
+            None => tracing::warn!(why = fault.text, "a message could not be delivered"),
         }
     }
 
@@ -276,6 +296,8 @@ impl Courier {
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// A longer text that is no request is not kept to be said again.
+const AGAIN_BYTES_MAX: usize = 64 * 1024;
 /// Requests that nobody waits for and whose responses are still heard: their places at the server are others' by then.
 const LINGERING_MAX: usize = 256;
 /// A longer session id is not sent with every request.

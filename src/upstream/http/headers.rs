@@ -89,8 +89,8 @@ impl Headers {
         self.worn.lock().clone()
     }
 
-    /// The server wants other credentials than these. `in_flight`: how many requests wait for it.
-    pub(super) async fn refused(&self, worn: &Arc<Worn>, in_flight: usize) -> Renewal {
+    /// The server wants other credentials than these. `others`: how many requests wait for it beside what was refused.
+    pub(super) async fn refused(&self, worn: &Arc<Worn>, others: usize) -> Renewal {
         if self.command.is_none() {
             return Renewal::None;
         }
@@ -103,7 +103,7 @@ impl Headers {
             // Whoever greets is told so, and begins anew with others when it is time.
             (false, None) => return Renewal::None,
             // Those who still wait may be answered all the same: it may be this request alone that is refused.
-            (false, Some(_)) if in_flight <= 1 => return Renewal::InVain,
+            (false, Some(_)) if others == 0 => return Renewal::InVain,
             (true | false, Some(at)) if at.elapsed() < BETWEEN_RENEWALS => return Renewal::None,
             (true | false, Some(_)) | (true, None) => {}
         }

@@ -99,7 +99,7 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
     let _places = frame.places.clone();
     let (text, load) = frame.unload(CancellationToken::new());
     let sent = async {
-        match courier.post(url, text, load).await {
+        match courier.say(url, text, load).await {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;
@@ -108,7 +108,6 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
                     return tracing::debug!(server = %courier.stream().server(), "a message was not understood");
                 }
                 let refusal = Refusal::new(&circumstances(courier), status, &body);
-                tracing::warn!(server = %courier.stream().server(), why = refusal.why, "a message was not taken");
                 if status == StatusCode::BAD_REQUEST && courier.has_session() {
                     courier.stream().doubt();
                 }
@@ -130,7 +129,7 @@ pub(super) async fn head(
     call: CallId,
 ) -> Result<FetchResponse, ()> {
     let (text, load) = frame.unload(courier.written(call));
-    let response = courier.post(url, text, load).await;
+    let response = courier.post(url, Some(call), text, load).await;
     courier.arrives(call);
     response.map_err(|error| courier.failed(Some(call), &error))
 }

@@ -113,7 +113,9 @@ async fn open(courier: &Courier) -> Result<Opened, Absent> {
     let opening = async {
         let response = courier.events(None).await.map_err(|setback| match setback {
             Setback::Fetch(error) => Absent::unreached(error.to_string()),
-            Setback::Refused(refusal) => Absent::refused(refusal, StatusCode::UNAUTHORIZED),
+            Setback::Refused(refusal) | Setback::Renewed(refusal) => {
+                Absent::refused(refusal, StatusCode::UNAUTHORIZED)
+            }
         })?;
         if !response.status.is_success() {
             let (status, body) = refused(response).await;
@@ -194,7 +196,11 @@ async fn told(courier: &Courier, endpoint: &str, frame: Frame) {
 /// Posts a text and waits until the server has taken it.
 async fn posted(courier: &Courier, endpoint: &str, call: Option<CallId>, (text, load): (Bytes, Load)) {
     let posted = async {
-        match courier.post(endpoint, text, load).await {
+        let posted = match call {
+            Some(_) => courier.post(endpoint, call, text, load).await,
+            None => courier.say(endpoint, text, load).await,
+        };
+        match posted {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
                 let (status, body) = refused(response).await;

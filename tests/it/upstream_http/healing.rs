@@ -598,6 +598,40 @@ async fn credentials_that_were_made_anew_in_vain_end_an_idle_link() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn what_is_no_request_goes_again_with_other_credentials() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = Command::new("sh", folder.path());
+    let script = r#"echo x >> made && printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
+    command.args = vec!["-c".to_owned(), script.to_owned()];
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, |server| {
+        let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
+        remote.headers_command = Some(command);
+    });
+    let (mut client, events) = stage.ready(&mut far).await;
+    let call = called(&mut far, &mut client, 7).await;
+    events
+        .say(&json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
+            "params": {"message": "why", "requestedSchema": {"type": "object", "properties": {}}}}))
+        .await;
+    let asked = client.method("elicitation/create").await;
+    client.say(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})).await;
+    let late = far.reply().await;
+    assert_eq!(late.header("authorization"), Some("Bearer 1"));
+    late.answer(401, &[], "");
+    let again = far.reply().await;
+    assert_eq!((again.header("authorization"), &again.message()["id"]), (Some("Bearer 2"), &json!("q")));
+    // Once: refused again it ends nobody's call.
+    again.answer(401, &[], "");
+    let id = call.id();
+    call.json(&result(&id, "fine"));
+    assert_eq!(client.answer(&json!(7)).await, result(&json!(7), "fine"));
+    assert!(!far.left().iter().any(|left| left.starts_with("POST")));
+    stage.close().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_program_that_fails_to_make_credentials_anew_is_said_to() {
     let folder = tempfile::TempDir::new().unwrap();
     let (mut far, stage, mut client) = with_made_credentials(folder.path()).await;
