@@ -98,7 +98,7 @@ impl Ear {
 
     /// A text of the server's: a message, several of them where that was agreed, or none.
     pub(super) async fn hear(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
-        match self.stream.batches().then(|| batch(&text, usize::MAX)).flatten() {
+        match self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
             Some(Ok(texts)) => {
                 for text in texts {
                     self.one(text).await?;
@@ -449,6 +449,8 @@ fn excerpt(text: &[u8]) -> String {
     String::from_utf8_lossy(head).escape_debug().collect()
 }
 
+/// Messages that a server may send as one array.
+const BATCH_MAX: usize = 16 * 1024;
 /// A longer note is dropped.
 const NOTE_BYTES_MAX: usize = 256 * 1024;
 /// How often a note is offered before it is dropped.
