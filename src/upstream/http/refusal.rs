@@ -112,59 +112,53 @@ impl Refusal {
     }
 }
 
+/// A body that is an error of the server's own.
+struct OwnError {
+    /// For which request, if it says so; `Some(None)`: for none of ours.
+    call: Option<Option<CallId>>,
+    code: Option<i64>,
+}
+
+fn own_error(body: &Bytes) -> Option<OwnError> {
+    let message = Message::parse_server(body.clone()).ok()?;
+    match message.head() {
+        Head::Response { id, outcome: Outcome::Error { code, .. } } => {
+            Some(OwnError { call: id.map(|id| CallId::read(message.str(id))), code: *code })
+        }
+        Head::Response { outcome: Outcome::Result { .. }, .. }
+        | Head::Request { .. }
+        | Head::Notification { .. } => None,
+    }
+}
+
 /// Whether a body is the server's own error: for this call, or without saying for which.
 pub(super) fn is_own_error(body: &Bytes, call: CallId) -> bool {
-    let Ok(message) = Message::parse_server(body.clone()) else { return false };
-    match message.head() {
-        Head::Response { id, outcome: Outcome::Error { .. } } => {
-            id.is_none_or(|id| CallId::read(message.str(id)) == Some(call))
-        }
-        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
-    }
+    own_error(body).is_some_and(|error| error.call.is_none_or(|named| named == Some(call)))
 }
 
 /// Whether a body is the server's error for this call and says so: then it has read the call.
 pub(super) fn is_of_call(body: &Bytes, call: CallId) -> bool {
-    let Ok(message) = Message::parse_server(body.clone()) else { return false };
-    match message.head() {
-        Head::Response { id: Some(id), outcome: Outcome::Error { .. } } => {
-            CallId::read(message.str(*id)) == Some(call)
-        }
-        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
-    }
+    own_error(body).is_some_and(|error| error.call == Some(Some(call)))
 }
 
 /// Whether a 404 in a session is the server's own answer to this call: there is no such method. Everything else says that
 /// the session is not there any more, whatever its body.
 pub(super) fn is_no_method(body: &Bytes, call: CallId) -> bool {
-    let Ok(message) = Message::parse_server(body.clone()) else { return false };
-    match message.head() {
-        Head::Response { id: Some(id), outcome: Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } } => {
-            CallId::read(message.str(*id)) == Some(call)
-        }
-        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
-    }
+    is_of_call(body, call) && says_no_method(body)
 }
 
 /// The same of a notification, which an answer cannot name.
 pub(super) fn says_no_method(body: &Bytes) -> bool {
-    let Ok(message) = Message::parse_server(body.clone()) else { return false };
-    match message.head() {
-        Head::Response { outcome: Outcome::Error { code, .. }, .. } => *code == Some(METHOD_NOT_FOUND),
-        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
-    }
+    own_error(body).is_some_and(|error| error.code == Some(METHOD_NOT_FOUND))
 }
 
 /// Whether a refusal of `initialize` speaks of a server of the era without it (2026-07-28, Streamable HTTP, Backward
 /// Compatibility): then it is no sign of a server older than Streamable HTTP.
 pub(super) fn is_of_modern_server(status: StatusCode, body: &Bytes) -> bool {
-    let Ok(message) = Message::parse_server(body.clone()) else { return false };
-    match message.head() {
-        Head::Response { outcome: Outcome::Error { code: Some(code), .. }, .. } => {
-            MODERN_CODES.contains(code) || (status == StatusCode::NOT_FOUND && *code == METHOD_NOT_FOUND)
-        }
-        Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => false,
-    }
+    let code = own_error(body).and_then(|error| error.code);
+    code.is_some_and(|code| {
+        MODERN_CODES.contains(&code) || (status == StatusCode::NOT_FOUND && code == METHOD_NOT_FOUND)
+    })
 }
 
 /// Whether a refused POST of `initialize` may mean HTTP+SSE (2025-11-25, basic/transports, Backwards Compatibility).
