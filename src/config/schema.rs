@@ -386,7 +386,7 @@ pub const SETTINGS: &[Setting] = &[
         "servers.*.headers_command",
         Form::Texts(Rule::Any),
         "[]",
-        "program and arguments: prints further headers as a JSON object, for each connection and when these are refused",
+        "program and arguments: prints further headers as JSON, anew when refused",
     ),
     here(
         "servers.*.transport",
