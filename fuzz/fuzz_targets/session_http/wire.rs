@@ -23,6 +23,8 @@ pub struct Asked {
     pub has_body: bool,
     /// Requests before it on this connection had their answers.
     pub alone: bool,
+    /// So many sessions had ended by then.
+    pub over: usize,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -47,7 +49,15 @@ pub enum News {
     /// A session, and by which name.
     Begun { asked: Asked, name: String },
     /// An answer's head, of what it answers.
-    Status { status: u16, what: What, session: Option<usize>, sent: Instant, alone: bool, busy: bool },
+    Status {
+        status: u16,
+        what: What,
+        session: Option<usize>,
+        sent: Instant,
+        alone: bool,
+        over: usize,
+        busy: bool,
+    },
 }
 
 pub struct Connection {
@@ -385,6 +395,7 @@ impl Connection {
             session: asked.session,
             sent: asked.sent,
             alone: asked.alone,
+            over: asked.over,
             busy: status == 503,
         });
         match (&asked.what, name) {

@@ -556,7 +556,15 @@ impl World {
         connection.send(
             &bytes,
             cut,
-            Asked { what, session, allowed, sent: Instant::now(), has_body: body.is_some(), alone },
+            Asked {
+                what,
+                session,
+                allowed,
+                sent: Instant::now(),
+                has_body: body.is_some(),
+                alone,
+                over: self.over,
+            },
         );
     }
 
@@ -587,12 +595,13 @@ impl World {
                 let living = book.living(IDLE);
                 assert!(living <= SESSIONS_MAX, "{living} sessions");
             }
-            News::Status { status, what, session, sent, alone, busy } => {
+            News::Status { status, what, session, sent, alone, over, busy } => {
                 let is_open = |connection: &Connection| !connection.held.is_empty() || !connection.reading;
                 let unsure = self.connections.iter().flatten().any(is_open);
                 let begins = matches!(what, What::Begin(..) | What::Pipe);
                 if busy && alone && begins && !book.closing && !book.is_tight && !unsure {
-                    let others = self.begun - 1 - self.over;
+                    // What has ended since may have been there when it was refused.
+                    let others = self.begun - 1 - over;
                     assert!(others >= SESSIONS_MAX, "too many sessions with {others} others");
                 }
                 let Some(session) = session else { return };
