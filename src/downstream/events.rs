@@ -326,9 +326,10 @@ impl Events {
         if self.is_ending() {
             return;
         }
+        // A batch has no id by which one word could answer all that it asks.
+        let Some(id) = self.state.lock().asked.clone() else { return self.end() };
         let fault = Fault::ours(Reason::Gone, "the session ended before the answer was there");
-        let text = fault.outcome(CallOutcome::Unknown).render(self.state.lock().asked.as_ref());
-        self.answer(text);
+        self.answer(fault.outcome(CallOutcome::Unknown).render(Some(&id)));
     }
 
     /// The reader goes, if it is this one.

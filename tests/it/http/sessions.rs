@@ -238,6 +238,16 @@ async fn a_request_whose_session_ends_under_it_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_whose_session_ends_under_it_has_no_answer_without_an_id() {
+    let (server, house) = house(|_| {});
+    let client = house.client_of("2025-03-26").await;
+    let reply = client.post(json!([call(1, "s__slow", json!({})), call(2, "s__slow", json!({}))]));
+    server.hear_method("tools/call").await;
+    assert_eq!(client.delete().await.unwrap().status, 204);
+    assert_eq!(reply.await.unwrap().status, 404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_ends_a_session_may_begin_another_at_once() {
     let (server, house) = house(|config| config.listen.limits.sessions_max = 1);
     let client = house.client().await;
