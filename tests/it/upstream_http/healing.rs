@@ -1,6 +1,6 @@
 //! Lost servers come back by themselves, and no call is carried out twice.
 
-use super::far::{Far, Seen};
+use super::far::{Events, Far, Seen};
 use super::stage::{Client, Stage, greets, result};
 use mcp_braid::config::{Backoff, Command, Reach, Restart};
 use serde_json::{Value, json};
@@ -522,6 +522,14 @@ async fn a_server_that_refuses_our_credentials_is_not_stormed() {
 /// A server, a client, and a program that makes `Bearer 1`, `Bearer 2` and so on.
 #[cfg(unix)]
 async fn with_made_credentials(folder: &std::path::Path) -> (Far, Stage, Client) {
+    let (far, stage, client, events) = with_made_credentials_and_events(folder).await;
+    events.keep();
+    (far, stage, client)
+}
+
+/// The same, and the stream on which the server says what belongs to no answer.
+#[cfg(unix)]
+async fn with_made_credentials_and_events(folder: &std::path::Path) -> (Far, Stage, Client, Events) {
     let mut command = Command::new("sh", folder);
     let script = r#"echo x >> made && printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
     command.args = vec!["-c".to_owned(), script.to_owned()];
@@ -531,8 +539,7 @@ async fn with_made_credentials(folder: &std::path::Path) -> (Far, Stage, Client)
         remote.headers_command = Some(command);
     });
     let (client, events) = stage.ready(&mut far).await;
-    events.keep();
-    (far, stage, client)
+    (far, stage, client, events)
 }
 
 #[cfg(unix)]
@@ -600,15 +607,7 @@ async fn credentials_that_were_made_anew_in_vain_end_an_idle_link() {
 #[tokio::test]
 async fn what_is_no_request_goes_again_with_other_credentials() {
     let folder = tempfile::TempDir::new().unwrap();
-    let mut command = Command::new("sh", folder.path());
-    let script = r#"echo x >> made && printf '{"Authorization":"Bearer %s"}' $(wc -l < made)"#;
-    command.args = vec!["-c".to_owned(), script.to_owned()];
-    let mut far = Far::in_memory();
-    let mut stage = Stage::with(&far, |server| {
-        let Reach::Http(remote) = &mut server.reach else { panic!("a URL") };
-        remote.headers_command = Some(command);
-    });
-    let (mut client, events) = stage.ready(&mut far).await;
+    let (mut far, stage, mut client, events) = with_made_credentials_and_events(folder.path()).await;
     let call = called(&mut far, &mut client, 7).await;
     events
         .say(&json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
