@@ -111,7 +111,7 @@ fn opened(server: Echo) -> (Arc<Hub>, Seat) {
     config.servers = vec![ServerConfig::new("echo", Reach::Stdio(Command::new("echo", folder)))];
     let dials: Vec<Arc<dyn Dial>> = vec![Arc::new(server)];
     let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
-    let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true };
+    let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true, guest_of: None };
     let seat = hub.seat(caller, &hub.entrance_all());
     assert!(seat.open().is_empty(), "the server cannot be opened");
     (hub, seat)

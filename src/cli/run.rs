@@ -79,7 +79,8 @@ impl Run {
         });
         let dials = dials.collect();
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
-        let caller = Caller { principal: Principal::local(), client: hub.next_client(), alone: true };
+        let caller =
+            Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
         let seat = Arc::new(hub.seat(caller, &entrance));
         Ok(Self { hub, seat, identity, behind_itself, nursery })

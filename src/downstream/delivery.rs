@@ -126,7 +126,7 @@ impl Delivery {
 
 /// A response as a client of `revision` may read it; the latest takes every response as it is.
 pub(super) fn fit_response(text: Bytes, method: &str, revision: Revision) -> Bytes {
-    if revision == Revision::LATEST {
+    if revision >= Revision::LATEST {
         return text;
     }
     let Ok(message) = Message::parse_server(text.clone()) else { return text };
@@ -144,7 +144,7 @@ fn fit_note(text: Bytes, revision: Revision) -> Bytes {
 
 /// A request or note whose method and params `fit` is given; the latest revision takes every one as it is.
 fn fit_params(text: Bytes, revision: Revision, fit: impl Fn(&str, &str) -> Option<String>) -> Bytes {
-    if revision == Revision::LATEST {
+    if revision >= Revision::LATEST {
         return text;
     }
     let Ok(message) = Message::parse_server(text.clone()) else { return text };

@@ -282,6 +282,9 @@ impl Session {
             | Method::Updated
             | Method::Ask(_)
             | Method::ElicitationComplete
+            | Method::Discover
+            | Method::Listen
+            | Method::Acknowledged
             | Method::Other => {}
         }
     }
@@ -299,7 +302,9 @@ impl Session {
             (Method::Ping, _) => Reply::Now(response(&id, b"{}")),
             (Method::Initialize, None) => self.initialize(id, &message),
             (Method::Initialize, Some(_)) => refused(Fault::invalid_request("`initialize` came before")),
-            (Method::Other, _) => refused(Fault::method_not_found(message.method().unwrap_or_default())),
+            (Method::Other | Method::Discover | Method::Listen | Method::Acknowledged, _) => {
+                refused(Fault::method_not_found(message.method().unwrap_or_default()))
+            }
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
                 // Some clients forget to say that they are initialized.

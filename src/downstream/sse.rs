@@ -71,7 +71,12 @@ impl Front {
             Err(setting) => return replies::busy(format!("too many sessions ({setting})")),
         };
         let Some(id) = SessionId::new() else { return replies::no_randomness() };
-        let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
+        let caller = Caller {
+            principal: principal.clone(),
+            client: self.hub.next_client(),
+            alone: false,
+            guest_of: None,
+        };
         let (outbox, lines) = mpsc::channel(LINES_MAX);
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
         let seat = self.seat(caller, &self.hub.entrance_all());

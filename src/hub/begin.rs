@@ -78,12 +78,16 @@ impl Hub {
             Route::Local(local) => return self.local(local, &asked).await,
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
-        let Some((Reached { server, look, .. }, key)) = asked.seat.reached(target.server) else {
+        let Some((reached, key)) = asked.seat.reached(target.server) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
                 "the catalog names a server that is not there",
             )));
         };
+        if let Err(fault) = asked.seat.visit(&reached).await {
+            return Answer::Now(Err(fault));
+        }
+        let Reached { server, look, .. } = reached;
         let Some(place) = self.place() else {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
@@ -92,6 +96,7 @@ impl Hub {
         turns.push(place);
         let outgoing = Outgoing {
             client: asked.seat.caller().client,
+            told: asked.seat.declared(),
             look: look.clone(),
             id: asked.id,
             message: asked.message,

@@ -19,7 +19,8 @@ use crate::upstream::server::{Arriving, LinkKey, Server};
 use crate::wire::fault::Fault;
 use bytes::Bytes;
 use futures::future::join_all;
-use std::sync::Arc;
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -32,7 +33,20 @@ pub struct Seat {
     view: Arc<View>,
     mail: Arc<Mail>,
     allowance: Allowance,
-    told: watch::Sender<Option<Told>>,
+    /// What servers of its own are told of it.
+    told: Arc<watch::Sender<Option<Told>>>,
+    /// What it said of itself.
+    declared: OnceLock<Told>,
+    /// There for as long as one request is.
+    visit: Option<Visit>,
+}
+
+/// What a guest has of the servers.
+struct Visit {
+    /// From which level on it wants their logs; `None`: nothing of them.
+    level: Option<Level>,
+    /// At which servers it is.
+    joined: Mutex<Vec<usize>>,
 }
 
 /// A server behind a client's entrance.
@@ -47,38 +61,82 @@ impl Seat {
         let view = hub.views.of(sight(&hub, &caller, &entrance));
         let company = if caller.alone { Company::One } else { Company::Many };
         let allowance = hub.allowance(company);
-        let (mail, told) = (Arc::default(), watch::Sender::new(None));
-        Self { hub, caller, entrance, view, mail, allowance, told }
+        let (mail, told) = (Arc::default(), Arc::new(watch::Sender::new(None)));
+        let declared = OnceLock::new();
+        Self { hub, caller, entrance, view, mail, allowance, told, declared, visit: None }
+    }
+
+    /// A place for one request without a session, by the links that this seat keeps. What its client can be asked is said
+    /// with `introduce`; `level`: from which on it hears the log of the server that it goes to.
+    pub fn guest(&self, level: Option<Level>) -> Self {
+        let client = self.hub.next_client();
+        let keeper = self.caller.guest_of.unwrap_or(self.caller.client);
+        Self {
+            hub: self.hub.clone(),
+            caller: Caller { client, guest_of: Some(keeper), ..self.caller.clone() },
+            entrance: self.entrance.clone(),
+            view: self.view.clone(),
+            mail: Arc::default(),
+            allowance: self.allowance.clone(),
+            told: self.told.clone(),
+            declared: OnceLock::new(),
+            visit: Some(Visit { level, joined: Mutex::default() }),
+        }
     }
 
     /// Starts every server that the client does not find running. Programs start at once; the client's own are greeted
     /// when it has introduced itself.
     pub fn open(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        for Reached { at, server, look } in self.servers() {
-            let arriving = Arriving {
-                caller: self.caller.clone(),
-                mail: self.mail.clone(),
-                look: look.clone(),
-                told: self.told.subscribe(),
-            };
-            match server.open(&arriving) {
-                Ok(watched) => self.hub.follow(at, watched),
-                Err(fault) => {
-                    self.view.fails(at);
-                    faults.push(fault);
-                }
+        for reached in self.servers() {
+            let at = reached.at;
+            if let Err(fault) = self.arrive(&reached) {
+                self.view.fails(at);
+                faults.push(fault);
             }
         }
         faults
     }
 
+    /// Comes to a server, and starts it if it does not run.
+    fn arrive(&self, Reached { at, server, look }: &Reached<'_>) -> Result<(), Fault> {
+        let arriving = Arriving {
+            caller: self.caller.clone(),
+            mail: self.mail.clone(),
+            look: (*look).clone(),
+            told: self.told.subscribe(),
+        };
+        server.open(&arriving).map(|watched| self.hub.follow(*at, watched))
+    }
+
+    /// A guest comes to the server that its request is for; who has a session is there already.
+    pub(super) async fn visit(&self, reached: &Reached<'_>) -> Result<(), Fault> {
+        let Some(Visit { level, joined }) = &self.visit else { return Ok(()) };
+        if joined.lock().contains(&reached.at) {
+            return Ok(());
+        }
+        self.arrive(reached)?;
+        joined.lock().push(reached.at);
+        if let Some(level) = level {
+            timeout(LEVEL, reached.server.set_level(&self.caller, *level)).await.ok();
+        }
+        Ok(())
+    }
+
     /// The client has said which revision it speaks and what it can be asked: a `capabilities` object as it wrote it.
     pub fn introduce(&self, revision: Revision, capabilities: &str) {
         let askable = Askable::read(capabilities, revision);
-        let capabilities = Arc::from(askable.told(capabilities));
+        let told = Told { revision, capabilities: Arc::from(askable.told(capabilities)) };
         self.mail.introduce(askable);
-        self.told.send_replace(Some(Told { revision, capabilities }));
+        self.declared.get_or_init(|| told.clone());
+        if self.visit.is_none() {
+            self.told.send_replace(Some(told));
+        }
+    }
+
+    /// What it said of itself; nothing, as long as it has not.
+    pub(super) fn declared(&self) -> Option<&Told> {
+        self.declared.get()
     }
 
     pub fn hub(&self) -> &Arc<Hub> {
@@ -195,8 +253,11 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        for Reached { server, .. } in self.servers() {
-            server.leave(&self.caller);
+        let joined = self.visit.as_ref().map(|visit| std::mem::take(&mut *visit.joined.lock()));
+        for Reached { at, server, .. } in self.servers() {
+            if joined.as_ref().is_none_or(|joined| joined.contains(&at)) {
+                server.leave(&self.caller);
+            }
         }
         self.mail.close();
     }

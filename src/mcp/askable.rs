@@ -7,7 +7,7 @@
 use super::method::{Method, Want};
 use super::revision::Revision;
 use crate::wire::fault::Fault;
-use crate::wire::members::{member, members, string};
+use crate::wire::members::{Member, member, members, string};
 use crate::wire::message::Message;
 
 /// What one client can be asked.
@@ -26,7 +26,7 @@ pub struct Askable {
 impl Askable {
     /// What the servers of a shared link are told: all that Braid can carry, for whichever client it may be.
     /// Nothing of changes of roots, since they are not one client's.
-    pub const SHARED: &str = r#"{"roots":{},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}}}"#;
+    pub const SHARED: &str = r#"{"roots":{},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}},"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
 
     /// Reads a `capabilities` object. What the client's revision has no word for is not read, and what is no
     /// object declares nothing, so that a server is refused rather than a client surprised.
@@ -49,19 +49,22 @@ impl Askable {
     }
 
     /// What a server of this client alone is told: of the client's own `capabilities` the members that can be
-    /// asked for, as they stand and in their order. Others are left out, since Braid does not carry them.
+    /// asked for, and the extensions that pass through us, as they stand and in their order. Others are left out, since
+    /// Braid does not carry them.
     pub fn told(&self, capabilities: &str) -> String {
         let known = members(capabilities).unwrap_or_default();
-        let told = known.iter().filter(|known| {
-            let asked = match known.key.as_ref() {
+        let told = known.iter().filter_map(|known| {
+            let Member { key, key_raw, value } = known;
+            let asked = match key.as_ref() {
                 "roots" => self.roots,
                 "sampling" => self.sampling,
                 "elicitation" => self.form || self.url,
+                "extensions" => return Some(format!("{key_raw}:{}", carried(value)?)),
                 _ => false,
             };
-            asked && declared(capabilities, &known.key).is_some()
+            (asked && declared(capabilities, key).is_some()).then(|| format!("{key_raw}:{value}"))
         });
-        let told: Vec<String> = told.map(|told| format!("{}:{}", told.key_raw, told.value)).collect();
+        let told: Vec<String> = told.collect();
         format!("{{{}}}", told.join(","))
     }
 
@@ -107,6 +110,17 @@ impl Askable {
         (!declared).then(|| Fault::invalid_params(text))
     }
 }
+
+/// Of an object of extensions those that need nothing of us but that we pass them on; `None`: there is none of them.
+fn carried(extensions: &str) -> Option<String> {
+    let named = members(extensions)?;
+    let named = named.iter().filter(|named| EXTENSIONS.contains(&named.key.as_ref()));
+    let carried: Vec<String> = named.map(|named| format!("{}:{}", named.key_raw, named.value)).collect();
+    (!carried.is_empty()).then(|| format!("{{{}}}", carried.join(",")))
+}
+
+/// Extensions that pass through us.
+pub const EXTENSIONS: [&str; 1] = ["io.modelcontextprotocol/ui"];
 
 /// A member that is an object.
 fn declared<'a>(object: &'a str, key: &str) -> Option<&'a str> {
@@ -193,13 +207,16 @@ mod tests {
     #[test]
     fn a_server_is_told_what_the_client_wrote() {
         let said = r#"{"tasks":{"list":{}}, "s\u0061mpling" : {"x": 1.0},"experimental":{},
-            "elicitation":{"form" :{}},"extensions":{},"roots":{"listChanged":true}}"#;
+            "elicitation":{"form" :{}},"extensions":{"x/y":{},"io.modelcontextprotocol/ui":{"a":1.0}},"roots":{"listChanged":true}}"#;
         assert_eq!(
             read(said).told(said),
-            r#"{"s\u0061mpling":{"x": 1.0},"elicitation":{"form" :{}},"roots":{"listChanged":true}}"#
+            r#"{"s\u0061mpling":{"x": 1.0},"elicitation":{"form" :{}},"extensions":{"io.modelcontextprotocol/ui":{"a":1.0}},"roots":{"listChanged":true}}"#
         );
         let old = Askable::read(said, V2025_03_26);
-        assert_eq!(old.told(said), r#"{"s\u0061mpling":{"x": 1.0},"roots":{"listChanged":true}}"#);
+        assert_eq!(
+            old.told(said),
+            r#"{"s\u0061mpling":{"x": 1.0},"extensions":{"io.modelcontextprotocol/ui":{"a":1.0}},"roots":{"listChanged":true}}"#
+        );
     }
 
     #[test]

@@ -47,6 +47,18 @@ pub struct Caller {
     pub client: ClientId,
     /// Its door serves nobody else.
     pub alone: bool,
+    /// Whose guest it is: a request without a session uses the links of whoever keeps them for all that come by its door.
+    pub guest_of: Option<ClientId>,
+}
+
+impl Caller {
+    /// Who listens on a link that is kept for this caller rather than for all of its principal.
+    pub fn company(&self) -> Company {
+        match self.guest_of {
+            Some(_) => Company::Many,
+            None => Company::One,
+        }
+    }
 }
 
 /// What a server is told about the client behind us at the handshake.

@@ -37,12 +37,16 @@ pub fn fit_result(method: &str, result_json: &str, to: Revision) -> Option<Strin
 /// One item of the list that this method asks for, for a client of revision `to`. `None`: it fits as it is.
 ///
 /// Only tools ever need fitting: a client without structured results must not be told of an `outputSchema`,
-/// since what it describes is dropped from the results.
+/// since what it describes is dropped from the results; and 2026-07-28 has no `execution`.
 pub fn fit_item(list_method: &str, item_json: &str, to: Revision) -> Option<String> {
-    if to > Revision::V2025_03_26 || list_method != "tools/list" {
+    if list_method != "tools/list" {
         return None;
     }
-    without(item_json, "outputSchema")
+    match to {
+        Revision::V2024_11_05 | Revision::V2025_03_26 => without(item_json, "outputSchema"),
+        Revision::V2025_06_18 | Revision::V2025_11_25 => None,
+        Revision::V2026_07_28 => without(item_json, "execution"),
+    }
 }
 
 /// The params of a notification, for a client of revision `to`. `None`: they fit as they are.
@@ -58,7 +62,7 @@ fn mentions_later_words(json: &str, to: Revision) -> bool {
     let words: &[&str] = match to {
         Revision::V2024_11_05 => &["structuredContent", "resource_link", "audio", "\\u"],
         Revision::V2025_03_26 => &["structuredContent", "resource_link", "\\u"],
-        Revision::V2025_06_18 | Revision::V2025_11_25 => &[],
+        Revision::V2025_06_18 | Revision::V2025_11_25 | Revision::V2026_07_28 => &[],
     };
     words.iter().any(|word| memmem::find(json.as_bytes(), word.as_bytes()).is_some())
 }
@@ -209,19 +213,19 @@ fn without(object: &str, key: &str) -> Option<String> {
 }
 
 /// Replacements of parts of one text; the rest is copied.
-struct Edits<'a> {
+pub(super) struct Edits<'a> {
     text: &'a str,
     /// Never overlapping.
     made: Vec<(Span, Bytes)>,
 }
 
 impl<'a> Edits<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         Self { text, made: Vec::new() }
     }
 
     /// `part` is a part of the text, not an equal text elsewhere.
-    fn replace(&mut self, part: &str, new: String) {
+    pub(super) fn replace(&mut self, part: &str, new: String) {
         let start = self.start(part);
         self.put(start, start + part.len(), new);
     }
@@ -233,7 +237,7 @@ impl<'a> Edits<'a> {
     }
 
     /// Removes members of one object, each with one of the commas beside it.
-    fn remove(&mut self, members: &[Member<'_>], unwanted: impl Fn(&Member<'_>) -> bool) {
+    pub(super) fn remove(&mut self, members: &[Member<'_>], unwanted: impl Fn(&Member<'_>) -> bool) {
         // A member goes with the comma after it, except that those at the end go with the one before them.
         let kept = members.iter().rposition(|member| !unwanted(member));
         for (place, pair) in members.windows(2).enumerate() {
@@ -254,7 +258,7 @@ impl<'a> Edits<'a> {
     }
 
     /// `None` if there is nothing to change.
-    fn finish(mut self) -> Option<String> {
+    pub(super) fn finish(mut self) -> Option<String> {
         if self.made.is_empty() {
             return None;
         }

@@ -33,6 +33,12 @@ pub enum Method {
     ElicitationComplete,
     /// `notifications/…/list_changed`; for resources it covers the templates as well.
     ListChanged(Kind),
+    /// `server/discover`: what a server is, without a handshake (2026-07-28).
+    Discover,
+    /// `subscriptions/listen`: what a client wants to hear of, for as long as the request is open (2026-07-28).
+    Listen,
+    /// What of that a server says it will tell.
+    Acknowledged,
     Other,
 }
 
@@ -65,6 +71,9 @@ impl Method {
             "notifications/tools/list_changed" => Self::ListChanged(Kind::Tools),
             "notifications/prompts/list_changed" => Self::ListChanged(Kind::Prompts),
             "notifications/resources/list_changed" => Self::ListChanged(Kind::Resources),
+            "server/discover" => Self::Discover,
+            "subscriptions/listen" => Self::Listen,
+            "notifications/subscriptions/acknowledged" => Self::Acknowledged,
             _ => Self::Other,
         }
     }
@@ -174,6 +183,9 @@ mod tests {
             ("notifications/resources/updated", Method::Updated),
             ("notifications/roots/list_changed", Method::RootsChanged),
             ("notifications/elicitation/complete", Method::ElicitationComplete),
+            ("server/discover", Method::Discover),
+            ("subscriptions/listen", Method::Listen),
+            ("notifications/subscriptions/acknowledged", Method::Acknowledged),
         ] {
             assert_eq!(Method::parse(name), method);
         }

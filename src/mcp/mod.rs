@@ -16,4 +16,6 @@ pub mod capabilities;
 pub mod askable;
 
 pub mod fit;
+
+pub mod era;
 pub mod instructions;

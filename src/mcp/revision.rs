@@ -1,23 +1,35 @@
-//! The revisions of MCP that begin with `initialize`, oldest first.
+//! The revisions of MCP, oldest first.
 //!
-//! Owns their names, their order and what is negotiated. A later revision without `initialize`
-//! (2026-07-28) is none of these and is never the outcome of a negotiation.
+//! Owns their names, their order and what is negotiated. All but the last begin with `initialize`; the last has no
+//! handshake and no session: each of its requests says by itself what it needs to say. It is never the outcome of a
+//! negotiation.
 
 use std::fmt;
 
-/// A protocol revision agreed on in `initialize`. Later is greater.
+/// A protocol revision. Later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revision {
     V2024_11_05,
     V2025_03_26,
     V2025_06_18,
     V2025_11_25,
+    /// Without `initialize`.
+    V2026_07_28,
 }
 
 impl Revision {
-    pub const ALL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+    pub const ALL: [Self; 5] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
+    /// Those that are agreed on in `initialize`.
+    pub const GREETED: [Self; 4] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+
+    /// The latest that is agreed on in `initialize`.
     pub const LATEST: Self = Self::V2025_11_25;
+
+    /// The one whose requests stand by themselves.
+    pub const MODERN: Self = Self::V2026_07_28;
 
     /// The revision of exactly this name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -30,6 +42,7 @@ impl Revision {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
@@ -39,7 +52,12 @@ impl Revision {
     /// A client that asks for 2026-07-28 this way gets our latest too: that revision has no `initialize`,
     /// so to agree on it here would be a lie.
     pub fn negotiate(asked: &str) -> Self {
-        Self::parse(asked).unwrap_or(Self::LATEST)
+        Self::parse(asked).filter(|revision| !revision.is_modern()).unwrap_or(Self::LATEST)
+    }
+
+    /// Whether its requests stand by themselves.
+    pub fn is_modern(self) -> bool {
+        self >= Self::MODERN
     }
 
     /// Whether several messages may come as one JSON array. Only 2025-03-26 has batches.
@@ -64,7 +82,6 @@ mod tests {
             assert_eq!(Revision::parse(revision.as_str()), Some(revision));
             assert_eq!(revision.to_string(), revision.as_str());
         }
-        assert_eq!(Revision::parse("2026-07-28"), None);
         assert_eq!(Revision::parse(" 2025-11-25"), None);
         assert_eq!(Revision::parse(""), None);
     }
@@ -72,7 +89,11 @@ mod tests {
     #[test]
     fn a_later_revision_is_greater() {
         assert!(Revision::ALL.is_sorted());
-        assert_eq!(Revision::ALL.into_iter().max(), Some(Revision::LATEST));
+        assert_eq!(Revision::GREETED.into_iter().max(), Some(Revision::LATEST));
+        assert_eq!(
+            Revision::ALL.into_iter().filter(|it| it.is_modern()).collect::<Vec<_>>(),
+            [Revision::MODERN]
+        );
     }
 
     #[test]

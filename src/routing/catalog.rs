@@ -168,12 +168,13 @@ impl Catalog {
             None => 0,
             Some(cursor) => cursor::read(kind, &shelf.digest, cursor).ok_or(StaleCursor)?,
         };
-        let [first, second, third, latest] = &shelf.rendered;
+        let [first, second, third, fourth, modern] = &shelf.rendered;
         let rendered = match revision {
             Revision::V2024_11_05 => first,
             Revision::V2025_03_26 => second,
             Revision::V2025_06_18 => third,
-            Revision::V2025_11_25 => latest,
+            Revision::V2025_11_25 => fourth,
+            Revision::V2026_07_28 => modern,
         };
         let pages = rendered.get_or_init(|| shelf.render(kind, revision, self.page_items_max));
         if !offset.is_multiple_of(self.page_items_max) {
@@ -258,6 +259,9 @@ impl Shelf {
             if more {
                 let cursor = cursor::write(kind, &self.digest, offset);
                 text.put_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
+            }
+            if revision.is_modern() {
+                text.put_slice(FRESH_UNTIL_TOLD.as_bytes());
             }
             text.put_u8(b'}');
             pages.push(text.freeze());
@@ -346,6 +350,10 @@ fn list(offer: &Offer, kind: Kind) -> &Arc<Vec<Item>> {
         Kind::Templates => templates,
     }
 }
+
+/// What a list of 2026-07-28 says of itself (server/utilities/caching): it may be another at any time, and whoever wants
+/// to know listens. What one client sees is nobody else's.
+const FRESH_UNTIL_TOLD: &str = r#","resultType":"complete","ttlMs":0,"cacheScope":"private""#;
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,10 @@ impl Levels {
         self.ever_asked = true;
     }
 
+    pub fn has_asked(&self, client: ClientId) -> bool {
+        self.asked.contains_key(&client)
+    }
+
     pub fn leave(&mut self, client: ClientId) {
         self.asked.remove(&client);
     }

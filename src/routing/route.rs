@@ -73,6 +73,9 @@ pub fn route(catalog: &Catalog, method: Method, request: &Message) -> Route {
         | Method::RootsChanged
         | Method::ElicitationComplete
         | Method::ListChanged(_)
+        | Method::Discover
+        | Method::Listen
+        | Method::Acknowledged
         | Method::Other => Route::Refuse(Fault::method_not_found(request.method().unwrap_or_default())),
     }
 }

@@ -9,7 +9,7 @@ use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
 use super::stream::Stream;
-use crate::mcp::caller::{ClientId, Company};
+use crate::mcp::caller::{Caller, ClientId, Company};
 use crate::mcp::level::Level;
 use crate::mcp::method::Want;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
@@ -72,6 +72,8 @@ struct Telling {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) client: ClientId,
+    /// It is a request without a session: nothing is told or asked but what belongs to it.
+    pub(super) is_guest: bool,
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
@@ -136,10 +138,12 @@ impl Audience {
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
-    pub(super) fn join(&self, client: ClientId, mail: Arc<Mail>, look: Arc<Look>) {
+    pub(super) fn join(&self, caller: &Caller, mail: Arc<Mail>, look: Arc<Look>) {
+        let client = caller.client;
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let part = self.share.part(self.company);
-        let member = Member { client, mail, look, held: Arc::default(), places, part };
+        let is_guest = caller.guest_of.is_some();
+        let member = Member { client, is_guest, mail, look, held: Arc::default(), places, part };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -232,7 +236,9 @@ impl Audience {
     }
 
     fn relevel(&self, state: &mut State) {
-        let wanted = state.levels.wanted(self.company, state.members.keys().copied());
+        // A guest that did not ask for any wants none of it.
+        let listening = state.members.values().filter(|member| !member.is_guest).map(|member| member.client);
+        let wanted = state.levels.wanted(self.company, listening);
         state.wanted = wanted.or(state.wanted);
     }
 
@@ -301,7 +307,10 @@ impl Audience {
         let level = note.params().and_then(|params| params.level.as_ref());
         let level = level.and_then(|level| Level::parse(level.as_str(note)));
         let state = self.state.lock();
-        let admitted = |member: &&Arc<Member>| state.levels.admits(member.client, self.company, level);
+        let admitted = |member: &&Arc<Member>| {
+            (!member.is_guest || state.levels.has_asked(member.client))
+                && state.levels.admits(member.client, self.company, level)
+        };
         let mut admitted = state.members.values().filter(admitted).peekable();
         if admitted.peek().is_none() {
             return Ok(Vec::new());
@@ -321,7 +330,10 @@ impl Audience {
         let whose = self.subscriptions.lock().whose(uri.as_str(note));
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
-            Company::One => state.members.values().collect(),
+            Company::One => {
+                let is_told = |member: &&Arc<Member>| !member.is_guest || whose.contains(&member.client);
+                state.members.values().filter(is_told).collect()
+            }
             Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
         };
         let mut news = Vec::new();
@@ -341,7 +353,7 @@ impl Audience {
         });
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
-            Company::One => state.members.values().collect(),
+            Company::One => state.members.values().filter(|member| !member.is_guest).collect(),
             Company::Many => {
                 let Some(id) = elicitation_id(note) else { return Ok(Vec::new()) };
                 let whose =
@@ -403,7 +415,8 @@ impl Audience {
         let nobody = || Fault::invalid_params("the client that this is for has left");
         let state = self.state.lock();
         if self.is_own() {
-            let member = state.members.values().next().cloned().ok_or_else(nobody)?;
+            let member =
+                state.members.values().find(|member| !member.is_guest).cloned().ok_or_else(nobody)?;
             return Ok(Whose { member, ends: Ends::Client });
         }
         let mut sole = None;

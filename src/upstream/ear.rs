@@ -240,6 +240,9 @@ impl Ear {
             | Method::Unsubscribe
             | Method::Ask(_)
             | Method::RootsChanged
+            | Method::Discover
+            | Method::Listen
+            | Method::Acknowledged
             | Method::Other => {
                 let (server, method) = (self.stream.server(), message.method());
                 tracing::trace!(%server, method, "a note for nobody");
@@ -285,6 +288,9 @@ impl Ear {
             | Method::Updated
             | Method::RootsChanged
             | Method::ElicitationComplete
+            | Method::Discover
+            | Method::Listen
+            | Method::Acknowledged
             | Method::Other => Fault::method_not_found(message.method().unwrap_or_default()),
         };
         let (server, why) = (self.stream.server(), &fault.text);

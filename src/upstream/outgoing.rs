@@ -4,7 +4,7 @@
 
 use super::allowance::Held;
 use crate::config::Timeouts;
-use crate::mcp::caller::ClientId;
+use crate::mcp::caller::{ClientId, Told};
 use crate::mcp::method::Method;
 use crate::routing::look::Look;
 use crate::wire::id::{CallId, Id};
@@ -19,6 +19,8 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub client: ClientId,
+    /// What the client said of itself.
+    pub told: Option<&'a Told>,
     /// How the server looks by the door that the client came by.
     pub look: Arc<Look>,
     pub id: &'a Id,

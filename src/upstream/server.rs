@@ -60,14 +60,6 @@ impl LinkKey {
     pub fn is_shared(&self) -> bool {
         self.client.is_none()
     }
-
-    /// Who listens on a link with this key.
-    fn company(&self) -> Company {
-        match self.client {
-            Some(_) => Company::One,
-            None => Company::Many,
-        }
-    }
 }
 
 /// A client at the door of a server: who it is, where what is said to it goes, and what a server of its own is
@@ -149,7 +141,8 @@ impl Server {
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
         let own = self.settings.sharing.is_per_client(caller.alone);
-        LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.client) }
+        let keeper = caller.guest_of.unwrap_or(caller.client);
+        LinkKey { principal: caller.principal.clone(), client: own.then_some(keeper) }
     }
 
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
@@ -157,15 +150,15 @@ impl Server {
     /// told depends on no client.
     pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
         let Arriving { caller, mail, look, told } = arriving;
-        let join = |audience: &Audience| audience.join(caller.client, mail.clone(), look.clone());
-        self.enter(self.link_key(caller), told, join)
+        let join = |audience: &Audience| audience.join(caller, mail.clone(), look.clone());
+        self.enter(self.link_key(caller), caller.company(), told, join)
     }
 
     /// Starts the link that all of a principal's clients share, before the first of them is there, or finds it. `None`:
     /// each client gets one of its own, when it comes.
     pub fn warm(&self, principal: &Principal) -> Option<Result<Watched, Fault>> {
         let key = self.shared_key(principal)?;
-        Some(self.enter(key, &watch::Sender::new(None).subscribe(), |_| {}))
+        Some(self.enter(key, Company::Many, &watch::Sender::new(None).subscribe(), |_| {}))
     }
 
     /// The link that a principal's network clients share; `None`: each has one of its own.
@@ -178,6 +171,7 @@ impl Server {
     fn enter(
         &self,
         key: LinkKey,
+        own: Company,
         told: &watch::Receiver<Option<Told>>,
         join: impl FnOnce(&Audience),
     ) -> Result<Watched, Fault> {
@@ -195,9 +189,7 @@ impl Server {
                 return Err(self.ours(Reason::Busy, text));
             }
             // One that ends is none: nobody who comes now is served by it.
-            dashmap::Entry::Occupied(_) | dashmap::Entry::Vacant(_) => {
-                (self.start(key.company(), told.clone()), false)
-            }
+            dashmap::Entry::Occupied(_) | dashmap::Entry::Vacant(_) => (self.start(&key, own, told), false),
         };
         join(&slot.audience);
         let entry = entry.insert(slot.clone());
@@ -230,7 +222,7 @@ impl Server {
         let key = self.link_key(caller);
         let Some(slot) = self.links.get(&key).map(|slot| slot.clone()) else { return };
         let link = match &*slot.state.borrow() {
-            State::Ready(link) if key.company() == Company::Many => Some(link.clone()),
+            State::Ready(link) if !slot.audience.is_own() => Some(link.clone()),
             State::Ready(_) | State::Connecting | State::Down { .. } => None,
         };
         slot.audience.leave(caller.client, |uri| {
@@ -238,12 +230,11 @@ impl Server {
                 link.errands.unsubscribe(&uri);
             }
         });
-        match link {
-            Some(link) => link.errands.level(),
-            None if key.company() == Company::One && slot.audience.is_empty() => {
-                slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
-            }
-            None => {}
+        if let Some(link) = link {
+            link.errands.level();
+        }
+        if !key.is_shared() && slot.audience.is_empty() {
+            slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
         }
     }
 
@@ -267,21 +258,20 @@ impl Server {
     /// A notification of a client's for its own server. One that many share hears nothing of it: it would take one
     /// client's word for all.
     pub fn pass(&self, caller: &Caller, text: &Bytes) {
-        let key = self.link_key(caller);
-        let slot = self.links.get(&key).map(|slot| slot.clone());
-        if let (Company::One, Some(slot)) = (key.company(), slot)
+        let slot = self.links.get(&self.link_key(caller)).map(|slot| slot.clone());
+        if let Some(slot) = slot.filter(|slot| slot.audience.is_own())
             && let State::Ready(link) = &*slot.state.borrow()
         {
             link.stream.pass(text.clone());
         }
     }
 
-    fn start(&self, company: Company, told: watch::Receiver<Option<Told>>) -> Slot {
-        let told = match company {
-            Company::One => told,
-            Company::Many => {
+    fn start(&self, key: &LinkKey, own: Company, told: &watch::Receiver<Option<Told>>) -> Slot {
+        let (company, told) = match key.is_shared() {
+            false => (own, told.clone()),
+            true => {
                 let told = Told { revision: Revision::LATEST, capabilities: Arc::from(Askable::SHARED) };
-                watch::channel(Some(told)).1
+                (Company::Many, watch::channel(Some(told)).1)
             }
         };
         let (state, states) = watch::channel(State::Connecting);
@@ -371,6 +361,9 @@ impl Server {
                 | Method::Ask(_)
                 | Method::RootsChanged
                 | Method::ElicitationComplete
+                | Method::Discover
+                | Method::Listen
+                | Method::Acknowledged
                 | Method::Other => Freight::Request,
             },
         };
@@ -395,6 +388,9 @@ impl Server {
             | Method::Ask(_)
             | Method::RootsChanged
             | Method::ElicitationComplete
+            | Method::Discover
+            | Method::Listen
+            | Method::Acknowledged
             | Method::Other => Some(post()),
         };
         let Some(posted) = posted else { return Ok(Begun::Already) };

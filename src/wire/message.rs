@@ -19,6 +19,16 @@ use crate::wire::splice::member_first;
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
 
+/// The `_meta` keys of 2026-07-28 (basic/index, _meta): what each request says of its client,
+pub const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+pub const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
+pub const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+pub const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
+/// which `subscriptions/listen` a notification belongs to,
+pub const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
+/// and what each result says of its server.
+pub const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
 /// Longest method, in bytes of what it says.
 pub const METHOD_BYTES_MAX: usize = 256;
 
@@ -101,6 +111,12 @@ pub struct Params {
     pub progress: Option<Span>,
     /// `task` of 2025-11-25, from its key to the end of its value.
     pub task: Option<Span>,
+    /// What a server gave its client to bring back (2026-07-28, basic/patterns/mrtr), from its key to the end of its value,
+    /// and what it says.
+    pub request_state: Option<(Span, Text)>,
+    /// What a client answers to what its server wanted of it (2026-07-28), from its key to the end of its value, and its
+    /// value.
+    pub input_responses: Option<(Span, Span)>,
     pub meta: Option<Meta>,
     /// `_meta` is there but null: replace it, do not add another.
     pub meta_null: Option<Span>,
@@ -109,11 +125,20 @@ pub struct Params {
 /// The members of `params._meta` that routing may look at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Meta {
+    /// From `{` to `}`.
     pub object: Span,
     /// A string, a number or null, within [`TOKEN_BYTES_MAX`]. Null asks for no progress.
     pub progress_token: Option<Span>,
     /// `io.modelcontextprotocol/protocolVersion` (2026-07-28).
     pub protocol_version: Option<Text>,
+    /// `io.modelcontextprotocol/clientInfo` (2026-07-28).
+    pub client_info: Option<Span>,
+    /// `io.modelcontextprotocol/clientCapabilities` (2026-07-28).
+    pub client_capabilities: Option<Span>,
+    /// `io.modelcontextprotocol/logLevel` (2026-07-28).
+    pub log_level: Option<Span>,
+    /// `io.modelcontextprotocol/subscriptionId` of a notification (2026-07-28).
+    pub subscription: Option<Span>,
     /// The value of [`HOP_KEY`].
     pub hop: Option<Span>,
 }
@@ -149,6 +174,8 @@ pub enum Outcome {
 pub struct Places {
     pub uris: Vec<Text>,
     pub next_cursor: Option<Text>,
+    /// `resultType` (2026-07-28), from its key to the end of its value, and what it says; known of an odd shape as well.
+    pub result_type: Option<(Span, Text)>,
 }
 
 impl Span {
@@ -160,6 +187,21 @@ impl Span {
             return None;
         }
         Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+}
+
+impl Meta {
+    pub(super) fn at(object: Span) -> Self {
+        Self {
+            object,
+            progress_token: None,
+            protocol_version: None,
+            client_info: None,
+            client_capabilities: None,
+            log_level: None,
+            subscription: None,
+            hop: None,
+        }
     }
 }
 

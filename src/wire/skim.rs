@@ -21,20 +21,39 @@ use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::is_id;
 use crate::wire::members::string;
 use crate::wire::message::{
-    HOP_KEY, Head, METHOD_BYTES_MAX, Meta, Outcome, Params, Places, Reference, Span, TOKEN_BYTES_MAX, Text,
+    CAPABILITIES_KEY, CLIENT_INFO_KEY, HOP_KEY, Head, LOG_LEVEL_KEY, METHOD_BYTES_MAX, Meta, Outcome, Params,
+    Places, Reference, SUBSCRIPTION_KEY, Span, TOKEN_BYTES_MAX, Text, VERSION_KEY,
 };
 
 /// The keys that are read in the message itself.
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// The keys that are read in `params`.
-const PARAMS: [&str; 10] =
-    ["name", "uri", "cursor", "level", "ref", "requestId", "progressToken", "progress", "task", "_meta"];
-
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const PARAMS: [&str; 12] = [
+    "name",
+    "uri",
+    "cursor",
+    "level",
+    "ref",
+    "requestId",
+    "progressToken",
+    "progress",
+    "task",
+    "requestState",
+    "inputResponses",
+    "_meta",
+];
 
 /// The keys that are read in `params._meta`.
-const META: [&str; 3] = ["progressToken", VERSION_KEY, HOP_KEY];
+const META: [&str; 7] = [
+    "progressToken",
+    VERSION_KEY,
+    CLIENT_INFO_KEY,
+    CAPABILITIES_KEY,
+    LOG_LEVEL_KEY,
+    SUBSCRIPTION_KEY,
+    HOP_KEY,
+];
 
 /// What one pass finds.
 pub(super) struct Skim<'a> {
@@ -296,6 +315,15 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                     let value = span(whole, raw(&mut map)?);
                     skim.params.task = Some(Span { start: key.start, end: value.end });
                 }
+                b"requestState" => {
+                    let value = raw(&mut map)?;
+                    let whole_member = Span { start: key.start, end: span(whole, value).end };
+                    skim.params.request_state = text(whole, value).map(|says| (whole_member, says));
+                }
+                b"inputResponses" => {
+                    let value = span(whole, raw(&mut map)?);
+                    skim.params.input_responses = Some((Span { start: key.start, end: value.end }, value));
+                }
                 b"ref" => {
                     let mut reference = Reference::default();
                     key.value(&mut map, ReferenceShape { whole, reference: &mut reference, skim })?;
@@ -304,8 +332,7 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                 b"_meta" => match key.first {
                     b'{' => {
                         let object = Span { start: key.value_start, end: UNKNOWN };
-                        let mut meta =
-                            Meta { object, progress_token: None, protocol_version: None, hop: None };
+                        let mut meta = Meta::at(object);
                         map.next_value_seed(Lenient(MetaShape { skim, meta: &mut meta }))?;
                         skim.params.meta = Some(meta);
                         open = true;
@@ -383,6 +410,10 @@ impl<'a> Shape<'a> for MetaShape<'_, 'a> {
                     meta.progress_token = Some(span(whole, token));
                 }
                 Ok(VERSION_KEY) => meta.protocol_version = text(whole, raw(&mut map)?),
+                Ok(CLIENT_INFO_KEY) => meta.client_info = Some(span(whole, raw(&mut map)?)),
+                Ok(CAPABILITIES_KEY) => meta.client_capabilities = Some(span(whole, raw(&mut map)?)),
+                Ok(LOG_LEVEL_KEY) => meta.log_level = Some(span(whole, raw(&mut map)?)),
+                Ok(SUBSCRIPTION_KEY) => meta.subscription = Some(span(whole, raw(&mut map)?)),
                 Ok(HOP_KEY) => meta.hop = Some(span(whole, raw(&mut map)?)),
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -111,7 +111,8 @@ async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asking: Asking) {
 
 /// One client that makes `calls` at every server and answers what it is asked.
 async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
-    let caller = Caller { principal: Principal::local(), client: ClientId(number), alone: false };
+    let caller =
+        Caller { principal: Principal::local(), client: ClientId(number), alone: false, guest_of: None };
     let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
     assert!(seat.open().is_empty());
     let (inbox, chunks) = mpsc::channel(1024);
@@ -212,7 +213,12 @@ async fn a_shared_server_asks_whom_it_means_or_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_link_over_the_bound_is_refused_and_one_that_ended_makes_room() {
     let hub = hub(Some(2), &Asking::new(Sharing::Session));
-    let caller = |number| Caller { principal: Principal::local(), client: ClientId(number), alone: false };
+    let caller = |number| Caller {
+        principal: Principal::local(),
+        client: ClientId(number),
+        alone: false,
+        guest_of: None,
+    };
     let seat = |number| hub.seat(caller(number), &hub.entrance_all());
     let (first, second, third) = (seat(1), seat(2), seat(3));
     assert!(first.open().is_empty() && second.open().is_empty());

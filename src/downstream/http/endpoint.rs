@@ -216,7 +216,12 @@ impl Front {
             Box::new(replies::busy(format!("too many sessions ({setting}); end one with DELETE")))
         })?;
         let id = SessionId::new().ok_or_else(|| Box::new(replies::no_randomness()))?;
-        let caller = Caller { principal: principal.clone(), client: self.hub.next_client(), alone: false };
+        let caller = Caller {
+            principal: principal.clone(),
+            client: self.hub.next_client(),
+            alone: false,
+            guest_of: None,
+        };
         let streams = Streams::new(&self.replay);
         let outlets = Outlets::Streams(streams.clone());
         let session = Session::new(

@@ -64,7 +64,7 @@ pub(crate) fn fit_version(headers: &HeaderMap) -> Result<(), Unfit> {
     match one(headers, &PROTOCOL_VERSION).and_then(Revision::parse) {
         Some(_) => Ok(()),
         None => {
-            let ours = Revision::ALL.map(Revision::as_str).join(", ");
+            let ours = Revision::GREETED.map(Revision::as_str).join(", ");
             unfit(
                 StatusCode::BAD_REQUEST,
                 format!("`MCP-Protocol-Version` is none that is spoken here: {ours}"),

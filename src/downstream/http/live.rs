@@ -281,7 +281,8 @@ mod tests {
     fn live() -> Arc<Live> {
         let hub = Hub::new(Arc::new(Config::new("a house", Path::new("/"))), vec![], "", TaskTracker::new());
         let principal = Principal::anonymous();
-        let caller = Caller { principal: principal.clone(), client: hub.next_client(), alone: false };
+        let caller =
+            Caller { principal: principal.clone(), client: hub.next_client(), alone: false, guest_of: None };
         let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
         let streams = Streams::new(&Arc::new(Replay::new(&ListenLimits::default())));
         let outlets = Outlets::Streams(streams.clone());

@@ -6,8 +6,8 @@
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use crate::wire::members::string;
-use crate::wire::message::{PLACES_MAX, Places, Text};
-use crate::wire::skim::shape::{Key, Lenient, Shape, raw, text};
+use crate::wire::message::{PLACES_MAX, Places, Span, Text};
+use crate::wire::skim::shape::{Key, Lenient, Shape, raw, span, text};
 
 /// The places found so far.
 pub(super) struct Gather<'a> {
@@ -22,7 +22,10 @@ impl<'a> Gather<'a> {
     }
 
     pub(super) fn finish(self) -> Places {
-        if self.odd { Places::default() } else { self.places }
+        match self.odd {
+            true => Places { result_type: self.places.result_type, ..Places::default() },
+            false => self.places,
+        }
     }
 
     fn place(&mut self, uri: Option<Text>) {
@@ -70,6 +73,12 @@ impl<'a> Shape<'a> for Found<'_, 'a> {
                 b"nextCursor" => {
                     seen.once(8, gather);
                     gather.places.next_cursor = text(whole, raw(&mut map)?);
+                }
+                b"resultType" => {
+                    seen.once(16, gather);
+                    let value = raw(&mut map)?;
+                    let member = Span { start: key.start, end: span(whole, value).end };
+                    gather.places.result_type = text(whole, value).map(|says| (member, says));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -76,7 +76,7 @@ impl House {
 }
 
 fn caller(number: u64) -> Caller {
-    Caller { principal: Principal::local(), client: ClientId(number), alone: false }
+    Caller { principal: Principal::local(), client: ClientId(number), alone: false, guest_of: None }
 }
 
 fn keys(keys: &[&str]) -> Vec<String> {

@@ -32,7 +32,12 @@ impl AsRef<[u8]> for Counted {
 async fn a_call_keeps_nothing_of_a_text_that_was_sent_on() {
     let server = Server::new(&["slow"]);
     let house = House::shared(&server);
-    let caller = Caller { principal: Principal::anonymous(), client: house.hub.next_client(), alone: false };
+    let caller = Caller {
+        principal: Principal::anonymous(),
+        client: house.hub.next_client(),
+        alone: false,
+        guest_of: None,
+    };
     let seat = house.hub.seat(caller, &house.hub.entrance_all());
     assert!(seat.open().is_empty());
     let count = Arc::new(());

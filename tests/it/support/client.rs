@@ -70,7 +70,8 @@ impl Client {
                 None | Some(_) => return Err(format!("no such client: {word}")),
             }
         }
-        let caller = Caller { principal: Principal::local(), client: ClientId(number), alone };
+        let caller =
+            Caller { principal: Principal::local(), client: ClientId(number), alone, guest_of: None };
         let seat = Arc::new(hub.seat(caller.clone(), &entrance));
         if let Some(fault) = seat.open().into_iter().next() {
             return Err(fault.text);

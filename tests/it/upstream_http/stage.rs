@@ -94,7 +94,12 @@ impl Stage {
     /// A client that has said what it can, and greeted.
     pub(super) async fn client(&mut self, revision: &str, capabilities: Value) -> Client {
         self.clients += 1;
-        let caller = Caller { principal: Principal::local(), client: ClientId(self.clients), alone: false };
+        let caller = Caller {
+            principal: Principal::local(),
+            client: ClientId(self.clients),
+            alone: false,
+            guest_of: None,
+        };
         let seat = Arc::new(self.hub.seat(caller.clone(), &self.hub.entrance_all()));
         assert!(seat.open().is_empty());
         let (inbox, chunks) = mpsc::channel(1024);

@@ -1,0 +1,347 @@
+//! One message between the two eras: with `initialize`, and without (2026-07-28).
+//!
+//! What the one settles once per session, the other says in each message. Owns how a request is made to stand by itself
+//! and how that is taken away again, what a result says of itself, what a result that asks for more holds, and which
+//! codes of errors cross. It decides neither when nor for whom.
+
+use super::fit::Edits;
+use super::method::{Method, Want};
+use super::revision::Revision;
+use crate::wire::members::{Member, each, elements, member, members, quote, string};
+use crate::wire::message::{
+    CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, Message, Meta, SERVER_INFO_KEY, Span, VERSION_KEY,
+};
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// What a request to a modern server says of its client, as JSON.
+#[derive(Debug, Clone)]
+pub struct Standing<'a> {
+    pub info: &'a str,
+    /// A ClientCapabilities object.
+    pub capabilities: Cow<'a, str>,
+    /// With its quotes.
+    pub log_level: Option<Cow<'a, str>>,
+    /// Members of ours, `"key":value`, each followed by nothing.
+    pub more: Vec<String>,
+}
+
+impl Standing<'_> {
+    /// The members as they stand first in `_meta`.
+    pub fn members(&self) -> String {
+        let mut all = vec![
+            format!(r#""{VERSION_KEY}":"{}""#, Revision::MODERN.as_str()),
+            format!(r#""{CLIENT_INFO_KEY}":{}"#, self.info),
+            format!(r#""{CAPABILITIES_KEY}":{}"#, self.capabilities),
+        ];
+        all.extend(self.log_level.as_ref().map(|level| format!(r#""{LOG_LEVEL_KEY}":{level}"#)));
+        all.extend(self.more.iter().cloned());
+        all.join(",")
+    }
+}
+
+/// Whether a `_meta` says anything that only a request that stands by itself says.
+pub fn stands(meta: &Meta) -> bool {
+    meta.protocol_version.is_some()
+        || meta.client_info.is_some()
+        || meta.client_capabilities.is_some()
+        || meta.log_level.is_some()
+}
+
+/// The edit that gives a request's `_meta` these members, in place of any that say the same. `first`: `"key":value`
+/// members, separated by commas; a progress token among them replaces the request's own.
+pub fn restated(message: &Message, first: &str) -> (Span, Bytes) {
+    let meta = message.params().and_then(|params| params.meta.as_ref());
+    let Some(meta) = meta else {
+        // One member of which the rest is the value: so it goes in as one.
+        let (key, value) = first.split_once(':').unwrap_or((first, "null"));
+        return message.meta_member(key, value);
+    };
+    let text = message.str(meta.object);
+    let news = members(&format!("{{{first}}}")).map(|all| keys(&all)).unwrap_or_default();
+    let kept = members(text).unwrap_or_default();
+    let kept = kept.iter().filter(|member| !is_standing(member) && !news.contains(&member.key.to_string()));
+    let rest: String = kept.map(|member| format!(",{}:{}", member.key_raw, member.value)).collect();
+    (meta.object, format!("{{{first}{rest}}}").into())
+}
+
+/// The edit that takes from a request what only a modern server reads; `None`: there is nothing. `more`: members to put in
+/// its place, as above.
+pub fn unstated(message: &Message, more: &str) -> Option<(Span, Bytes)> {
+    let meta = message.params()?.meta.as_ref().filter(|meta| stands(meta))?;
+    let kept = members(message.str(meta.object))?;
+    let kept = kept.iter().filter(|member| !is_standing(member));
+    let kept = kept.map(|member| format!("{}:{}", member.key_raw, member.value));
+    let all: Vec<String> =
+        Some(more.to_owned()).filter(|more| !more.is_empty()).into_iter().chain(kept).collect();
+    Some((meta.object, format!("{{{}}}", all.join(",")).into()))
+}
+
+fn keys(all: &[Member<'_>]) -> Vec<String> {
+    all.iter().map(|member| member.key.to_string()).collect()
+}
+
+fn is_standing(member: &Member<'_>) -> bool {
+    [VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY].contains(&member.key.as_ref())
+}
+
+/// The result of a server of the handshake, for a modern client: it says that it is whole, and, where that is asked for, how
+/// long it holds (2026-07-28, server/utilities/caching). An object that says so already, or none, stays as it is.
+pub fn completed(method: Method, result: &str) -> Option<String> {
+    let rest = result.trim_start().strip_prefix('{')?;
+    if member(result, "resultType").is_some() {
+        return None;
+    }
+    let hints = match method {
+        Method::ResourcesRead | Method::List(_) => r#","ttlMs":0,"cacheScope":"private""#,
+        Method::Initialize
+        | Method::Discover
+        | Method::Listen
+        | Method::Acknowledged
+        | Method::Initialized
+        | Method::Ping
+        | Method::ToolsCall
+        | Method::PromptsGet
+        | Method::Complete
+        | Method::SetLevel
+        | Method::Subscribe
+        | Method::Unsubscribe
+        | Method::Ask(_)
+        | Method::Cancelled
+        | Method::Progress
+        | Method::Log
+        | Method::Updated
+        | Method::RootsChanged
+        | Method::ElicitationComplete
+        | Method::ListChanged(_)
+        | Method::Other => "",
+    };
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    Some(format!(r#"{{"resultType":"complete"{hints}{comma}{rest}"#))
+}
+
+/// The result of a modern server for a client of the handshake: without what the result says of itself, and with
+/// structured content that such a client takes, an object. `None`: it fits as it is.
+pub fn bared(result: &str) -> Option<String> {
+    let all = members(result)?;
+    let mut edits = Edits::new(result);
+    edits.remove(&all, |member| matches!(member.key.as_ref(), "resultType" | "ttlMs" | "cacheScope"));
+    for member in &all {
+        match member.key.as_ref() {
+            "structuredContent" if !member.value.starts_with('{') && member.value != "null" => {
+                edits.replace(member.value, format!(r#"{{"result":{}}}"#, member.value));
+            }
+            "_meta" => {
+                let own = members(member.value).unwrap_or_default();
+                edits.remove(&own, |member| member.key == SERVER_INFO_KEY);
+            }
+            _ => {}
+        }
+    }
+    edits.finish()
+}
+
+/// A modern server's tool for clients of the handshake: its output is an object. `None`: it is one.
+pub fn bared_tool(tool: &str) -> Option<String> {
+    let schema = member(tool, "outputSchema").filter(|schema| *schema != "null")?;
+    if member(schema, "type").and_then(string).as_deref() == Some("object") {
+        return None;
+    }
+    let mut edits = Edits::new(tool);
+    edits.replace(
+        schema,
+        format!(r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#),
+    );
+    edits.finish()
+}
+
+/// What a result asks for before the request can be answered (2026-07-28, basic/patterns/mrtr).
+#[derive(Debug, PartialEq, Eq)]
+pub struct InputRequired<'a> {
+    pub requests: Vec<InputRequest<'a>>,
+    /// As it stands.
+    pub state: Option<&'a str>,
+}
+
+/// One thing that is asked for. `params` is JSON, and may be missing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InputRequest<'a> {
+    /// As it stands.
+    pub key: &'a str,
+    pub want: Want,
+    pub method: &'a str,
+    pub params: Option<&'a str>,
+}
+
+/// Reads a result that asks for more. `None`: it asks for nothing, or for what nobody knows.
+pub fn input_required(result: &str) -> Option<InputRequired<'_>> {
+    let state = member(result, "requestState").filter(|state| state.starts_with('"'));
+    let requests = match member(result, "inputRequests") {
+        None | Some("null") => Vec::new(),
+        Some(requests) => {
+            let mut read = Vec::new();
+            for request in members(requests)? {
+                let method = member(request.value, "method")?;
+                let Method::Ask(want) = Method::parse(string(method)?.as_ref()) else { return None };
+                let params = member(request.value, "params").filter(|params| params.starts_with('{'));
+                read.push(InputRequest { key: request.key_raw, want, method, params });
+            }
+            read
+        }
+    };
+    (state.is_some() || !requests.is_empty()).then_some(InputRequired { requests, state })
+}
+
+/// The params of what a server of the handshake asks, as one entry of `inputRequests`; all that belongs to a request of
+/// its own is left out, and the id by which a page's end would be told: nothing carries that.
+pub fn input_request(method: &str, params: &str) -> String {
+    let method = quote(method);
+    let Some(all) = members(params) else { return format!(r#"{{"method":{method}}}"#) };
+    let mut edits = Edits::new(params);
+    edits.remove(&all, |member| matches!(member.key.as_ref(), "elicitationId" | "task"));
+    for meta in all.iter().filter(|member| member.key == "_meta") {
+        let own = members(meta.value).unwrap_or_default();
+        edits.remove(&own, |member| member.key == "progressToken");
+    }
+    let params = edits.finish().map_or(Cow::Borrowed(params), Cow::Owned);
+    format!(r#"{{"method":{method},"params":{params}}}"#)
+}
+
+/// The requests for a client in an error that sends it to URLs first (2025-11-25, URLElicitationRequired), as the entries of
+/// `inputRequests`. `error`: the error object.
+pub fn required_pages(error: &str) -> Vec<String> {
+    let mut pages = Vec::new();
+    for data in each(error, "data") {
+        for all in each(data, "elicitations") {
+            pages.extend(
+                elements(all)
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|page| input_request("elicitation/create", page)),
+            );
+        }
+    }
+    pages
+}
+
+/// The code of an error as a modern client may read it; codes that the revision took back have another
+/// (2026-07-28, basic/index, Error Codes).
+pub fn modern_code(code: i64) -> i64 {
+    match code {
+        NOT_FOUND | URL_REQUIRED => INVALID_PARAMS,
+        other => other,
+    }
+}
+
+const INVALID_PARAMS: i64 = -32602;
+/// Resource not found, before 2026-07-28.
+const NOT_FOUND: i64 = -32002;
+const URL_REQUIRED: i64 = -32042;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::caps::Caps;
+    use crate::wire::splice::splice;
+
+    fn message(text: &str) -> Message {
+        Message::parse_client(Bytes::copy_from_slice(text.as_bytes()), Caps::default()).unwrap()
+    }
+
+    fn edited(text: &str, edit: impl Fn(&Message) -> Option<(Span, Bytes)>) -> String {
+        let message = message(text);
+        let mut edits: Vec<_> = edit(&message).into_iter().collect();
+        String::from_utf8(splice(message.text(), &mut edits).into()).unwrap()
+    }
+
+    const STANDING: Standing<'static> = Standing {
+        info: r#"{"name":"c","version":"1"}"#,
+        capabilities: Cow::Borrowed("{}"),
+        log_level: None,
+        more: Vec::new(),
+    };
+
+    #[test]
+    fn a_request_is_made_to_stand_by_itself_and_back() {
+        let first = STANDING.members();
+        let standing = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{{{first}}},"name":"x"}}}}"#
+        );
+        let plain = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
+        assert_eq!(edited(plain, |message| Some(restated(message, &first))), standing);
+        assert_eq!(
+            edited(&standing, |message| unstated(message, "")),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{},"name":"x"}}"#
+        );
+        assert_eq!(edited(plain, |message| unstated(message, "")), plain);
+    }
+
+    #[test]
+    fn what_else_is_in_meta_stays() {
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{ "a" : 1.0,"io.modelcontextprotocol/clientInfo":{},"progressToken":"t","b":[ ]}}}"#;
+        assert_eq!(
+            edited(text, |message| Some(restated(message, r#""x":1,"progressToken":7"#))),
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"x":1,"progressToken":7,"a":1.0,"b":[ ]}}}"#
+        );
+        assert_eq!(
+            edited(text, |message| unstated(message, r#""y":2"#)),
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"y":2,"a":1.0,"progressToken":"t","b":[ ]}}}"#
+        );
+    }
+
+    #[test]
+    fn a_result_says_what_it_is_once() {
+        assert_eq!(
+            completed(Method::ToolsCall, r#"{"content":[]}"#).unwrap(),
+            r#"{"resultType":"complete","content":[]}"#
+        );
+        assert_eq!(completed(Method::Complete, " { }").unwrap(), r#"{"resultType":"complete" }"#);
+        assert_eq!(
+            completed(Method::ResourcesRead, r#"{"contents":[]}"#).unwrap(),
+            r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","contents":[]}"#
+        );
+        assert_eq!(completed(Method::ToolsCall, r#"{"resultType":"complete"}"#), None);
+    }
+
+    #[test]
+    fn a_result_for_the_handshake_says_nothing_of_itself() {
+        assert_eq!(
+            bared(r#"{"resultType":"complete","content":[ 1.0 ],"ttlMs":1,"_meta":{"io.modelcontextprotocol/serverInfo":{},"k":1},"cacheScope":"public"}"#).unwrap(),
+            r#"{"content":[ 1.0 ],"_meta":{"k":1}}"#
+        );
+        assert_eq!(bared(r#"{"resultType":"complete","ttlMs":1}"#).unwrap(), "{}");
+        assert_eq!(bared(r#"{"content":[]}"#), None);
+        assert_eq!(
+            bared(r#"{"structuredContent":[1],"content":[]}"#).unwrap(),
+            r#"{"structuredContent":{"result":[1]},"content":[]}"#
+        );
+    }
+
+    #[test]
+    fn what_a_result_asks_for_is_read() {
+        let asks = input_required(
+            r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"},"b":{"method":"elicitation/create","params":{"message":"?"}}},"requestState":"s\u00e9"}"#,
+        )
+        .unwrap();
+        assert_eq!(asks.state, Some(r#""s\u00e9""#));
+        assert_eq!(
+            (asks.requests[0].key, asks.requests[0].want, asks.requests[0].params),
+            ("\"a\"", Want::Roots, None)
+        );
+        assert_eq!(asks.requests[1].params, Some(r#"{"message":"?"}"#));
+        assert!(input_required(r#"{"inputRequests":{}}"#).is_none());
+        assert!(input_required(r#"{"inputRequests":{"a":{"method":"tools/call"}}}"#).is_none());
+    }
+
+    #[test]
+    fn an_ask_becomes_an_entry_without_what_belongs_to_its_request() {
+        assert_eq!(
+            input_request(
+                "elicitation/create",
+                r#"{"mode":"url","elicitationId":"e","url":"x:y","_meta":{"progressToken":1,"k":2},"message":"?"}"#
+            ),
+            r#"{"method":"elicitation/create","params":{"mode":"url","url":"x:y","_meta":{"k":2},"message":"?"}}"#
+        );
+        assert_eq!(input_request("roots/list", ""), r#"{"method":"roots/list"}"#);
+    }
+}
