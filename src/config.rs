@@ -225,6 +225,7 @@ pub struct ServerConfig {
     pub prefix: Prefix,
     pub uris: Uris,
     pub sharing: Sharing,
+    pub protocol: Protocol,
     /// The commands that wait for servers fail when this one cannot start.
     pub required: bool,
     pub timeouts: Timeouts,
@@ -304,6 +305,17 @@ pub enum Sharing {
     Auto,
     Shared,
     Session,
+}
+
+/// How a server is greeted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// It is asked whether it does without a handshake, and greeted with `initialize` if it does not.
+    Auto,
+    /// With `initialize`, and the revision that its client speaks.
+    Handshake,
+    /// As this revision has it.
+    Revision(String),
 }
 
 impl Sharing {
@@ -419,6 +431,7 @@ impl ServerConfig {
             prefix: Prefix::Key,
             uris: Uris::Prefixed,
             sharing: Sharing::Auto,
+            protocol: Protocol::Auto,
             required: false,
             timeouts: Timeouts::default(),
             tools: BTreeMap::new(),

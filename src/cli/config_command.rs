@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::config::search::Search;
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Auth, Config, Instructions, Listen, LogFormat, Prefix, PrefixMode, Reach, Remote, Restart,
-    Secret, ServerConfig, Sharing, Stderr, Timeouts, Transport, Uris,
+    self, Address, Auth, Config, Instructions, Listen, LogFormat, Prefix, PrefixMode, Protocol, Reach,
+    Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, Transport, Uris,
 };
 
 /// `braid config example`: every option with its default.
@@ -223,6 +223,14 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
             Sharing::Session => "session",
         },
     );
+    page.text(
+        "protocol",
+        match &server.protocol {
+            Protocol::Auto => "auto",
+            Protocol::Handshake => "handshake",
+            Protocol::Revision(revision) => revision,
+        },
+    );
     page.value("required", if server.required { "true" } else { "false" });
     page.text(
         "restart",
@@ -398,6 +406,7 @@ mod tests {
         prefix = ""
         uris = "raw"
         sharing = "session"
+        protocol = "2025-06-18"
         restart = "always"
         stderr = "drop"
         timeouts.call = "90s"

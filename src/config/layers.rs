@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::codes::Code;
 use super::section::{Reader, Section};
-use super::{Backoff, Restart, ServerConfig, Sharing, Stderr, Timeouts, units};
+use super::{Backoff, Protocol, Restart, ServerConfig, Sharing, Stderr, Timeouts, units};
 
 /// The timeouts that a section gives, over those that hold so far.
 pub(super) fn timeouts(reader: &mut Reader<'_>, section: &Section, base: &Timeouts) -> Timeouts {
@@ -67,6 +67,12 @@ pub(super) fn apply(reader: &mut Reader<'_>, section: &Section, server: &mut Ser
         Some("shared") => server.sharing = Sharing::Shared,
         Some("session") => server.sharing = Sharing::Session,
         Some(_) | None => {}
+    }
+    match section.word("protocol") {
+        Some("auto") => server.protocol = Protocol::Auto,
+        Some("handshake") => server.protocol = Protocol::Handshake,
+        Some(revision) => server.protocol = Protocol::Revision(revision.to_owned()),
+        None => {}
     }
     server.in_flight_max = section.number("concurrency").unwrap_or(server.in_flight_max);
     server.waiting_max = section.number("queue").unwrap_or(server.waiting_max);

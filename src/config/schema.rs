@@ -190,6 +190,8 @@ const DELAY: Form = Form::Time { min_ms: 10, max_ms: HOUR, off: false };
 const PLACES: Form = Form::Count { min: 1, max: 65_536 };
 const QUEUE: Form = Form::Count { min: 0, max: 65_536 };
 const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
+const PROTOCOL: Form =
+    Form::Word(&["auto", "handshake", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]);
 const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
 const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
 
@@ -316,6 +318,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "one process for all clients or one for each: \"auto\" | \"shared\" | \"session\"",
     ),
+    here(
+        "defaults.protocol",
+        PROTOCOL,
+        "\"auto\"",
+        "\"auto\" asks the server | \"handshake\" as its client | or a revision: \"2026-07-28\"",
+    ),
     not_yet("defaults.start", "every server is started at once"),
     not_yet("defaults.idle_stop", ""),
     not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
@@ -345,6 +353,7 @@ pub const SETTINGS: &[Setting] = &[
         "its resources' URIs: \"prefixed\" like its names | \"raw\" as it writes them",
     ),
     here("servers.*.sharing", SHARING, "\"auto\"", "as in [defaults]"),
+    here("servers.*.protocol", PROTOCOL, "\"auto\"", "as in [defaults]"),
     here("servers.*.required", Form::Flag, "false", "as in [defaults]"),
     here("servers.*.restart", RESTART, "\"on-failure\"", "as in [defaults]"),
     section("servers.*.restart_backoff", "as in [defaults]"),
@@ -402,7 +411,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     not_yet("servers.*.forward_headers", "no header of a client is passed on"),
     not_yet("servers.*.oauth", "put a token into `headers`, or let a `headers_command` print it"),
-    not_yet("servers.*.protocol", "the revision is negotiated"),
     not_yet("servers.*.tools", "every tool of the server is exposed"),
     not_yet("servers.*.prompts", "every prompt of the server is exposed"),
     not_yet("servers.*.resources", "every resource of the server is exposed"),

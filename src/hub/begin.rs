@@ -104,6 +104,7 @@ impl Hub {
             own: &target.own,
             edits: target.edits,
             needs_task: target.needs_task,
+            mirrors: target.mirrors.as_deref(),
             turns,
             memory: asked.memory,
         };

@@ -128,6 +128,7 @@ impl Fetch<'_> {
         let (mut items, mut bytes, mut cursors) = (Vec::new(), 0, HashSet::new());
         let mut cursor: Option<String> = None;
         let (limits, kind) = (self.limits, self.kind);
+        let mirrors = self.server.mirrors(self.link);
         for _ in 0..limits.list_pages_max {
             let params = match &cursor {
                 None => "{}".to_owned(),
@@ -159,6 +160,12 @@ impl Fetch<'_> {
                 match item {
                     None if text.len() > limits.list_item_bytes_max => {
                         self.left_out("an item is larger than limits.list_item: it is left out");
+                    }
+                    // Its calls could not be sent (2026-07-28, basic/transports/streamable-http, Schema Extension).
+                    Some(item) if mirrors && item.mirrors().is_err() => {
+                        let why = item.mirrors().err().map(ToString::to_string).unwrap_or_default();
+                        let name: String = item.own().escape_debug().take(EXCERPT_CHARS_MAX).collect();
+                        self.left_out(&format!("the tool `{name}` is left out: {why}"));
                     }
                     Some(item) => items.push(item),
                     None => self.left_out("an item has no name: it is left out"),

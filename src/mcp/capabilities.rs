@@ -17,13 +17,32 @@ pub struct Capabilities {
     pub logging: bool,
     /// Tools can be called as tasks (2025-11-25, basic/utilities/tasks).
     pub task_calls: bool,
+    /// It says when its tools, its prompts, its resources are others.
+    pub changes: [bool; 3],
+    /// It says when a resource is another.
+    pub subscribe: bool,
 }
 
 impl Capabilities {
+    /// What a server may have that does not tell.
+    pub const ASSUMED: Self = Self {
+        tools: true,
+        prompts: true,
+        resources: true,
+        completions: true,
+        logging: true,
+        task_calls: false,
+        changes: [true; 3],
+        subscribe: true,
+    };
+
     /// Reads a `capabilities` object. What is not an object declares nothing.
     pub fn read(object: &str) -> Self {
         let has = |key| member(object, key).is_some_and(|value| value != "null" && value != "false");
+        let says = |key, what| member(object, key).and_then(|it| member(it, what)) == Some("true");
         Self {
+            changes: ["tools", "prompts", "resources"].map(|key| says(key, "listChanged")),
+            subscribe: says("resources", "subscribe"),
             tools: has("tools"),
             prompts: has("prompts"),
             resources: has("resources"),
@@ -70,7 +89,10 @@ mod tests {
     #[test]
     fn a_capability_counts_when_it_is_there() {
         let read = Capabilities::read(r#"{"experimental":{},"tools":{},"resources":{"subscribe":true}}"#);
-        assert_eq!(read, Capabilities { tools: true, resources: true, ..Default::default() });
+        assert_eq!(
+            read,
+            Capabilities { tools: true, resources: true, subscribe: true, ..Default::default() }
+        );
         assert!(read.lists(Kind::Templates) && !read.lists(Kind::Prompts));
     }
 

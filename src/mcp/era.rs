@@ -70,7 +70,8 @@ pub fn restated(message: &Message, first: &str) -> (Span, Bytes) {
 pub fn unstated(message: &Message, more: &str) -> Option<(Span, Bytes)> {
     let meta = message.params()?.meta.as_ref().filter(|meta| stands(meta))?;
     let kept = members(message.str(meta.object))?;
-    let kept = kept.iter().filter(|member| !is_standing(member));
+    let news = members(&format!("{{{more}}}")).map(|all| keys(&all)).unwrap_or_default();
+    let kept = kept.iter().filter(|member| !is_standing(member) && !news.contains(&member.key.to_string()));
     let kept = kept.map(|member| format!("{}:{}", member.key_raw, member.value));
     let all: Vec<String> =
         Some(more.to_owned()).filter(|more| !more.is_empty()).into_iter().chain(kept).collect();

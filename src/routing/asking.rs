@@ -5,8 +5,8 @@
 //! ids of requests are their owners' affair. Every edit is a span of the message and its replacement.
 
 use super::uris::UriMap;
-use crate::mcp::method::Want;
-use crate::wire::members::{each, elements, member, prepend, requote, string};
+use crate::mcp::method::{Method, Want};
+use crate::wire::members::{each, elements, member, members, prepend, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Places, Span};
 use bytes::Bytes;
 
@@ -62,6 +62,29 @@ pub fn required_in_clients_terms(
         for elicitations in each(data, "elicitations") {
             for elicitation in elements(elicitations).unwrap_or_default() {
                 edits.question(elicitation, uris, label);
+            }
+        }
+    }
+    edits.made
+}
+
+/// The same for a result that asks the client for more before the request can be answered (2026-07-28,
+/// basic/patterns/mrtr). `result` is the span of the response's result.
+pub fn input_in_clients_terms(
+    response: &Message,
+    result: Span,
+    uris: &UriMap,
+    label: Option<&str>,
+) -> Vec<(Span, Bytes)> {
+    let mut edits = Edits { message: response, made: Vec::new() };
+    for requests in each(response.str(result), "inputRequests") {
+        for request in members(requests).unwrap_or_default() {
+            let method = member(request.value, "method").and_then(string);
+            let Some(params) = member(request.value, "params") else { continue };
+            match method.as_deref().map(Method::parse) {
+                Some(Method::Ask(Want::Elicitation)) => edits.question(params, uris, label),
+                Some(Method::Ask(Want::Sampling)) => edits.completion(params, uris),
+                Some(_) | None => {}
             }
         }
     }
@@ -217,6 +240,19 @@ mod tests {
         let odd =
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"data":{"elicitations":{"message":"a"}}}}"#;
         assert_eq!(required(odd), odd);
+    }
+
+    #[test]
+    fn what_a_result_asks_for_is_put_as_a_question_is() {
+        let text = r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":"message","inputRequests":{"message":{"method":"elicitation/create","params":{"message":"m"}},"b":{"method":"sampling/createMessage","params":{"includeContext":"thisServer"}},"c":{"method":"roots/list"}}}}"#;
+        let response = message(text);
+        let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else {
+            panic!("no result")
+        };
+        let wanted =
+            text.replace(r#"{"message":"m"}"#, r#"{"message":"[s] m"}"#).replace("thisServer", "none");
+        let edits = input_in_clients_terms(&response, *value, &map(), Some("s"));
+        assert_eq!(edited(&response, edits), wanted);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::uris::UriMap;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::fit;
 use crate::mcp::method::Kind;
+use crate::mcp::mirror::Mirrors;
 use crate::mcp::revision::Revision;
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
@@ -48,6 +49,8 @@ pub struct Entry {
     pub change: Change,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// Which of its arguments stand in headers as well.
+    pub mirrors: Option<Arc<Mirrors>>,
     text: Bytes,
 }
 
@@ -305,6 +308,7 @@ fn named<'a>(
             exposed: name.name,
             change: name.change,
             needs_task: item.needs_task(),
+            mirrors: item.mirrors().ok().flatten().cloned(),
         })
     })
 }
@@ -326,6 +330,7 @@ fn addressed<'a>(
                     exposed: exposed.into_owned().into_boxed_str(),
                     change: Change::None,
                     needs_task: false,
+                    mirrors: None,
                 }
             })
         },

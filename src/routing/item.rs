@@ -4,12 +4,14 @@
 //! places and copies the rest, so unknown members, key order and digits survive.
 
 use crate::mcp::method::Kind;
+use crate::mcp::mirror::{Invalid, Mirrors};
 use crate::routing::uris::UriMap;
 use crate::wire::lines::one_line;
 use crate::wire::members::{member, members, requote, string};
 use crate::wire::message::Span;
 use crate::wire::splice::{member_cut, splice};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// An item of a list. Its text is one JSON object on one line, with a string under the kind's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub struct Item {
     /// `execution` of a tool with the comma beside it: how it may be run is our affair, not the client's.
     cut: Option<Span>,
     needs_task: bool,
+    mirrors: Result<Option<Arc<Mirrors>>, Invalid>,
 }
 
 impl Item {
@@ -42,7 +45,11 @@ impl Item {
             Kind::Prompts | Kind::Resources | Kind::Templates => None,
         };
         let (cut, needs_task) = execution.map_or((None, false), |(cut, needs)| (Some(cut), needs));
-        Some(Self { own, key, links, cut, needs_task, text })
+        let mirrors = match kind {
+            Kind::Tools => Mirrors::read(whole).map(|mirrors| mirrors.map(Arc::new)),
+            Kind::Prompts | Kind::Resources | Kind::Templates => Ok(None),
+        };
+        Some(Self { own, key, links, cut, needs_task, mirrors, text })
     }
 
     /// What its server calls it: a name, a URI or a URI template.
@@ -53,6 +60,12 @@ impl Item {
     /// The tool can only be called as a task (2025-11-25, basic/utilities/tasks, tool-level negotiation).
     pub fn needs_task(&self) -> bool {
         self.needs_task
+    }
+
+    /// Which of a tool's arguments stand in headers as well; or why its calls cannot be sent where there are headers
+    /// (2026-07-28, basic/transports/streamable-http, Schema Extension).
+    pub fn mirrors(&self) -> Result<Option<&Arc<Mirrors>>, &Invalid> {
+        self.mirrors.as_ref().map(Option::as_ref)
     }
 
     pub fn text(&self) -> &Bytes {

@@ -25,8 +25,8 @@ impl Levels {
         self.ever_asked = true;
     }
 
-    pub fn has_asked(&self, client: ClientId) -> bool {
-        self.asked.contains_key(&client)
+    pub fn asked_by(&self, client: ClientId) -> Option<Level> {
+        self.asked.get(&client).copied()
     }
 
     pub fn leave(&mut self, client: ClientId) {

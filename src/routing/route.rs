@@ -7,12 +7,14 @@ use super::catalog::{Catalog, Entry};
 use super::{template, uris};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
+use crate::mcp::mirror::Mirrors;
 use crate::wire::fault::Fault;
 use crate::wire::members::{quote, requote};
 use crate::wire::message::{Message, Params, Span, Text};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Target {
     pub edits: Vec<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// Which of its arguments stand in headers as well.
+    pub mirrors: Option<Arc<Mirrors>>,
 }
 
 /// What we answer ourselves.
@@ -147,7 +151,13 @@ fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
         let own = requote(request.str(name.span()), said, &entry.own);
         edits.push((name.span(), Bytes::from(own)));
     }
-    Target { server: entry.server, own: entry.own.clone(), edits, needs_task: entry.needs_task }
+    Target {
+        server: entry.server,
+        own: entry.own.clone(),
+        edits,
+        needs_task: entry.needs_task,
+        mirrors: entry.mirrors.clone(),
+    }
 }
 
 fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
@@ -155,7 +165,7 @@ fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str
     if said != own {
         edits.push((uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
     }
-    Target { server, own: own.into(), edits, needs_task: false }
+    Target { server, own: own.into(), edits, needs_task: false, mirrors: None }
 }
 
 enum Owner<'a> {

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 /// What a stream keeps of an open ask, and by which its door finds it again.
@@ -83,13 +83,21 @@ pub struct Ask {
     pub(super) want: Want,
     pub(super) message: Message,
     pub(super) edits: Vec<(Span, Bytes)>,
-    /// The place of its answer among those that wait to be written.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Where its answer goes; nowhere, once it has gone there.
+    pub(super) back: Option<Back>,
     pub(super) _room: OwnedSemaphorePermit,
     pub(super) _memory: Room,
     /// How long the client may take, and when that is over.
     pub(super) patience: Duration,
     pub(super) until: Instant,
+}
+
+/// Where the answer to an ask goes.
+pub(super) enum Back {
+    /// To its server. This is its place among what waits to be written there.
+    Server(OwnedSemaphorePermit),
+    /// To the request that cannot be answered without it, and goes to its server once more.
+    Round { answer: oneshot::Sender<Bytes>, _place: OwnedSemaphorePermit },
 }
 
 /// A person is being asked: the clocks of its client's calls at this server stand still until this is dropped.
@@ -198,11 +206,18 @@ impl Ask {
 
     fn finish(&mut self, text: Bytes) {
         self.slip.release();
-        let Some(place) = self.place.take() else { return };
+        let Some(back) = self.back.take() else { return };
         self.stream.asks().leave(&self.slip);
         if self.slip.withdrawn.get().is_some() {
             return;
         }
+        let place = match back {
+            Back::Server(place) => place,
+            Back::Round { answer, .. } => {
+                answer.send(text).ok();
+                return;
+            }
+        };
         match self.stream.answer_room(text.len()) {
             Some(room) => self.stream.reply(text, Places::new(vec![place, room])),
             None => {
@@ -215,7 +230,7 @@ impl Ask {
 
 impl Drop for Ask {
     fn drop(&mut self) {
-        if self.place.is_some() {
+        if self.back.is_some() {
             let text = "the client has left, or the call that this belonged to is over";
             let fault = Fault::ours(Reason::Gone, text).render(Some(&self.slip.id));
             self.finish(fault);

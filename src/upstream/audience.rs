@@ -4,7 +4,7 @@
 //! It outlives the connections of its link, so that a server that starts again can be told all of it anew. It
 //! decides and delivers, and never waits: what finds no place is given back to the reader.
 
-use super::ask::{Ask, Ends, Hold, Slip};
+use super::ask::{Ask, Back, Ends, Hold, Slip};
 use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
@@ -177,6 +177,11 @@ impl Audience {
         self.relevel(&mut state);
     }
 
+    /// From which level on this client asked to hear the log.
+    pub(super) fn level_of(&self, client: ClientId) -> Option<Level> {
+        self.state.lock().levels.asked_by(client)
+    }
+
     /// A new connection: it was told nothing yet. Returns its number.
     pub(super) fn connected(&self) -> u64 {
         // What the connection before agreed to, this one has not.
@@ -249,6 +254,11 @@ impl Audience {
         subscriptions.uris().map(|uri| (Box::from(uri), post(uri))).collect()
     }
 
+    /// What clients listen to.
+    pub(super) fn subscribed(&self) -> Vec<Box<str>> {
+        self.subscriptions.lock().uris().map(Box::from).collect()
+    }
+
     pub(super) fn is_wanted(&self, uri: &str) -> bool {
         self.subscriptions.lock().is_wanted(uri)
     }
@@ -308,7 +318,7 @@ impl Audience {
         let level = level.and_then(|level| Level::parse(level.as_str(note)));
         let state = self.state.lock();
         let admitted = |member: &&Arc<Member>| {
-            (!member.is_guest || state.levels.has_asked(member.client))
+            (!member.is_guest || state.levels.asked_by(member.client).is_some())
                 && state.levels.admits(member.client, self.company, level)
         };
         let mut admitted = state.members.values().filter(admitted).peekable();
@@ -398,7 +408,7 @@ impl Audience {
             want,
             edits: in_clients_terms(&message, want, &member.look.uris, member.look.label.as_deref()),
             message,
-            place: Some(place),
+            back: Some(Back::Server(place)),
             _room: room,
             _memory: memory,
             patience: self.patience,

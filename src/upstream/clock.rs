@@ -32,6 +32,11 @@ impl Clock {
         Self::start(patience, None, Arc::default())
     }
 
+    /// For what stays open: it never runs out.
+    pub(super) fn endless() -> Self {
+        Self::plain(ENDLESS)
+    }
+
     /// A sign of life.
     pub(super) fn renew(&mut self) {
         self.count();
@@ -60,5 +65,7 @@ impl Clock {
     }
 }
 
+/// Longer than any connection lasts.
+const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How often a held deadline is looked at, at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

@@ -1,24 +1,32 @@
-//! The handshake with a server: `initialize`, its answer, `notifications/initialized`.
+//! How a server is greeted: it is asked whether it does without a handshake; if it does not, `initialize`, its answer,
+//! `notifications/initialized`.
 //!
 //! Straight-line code over a stream. It says of the client what it was given and of us what it must:
 //! our name, and the mark by which a proxy that meets itself knows it.
 
 use super::clock::Clock;
+use super::dial::Distance;
 use super::exchange::{Exchange, Subject, words};
 use super::frame::Freight;
 use super::link::Greeting;
+use super::probe::{self, Discovered};
+use super::standing::Standing;
 use super::stderr::escaped;
 use super::stream::{Posting, Stream};
-use crate::config::toml_key;
+use super::verdict::{Manner, Verdict};
+use crate::config::{Protocol, toml_key};
 use crate::mcp::caller::Told;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::members::{member, quote, string};
-use crate::wire::message::{HOP_KEY, Head, Outcome};
+use crate::wire::message::{HOP_KEY, Head, Message, Outcome};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 /// How we introduce ourselves to every server.
 #[derive(Debug, Clone)]
@@ -29,60 +37,206 @@ pub struct Introduction {
     pub hops: Arc<str>,
 }
 
-/// Agrees with the server on a revision. The faults say what went wrong, not which server.
-pub(super) async fn connect(
-    stream: &Arc<Stream>,
-    server: &Arc<str>,
-    introduction: &Introduction,
-    told: &Told,
-    patience: Duration,
-    start: Duration,
-) -> Result<Greeting, Fault> {
-    let request = |id| {
-        Bytes::from(format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,
-            told.revision.as_str(),
-            told.capabilities,
-            quote(&introduction.name),
-            quote(introduction.version),
-            quote(&introduction.hops),
-        ))
-    };
-    let posted = stream.post(Posting::ours(Freight::Request), request)?;
-    let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(start));
-    let subject = Subject {
-        server: server.clone(),
-        what: "initialize".to_owned(),
-        idle: setting.clone(),
-        total: setting,
-    };
-    let exchange =
-        Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
-            .never_cancelled();
-    let response = exchange.response().await?;
-    let Head::Response { outcome, .. } = response.head() else {
-        return Err(refused("the answer to initialize is no response"));
-    };
-    let result = match outcome {
-        Outcome::Result { value, .. } => response.str(*value),
-        Outcome::Error { value, code, .. } => {
-            let error = response.str(*value);
-            let said = brief(&member(error, "message").and_then(string).unwrap_or_default());
-            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-            return Err(refused(format!("refused initialize: {said}{code}")));
+/// A connection that has just been made, and what is known of its server.
+pub(super) struct Greeter<'a> {
+    pub(super) stream: &'a Arc<Stream>,
+    pub(super) server: &'a Arc<str>,
+    pub(super) introduction: &'a Introduction,
+    pub(super) protocol: &'a Protocol,
+    pub(super) verdict: &'a Verdict,
+    pub(super) distance: Distance,
+    /// It was found to speak a transport that is older than servers without a handshake.
+    pub(super) is_older: bool,
+    /// How long all of it may take, and since when.
+    pub(super) start: Duration,
+    pub(super) born: Instant,
+    /// Raised for as long as the server has been asked and nothing of it was heard.
+    pub(super) asking: &'a AtomicBool,
+}
+
+impl Greeter<'_> {
+    /// Settles how the server is spoken to. The faults say what went wrong, not which server. `told`: what it is told of its
+    /// client, once that has said it.
+    pub(super) async fn greet(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Greeting, Fault> {
+        let asks = match (self.protocol, self.is_older) {
+            (_, true) | (Protocol::Handshake, false) => false,
+            (Protocol::Revision(revision), false) => is_stateless(revision),
+            (Protocol::Auto, false) => self.verdict.known() != Some(Manner::Handshake),
+        };
+        if asks {
+            return self.ask(told).await;
         }
-    };
-    let greeting = read(result)?;
-    stream.agree(greeting.revision);
-    Ok(greeting)
+        let greeted = self.handshake(told).await;
+        if greeted.is_err() {
+            // Perhaps it is another by now.
+            self.verdict.forget();
+        }
+        greeted
+    }
+
+    /// Asks whether it does without a handshake, and does as it says.
+    async fn ask(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Greeting, Fault> {
+        let nobody = Standing::new(self.introduction, Arc::from("{}"));
+        let patience = self.patience(self.born);
+        let mut asked = probe::ask(self.stream, self.server, &nobody, patience)?;
+        self.asking.store(true, Ordering::Release);
+        let silence = match self.distance {
+            Distance::Near => SILENCE,
+            // That nothing comes says nothing of a server behind a network.
+            Distance::Far => patience,
+        };
+        let Ok(answer) = timeout(silence, asked.answer()).await else {
+            // A program that is loading answers both in their order; one that ignores what it does not know, the second.
+            let mut told_first = told.clone();
+            let mut handshake = Box::pin(self.handshake(&mut told_first));
+            let answer = tokio::select! {
+                biased;
+                answer = asked.answer() => answer,
+                greeted = &mut handshake => {
+                    self.finds(Manner::Handshake);
+                    return greeted;
+                }
+            };
+            return match answer.map(|answer| self.read(&answer)) {
+                Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await,
+                Ok(Discovered::Foreign(_) | Discovered::Handshake) | Err(_) => handshake.await,
+            };
+        };
+        match answer.map(|answer| self.read(&answer)) {
+            Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await,
+            Ok(Discovered::Foreign(said)) => Err(foreign(&said)),
+            Ok(Discovered::Handshake) if matches!(self.protocol, Protocol::Revision(_)) => {
+                let text = format!(
+                    "does not speak revision {} (servers.{}.protocol)",
+                    Revision::MODERN,
+                    toml_key(self.server)
+                );
+                Err(refused(text))
+            }
+            Ok(Discovered::Handshake) => {
+                let greeted = self.handshake(told).await?;
+                self.verdict.finds(Manner::Handshake);
+                Ok(greeted)
+            }
+            Err(fault) => {
+                if let Some(Reason::Timeout | Reason::TimeoutMax) = fault.reason {
+                    self.verdict.suspects(Manner::Handshake);
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    fn read(&self, answer: &Message) -> Discovered {
+        self.asking.store(false, Ordering::Release);
+        probe::read(answer, self.stream.is_found_stateless())
+    }
+
+    fn finds(&self, manner: Manner) {
+        self.asking.store(false, Ordering::Release);
+        self.verdict.finds(manner);
+    }
+
+    /// It does: each request says what a handshake would have said.
+    async fn stands(
+        &self,
+        greeting: Greeting,
+        told: &mut watch::Receiver<Option<Told>>,
+    ) -> Result<Greeting, Fault> {
+        self.finds(Manner::Stateless);
+        let told = said(told).await;
+        self.stream.stand(greeting.revision, Standing::new(self.introduction, told.capabilities));
+        Ok(greeting)
+    }
+
+    async fn handshake(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Greeting, Fault> {
+        let early = told.borrow().is_some();
+        let told = said(told).await;
+        // The time that a program has to start does not run while we wait for our own client.
+        let since = if early { self.born } else { Instant::now() };
+        let revision = match self.protocol {
+            Protocol::Revision(revision) => Revision::negotiate(revision),
+            Protocol::Auto | Protocol::Handshake => told.revision.min(Revision::LATEST),
+        };
+        self.initialize(revision, &told.capabilities, self.patience(since)).await
+    }
+
+    fn patience(&self, since: Instant) -> Duration {
+        self.start.saturating_sub(since.elapsed()).max(PATIENCE_MIN)
+    }
+
+    async fn initialize(
+        &self,
+        revision: Revision,
+        capabilities: &str,
+        patience: Duration,
+    ) -> Result<Greeting, Fault> {
+        let Self { stream, server, introduction, .. } = *self;
+        let request = |id| {
+            Bytes::from(format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,
+                revision.as_str(),
+                capabilities,
+                quote(&introduction.name),
+                quote(introduction.version),
+                quote(&introduction.hops),
+            ))
+        };
+        let posted = stream.post(Posting::ours(Freight::Request), request)?;
+        let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(self.start));
+        let subject = Subject {
+            server: server.clone(),
+            what: "initialize".to_owned(),
+            idle: setting.clone(),
+            total: setting,
+        };
+        let exchange =
+            Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
+                .never_cancelled();
+        let response = exchange.response().await?;
+        let Head::Response { outcome, .. } = response.head() else {
+            return Err(refused("the answer to initialize is no response"));
+        };
+        let result = match outcome {
+            Outcome::Result { value, .. } => response.str(*value),
+            Outcome::Error { value, code, .. } => {
+                let error = response.str(*value);
+                let said = brief(&member(error, "message").and_then(string).unwrap_or_default());
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                return Err(refused(format!("refused initialize: {said}{code}")));
+            }
+        };
+        let greeting = read(result)?;
+        stream.agree(greeting.revision);
+        Ok(greeting)
+    }
+}
+
+/// What the client has said of itself, once it has.
+async fn said(told: &mut watch::Receiver<Option<Told>>) -> Told {
+    let told = told.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+    match told {
+        Some(told) => told,
+        // The client left before it said who it is; the stop is on its way.
+        None => std::future::pending().await,
+    }
+}
+
+fn is_stateless(revision: &str) -> bool {
+    Revision::parse(revision).is_some_and(Revision::is_modern)
+}
+
+fn foreign(said: &str) -> Fault {
+    let ours = Revision::ALL.map(Revision::as_str).join(", ");
+    refused(format!("speaks revision `{}`; we speak {ours}", brief(said)))
 }
 
 fn read(result: &str) -> Result<Greeting, Fault> {
     let text = |key| member(result, key).and_then(string);
     let offered = text("protocolVersion").unwrap_or_default();
-    let Some(revision) = Revision::parse(&offered) else {
-        let ours = Revision::ALL.map(Revision::as_str).join(", ");
-        return Err(refused(format!("speaks revision `{}`; we speak {ours}", brief(&offered))));
+    // One that has no handshake is never the outcome of one.
+    let Some(revision) = Revision::parse(&offered).filter(|revision| !revision.is_modern()) else {
+        return Err(foreign(&offered));
     };
     Ok(Greeting {
         revision,
@@ -98,6 +252,10 @@ fn brief(said: &str) -> String {
 }
 
 const SAID_CHARS_MAX: usize = 500;
+/// How long a program may leave the question unanswered before it is greeted as well: some ignore what they do not know.
+const SILENCE: Duration = Duration::from_secs(2);
+/// A program that took all its time to load is still given this to answer.
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
 
 fn refused(why: impl Into<String>) -> Fault {
     Fault::ours(Reason::Unreachable, why)

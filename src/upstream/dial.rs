@@ -45,6 +45,11 @@ pub trait Dial: Send + Sync + 'static {
     /// How the server is reached, in a word for people.
     fn transport(&self) -> &'static str;
 
+    /// Whether the way to it is found to be one that only servers with a handshake speak.
+    fn is_older(&self) -> bool {
+        false
+    }
+
     /// Where the server is: what is far may be lost without a word.
     fn distance(&self) -> Distance {
         Distance::Near

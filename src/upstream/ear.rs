@@ -14,7 +14,9 @@ use crate::mcp::method::Method;
 use crate::wire::batch::batch;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
-use crate::wire::message::{Head, Message, Outcome, Params};
+use crate::wire::members::members;
+use crate::wire::message::{Head, Message, Outcome, Params, SUBSCRIPTION_KEY};
+use crate::wire::splice::Splice;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -218,7 +220,12 @@ impl Ear {
                 Vec::new()
             }
             Method::Log => self.tell(self.logged(&message)),
-            Method::Updated => self.tell(audience.updated(&message)),
+            Method::Updated => self.tell(audience.updated(&unmarked(message))),
+            Method::Acknowledged => {
+                let meta = params.meta.as_ref().and_then(|meta| meta.subscription);
+                let id = meta.and_then(|id| CallId::read(message.str(id)));
+                self.progress(id, Box::new(message)).err().into_iter().collect()
+            }
             Method::ElicitationComplete => self.tell(audience.completed(&message)),
             Method::Cancelled => {
                 let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
@@ -242,7 +249,6 @@ impl Ear {
             | Method::RootsChanged
             | Method::Discover
             | Method::Listen
-            | Method::Acknowledged
             | Method::Other => {
                 let (server, method) = (self.stream.server(), message.method());
                 tracing::trace!(%server, method, "a note for nobody");
@@ -447,6 +453,17 @@ impl Noise {
             false => Ok(()),
         }
     }
+}
+
+/// A notification without the mark of the request of ours that it came by: clients have their own.
+fn unmarked(note: Message) -> Message {
+    let meta = note.params().and_then(|params| params.meta.as_ref());
+    let Some(meta) = meta.filter(|meta| meta.subscription.is_some()) else { return note };
+    let kept = members(note.str(meta.object)).unwrap_or_default();
+    let kept = kept.iter().filter(|member| member.key != SUBSCRIPTION_KEY);
+    let kept: Vec<String> = kept.map(|member| format!("{}:{}", member.key_raw, member.value)).collect();
+    let text = Splice::new(&note).replace(meta.object, format!("{{{}}}", kept.join(","))).finish();
+    Message::parse_server(text).unwrap_or(note)
 }
 
 /// The beginning of a foreign text, made harmless for a log.

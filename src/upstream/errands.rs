@@ -7,6 +7,7 @@
 use super::audience::Audience;
 use super::exchange::Exchange;
 use super::frame::Freight;
+use super::listening::Listening;
 use super::stream::Stream;
 use crate::mcp::level::Level;
 use crate::wire::fault::Fault;
@@ -27,6 +28,8 @@ pub(super) struct Errands {
     pub(super) logs: bool,
     /// Which of its link's connections it is.
     pub(super) connection: u64,
+    /// Where there is no handshake: what takes the place of all this.
+    pub(super) listening: Option<Arc<Listening>>,
 }
 
 impl Errands {
@@ -59,6 +62,10 @@ impl Errands {
 
     /// Subscribes to all that its clients subscribed to before it was started again.
     pub(super) fn subscribe_again(&self) {
+        if let Some(listening) = &self.listening {
+            self.tracker.spawn(listening.clone().keep());
+            return;
+        }
         let asked = self.audience.subscribe_again(|uri| self.resource("resources/subscribe", uri));
         if asked.is_empty() {
             return;
@@ -76,6 +83,9 @@ impl Errands {
 
     /// Nobody listens to it any more.
     pub(super) fn unsubscribe(&self, uri: &str) {
+        if let Some(listening) = &self.listening {
+            return listening.ring();
+        }
         if let Ok(exchange) = self.resource("resources/unsubscribe", uri) {
             self.tracker.spawn(async move { exchange.response().await.ok() });
         }

@@ -9,16 +9,19 @@ use super::clock::Clock;
 use super::frame::{Freight, Places};
 use super::mail::{Letter, Note};
 use super::memory::Room;
-use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream, ours};
+use super::round::{self, Kept, Round, Says};
+use super::stderr::escaped;
+use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
 use super::task::{TaskCall, TaskStep};
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
-use crate::routing::asking::{URL_REQUIRED, required_in_clients_terms};
+use crate::mcp::era;
+use crate::routing::asking::{URL_REQUIRED, input_in_clients_terms, required_in_clients_terms};
 use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
-use crate::wire::members::{quote, requote};
+use crate::wire::members::{member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
@@ -39,6 +42,12 @@ pub enum Step {
     Done(Result<Bytes, Fault>),
 }
 
+/// What comes of a request of ours that stays open.
+pub(super) enum Word {
+    Note(Box<Message>),
+    End(Result<Box<Message>, Fault>),
+}
+
 /// Whose request an exchange is: how the client names it, and how the server looks to it.
 #[derive(Debug)]
 pub(super) struct Origin {
@@ -48,6 +57,8 @@ pub(super) struct Origin {
     pub(super) token: Option<Bytes>,
     pub(super) look: Arc<Look>,
     pub(super) subscribing: Option<Subscribing>,
+    /// The client has no handshake either: what its server says of a result is for it.
+    pub(super) stands: bool,
 }
 
 /// A subscription that becomes one when the server agrees.
@@ -88,6 +99,10 @@ pub struct Exchange {
     room: Option<Room>,
     /// What the call runs as, once its server has said so.
     task: Option<Box<TaskCall>>,
+    /// The request, if it may have to be sent again with answers.
+    kept: Option<Box<Kept>>,
+    /// What the client is being asked for that.
+    round: Option<Box<Round>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
     _turns: Vec<OwnedSemaphorePermit>,
 }
@@ -115,6 +130,8 @@ impl Exchange {
             after: 0,
             room: None,
             task: None,
+            kept: None,
+            round: None,
             _turns: Vec::new(),
         }
     }
@@ -128,15 +145,31 @@ impl Exchange {
         params: &str,
         patience: Duration,
     ) -> Result<Self, Fault> {
-        let posted = stream.post(Posting::ours(freight), |id| ours(id, method, params).into())?;
+        let posted = stream.post(Posting::ours(freight), |id| stream.ours(id, method, params).into())?;
         let server = stream.server().clone();
         let setting = (format!("servers.{}.timeouts.list", toml_key(&server)), words(patience));
         let subject = Subject { server, what: method.to_owned(), idle: setting.clone(), total: setting };
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
     }
 
+    /// The same, but it stays open for as long as it is of use.
+    pub(super) fn open(stream: &Arc<Stream>, method: &str, params: &str) -> Result<Self, Fault> {
+        let posting = Posting { stays: true, ..Posting::ours(Freight::Request) };
+        let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        let nothing = || (String::new(), String::new());
+        let server = stream.server().clone();
+        let subject = Subject { server, what: method.to_owned(), idle: nothing(), total: nothing() };
+        Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
+    }
+
     pub(super) fn holding(mut self, turns: Vec<OwnedSemaphorePermit>) -> Self {
         self._turns = turns;
+        self
+    }
+
+    /// What a server without a handshake wants to know first is asked of the client, and the request sent again.
+    pub(super) fn keeping(mut self, kept: Option<Kept>) -> Self {
+        self.kept = kept.map(Box::new);
         self
     }
 
@@ -149,6 +182,12 @@ impl Exchange {
     /// What happens next. After `Done` it yields `Done` with a fault of ours.
     pub async fn next(&mut self) -> Step {
         loop {
+            if self.round.is_some() {
+                match self.turn().await {
+                    Some(step) => return step,
+                    None => continue,
+                }
+            }
             match self.arrival().await {
                 Arrival::Note(note) => {
                     if let Some(text) = self.note(&note) {
@@ -162,11 +201,159 @@ impl Exchange {
                 Arrival::Created(_) | Arrival::Lives => {}
                 Arrival::Done(response) => {
                     self.subscribed(&response);
-                    let text = self.restore(&response);
-                    return Step::Done(Ok(kept(text, self.room.take())));
+                    match self.ended(response) {
+                        Some(end) => return Step::Done(end),
+                        None => continue,
+                    }
                 }
                 Arrival::Failed(fault) => return Step::Done(Err(*fault)),
             }
+        }
+    }
+
+    /// What the answer is to the client; nothing, if its server wants to know something first.
+    fn ended(&mut self, response: Box<Message>) -> Option<Result<Bytes, Fault>> {
+        if self.stream.standing().is_some() {
+            match round::says(&response) {
+                Says::Complete => {}
+                Says::InputRequired => match self.begin_round(&response) {
+                    Some(Ok(())) => return None,
+                    Some(Err(fault)) => return Some(Err(self.faulty(fault))),
+                    None => {}
+                },
+                Says::Other(what) => {
+                    let fault = Fault::ours(
+                        Reason::Internal,
+                        format!("its result is of the type `{}`, which nobody asked for", escaped(&what)),
+                    );
+                    return Some(Err(self.faulty(fault)));
+                }
+            }
+            if let Some(fault) = self.consumed(&response) {
+                return Some(Err(self.faulty(fault)));
+            }
+        }
+        let text = self.restore(&response);
+        Some(Ok(kept(text, self.room.take())))
+    }
+
+    /// An error between us and the server, and none of the client's affair (2026-07-28, basic/index, Error Codes).
+    fn consumed(&self, response: &Message) -> Option<Fault> {
+        let Head::Response { outcome: Outcome::Error { value, code, .. }, .. } = response.head() else {
+            return None;
+        };
+        let error = response.str(*value);
+        let said = member(error, "message").and_then(string).unwrap_or_default();
+        let said = escaped(&said.chars().take(SAID_CHARS_MAX).collect::<String>());
+        let stands = self.origin.as_ref().is_some_and(|origin| origin.stands);
+        match (*code)? {
+            HEADER_MISMATCH => Some(Fault::ours(
+                Reason::Internal,
+                format!("did not take the headers of the request: {said}"),
+            )),
+            UNSUPPORTED_VERSION => {
+                Some(Fault::ours(Reason::Internal, format!("does not speak its revision any more: {said}")))
+            }
+            MISSING_CAPABILITY if !stands => {
+                let needed = member(error, "data").and_then(|data| member(data, "requiredCapabilities"));
+                let needed = needed.and_then(members).unwrap_or_default();
+                let needed: Vec<_> = needed.iter().map(|member| member.key.as_ref()).collect();
+                Some(Fault::ours(
+                    Reason::Refused,
+                    format!("needs of the client what that did not declare: {}", escaped(&needed.join(", "))),
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// The fault of an answer that is of no use to the client.
+    fn faulty(&self, fault: Fault) -> Fault {
+        let Subject { server, what, .. } = &self.subject;
+        let text = format!("{server}: {what}: {}", fault.text);
+        Fault { text, ..fault }.server(&**server).outcome(CallOutcome::Unknown)
+    }
+
+    /// Puts what the server wants to know to the client. `None`: the client reads that itself.
+    fn begin_round(&mut self, response: &Message) -> Option<Result<(), Fault>> {
+        let origin = self.origin.as_ref().filter(|origin| !origin.stands)?;
+        let (Some(owner), Some(kept)) = (&origin.owner, &mut self.kept) else {
+            let text = "wants to know something where it may not ask";
+            return Some(Err(Fault::ours(Reason::Internal, text)));
+        };
+        if !kept.begins() {
+            return Some(Err(Fault::ours(Reason::Refused, "wants to know ever more")));
+        }
+        let round = Round::of(&self.stream, owner, self.posted.id, response);
+        Some(round.map(|round| {
+            self.round = Some(Box::new(round));
+            self.over = false;
+        }))
+    }
+
+    /// The next thing of a round: a question, or the end of the call. `None`: the request is on its way again.
+    async fn turn(&mut self) -> Option<Step> {
+        let round = self.round.as_mut()?;
+        if let Some(ask) = round.next_ask() {
+            return Some(Step::Ask(ask));
+        }
+        let answered = loop {
+            if let Some(Expiry::Total) = self.clock.expired() {
+                break None;
+            }
+            match timeout_at(self.clock.next(), round.answered()).await {
+                Ok(answered) => break Some(answered),
+                Err(_) if self.clock.expired().is_some() => break None,
+                Err(_) => {}
+            }
+        };
+        let sent = match answered {
+            Some(Ok(())) => self.again().await,
+            Some(Err(fault)) => Err(self.faulty(fault)),
+            None => {
+                let text = format!("{}: the client did not answer in time", self.subject.server);
+                let fault = Fault::ours(Reason::Timeout, text).server(&*self.subject.server);
+                Err(fault.outcome(CallOutcome::Unknown))
+            }
+        };
+        self.end_round();
+        match sent {
+            Ok(()) => None,
+            Err(fault) => {
+                self.over = true;
+                // What ends with it is said before it.
+                self.after = u64::MAX;
+                Some(Step::Done(Err(fault)))
+            }
+        }
+    }
+
+    /// Sends the request once more, with what came of the round.
+    async fn again(&mut self) -> Result<(), Fault> {
+        let (Some(kept), Some(round)) = (&self.kept, &self.round) else { return Ok(()) };
+        self.clock.renew();
+        let room = timeout_at(self.clock.next(), self.stream.room(kept.bytes())).await;
+        let Ok(Some(room)) = room else {
+            let text = "no room for another request (limits.link_buffer)";
+            return Err(self.faulty(Fault::ours(Reason::Busy, text)));
+        };
+        let posting = Posting {
+            places: self.places.clone(),
+            room: vec![room],
+            owner: self.origin.as_ref().and_then(|origin| origin.owner.clone()),
+            is_task: false,
+            stays: false,
+            freight: Freight::Request,
+            mirrored: kept.mirrored(),
+        };
+        self.posted = self.stream.post(posting, |id| kept.again(id, round))?;
+        self.over = false;
+        Ok(())
+    }
+
+    fn end_round(&mut self) {
+        if let Some(mut round) = self.round.take() {
+            round.end(&self.stream);
         }
     }
 
@@ -192,6 +379,18 @@ impl Exchange {
                 Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {}
                 Arrival::Done(response) => return Ok(*response),
                 Arrival::Failed(fault) => return Err(*fault),
+            }
+        }
+    }
+
+    /// What comes next of a request of ours that stays open. Cancel-safe.
+    pub(super) async fn word(&mut self) -> Word {
+        loop {
+            match self.arrival().await {
+                Arrival::Note(note) => return Word::Note(note),
+                Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {}
+                Arrival::Done(response) => return Word::End(Ok(response)),
+                Arrival::Failed(fault) => return Word::End(Err(*fault)),
             }
         }
     }
@@ -311,8 +510,17 @@ impl Exchange {
         Some(Splice::new(note).replace(params.progress_token?, token).finish())
     }
 
-    /// The response under the client's id, URIs in its terms.
+    /// The response under the client's id, URIs in its terms, and without what only a client without a handshake reads.
     fn restore(&self, response: &Message) -> Bytes {
+        let stands = self.origin.as_ref().is_none_or(|origin| origin.stands);
+        let is_foreign = !stands && self.stream.standing().is_some();
+        match is_foreign.then(|| bared(response)).flatten() {
+            Some(bare) => self.in_clients_terms(&bare),
+            None => self.in_clients_terms(response),
+        }
+    }
+
+    fn in_clients_terms(&self, response: &Message) -> Bytes {
         let (Some(origin), Head::Response { id: Some(id), outcome }) = (&self.origin, response.head()) else {
             return response.text().clone();
         };
@@ -324,6 +532,12 @@ impl Exchange {
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
             let Look { uris, label } = &*origin.look;
             for (span, text) in required_in_clients_terms(response, *value, uris, label.as_deref()) {
+                splice = splice.replace(span, text);
+            }
+        }
+        if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(response)) {
+            let Look { uris, label } = &*origin.look;
+            for (span, text) in input_in_clients_terms(response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }
         }
@@ -363,6 +577,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.end_round();
         if !self.over {
             self.end("the client does not wait any longer");
         }
@@ -377,6 +592,15 @@ impl Drop for Exchange {
         }
         self.leave_letters();
     }
+}
+
+/// The answer of a server without a handshake as one with a handshake would have written it; `None`: it is so already.
+fn bared(response: &Message) -> Option<Message> {
+    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else {
+        return None;
+    };
+    let bare = era::bared(response.str(*value))?;
+    Message::parse_server(Splice::new(response).replace(*value, bare).finish()).ok()
 }
 
 /// What a server says about a request next, or about the task that it became.
@@ -417,5 +641,9 @@ pub(super) fn words(time: Duration) -> String {
     }
 }
 
+const HEADER_MISMATCH: i64 = -32020;
+const MISSING_CAPABILITY: i64 = -32021;
+const UNSUPPORTED_VERSION: i64 = -32022;
+const SAID_CHARS_MAX: usize = 200;
 /// How long a server may take to say how a task is.
 const INQUIRY: Duration = Duration::from_secs(10);

@@ -86,6 +86,8 @@ pub(super) enum Freight {
     Setting(CallId),
     /// The same, and it only asks whether the server is there.
     Ping(CallId),
+    /// The same, and it asks whether the server does without a handshake: the first of all frames.
+    Probe(CallId),
     /// A notification, or an answer to the server.
     Plain,
     /// The same, and nothing after it may be there before it.
@@ -98,7 +100,7 @@ impl Freight {
     /// The request that it is, if it is one.
     pub(super) fn request(self) -> Option<CallId> {
         match self {
-            Self::Request(call) | Self::Setting(call) | Self::Ping(call) => Some(call),
+            Self::Request(call) | Self::Setting(call) | Self::Ping(call) | Self::Probe(call) => Some(call),
             Self::Plain | Self::First | Self::Cancel(_) => None,
         }
     }
@@ -107,6 +109,8 @@ impl Freight {
 pub(super) struct Frame {
     pub(super) text: Bytes,
     pub(super) freight: Freight,
+    /// What of its text stands in headers as well, where its carrier has any.
+    pub(super) mirrored: Vec<(String, String)>,
     pub(super) fate: Option<Arc<Fate>>,
     pub(super) places: Arc<Places>,
     /// What bounds the queue: given back when the frame is written.
@@ -124,7 +128,7 @@ pub(super) struct Load {
 impl Frame {
     /// A frame that is not taken back and takes no room of its own.
     pub(super) fn small(text: Bytes, freight: Freight, places: Arc<Places>) -> Self {
-        Self { text, freight, fate: None, places, room: Vec::new() }
+        Self { text, freight, mirrored: Vec::new(), fate: None, places, room: Vec::new() }
     }
 
     /// Begins to write it, once; `false` if it was withdrawn.

@@ -11,6 +11,8 @@ mod headers;
 
 mod listening;
 
+mod mirrors;
+
 mod order;
 
 mod posting;
@@ -107,15 +109,21 @@ impl Dial for HttpDial {
 
     fn transport(&self) -> &'static str {
         match (self.remote.transport, *self.spoken.lock()) {
-            (Transport::Sse, _) | (Transport::Auto, Spoken::Sse) => "sse",
+            (Transport::Sse, _) | (Transport::Auto, Spoken::Sse) => SSE,
             (Transport::Http | Transport::Auto, _) => "http",
         }
+    }
+
+    fn is_older(&self) -> bool {
+        self.transport() == SSE
     }
 
     fn distance(&self) -> Distance {
         Distance::Far
     }
 }
+
+const SSE: &str = "sse";
 
 /// One connection before its stream begins.
 struct HttpCarry {

@@ -11,9 +11,17 @@ pub mod supervise;
 
 pub mod connect;
 
+mod verdict;
+
+mod standing;
+
+mod probe;
+
 pub mod link;
 
 pub mod exchange;
+
+mod round;
 
 mod gate;
 
@@ -24,6 +32,8 @@ pub mod allowance;
 mod clock;
 
 mod errands;
+
+mod listening;
 
 mod task;
 

@@ -3,9 +3,13 @@
 //! Knows what is added or taken away for a server that runs tools as tasks. It edits text and sends nothing.
 
 use super::allowance::Held;
+use super::standing::Standing;
 use crate::config::Timeouts;
 use crate::mcp::caller::{ClientId, Told};
+use crate::mcp::era;
+use crate::mcp::level::Level;
 use crate::mcp::method::Method;
+use crate::mcp::mirror::Mirrors;
 use crate::routing::look::Look;
 use crate::wire::id::{CallId, Id};
 use crate::wire::message::{Head, Message, Span};
@@ -31,6 +35,8 @@ pub struct Outgoing<'a> {
     pub edits: Vec<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// Which arguments of a tool stand in headers as well, where there are any.
+    pub mirrors: Option<&'a Mirrors>,
     /// Turns that the request took on its way here, given back at its end.
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory, given back when the text is written.
@@ -52,13 +58,23 @@ pub(super) enum Run {
     Task(Option<Duration>),
 }
 
-/// The request in the server's terms: our id, our progress token, its own names.
-pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run) -> Bytes {
-    let Outgoing { message, method, mut edits, .. } = outgoing;
+/// What a server without a handshake is told with one request.
+pub(super) struct Says<'a> {
+    pub(super) standing: &'a Standing,
+    /// From which level on the client hears its log.
+    pub(super) level: Option<Level>,
+}
+
+/// The request in the server's terms: our id, our progress token, its own names. `says`: what stands in it for want of a
+/// handshake.
+pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Option<Says<'_>>) -> Bytes {
+    let Outgoing { message, method, told, mut edits, .. } = outgoing;
+    let stands = told.is_some_and(|told| told.revision.is_modern());
     let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
     let number = id.to_string();
+    let is_stateless = says.is_some();
     edits.push((*client_id, Bytes::from(number.clone())));
-    if let (Some(asked), Run::Call | Run::Task(_)) = (params.task, &run) {
+    if let Some(asked) = params.task.filter(|_| stands || says.is_some() || !matches!(run, Run::AsWritten)) {
         edits.push((member_cut(message.text(), asked.start, asked.end), Bytes::new()));
     }
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
@@ -66,11 +82,44 @@ pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run) -> Bytes {
         let (at, member) = member_first(message.text(), object, "\"task\"", &format!("{{{lifetime}}}"));
         edits.push((Span { start: at, end: at }, member));
     }
-    match params.meta.as_ref().and_then(|meta| meta.progress_token) {
-        Some(token) => edits.push((token, Bytes::from(number))),
-        // A sign of life renews the patience: we ask for one where the client did not.
-        None if method == Method::ToolsCall => edits.push(message.meta_member("\"progressToken\"", &number)),
-        None => {}
+    let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
+    // A sign of life renews the patience: we ask for one where the client did not.
+    let wanted = (token.is_some() || method == Method::ToolsCall).then_some(number.as_str());
+    let unstated = || {
+        let more = wanted.map(|number| format!(r#""progressToken":{number}"#)).unwrap_or_default();
+        era::unstated(message, &more)
+    };
+    if let Some(Says { standing, level }) = says {
+        let capabilities = told.map(|told| &*told.capabilities);
+        edits.push(era::restated(message, &standing.of(message, capabilities, level, wanted)));
+    } else if let Some(edit) = unstated() {
+        edits.push(edit);
+    } else if let Some(token) = token {
+        edits.push((token, Bytes::from(number)));
+    } else if let Some(number) = wanted {
+        edits.push(message.meta_member("\"progressToken\"", number));
     }
-    splice(message.text(), &mut edits)
+    let is_retry = params.request_state.is_some() || params.input_responses.is_some();
+    let text = splice(message.text(), &mut edits);
+    // Only between two who know what it is does it mean anything.
+    if is_retry && !(stands && is_stateless) { without_retry(text) } else { text }
 }
+
+/// A request without what makes it another try of one before it.
+fn without_retry(mut text: Bytes) -> Bytes {
+    // One after the other: two members side by side share a comma.
+    for _ in 0..RETRY_MEMBERS {
+        let Ok(message) = Message::parse_server(text.clone()) else { return text };
+        let Some(params) = message.params() else { return text };
+        let state = params.request_state.as_ref().map(|(member, _)| *member);
+        let Some(member) = state.or_else(|| params.input_responses.map(|(member, _)| member)) else {
+            return text;
+        };
+        let cut = member_cut(message.text(), member.start, member.end);
+        text = splice(message.text(), &mut [(cut, Bytes::new())]);
+    }
+    text
+}
+
+/// `requestState` and `inputResponses`.
+const RETRY_MEMBERS: usize = 2;

@@ -11,12 +11,15 @@ use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
+use super::listening::Listening;
 use super::mail::Mail;
 use super::memory::Memory;
-use super::outgoing::{Outgoing, Run, addressed, task_lifetime};
+use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
+use super::round::Kept;
 use super::stream::Posting;
 use super::supervise::Supervisor;
+use super::verdict::Verdict;
 use crate::config::{Limits, ServerConfig, toml_key};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
@@ -88,6 +91,7 @@ pub struct Server {
     surroundings: Surroundings,
     dial: Arc<dyn Dial>,
     links: DashMap<LinkKey, Slot>,
+    verdict: Arc<Verdict>,
     gate: Gate,
 }
 
@@ -120,6 +124,7 @@ impl Server {
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
             settings: Arc::new(settings),
             links: DashMap::new(),
+            verdict: Arc::default(),
             name,
             surroundings,
             dial,
@@ -286,6 +291,7 @@ impl Server {
             dial: self.dial.clone(),
             introduction: self.surroundings.introduction.clone(),
             told,
+            verdict: self.verdict.clone(),
             starting: self.surroundings.starting.clone(),
             audience: audience.clone(),
             tracker: self.surroundings.tracker.clone(),
@@ -310,6 +316,11 @@ impl Server {
         let Some(audience) = self.links.get(key).map(|slot| slot.audience.clone()) else {
             return Err(self.ours(Reason::Unreachable, format!("{}: is not running", self.key)));
         };
+        if let (Some(listening), true) =
+            (&link.errands.listening, matches!(outgoing.method, Method::Subscribe | Method::Unsubscribe))
+        {
+            return self.listens(&audience, listening, &link, &outgoing).await;
+        }
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
@@ -326,6 +337,7 @@ impl Server {
                 .filter(|token| *token != "null")
                 .map(|token| Bytes::copy_from_slice(token.as_bytes())),
             look: outgoing.look.clone(),
+            stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };
         let (idle, total) = (bounds.idle.1, bounds.whole.1);
@@ -338,11 +350,24 @@ impl Server {
             (true, false) => Run::Call,
             (true, true) => Run::Task(task_lifetime(&self.settings.timeouts)),
         };
+        let says = link.stream.standing().map(|standing| Says { standing, level: audience.level_of(client) });
+        // What may have to be sent again stays in memory until it is answered.
+        let may_ask = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
+        let keeps = says.is_some() && may_ask && !origin.stands;
+        let memory = memory.into_iter().flatten();
+        let (held, room) = match keeps {
+            true => (turns.into_iter().chain(memory).collect(), vec![room]),
+            false => (turns, [room].into_iter().chain(memory).collect()),
+        };
+        let mirrored = self.mirrored(&link, &outgoing);
+        let mut kept = None;
         let posting = Posting {
             places: places.clone(),
-            room: [room].into_iter().chain(memory.into_iter().flatten()).collect(),
+            room,
             owner,
             is_task: matches!(run, Run::Task(_)),
+            stays: false,
+            mirrored: mirrored.clone(),
             freight: match method {
                 Method::Subscribe | Method::Unsubscribe | Method::SetLevel => Freight::Setting,
                 Method::Initialize
@@ -367,7 +392,13 @@ impl Server {
                 | Method::Other => Freight::Request,
             },
         };
-        let post = || link.stream.post(posting, |id| addressed(id, outgoing, run));
+        let post = || {
+            link.stream.post(posting, |id| {
+                let text = addressed(id, outgoing, run, says);
+                kept = keeps.then(|| Kept::new(text.clone(), mirrored));
+                text
+            })
+        };
         let posted = match method {
             Method::Subscribe => audience.subscribe(client, own, post)?,
             Method::Unsubscribe => audience.unsubscribe(client, own, post),
@@ -398,7 +429,44 @@ impl Server {
             audience.refused(client, own);
         }
         let exchange = Exchange::new(link.stream.clone(), posted?, places, clock, Some(origin), subject);
-        Ok(Begun::Exchange(Box::new(exchange.holding(turns))))
+        Ok(Begun::Exchange(Box::new(exchange.holding(held).keeping(kept))))
+    }
+
+    /// A subscription to a server without a handshake: what is wanted of it in all is another from now on.
+    async fn listens(
+        &self,
+        audience: &Audience,
+        listening: &Listening,
+        link: &Link,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Begun, Fault> {
+        let (client, uri) = (outgoing.client, outgoing.own);
+        if !link.greeting.capabilities.subscribe {
+            return Err(Fault::method_not_found(outgoing.message.method().unwrap_or_default()));
+        }
+        if outgoing.method == Method::Unsubscribe {
+            if audience.unsubscribe(client, uri, || ()).is_some() {
+                listening.ring();
+            }
+            return Ok(Begun::Already);
+        }
+        if audience.subscribe(client, uri, || ())?.is_some() {
+            listening.ring();
+        }
+        listening.honours(uri).await;
+        Ok(Begun::Already)
+    }
+
+    /// What of a call stands in headers as well: what the tool's schema says, where there are headers.
+    fn mirrored(&self, link: &Link, outgoing: &Outgoing<'_>) -> Vec<(String, String)> {
+        let Some(mirrors) = outgoing.mirrors.filter(|_| self.mirrors(link)) else { return Vec::new() };
+        let params = outgoing.message.params().and_then(|params| params.object);
+        params.map(|params| mirrors.headers(outgoing.message.str(params))).unwrap_or_default()
+    }
+
+    /// Whether arguments are said again in headers on this link, where a tool's schema wants that.
+    pub fn mirrors(&self, link: &Link) -> bool {
+        link.stream.standing().is_some() && self.dial.distance() == Distance::Far
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.

@@ -12,6 +12,7 @@ use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
 use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
+use super::standing::{Standing, with_meta};
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
@@ -95,6 +96,8 @@ enum Stage {
     Asked(mpsc::OwnedPermit<Arrived>),
     /// It runs as the task with this id.
     Running(Box<str>),
+    /// It has an answer only when nothing more is told: nobody waits for that.
+    Stays,
 }
 
 /// What a request takes and whose it is.
@@ -107,14 +110,26 @@ pub(super) struct Posting {
     pub(super) owner: Option<Arc<Member>>,
     /// It starts a task: its answer is not its end.
     pub(super) is_task: bool,
+    /// It stays open for as long as there is anything to tell.
+    pub(super) stays: bool,
     /// What it is to whoever carries it.
     pub(super) freight: fn(CallId) -> Freight,
+    /// What of it stands in headers as well, where there are any: names and values.
+    pub(super) mirrored: Vec<(String, String)>,
 }
 
 impl Posting {
     /// A request of our own, which takes no place among those of clients.
     pub(super) fn ours(freight: fn(CallId) -> Freight) -> Self {
-        Self { places: Arc::default(), room: Vec::new(), owner: None, is_task: false, freight }
+        Self {
+            places: Arc::default(),
+            room: Vec::new(),
+            owner: None,
+            is_task: false,
+            stays: false,
+            freight,
+            mirrored: Vec::new(),
+        }
     }
 }
 
@@ -154,6 +169,8 @@ pub(super) enum Again {
     AtOnce,
     /// Not before that, however urgently it is needed: trying again would be refused again.
     NotSooner,
+    /// At once, and it is greeted otherwise.
+    Otherwise,
 }
 
 impl Lost {
@@ -175,8 +192,12 @@ pub struct Stream {
     room_kib: u32,
     passing: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    /// What was agreed on; nothing before the answer to `initialize`.
+    /// What was agreed on; nothing before the answer to `initialize` or `server/discover`.
     revision: OnceLock<Revision>,
+    /// What requests say of us, where there was no handshake to say it.
+    standing: OnceLock<Standing>,
+    /// Its carrier has seen that it does without a handshake, whatever its answer says.
+    found_stateless: AtomicBool,
     /// The longest message of the server's that is read.
     message_bytes_max: usize,
     counters: Counters,
@@ -277,6 +298,8 @@ impl Stream {
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
             revision: OnceLock::new(),
+            standing: OnceLock::new(),
+            found_stateless: AtomicBool::new(false),
             message_bytes_max: limits.server_message_bytes_max,
             counters: Counters::default(),
             given_up: OnceLock::new(),
@@ -297,13 +320,14 @@ impl Stream {
         posting: Posting,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
-        let Posting { places, room, owner, is_task, freight } = posting;
+        let Posting { places, room, owner, is_task, stays, freight, mirrored } = posting;
         let (sender, arrivals) = mpsc::channel(1 + usize::from(is_task) + NOTES_MAX);
         let Ok(end) = sender.clone().try_reserve_owned() else {
             return Err(Fault::ours(Reason::Internal, "no place for an answer"));
         };
         let stage = match is_task.then(|| sender.clone().try_reserve_owned()) {
             Some(Ok(place)) => Stage::Asked(place),
+            Some(Err(_)) | None if stays => Stage::Stays,
             Some(Err(_)) | None => Stage::Call,
         };
         let fate = Arc::new(Fate::default());
@@ -317,7 +341,7 @@ impl Stream {
         };
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
-        let frame = Frame { text, freight: freight(id), fate: Some(fate), places, room };
+        let frame = Frame { text, freight: freight(id), mirrored, fate: Some(fate), places, room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
@@ -327,6 +351,26 @@ impl Stream {
         self.revision.get_or_init(|| revision);
         let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         self.outbox.send(Frame::small(text, Freight::First, Arc::default())).ok();
+    }
+
+    /// Each request to the server stands by itself from now on.
+    pub(super) fn stand(&self, revision: Revision, standing: Standing) {
+        self.standing.get_or_init(|| standing);
+        self.revision.get_or_init(|| revision);
+    }
+
+    /// What requests say of us, where each stands by itself.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        self.standing.get()
+    }
+
+    /// Its carrier has seen that it does without a handshake.
+    pub(super) fn find_stateless(&self) {
+        self.found_stateless.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_found_stateless(&self) -> bool {
+        self.found_stateless.load(Ordering::Acquire)
     }
 
     /// Ends a request that nobody waits for any more. What has not left is taken back; what has is cancelled, in
@@ -356,7 +400,7 @@ impl Stream {
                 (text, Freight::Cancel(id))
             }
             Stage::Asked(_) if abandoned => return Parting::Told,
-            Stage::Asked(_) | Stage::Call => (cancelled(id, why), Freight::Cancel(id)),
+            Stage::Asked(_) | Stage::Call | Stage::Stays => (cancelled(id, why), Freight::Cancel(id)),
         };
         match self.outbox.send(Frame::small(text.into(), freight, places.clone())) {
             Ok(()) => Parting::Told,
@@ -424,8 +468,10 @@ impl Stream {
         self.ended.cancel();
     }
 
+    /// Requests that somebody waits for.
     pub fn in_flight(&self) -> usize {
-        self.open.lock().ledger.len()
+        let stays = |listener: &Listener| matches!(listener.stage, Stage::Stays);
+        self.open.lock().ledger.entries().filter(|(_, listener)| !stays(listener)).count()
     }
 
     /// Requests of the server's own that have neither an answer nor been withdrawn.
@@ -744,7 +790,15 @@ impl Stream {
 
     fn ordered(&self, method: &str, params: &str) -> (CallId, String) {
         let id = self.open.lock().ledger.mint();
-        (id, ours(id, method, params))
+        (id, self.ours(id, method, params))
+    }
+
+    /// A request of our own as this server reads it. `params` is a JSON object.
+    pub(super) fn ours(&self, id: CallId, method: &str, params: &str) -> String {
+        match self.standing.get() {
+            Some(standing) => ours(id, method, &with_meta(params, &standing.own())),
+            None => ours(id, method, params),
+        }
     }
 
     /// Ends one request with a fault of its own; the others go on.

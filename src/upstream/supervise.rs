@@ -4,19 +4,22 @@
 //! at once as it has slots for, ends a tree before it starts the next, and never gives up for good.
 
 use super::audience::Audience;
-use super::connect::{Introduction, connect};
+use super::connect::{Greeter, Introduction};
 use super::dial::{Dial, Distance};
 use super::errands::Errands;
 use super::link::{Greeting, Link, State};
+use super::listening::Listening;
 use super::ping;
 use super::process::{Pace, Process};
 use super::stream::{Again, Stream};
+use super::verdict::{Manner, Verdict};
 use crate::config::{Limits, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use futures::FutureExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,6 +34,8 @@ pub(super) struct Supervisor {
     pub(super) introduction: Introduction,
     /// What the server is told of its client; empty until the client has said it.
     pub(super) told: watch::Receiver<Option<Told>>,
+    /// Whether the server does without a handshake, as far as it is known.
+    pub(super) verdict: Arc<Verdict>,
     pub(super) starting: Arc<Semaphore>,
     pub(super) audience: Arc<Audience>,
     pub(super) tracker: TaskTracker,
@@ -159,17 +164,24 @@ impl Supervisor {
     /// Greets the server and watches over it until it is gone, or must go.
     async fn serve(&mut self, stream: &Arc<Stream>, process: Option<&Process>, born: Instant) -> (End, Pace) {
         let mut stop = self.stop.clone();
+        let asking = AtomicBool::new(false);
         let greeted = tokio::select! {
             // What went wrong with the greeting says more than that it ended.
             biased;
-            greeted = self.greet(stream, born) => greeted,
+            greeted = self.greet(stream, born, &asking) => greeted,
             () = gone(stream, process) => Err(self.lost(stream, "ended before it answered initialize")),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
             Ok(greeting) => greeting,
             Err(fault) => {
-                let end = End { why: self.named(fault), since: None, content: false, again: again(stream) };
+                let mut again = again(stream);
+                if process.is_some() && asking.load(Ordering::Acquire) {
+                    // Some cannot bear a question before `initialize`: it is begun with that.
+                    self.verdict.suspects(Manner::Handshake);
+                    again = Again::Otherwise;
+                }
+                let end = End { why: self.named(fault), since: None, content: false, again };
                 return (end, Pace::CALM);
             }
         };
@@ -181,8 +193,12 @@ impl Supervisor {
             audience: self.audience.clone(),
             patience: self.settings.timeouts.list,
             tracker: self.tracker.clone(),
-            logs: greeting.capabilities.logging,
+            logs: greeting.capabilities.logging && !greeting.revision.is_modern(),
             connection: self.audience.connected(),
+            listening: greeting.revision.is_modern().then(|| {
+                let (audience, told) = (self.audience.clone(), greeting.capabilities.clone());
+                Listening::new(stream.clone(), audience, told, self.settings.timeouts.read)
+            }),
         };
         // What its clients asked of the connection before, ahead of their calls.
         errands.level();
@@ -208,25 +224,31 @@ impl Supervisor {
     async fn watch(&self, stream: &Arc<Stream>) {
         match self.dial.distance() {
             Distance::Near => std::future::pending().await,
+            // Without a handshake there is no ping: a call that fails tells, and what is listened to.
+            Distance::Far if stream.standing().is_some() => std::future::pending().await,
             Distance::Far => ping::watch(stream, self.settings.timeouts.ping).await,
         }
     }
 
-    async fn greet(&mut self, stream: &Arc<Stream>, born: Instant) -> Result<Greeting, Fault> {
-        let early = self.told.borrow().is_some();
-        let told = match self.told.wait_for(Option::is_some).await {
-            Ok(told) => told.clone(),
-            Err(_) => None,
+    async fn greet(
+        &mut self,
+        stream: &Arc<Stream>,
+        born: Instant,
+        asking: &AtomicBool,
+    ) -> Result<Greeting, Fault> {
+        let greeter = Greeter {
+            stream,
+            server: &self.server,
+            introduction: &self.introduction,
+            protocol: &self.settings.protocol,
+            verdict: &self.verdict,
+            distance: self.dial.distance(),
+            is_older: self.dial.is_older(),
+            start: self.settings.timeouts.start,
+            born,
+            asking,
         };
-        let Some(told) = told else {
-            // The client left before it said who it is; the stop is on its way.
-            return std::future::pending().await;
-        };
-        // The time that a program has to start does not run while we wait for our own client.
-        let since = if early { born } else { Instant::now() };
-        let start = self.settings.timeouts.start;
-        let patience = start.saturating_sub(since.elapsed()).max(PATIENCE_MIN);
-        connect(stream, &self.server, &self.introduction, &told, patience, start).await
+        greeter.greet(&mut self.told).await
     }
 
     /// Ends the process and everything it started; the sentence learns how it ended and its last words.
@@ -304,7 +326,11 @@ impl End {
     /// as short.
     fn is_only_over(&self, hasty: bool) -> bool {
         let lasted = |since: &Instant| !hasty || since.elapsed() >= STEADY;
-        self.again == Again::AtOnce && self.since.as_ref().is_some_and(lasted)
+        match self.again {
+            Again::AtOnce => self.since.as_ref().is_some_and(lasted),
+            Again::Otherwise => true,
+            Again::InTime | Again::NotSooner => false,
+        }
     }
 }
 
@@ -349,4 +375,3 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 const WOKEN_AFTER: Duration = Duration::from_secs(2);
 /// A connection that lasted this long was worth to be made at once.
 const STEADY: Duration = Duration::from_secs(10);
-const PATIENCE_MIN: Duration = Duration::from_millis(1);

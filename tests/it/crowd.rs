@@ -7,7 +7,7 @@
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use mcp_braid::config::{Command, Config, Reach, ServerConfig, Sharing};
+use mcp_braid::config::{Command, Config, Protocol, Reach, ServerConfig, Sharing};
 use mcp_braid::downstream::door::{Door, Heard};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
@@ -187,7 +187,11 @@ fn hub(links_max: Option<usize>, asking: &Asking) -> Arc<Hub> {
     config.servers = (0..SERVERS)
         .map(|at| {
             let reach = Reach::Stdio(Command::new("asking", Path::new("/")));
-            ServerConfig { sharing: asking.sharing, ..ServerConfig::new(&format!("s{at}"), reach) }
+            ServerConfig {
+                sharing: asking.sharing,
+                protocol: Protocol::Handshake,
+                ..ServerConfig::new(&format!("s{at}"), reach)
+            }
         })
         .collect();
     let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(asking.clone()) });

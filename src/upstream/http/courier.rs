@@ -8,6 +8,7 @@ use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::Load;
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal};
+use super::mirrors;
 use super::refusal::{Refusal, Verdict};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -31,6 +32,8 @@ pub(super) struct Courier {
     session: OnceLock<HeaderValue>,
     /// Requests that were taken up and whose answers have not begun. `Places` bound them, and who may linger.
     under_way: Mutex<HashMap<CallId, UnderWay>>,
+    /// Requests that are dropped when they are cancelled: where closing the answer says so (2026-07-28).
+    dropped: Mutex<HashMap<CallId, CancellationToken>>,
     /// Places for what is still heard although nobody waits for it.
     lingering: Semaphore,
     tracker: TaskTracker,
@@ -72,6 +75,7 @@ impl Courier {
             headers,
             session: OnceLock::new(),
             under_way: Mutex::default(),
+            dropped: Mutex::default(),
             lingering: Semaphore::new(LINGERING_MAX),
             tracker,
             last_words: TaskTracker::new(),
@@ -113,28 +117,33 @@ impl Courier {
     /// goes once more, with others.
     pub(super) async fn say(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
         let again = (text.len() <= AGAIN_BYTES_MAX).then(|| text.clone());
-        match (self.post(url, None, text, load).await, again) {
-            (Err(Setback::Renewed(_)), Some(text)) => self.post(url, None, text, Load::nothing()).await,
+        match (self.sent(self.posting(url, text, load, &[]), None).await, again) {
+            (Err(Setback::Renewed(_)), Some(text)) => {
+                self.sent(self.posting(url, text, Load::nothing(), &[]), None).await
+            }
             (posted, _) => posted,
         }
     }
 
-    /// Posts a message; of a request, `call` is which. `load` is dropped when it is written.
-    pub(super) async fn post(
+    /// A message to be posted. `load` is dropped when it is written; `mirrored` is what of it stands in headers as well.
+    pub(super) fn posting(
         &self,
         url: &str,
-        call: Option<CallId>,
         text: Bytes,
         load: Load,
-    ) -> Result<FetchResponse, Setback> {
+        mirrored: &[(String, String)],
+    ) -> FetchRequest {
         let mut request = self.request(Method::POST, url);
+        if self.session.get().is_none() {
+            mirrors::put_on(&mut request.headers, &text, mirrored);
+        }
         request
             .headers
             .insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.body = text;
         request.departure = Some(Box::new(load));
-        self.sent(request, call).await
+        request
     }
 
     /// Asks for a stream of events; for the rest of one, after the event with this id.
@@ -167,7 +176,12 @@ impl Courier {
         FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new(), departure: None }
     }
 
-    async fn sent(&self, mut request: FetchRequest, call: Option<CallId>) -> Result<FetchResponse, Setback> {
+    /// Sends it; of a request, `call` is which.
+    pub(super) async fn sent(
+        &self,
+        mut request: FetchRequest,
+        call: Option<CallId>,
+    ) -> Result<FetchResponse, Setback> {
         let worn = self.headers.worn();
         worn.put_on(&mut request.headers);
         let response = self.fetch.fetch(request).await.map_err(Setback::Fetch)?;
@@ -237,6 +251,23 @@ impl Courier {
     pub(super) async fn has_written(&self, call: CallId) {
         if let Some(UnderWay { written, .. }) = self.way_of(call) {
             written.cancelled().await;
+        }
+    }
+
+    /// A request whose cancelling is that it is dropped is taken up; what is returned resolves then.
+    pub(super) fn opens(&self, call: CallId) -> CancellationToken {
+        self.dropped.lock().entry(call).or_default().clone()
+    }
+
+    /// It is over.
+    pub(super) fn closes(&self, call: CallId) {
+        self.dropped.lock().remove(&call);
+    }
+
+    /// Drops it, if it is still there.
+    pub(super) fn drops(&self, call: CallId) {
+        if let Some(dropped) = self.dropped.lock().remove(&call) {
+            dropped.cancel();
         }
     }
 

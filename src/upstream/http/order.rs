@@ -45,12 +45,20 @@ pub(super) async fn post_all(
         if frame.is_withdrawn() {
             continue;
         }
+        let stands = courier.stream().standing().is_some();
+        if let (true, Freight::Cancel(call)) = (stands, freight) {
+            courier.drops(call);
+            continue;
+        }
         let arrived = freight.request().map(|call| courier.sets_out(call));
         let before = match freight {
             Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
-            Freight::Request(_) | Freight::Ping(_) | Freight::Plain | Freight::First | Freight::Cancel(_) => {
-                None
-            }
+            Freight::Request(_)
+            | Freight::Ping(_)
+            | Freight::Probe(_)
+            | Freight::Plain
+            | Freight::First
+            | Freight::Cancel(_) => None,
         };
         let posting = {
             let (courier, way) = (courier.clone(), way.clone());
@@ -71,6 +79,19 @@ pub(super) async fn post_all(
         };
         if let Freight::Cancel(_) = freight {
             courier.spawn_last_words(posting);
+            continue;
+        }
+        if let (true, Some(call)) = (stands, freight.request()) {
+            let (dropped, own) = (courier.opens(call), courier.clone());
+            courier.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = dropped.cancelled() => {}
+                    () = posting => {}
+                }
+                own.arrives(call);
+                own.closes(call);
+            });
             continue;
         }
         let mut posted = courier.spawn(posting);

@@ -34,7 +34,7 @@ pub(super) enum Posted {
 /// Sends a frame, unless it is withdrawn first, and hears all that comes of it. `url`: where it goes.
 pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
     match frame.freight {
-        Freight::Request(call) | Freight::Setting(call) => {
+        Freight::Request(call) | Freight::Setting(call) | Freight::Probe(call) => {
             let fate = frame.fate.clone();
             let work = async {
                 if let Ok(response) = head(&courier, &url, frame, call).await {
@@ -125,11 +125,13 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
 pub(super) async fn head(
     courier: &Courier,
     url: &str,
-    frame: Frame,
+    mut frame: Frame,
     call: CallId,
 ) -> Result<FetchResponse, ()> {
+    let mirrored = std::mem::take(&mut frame.mirrored);
     let (text, load) = frame.unload(courier.written(call));
-    let response = courier.post(url, Some(call), text, load).await;
+    let request = courier.posting(url, text, load, &mirrored);
+    let response = courier.sent(request, Some(call)).await;
     courier.arrives(call);
     response.map_err(|error| courier.failed(Some(call), &error))
 }
@@ -292,7 +294,9 @@ enum Resumed {
 
 /// Asks for the rest of a stream of events, until it is there or will not be.
 async fn resumed(courier: &Courier, mark: &Mark, failures: &mut u32) -> Resumed {
-    let Some(last_id) = &mark.last_id else { return Resumed::Never };
+    // Without a session there is nothing to go on with.
+    let last_id = mark.last_id.as_ref().filter(|_| courier.stream().standing().is_none());
+    let Some(last_id) = last_id else { return Resumed::Never };
     while *failures < RESUMES_MAX {
         sleep(mark.pause()).await;
         match courier.events(Some(last_id)).await {

@@ -167,7 +167,7 @@ pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<
 /// Posts one message. Its answer, if it asks for one, comes with the events.
 pub(super) async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
     match frame.freight {
-        Freight::Request(call) | Freight::Setting(call) | Freight::Ping(call) => {
+        Freight::Request(call) | Freight::Setting(call) | Freight::Ping(call) | Freight::Probe(call) => {
             let fate = frame.fate.clone();
             let (text, load) = frame.unload(courier.written(call));
             let work = posted(&courier, &endpoint, Some(call), (text, load));
@@ -197,7 +197,7 @@ async fn told(courier: &Courier, endpoint: &str, frame: Frame) {
 async fn posted(courier: &Courier, endpoint: &str, call: Option<CallId>, (text, load): (Bytes, Load)) {
     let posted = async {
         let posted = match call {
-            Some(_) => courier.post(endpoint, call, text, load).await,
+            Some(_) => courier.sent(courier.posting(endpoint, text, load, &[]), call).await,
             None => courier.say(endpoint, text, load).await,
         };
         match posted {

@@ -1,10 +1,11 @@
 //! One connection over Streamable HTTP, from its first frame to its last.
 //!
-//! Owns its beginning and its end: `initialize`, and the session that its answer gives; what is said when the server is
-//! let go. What is between, `order` posts. Where that is left open, it finds out whether the server is older and speaks
+//! Owns its beginning and its end: the question whether the server does without a handshake; `initialize`, and the session
+//! that its answer gives; what is said when the server is let go. What is between, `order` posts. Where that is left open, it finds out whether the server is older and speaks
 //! HTTP+SSE.
 
 use super::super::carry::Frames;
+use super::super::ear::Ear;
 use super::super::frame::{Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
@@ -24,6 +25,8 @@ use tokio::time::timeout;
 enum Greeted {
     /// The answer to `initialize` is being heard.
     Begun,
+    /// There is none: this is the first of requests that each stand by themselves.
+    Stateless(Frame),
     Refused(Box<Refused>),
     /// It failed, and whoever waited knows.
     Over,
@@ -40,7 +43,8 @@ struct Refused {
 /// Carries a connection to a server that speaks this and nothing else.
 pub(super) async fn carry(courier: &Arc<Courier>, mut frames: Frames) {
     match greet(courier, &mut frames).await {
-        Greeted::Begun => post_all(courier, frames).await,
+        Greeted::Begun => post_all(courier, None, frames).await,
+        Greeted::Stateless(first) => post_all(courier, Some(first), frames).await,
         Greeted::Refused(refused) => refuse(courier, *refused).await,
         Greeted::Over => {}
     }
@@ -49,7 +53,8 @@ pub(super) async fn carry(courier: &Arc<Courier>, mut frames: Frames) {
 /// The same, or HTTP+SSE if the server knows only that; `spoken` learns which.
 pub(super) async fn carry_or_find(courier: &Arc<Courier>, mut frames: Frames, spoken: &Mutex<Spoken>) {
     let refused = match greet(courier, &mut frames).await {
-        Greeted::Begun => return post_all(courier, frames).await,
+        Greeted::Begun => return post_all(courier, None, frames).await,
+        Greeted::Stateless(first) => return post_all(courier, Some(first), frames).await,
         Greeted::Refused(refused) => refused,
         Greeted::Over => return,
     };
@@ -68,8 +73,8 @@ pub(super) async fn carry_or_find(courier: &Arc<Courier>, mut frames: Frames, sp
     sse::speak(courier, opened, Some(first), frames).await;
 }
 
-/// Sends `initialize`, the first of all frames.
-async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
+/// The first request that is not withdrawn; `None`: the server is to be let go.
+async fn first(courier: &Courier, frames: &mut Frames) -> Option<(Frame, CallId)> {
     let (_, hang_up) = courier.stream().ends();
     let first = async {
         loop {
@@ -79,13 +84,28 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
             }
         }
     };
-    let (frame, call) = tokio::select! {
-        () = hang_up.cancelled() => return Greeted::Over,
-        first = first => match first {
-            Some(first) => first,
-            None => return Greeted::Over,
-        },
-    };
+    tokio::select! {
+        () = hang_up.cancelled() => None,
+        first = first => first,
+    }
+}
+
+/// Asks whether the server does without a handshake, if that is wanted, and sends `initialize` if it does not.
+async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
+    let (_, hang_up) = courier.stream().ends();
+    let Some((mut frame, mut call)) = first(courier, frames).await else { return Greeted::Over };
+    if let Freight::Probe(_) = frame.freight {
+        let asked = ask(courier, frame, call);
+        tokio::select! {
+            () = hang_up.cancelled() => return Greeted::Over,
+            () = asked => {}
+        }
+        let Some(next) = first(courier, frames).await else { return Greeted::Over };
+        (frame, call) = next;
+    }
+    if courier.stream().standing().is_some() {
+        return Greeted::Stateless(frame);
+    }
     let (text, fate) = (frame.text.clone(), frame.fate.clone());
     let response = tokio::select! {
         () = hang_up.cancelled() => return Greeted::Over,
@@ -110,6 +130,34 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     Greeted::Begun
 }
 
+/// Asks, and lets what comes of it be heard: an answer, or what the status says in place of one (2026-07-28,
+/// basic/transports/streamable-http, Backward Compatibility).
+async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
+    let fate = frame.fate.clone();
+    let Ok(response) = posting::head(courier, courier.url(), frame, call).await else { return };
+    if response.status.is_success() {
+        let own = courier.clone();
+        courier.spawn(async move {
+            let work = posting::answer(&own, call, response);
+            posting::within(&own, call, fate.as_deref(), work).await;
+        });
+        return;
+    }
+    let (status, body) = posting::refused(response).await;
+    if is_of_modern_server(status, &body) {
+        courier.stream().find_stateless();
+        return posting::refuse(courier, call, status, body).await;
+    }
+    let credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+    if credentials || posting::passes(status) || status.is_server_error() {
+        return refuse(courier, Refused { text: Bytes::new(), call, status, body }).await;
+    }
+    // Whatever its body is, it knows nothing of the question.
+    let text =
+        format!(r#"{{"jsonrpc":"2.0","id":{call},"error":{{"code":-32601,"message":"answered {status}"}}}}"#);
+    Ear::of_call(courier.stream().clone(), call).hear(text.into()).await.ok();
+}
+
 /// Tells whoever greeted that it was refused.
 async fn refuse(courier: &Arc<Courier>, refused: Refused) {
     let Refused { call, status, body, .. } = refused;
@@ -122,9 +170,9 @@ async fn refuse(courier: &Arc<Courier>, refused: Refused) {
 }
 
 /// Posts what comes until the server is to be let go, and takes leave.
-async fn post_all(courier: &Arc<Courier>, mut frames: Frames) {
+async fn post_all(courier: &Arc<Courier>, first: Option<Frame>, mut frames: Frames) {
     let way = Way::Streamable(Arc::from(courier.url()));
-    order::post_all(courier, way, None, &mut frames).await;
+    order::post_all(courier, way, first, &mut frames).await;
     leave(courier, frames).await;
 }
 

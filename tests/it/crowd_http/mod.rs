@@ -12,7 +12,7 @@ mod wire;
 
 use client::{Client, ROUND, Session};
 use futures::future::join_all;
-use mcp_braid::config::{Address, Auth, Command, Config, Reach, ServerConfig, Sharing};
+use mcp_braid::config::{Address, Auth, Command, Config, Protocol, Reach, ServerConfig, Sharing};
 use mcp_braid::downstream::edge::accept::{self, Stop};
 use mcp_braid::downstream::edge::bound::Bound;
 use mcp_braid::downstream::edge::guard::Guard;
@@ -60,7 +60,11 @@ impl Served {
                 false => (Sharing::Session, own),
             };
             let reach = Reach::Stdio(Command::new("crowded", Path::new("/")));
-            config.servers.push(ServerConfig { sharing, ..ServerConfig::new(&format!("s{at}"), reach) });
+            config.servers.push(ServerConfig {
+                sharing,
+                protocol: Protocol::Handshake,
+                ..ServerConfig::new(&format!("s{at}"), reach)
+            });
             dials.push(Arc::new(Crowded { sharing: meant, tally: tally.clone() }));
         }
         let listen = config.listen.clone();

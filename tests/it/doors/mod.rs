@@ -3,7 +3,7 @@
 
 use crate::support::script::Role;
 use crate::support::server::{Act, Desk, DeskDial};
-use mcp_braid::config::{Command, Config, Group, Reach, ServerConfig, Sharing};
+use mcp_braid::config::{Command, Config, Group, Protocol, Reach, ServerConfig, Sharing};
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::readiness::Readiness;
 use mcp_braid::hub::seat::Seat;
@@ -33,6 +33,7 @@ impl House {
             let traits = words.split(", ").map(str::to_owned).collect();
             desks.push(Desk::new(&Role { name: (*name).to_owned(), traits }, crew.clone()).unwrap());
             let mut server = ServerConfig::new(name, Reach::Stdio(Command::new("played", Path::new("/"))));
+            server.protocol = Protocol::Handshake;
             server.backoff.min = Duration::from_secs(3600);
             server.backoff.max = Duration::from_secs(3600);
             set(&mut server);

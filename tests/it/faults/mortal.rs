@@ -4,7 +4,7 @@ use super::braid::Braid;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mcp_braid::config::{Command, Config, Prefix, Reach, ServerConfig};
+use mcp_braid::config::{Command, Config, Prefix, Protocol, Reach, ServerConfig};
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::begin::{Answer, Asked};
 use mcp_braid::hub::seat::Seat;
@@ -104,7 +104,11 @@ async fn called(death: Death) -> (Result<Bytes, Fault>, Result<Bytes, Fault>, us
     let dial = Arc::new(Mortal { death, lives: AtomicUsize::new(0), executions: executions.clone() });
     let mut config = Config::new("test", Path::new("/"));
     let reach = Reach::Stdio(Command::new("mortal", Path::new("/")));
-    config.servers.push(ServerConfig { prefix: Prefix::Bare, ..ServerConfig::new("mortal", reach) });
+    config.servers.push(ServerConfig {
+        prefix: Prefix::Bare,
+        protocol: Protocol::Handshake,
+        ..ServerConfig::new("mortal", reach)
+    });
     let hub = Hub::new(Arc::new(config), vec![dial], "test", TaskTracker::new());
     let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true, guest_of: None };
     let seat = hub.seat(caller, &hub.entrance_all());

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use mcp_braid::config::{Command, Config, Group, Reach, ServerConfig, Sharing};
+use mcp_braid::config::{Command, Config, Group, Protocol, Reach, ServerConfig, Sharing};
 use mcp_braid::downstream::edge::cors::Cors;
 use mcp_braid::downstream::edge::guard::Admitted;
 use mcp_braid::downstream::edge::source::Peer;
@@ -58,7 +58,7 @@ impl House {
             .iter()
             .map(|(name, _)| {
                 let reach = Reach::Stdio(Command::new("memory", Path::new("/")));
-                ServerConfig { sharing, ..ServerConfig::new(name, reach) }
+                ServerConfig { sharing, protocol: Protocol::Handshake, ..ServerConfig::new(name, reach) }
             })
             .collect();
         set(&mut config);

@@ -18,6 +18,15 @@ macro_rules! plays {
 }
 
 plays! {
+    a_level_goes_with_each_request_where_there_is_no_handshake
+    a_refused_question_ends_the_call_that_needs_it
+    a_result_of_an_unknown_type_is_no_result
+    a_server_that_ignores_what_it_does_not_know_is_greeted
+    a_server_that_knows_no_discovery_is_greeted
+    a_server_without_a_handshake_is_told_all_with_each_request
+    a_slow_server_without_a_handshake_is_found_all_the_same
+    a_subscription_becomes_what_a_server_is_listened_to_for
+    what_a_server_without_a_handshake_wants_to_know_is_asked
     notes_that_nobody_reads_are_bounded_in_memory
     answers_that_nobody_reads_are_bounded_in_memory
     a_server_alone_at_its_door_says_why_it_has_no_names

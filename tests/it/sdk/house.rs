@@ -85,6 +85,10 @@ version = 1
 [timeouts]
 first_list = "30s"
 
+# As direct as the peers are spoken to beside: with a handshake.
+[defaults]
+protocol = "handshake"
+
 [limits]
 page_items = {PAGE_ITEMS}
 

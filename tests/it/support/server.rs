@@ -74,6 +74,9 @@ const KINDS: [(&str, &str, &str); 4] = [
     ("templates", "resources/templates/list", "resourceTemplates"),
 ];
 
+/// The revision of a server that does without a handshake.
+pub(crate) const MODERN: &str = "2026-07-28";
+
 /// What the script makes a life do.
 pub(crate) enum Act {
     Write(Vec<u8>),
@@ -85,7 +88,7 @@ pub(crate) enum Act {
 
 impl Desk {
     /// A role's words: a revision; `tools a b`, `prompts a`, `resources uri`, `templates uri` for what is declared and
-    /// listed; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
+    /// listed; `2026-07-28`: it does without a handshake; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
     /// `agrees` to subscriptions; `hand METHOD…`: the script answers these, `mute`: it answers all; `pipe 64`: bytes that
     /// its stdin holds; `refuses`: cannot be started; `apart`: each of its lives is a party, `files.1` the first that was
     /// started.
@@ -319,7 +322,9 @@ impl Offer {
         }
         let listed = KINDS.iter().zip(&self.lists).find(|((_, list, _), _)| *list == method);
         let result = match (method, listed) {
-            ("initialize", _) => self.greeting(),
+            ("initialize", _) if self.revision != MODERN => self.greeting(),
+            ("server/discover", _) if self.revision == MODERN => self.discovered(),
+            ("subscriptions/listen", _) if self.agrees => return Reply::Say(acknowledged(&heard)),
             ("tools/call", _) if self.echoes => {
                 let params = heard.params.map(RawValue::get).unwrap_or_default();
                 let arguments = serde_json::from_str::<Arguments<'_>>(params).ok();
@@ -328,7 +333,11 @@ impl Offer {
             }
             ("resources/subscribe" | "resources/unsubscribe", _) if self.agrees => "{}".to_owned(),
             (_, Some(((_, _, member), list))) => {
-                format!(r#"{{"{member}":[{}]}}"#, list.as_deref().unwrap_or_default().join(","))
+                let stands = match self.revision == MODERN {
+                    true => r#","resultType":"complete","ttlMs":0,"cacheScope":"private""#,
+                    false => "",
+                };
+                format!(r#"{{"{member}":[{}]{stands}}}"#, list.as_deref().unwrap_or_default().join(","))
             }
             _ => return Reply::ByHand,
         };
@@ -338,7 +347,18 @@ impl Offer {
         }
     }
 
-    fn greeting(&self) -> String {
+    /// What a server without a handshake says of itself.
+    fn discovered(&self) -> String {
+        let said = self.instructions.as_ref().map(|text| format!(r#","instructions":"{text}""#));
+        format!(
+            r#"{{"resultType":"complete","supportedVersions":["{}"],"capabilities":{},"ttlMs":0,"cacheScope":"private"{}}}"#,
+            self.revision,
+            self.capabilities(),
+            said.unwrap_or_default(),
+        )
+    }
+
+    fn capabilities(&self) -> String {
         let [tools, prompts, resources, templates] = &self.lists;
         let flags = [
             ("tools", tools.is_some()),
@@ -347,16 +367,49 @@ impl Offer {
             ("completions", self.completions),
             ("logging", self.logging),
         ];
-        let flags: Vec<_> =
-            flags.iter().filter(|(_, on)| *on).map(|(key, _)| format!(r#""{key}":{{}}"#)).collect();
+        let flags: Vec<_> = flags
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(key, _)| format!(r#""{key}":{}"#, self.says(key)))
+            .collect();
+        format!("{{{}}}", flags.join(","))
+    }
+
+    /// What it says of one capability.
+    fn says(&self, key: &str) -> &'static str {
+        match (self.revision == MODERN && self.agrees, key) {
+            (true, "resources") => r#"{"listChanged":true,"subscribe":true}"#,
+            (true, "tools" | "prompts") => r#"{"listChanged":true}"#,
+            _ => "{}",
+        }
+    }
+
+    fn greeting(&self) -> String {
         let said = self.instructions.as_ref().map(|text| format!(r#","instructions":"{text}""#));
         format!(
-            r#"{{"protocolVersion":"{}","capabilities":{{{}}},"serverInfo":{{"name":"play","version":"1"}}{}}}"#,
+            r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{{"name":"play","version":"1"}}{}}}"#,
             self.revision,
-            flags.join(","),
+            self.capabilities(),
             said.unwrap_or_default(),
         )
     }
+}
+
+/// A server agrees to tell of all that is asked.
+fn acknowledged(heard: &Envelope<'_>) -> String {
+    let id = heard.id.map(RawValue::get).unwrap_or_default();
+    let params = heard.params.map(RawValue::get).unwrap_or_default();
+    let told = serde_json::from_str::<Told<'_>>(params).ok();
+    let told = told.and_then(|told| told.notifications).map_or("{}", RawValue::get);
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{told}}}}}"#
+    )
+}
+
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow)]
+    notifications: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@
 use super::client::{Client, IDENTITY};
 use super::panics;
 use super::pattern::{self, Names, Pattern};
-use super::script::{Count, Deed, Script, ScriptLine, Step, Which};
-use super::server::{Act, Desk, DeskDial};
+use super::script::{Count, Deed, Role, Script, ScriptLine, Step, Which};
+use super::server::{Act, Desk, DeskDial, MODERN};
 use mcp_braid::config::{Config, file};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::Company;
@@ -451,6 +451,12 @@ fn config(script: &Script) -> Result<Config, String> {
     // A pause is random: only in a play about restarts is one short.
     if !lines.iter().any(|line| line.contains("restart_backoff")) {
         lines.push(r#"defaults.restart_backoff = { min = "1h", max = "1h" }"#.to_owned());
+    }
+    // A server is only asked whether it does without a handshake where a play is about that.
+    let has_handshake = |role: &&Role| !role.traits.iter().any(|word| word == MODERN);
+    if !lines.iter().any(|line| line.contains("protocol")) {
+        let greeted = script.servers.iter().filter(has_handshake);
+        lines.extend(greeted.map(|role| format!("servers.{:?}.protocol = \"handshake\"", role.name)));
     }
     let loaded = file::from_text(&lines.join("\n"), "play.toml", Path::new("/"), &|_| None);
     match loaded {

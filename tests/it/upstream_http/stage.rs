@@ -2,7 +2,7 @@
 
 use super::far::{Events, Far};
 use bytes::Bytes;
-use mcp_braid::config::{Config, Reach, Remote, Secret, ServerConfig, Sharing, Transport};
+use mcp_braid::config::{Config, Protocol, Reach, Remote, Secret, ServerConfig, Sharing, Transport};
 use mcp_braid::downstream::door::{Closed, Door, Heard};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
@@ -73,6 +73,7 @@ impl Stage {
         };
         let mut server = ServerConfig::new("far", Reach::Http(remote));
         server.sharing = Sharing::Session;
+        server.protocol = Protocol::Handshake;
         // A pause is random: in a test that looks at what is down it must not be over already.
         (server.backoff.min, server.backoff.max) = (PAUSE, PAUSE);
         change(&mut server);
