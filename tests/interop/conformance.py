@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The official conformance suite, directly and through Braid: is every verdict as good?
 
-    BRAID=path tests/interop/conformance.py [--only NAME]... [--json] [--direct]
+    BRAID=path tests/interop/conformance.py [--revision REVISION]... [--only NAME]... [--json] [--direct]
 
-The server scenarios of 2025-11-25 run against `servers/upstream.py`, first directly, then through `braid serve` with the
-same program behind it over stdio, over Streamable HTTP and over HTTP+SSE, its names as they are. The client scenarios that
-need no authorization run with one client program, first directly, then through `braid serve` and `braid stdio` before the
-suite's own server. A scenario is `as good` if each of its checks succeeds as often as directly and none fails; what succeeds
-directly and does not run through Braid is worse. Scenarios that the suite runs but does not score count here too.
-`--only` takes a way (`direct` always runs) or a scenario, several times. `--direct` runs the direct side alone. The exit
-code is 0 when nothing is worse and the direct side is whole, 1 when something is, 2 when the run could not start.
+For each revision, the server scenarios run against `servers/upstream.py`, first directly, then through `braid serve` with
+the same program behind it over stdio, over Streamable HTTP and, where the revision has it, over HTTP+SSE, its names as they
+are. The client scenarios of 2025-11-25 that need no authorization run with one client program, first directly, then through
+`braid serve` and `braid stdio` before the suite's own server. A scenario is `as good` if each of its checks succeeds as
+often as directly and none fails; what succeeds directly and does not run through Braid is worse. Scenarios that the suite
+runs but does not score count here too, but for those whose feature the server lacks. `--revision` takes one, several times;
+default is both. `--only` takes a way (`direct` always runs) or a scenario, several times. `--direct` runs the direct side
+alone. The exit code is 0 when nothing is worse and the direct side is whole, 1 when something is, 2 when the run could not
+start.
 """
 
 from __future__ import annotations
@@ -34,18 +36,23 @@ from raw import environment
 from record import install_scripts, toml
 from serving import NotServed, Served, free_port
 
-REVISION = "2025-11-25"
 SUITE = NODE_HOME / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 NODE_22 = NODE_HOME / "node_modules" / "node22" / "bin" / "node"
 FOLDER = HOME / "run" / "conformance"
 
+# How many scenarios the suite scores and how many it only runs, so that none is lost unnoticed.
+COUNTS = {
+    "2025-11-25": {"server": (30, 3), "client": (4, 1)},
+    "2026-07-28": {"server": (37, 13), "client": (7, 1)},
+}
+REVISIONS = tuple(COUNTS)
+LEGACY = ("2025-11-25",)
+
 SERVER_WAYS = ("direct", "stdio behind", "http behind", "sse behind")
 CLIENT_WAYS = ("direct", "through serve", "through stdio")
-# Scored: 30 for servers. The rest is run and shown, as the suite does.
-SCORED = 30
-UNSCORED = ("server-session-lifecycle", "json-schema-2020-12", "server-sse-polling")
-CLIENT_SCENARIOS = ("initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry")
-CLIENT_UNSCORED = ("json-schema-2020-12-preservation",)
+
+# An extension that the server's SDK does not offer: what succeeds of it all the same must succeed through Braid too.
+LACKED = re.compile(r"tasks-.*")
 
 # Checks that a server may leave without cause: then the suite neither passes nor fails them, and says so.
 NEEDLESS = {
@@ -95,6 +102,29 @@ class Checked:
 Checks = dict[str, Checked]
 
 
+@dataclass
+class Listed:
+    """A revision's scenarios of servers or of clients, those that need authorization left out."""
+
+    scored: list[str] = field(default_factory=list)
+    unscored: list[str] = field(default_factory=list)
+
+
+def listed(revision: str) -> dict[str, Listed]:
+    """What the suite says that it would run."""
+    text = subprocess.run(
+        [str(NODE_22), str(SUITE), "list", "--requirements", revision], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), check=True
+    ).stdout
+    found, subject = {"server": Listed(), "client": Listed()}, ""
+    for line in text.splitlines():
+        if heading := re.match(r"(Server|Client) scenarios", line):
+            subject = heading[1].lower()
+        elif (name := re.match(r" +- (\S+)(?: \[(\w+)\])?$", line)) and not name[1].startswith("auth/"):
+            one = found[name[2] or subject]
+            (one.unscored if name[2] else one.scored).append(name[1])
+    return found
+
+
 def checks_in(folder: Path, scenario: str | None = None) -> Checks:
     """What the suite saved in a folder, by scenario."""
     found: Checks = {}
@@ -114,8 +144,10 @@ def checks_in(folder: Path, scenario: str | None = None) -> Checks:
 def suite(arguments: list[str], log: Path) -> str:
     """Runs the suite; tells what kept it from its end, other than failing checks."""
     with open(log, "wb") as out:
+        # What it starts as a client is this program again, which must find the same Braid and the same peers.
+        env = environment({"BRAID": shlex.join(BRAID), "INTEROP_HOME": str(HOME)})
         process = subprocess.Popen(
-            [str(NODE_22), str(SUITE), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment(), start_new_session=True
+            [str(NODE_22), str(SUITE), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True
         )
         try:
             process.wait(SUITE_SECONDS_MAX)
@@ -155,7 +187,7 @@ def upstream(folder: Path, kind: str) -> Served:
 # --- servers ---------------------------------------------------------------------------------------------------------
 
 
-def server_checks(way: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
+def server_checks(revision: str, way: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
     """All scenarios, or these, in one way; and what broke it off."""
     folder.mkdir(parents=True)
     kind = {"stdio behind": "", "sse behind": "sse"}.get(way, "http")
@@ -163,39 +195,39 @@ def server_checks(way: str, scenarios: list[str], folder: Path) -> tuple[Checks,
         if not kind:
             command = script(PYTHON_2, "upstream.py", "stdio")
             with braid_serve(folder, [f"command = {toml(command[0])}", f"args = [{', '.join(map(toml, command[1:]))}]"]) as braid:
-                return judged(f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
+                return judged(revision, f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
         with upstream(folder, kind) as server:
             url = f"http://127.0.0.1:{server.port}/{'sse' if kind == 'sse' else 'mcp'}"
             if way == "direct":
-                return judged(url, scenarios, folder)
+                return judged(revision, url, scenarios, folder)
             with braid_serve(folder, [f"url = {toml(url)}", f'transport = "{kind}"']) as braid:
-                return judged(f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
+                return judged(revision, f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
     except NotServed as fault:
         return {}, str(fault)
 
 
-def judged(url: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
+def judged(revision: str, url: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
     common = ["server", "--url", url, "--timeout", str(SCENARIO_SECONDS_MAX * 1000), "-o", str(folder / "checks")]
     if not scenarios:
-        fault = suite([*common, "--requirements", REVISION], folder / "suite.log")
+        fault = suite([*common, "--requirements", revision], folder / "suite.log")
         return checks_in(folder / "checks"), fault
     fault = ""
     for name in scenarios:
-        fault = suite([*common, "--scenario", name, "--spec-version", REVISION], folder / f"suite-{name}.log") or fault
+        fault = suite([*common, "--scenario", name, "--spec-version", revision], folder / f"suite-{name}.log") or fault
     return checks_in(folder / "checks"), fault
 
 
 # --- clients ---------------------------------------------------------------------------------------------------------
 
 
-def client_checks(way: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
+def client_checks(revision: str, way: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
     """One scenario after the other: the suite would run all at once."""
     found, fault = {}, ""
     for name in scenarios:
         own = folder / name
         own.mkdir(parents=True)
         words = [sys.executable, str(HERE / "conformance.py"), "--as-client", way, str(own)]
-        arguments = ["client", "--command", shlex.join(words), "--scenario", name, "--spec-version", REVISION]
+        arguments = ["client", "--command", shlex.join(words), "--scenario", name, "--spec-version", revision]
         arguments += ["--timeout", str(SUITE_CLIENT_SECONDS_MAX * 1000), "-o", str(own / "checks")]
         fault = suite(arguments, own / "suite.log") or fault
         found |= checks_in(own / "checks", name)
@@ -237,40 +269,51 @@ def run_client(command: list[str], env: dict[str, str], folder: Path) -> int:
 class Side:
     """One way of servers or clients: each scenario's checks, and what of them is worse than directly."""
 
+    revision: str
     subject: str
     way: str
     checks: Checks
     worse: dict[str, list[str]]
     fault: str
+    scenarios: Listed
+
+    def whole(self, name: str) -> bool:
+        return name in self.checks and self.checks[name].passed > 0 and not self.checks[name].failed
+
+    def lacked(self) -> list[str]:
+        """What the direct side need not have."""
+        return [name for name in self.checks if self.way == "direct" and not self.whole(name) and name not in self.worse]
 
     def counted(self, names: list[str]) -> str:
-        good = sum(name in self.checks and self.checks[name].passed > 0 and not self.checks[name].failed for name in names)
-        return f"{good} of {len(names)}"
+        ran = [name for name in names if name in self.checks]
+        return f"{sum(map(self.whole, ran))} of {len(ran)}"
 
 
-def sides_of(subject: str, ways: list[str], scenarios: list[str], run) -> list[Side]:
+def sides_of(revision: str, subject: str, ways: list[str], wanted: list[str], scenarios: Listed, run) -> list[Side]:
     """Every way of a subject, the direct one first."""
     sides: list[Side] = []
     direct: Checks = {}
     for way in ways:
-        folder = FOLDER / f"{subject}-{way.replace(' ', '-')}"
-        checks, fault = run(way, scenarios, folder)
+        folder = FOLDER / revision / f"{subject}-{way.replace(' ', '-')}"
+        checks, fault = run(revision, way, wanted, folder)
         if way == "direct":
             direct = checks
-            worse = {name: one.said or ["it fails"] for name, one in checks.items() if one.failed or not one.passed}
+            failing = {name: one for name, one in checks.items() if one.failed or not one.passed}
+            worse = {name: one.said or ["it fails"] for name, one in failing.items() if name in scenarios.scored or not LACKED.fullmatch(name)}
         else:
             worse = {name: lost for name, one in direct.items() if (lost := checks.get(name, Checked()).worse_than(one))}
-        sides.append(Side(subject, way, checks, worse, fault))
+        sides.append(Side(revision, subject, way, checks, worse, fault, scenarios))
     return sides
 
 
 def report(sides: list[Side], seconds: float, as_json: bool) -> tuple[str, int]:
     """What is printed, and how many scenarios are worse."""
     worse = sum(len(side.worse) + bool(side.fault) for side in sides)
-    good = sum(len(side.checks) for side in sides) - sum(len(set(side.worse) & set(side.checks)) for side in sides)
+    good = sum(len(side.checks) - len(side.lacked()) - len(set(side.worse) & set(side.checks)) for side in sides)
     if as_json:
         plain = [
             {
+                "revision": side.revision,
                 "subject": side.subject,
                 "way": side.way,
                 "fault": side.fault,
@@ -282,11 +325,11 @@ def report(sides: list[Side], seconds: float, as_json: bool) -> tuple[str, int]:
         return json.dumps({"sides": plain, "good": good, "worse": worse, "seconds": round(seconds, 1)}), worse
     lines = []
     for side in sides:
-        extra = [name for name in side.checks if name in UNSCORED + CLIENT_UNSCORED]
-        scored = [name for name in side.checks if name not in extra]
         checks = sum(one.passed for one in side.checks.values())
         needless = sorted({name for one in side.checks.values() for name in one.needless})
-        lines.append(f"{side.subject:6}  {side.way:15}  scored {side.counted(scored)}, unscored {side.counted(extra)}, {checks} checks succeed" + "".join(f", no need of {name}" for name in needless))
+        line = f"{side.revision}  {side.subject:6}  {side.way:15}  scored {side.counted(side.scenarios.scored)}, unscored {side.counted(side.scenarios.unscored)}, {checks} checks succeed"
+        lines.append(line + "".join(f", no need of {name}" for name in needless))
+        lines += [f"    lacked directly: {', '.join(lacked)}"] if (lacked := side.lacked()) else []
         lines += [f"    {side.fault}"] if side.fault else []
         for name, lost in side.worse.items() if side.checks else []:
             lines.append(f"    WORSE  {name}")
@@ -312,16 +355,14 @@ def main() -> int:
     if sys.argv[1:2] == ["--as-client"]:
         return as_client(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--revision", action="append", default=[], choices=REVISIONS, help="default: all of them")
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a way or a scenario")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="the direct side alone")
     options = arguments.parse_args()
     ways = {*SERVER_WAYS, *CLIENT_WAYS}
-    clients = [*CLIENT_SCENARIOS, *CLIENT_UNSCORED]
     wanted_ways = [name for name in options.only if name in ways]
     wanted = [name for name in options.only if name not in ways]
-    if unknown := [name for name in wanted if not re.fullmatch(r"[a-z0-9_/-]+", name)]:
-        arguments.error(f"--only knows no {unknown}; it knows {sorted(ways)} and the suite's scenarios")
     chosen = lambda all_ways: [way for way in all_ways if way == "direct" or (not options.direct and (not wanted_ways or way in wanted_ways))]
     (HOME / "run").mkdir(parents=True, exist_ok=True)
     with open(HOME / "run" / "conformance.lock", "w") as lock:
@@ -333,18 +374,30 @@ def main() -> int:
         if problem := ready(options.direct):
             print(f"conformance: {problem}", file=sys.stderr)
             return 2
+        known = {revision: listed(revision) for revision in options.revision or REVISIONS}
+        for revision, subjects in known.items():
+            if (counts := {subject: (len(one.scored), len(one.unscored)) for subject, one in subjects.items()}) != COUNTS[revision]:
+                print(f"conformance: of {revision} the suite lists {counts}, not {COUNTS[revision]}", file=sys.stderr)
+                return 2
+        names = {name for subjects in known.values() for one in subjects.values() for name in one.scored + one.unscored}
+        if unknown := {*wanted} - names:
+            arguments.error(f"--only knows no {sorted(unknown)}; it knows {sorted(ways)} and the scenarios {sorted(names)}")
         shutil.rmtree(FOLDER, ignore_errors=True)
         start = time.monotonic()
-        of_servers = [name for name in wanted if name not in clients]
-        of_clients = [name for name in wanted if name in clients] or clients
         sides = []
-        # A way of the other subject leaves this one out, and so does its scenario.
-        if (not wanted or of_servers) and (not wanted_ways or {*wanted_ways} & {*SERVER_WAYS}):
-            sides += sides_of("server", chosen(SERVER_WAYS), of_servers, server_checks)
-            if not of_servers and len(sides[0].checks) != SCORED + len(UNSCORED):
-                sides[0].fault = sides[0].fault or f"{len(sides[0].checks)} scenarios ran, not {SCORED} and {len(UNSCORED)}"
-        if (not wanted or of_clients != clients) and (not wanted_ways or {*wanted_ways} & {*CLIENT_WAYS}):
-            sides += sides_of("client", chosen(CLIENT_WAYS), of_clients, client_checks)
+        for revision, subjects in known.items():
+            of = lambda subject: [name for name in wanted if name in subjects[subject].scored + subjects[subject].unscored]
+            server_ways = [way for way in SERVER_WAYS if way != "sse behind" or revision in LEGACY]
+            # A way of the other subject leaves this one out, and so does its scenario.
+            if (not wanted or of("server")) and (not wanted_ways or {*wanted_ways} & {*server_ways}):
+                servers = sides_of(revision, "server", chosen(server_ways), of("server"), subjects["server"], server_checks)
+                missing = sorted({*subjects["server"].scored, *subjects["server"].unscored} - {*servers[0].checks})
+                if not wanted and missing:
+                    servers[0].fault = servers[0].fault or f"these did not run: {', '.join(missing)}"
+                sides += servers
+            of_clients = of("client") if wanted else subjects["client"].scored + subjects["client"].unscored
+            if revision in LEGACY and of_clients and (not wanted_ways or {*wanted_ways} & {*CLIENT_WAYS}):
+                sides += sides_of(revision, "client", chosen(CLIENT_WAYS), of_clients, subjects["client"], client_checks)
         text, worse = report(sides, time.monotonic() - start, options.json)
         print(text)
     return 1 if worse or not sides or not all(side.checks for side in sides) else 0
