@@ -5,7 +5,8 @@
 
 For each revision, the server scenarios run against `servers/upstream.py`, first directly, then through `braid serve` with
 the same program behind it over stdio, over Streamable HTTP and, where the revision has it, over HTTP+SSE, its names as they
-are. The client scenarios of 2025-11-25 that need no authorization run with one client program, first directly, then through
+are; and once more over stdio and Streamable HTTP while a second server stands beside it and all names bear prefixes, which
+`servers/unprefixed.py` takes away for the suite. The client scenarios of 2025-11-25 that need no authorization run with one client program, first directly, then through
 `braid serve` and `braid stdio` before the suite's own server. A scenario is `as good` if each of its checks succeeds as
 often as directly and none fails; what succeeds directly and does not run through Braid is worse. Scenarios that the suite
 runs but does not score count here too, but for those whose feature the server lacks. `--revision` takes one, several times;
@@ -28,10 +29,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Iterator
 
-from peers import BRAID, HERE, HOME, NODE, NODE_HOME, PYTHON_2, script
+from peers import BRAID, HERE, HOME, NODE, NODE_HOME, PYTHON_1, PYTHON_2, script
 from raw import environment
 from record import install_scripts, toml
 from serving import NotServed, Served, free_port
@@ -48,7 +51,7 @@ COUNTS = {
 REVISIONS = tuple(COUNTS)
 LEGACY = ("2025-11-25",)
 
-SERVER_WAYS = ("direct", "stdio behind", "http behind", "sse behind")
+SERVER_WAYS = ("direct", "stdio behind", "http behind", "sse behind", "stdio of two", "http of two")
 CLIENT_WAYS = ("direct", "through serve", "through stdio")
 
 # An extension that the server's SDK does not offer: what succeeds of it all the same must succeed through Braid too.
@@ -165,18 +168,40 @@ def suite(arguments: list[str], log: Path) -> str:
 # --- what stands between ---------------------------------------------------------------------------------------------
 
 
-def braid_config(folder: Path, port: int, server: list[str]) -> Path:
-    """One server under its own names; whoever reaches us is served, because the suite knows no tokens."""
-    lines = ["[listen]", f'http = ["127.0.0.1:{port}"]', 'auth = "none"', "", "[servers.upstream]", 'prefix = ""', *server, ""]
+def command_lines(words: list[str]) -> list[str]:
+    return [f"command = {toml(words[0])}", f"args = [{', '.join(map(toml, words[1:]))}]"]
+
+
+def braid_config(folder: Path, port: int, server: list[str], beside: bool = False) -> Path:
+    """One server under its own names, or with another beside it; whoever reaches us is served, because the suite knows no tokens."""
+    lines = ["[listen]", f'http = ["127.0.0.1:{port}"]', 'auth = "none"', "", "[servers.upstream]", *server]
+    if beside:
+        # It speaks no 2026-07-28 and has little to show: what it lists stands after the other's.
+        lines += ["", "[names]", 'prefix = "always"', "", "[servers.beside]", *command_lines(script(PYTHON_1, "project.py"))]
+    else:
+        lines += ['prefix = ""']
     path = folder / "braid.toml"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join([*lines, ""]))
     return path
 
 
-def braid_serve(folder: Path, server: list[str]) -> Served:
+def braid_serve(folder: Path, server: list[str], beside: bool = False) -> Served:
     port = free_port()
-    config = braid_config(folder, port, server)
+    config = braid_config(folder, port, server, beside)
     return Served([*BRAID, "serve", "--config", str(config)], port, folder / "braid.log", environment(), folder)
+
+
+@contextmanager
+def braid_url(folder: Path, server: list[str], beside: bool) -> Iterator[str]:
+    """Where the suite finds Braid with this server behind it, under the server's own names."""
+    with braid_serve(folder, server, beside) as braid:
+        if not beside:
+            yield f"http://127.0.0.1:{braid.port}/mcp"
+            return
+        port = free_port()
+        words = [sys.executable, str(HERE / "servers" / "unprefixed.py"), str(port), str(braid.port), "upstream"]
+        with Served(words, port, folder / "unprefixed.log", environment(), folder):
+            yield f"http://127.0.0.1:{port}/mcp"
 
 
 def upstream(folder: Path, kind: str) -> Served:
@@ -190,18 +215,18 @@ def upstream(folder: Path, kind: str) -> Served:
 def server_checks(revision: str, way: str, scenarios: list[str], folder: Path) -> tuple[Checks, str]:
     """All scenarios, or these, in one way; and what broke it off."""
     folder.mkdir(parents=True)
-    kind = {"stdio behind": "", "sse behind": "sse"}.get(way, "http")
+    kind, _, rest = way.partition(" ")
+    beside = rest == "of two"
     try:
-        if not kind:
-            command = script(PYTHON_2, "upstream.py", "stdio")
-            with braid_serve(folder, [f"command = {toml(command[0])}", f"args = [{', '.join(map(toml, command[1:]))}]"]) as braid:
-                return judged(revision, f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
-        with upstream(folder, kind) as server:
+        if kind == "stdio":
+            with braid_url(folder, command_lines(script(PYTHON_2, "upstream.py", "stdio")), beside) as url:
+                return judged(revision, url, scenarios, folder)
+        with upstream(folder, "sse" if kind == "sse" else "http") as server:
             url = f"http://127.0.0.1:{server.port}/{'sse' if kind == 'sse' else 'mcp'}"
             if way == "direct":
                 return judged(revision, url, scenarios, folder)
-            with braid_serve(folder, [f"url = {toml(url)}", f'transport = "{kind}"']) as braid:
-                return judged(revision, f"http://127.0.0.1:{braid.port}/mcp", scenarios, folder)
+            with braid_url(folder, [f"url = {toml(url)}", f'transport = "{kind}"'], beside) as url:
+                return judged(revision, url, scenarios, folder)
     except NotServed as fault:
         return {}, str(fault)
 
