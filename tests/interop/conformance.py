@@ -6,13 +6,13 @@
 For each revision, the server scenarios run against `servers/upstream.py`, first directly, then through `braid serve` with
 the same program behind it over stdio, over Streamable HTTP and, where the revision has it, over HTTP+SSE, its names as they
 are; and once more over stdio and Streamable HTTP while a second server stands beside it and all names bear prefixes, which
-`servers/unprefixed.py` takes away for the suite. The client scenarios of 2025-11-25 that need no authorization run with one client program, first directly, then through
-`braid serve` and `braid stdio` before the suite's own server. A scenario is `as good` if each of its checks succeeds as
-often as directly and none fails; what succeeds directly and does not run through Braid is worse. Scenarios that the suite
-runs but does not score count here too, but for those whose feature the server lacks. `--revision` takes one, several times;
-default is both. `--only` takes a way (`direct` always runs) or a scenario, several times. `--direct` runs the direct side
-alone. The exit code is 0 when nothing is worse and the direct side is whole, 1 when something is, 2 when the run could not
-start.
+`servers/unprefixed.py` takes away for the suite. The client scenarios that need no authorization run with one client
+program, first directly, then through `braid serve` and `braid stdio` before the suite's own server. A scenario is `as good`
+if each of its checks succeeds as often as directly and none fails; what succeeds directly and does not run through Braid is
+worse. Scenarios that the suite runs but does not score count here too, but for those whose feature the server lacks.
+`--revision` takes one, several times; default is both. `--only` takes a way (`direct` always runs) or a scenario, several
+times. `--direct` runs the direct side alone. The exit code is 0 when nothing is worse and the direct side is whole, 1 when
+something is, 2 when the run could not start.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def client_checks(revision: str, way: str, scenarios: list[str], folder: Path) -
     for name in scenarios:
         own = folder / name
         own.mkdir(parents=True)
-        words = [sys.executable, str(HERE / "conformance.py"), "--as-client", way, str(own)]
+        words = [sys.executable, str(HERE / "conformance.py"), "--as-client", revision, way, str(own)]
         arguments = ["client", "--command", shlex.join(words), "--scenario", name, "--spec-version", revision]
         arguments += ["--timeout", str(SUITE_CLIENT_SECONDS_MAX * 1000), "-o", str(own / "checks")]
         fault = suite(arguments, own / "suite.log") or fault
@@ -259,10 +259,13 @@ def client_checks(revision: str, way: str, scenarios: list[str], folder: Path) -
     return found, fault
 
 
-def as_client(way: str, folder: Path, url: str) -> int:
+def as_client(revision: str, way: str, folder: Path, url: str) -> int:
     """What the suite starts in place of a client: the client, with Braid before it where the way says so."""
     client = [NODE, str(NODE_HOME / "conformance.mjs")]
-    env = environment() | {"MCP_CONFORMANCE_SCENARIO": os.environ["MCP_CONFORMANCE_SCENARIO"]}
+    if revision not in LEGACY:
+        # What may not be called must be kept back by whoever calls the suite's server.
+        client = [PYTHON_2, str(HERE / "clients" / "conformance_v2.py"), *([] if way == "direct" else ["--unseen"])]
+    env = environment({name: value for name, value in os.environ.items() if name.startswith("MCP_CONFORMANCE_")})
     if way == "direct":
         return run_client([*client, url], env, folder)
     if way == "through stdio":
@@ -378,7 +381,7 @@ def ready(direct: bool) -> str | None:
 
 def main() -> int:
     if sys.argv[1:2] == ["--as-client"]:
-        return as_client(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+        return as_client(sys.argv[2], sys.argv[3], Path(sys.argv[4]), sys.argv[5])
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--revision", action="append", default=[], choices=REVISIONS, help="default: all of them")
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a way or a scenario")
@@ -421,7 +424,7 @@ def main() -> int:
                     servers[0].fault = servers[0].fault or f"these did not run: {', '.join(missing)}"
                 sides += servers
             of_clients = of("client") if wanted else subjects["client"].scored + subjects["client"].unscored
-            if revision in LEGACY and of_clients and (not wanted_ways or {*wanted_ways} & {*CLIENT_WAYS}):
+            if of_clients and (not wanted_ways or {*wanted_ways} & {*CLIENT_WAYS}):
                 sides += sides_of(revision, "client", chosen(CLIENT_WAYS), of_clients, subjects["client"], client_checks)
         text, worse = report(sides, time.monotonic() - start, options.json)
         print(text)
