@@ -76,6 +76,16 @@ impl Greeter<'_> {
 
     /// Asks whether it does without a handshake, and does as it says.
     async fn ask(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Greeting, Fault> {
+        for _ in 0..QUESTIONS_MAX {
+            if let Some(greeting) = self.ask_once(told).await? {
+                return Ok(greeting);
+            }
+        }
+        Err(refused(format!("does not take revision {}, and says that it speaks it", Revision::MODERN)))
+    }
+
+    /// `None`: it is to be asked again.
+    async fn ask_once(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Option<Greeting>, Fault> {
         let nobody = Standing::new(self.introduction, Arc::from("{}"));
         let patience = self.patience(self.born);
         let mut asked = probe::ask(self.stream, self.server, &nobody, patience)?;
@@ -94,16 +104,18 @@ impl Greeter<'_> {
                 answer = asked.answer() => answer,
                 greeted = &mut handshake => {
                     self.finds(Manner::Handshake);
-                    return greeted;
+                    return greeted.map(Some);
                 }
             };
             return match answer.map(|answer| self.read(&answer)) {
-                Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await,
-                Ok(Discovered::Foreign(_) | Discovered::Handshake) | Err(_) => handshake.await,
+                Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await.map(Some),
+                Ok(Discovered::Again) => Ok(None),
+                Ok(Discovered::Foreign(_) | Discovered::Handshake) | Err(_) => handshake.await.map(Some),
             };
         };
         match answer.map(|answer| self.read(&answer)) {
-            Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await,
+            Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await.map(Some),
+            Ok(Discovered::Again) => Ok(None),
             Ok(Discovered::Foreign(said)) => Err(foreign(&said)),
             Ok(Discovered::Handshake) if matches!(self.protocol, Protocol::Revision(_)) => {
                 let text = format!(
@@ -116,7 +128,7 @@ impl Greeter<'_> {
             Ok(Discovered::Handshake) => {
                 let greeted = self.handshake(told).await?;
                 self.verdict.finds(Manner::Handshake);
-                Ok(greeted)
+                Ok(Some(greeted))
             }
             Err(fault) => {
                 if let Some(Reason::Timeout | Reason::TimeoutMax) = fault.reason {
@@ -252,6 +264,8 @@ fn brief(said: &str) -> String {
 }
 
 const SAID_CHARS_MAX: usize = 500;
+/// How often a server is asked that wants to be asked again.
+const QUESTIONS_MAX: usize = 2;
 /// How long a program may leave the question unanswered before it is greeted as well: some ignore what they do not know.
 const SILENCE: Duration = Duration::from_secs(2);
 /// A program that took all its time to load is still given this to answer.

@@ -16,12 +16,13 @@ use super::task::{TaskCall, TaskStep};
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::era;
+use crate::mcp::method::Kind;
 use crate::routing::asking::{URL_REQUIRED, input_in_clients_terms, required_in_clients_terms};
 use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
-use crate::wire::members::{member, members, quote, requote, string};
+use crate::wire::members::{elements, member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
@@ -101,6 +102,8 @@ pub struct Exchange {
     task: Option<Box<TaskCall>>,
     /// The request, if it may have to be sent again with answers.
     kept: Option<Box<Kept>>,
+    /// Its server did not take its headers: the tool is looked up as it is listed now.
+    stale: bool,
     /// What the client is being asked for that.
     round: Option<Box<Round>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
@@ -131,6 +134,7 @@ impl Exchange {
             room: None,
             task: None,
             kept: None,
+            stale: false,
             round: None,
             _turns: Vec::new(),
         }
@@ -182,6 +186,12 @@ impl Exchange {
     /// What happens next. After `Done` it yields `Done` with a fault of ours.
     pub async fn next(&mut self) -> Step {
         loop {
+            if self.stale {
+                match self.remirrored().await {
+                    Ok(()) => continue,
+                    Err(fault) => return Step::Done(Err(fault)),
+                }
+            }
             if self.round.is_some() {
                 match self.turn().await {
                     Some(step) => return step,
@@ -229,12 +239,47 @@ impl Exchange {
                     return Some(Err(self.faulty(fault)));
                 }
             }
+            if self.is_mismatch(&response) && self.kept.as_mut().is_some_and(|kept| kept.remirrors()) {
+                self.stale = true;
+                self.over = false;
+                return None;
+            }
             if let Some(fault) = self.consumed(&response) {
                 return Some(Err(self.faulty(fault)));
             }
         }
         let text = self.restore(&response);
         Some(Ok(kept(text, self.room.take())))
+    }
+
+    fn is_mismatch(&self, response: &Message) -> bool {
+        let Head::Response { outcome: Outcome::Error { code, .. }, .. } = response.head() else {
+            return false;
+        };
+        *code == Some(HEADER_MISMATCH)
+    }
+
+    /// Sends the request once more with the headers that its tool wants by now: it was refused for them, and not carried
+    /// out (2026-07-28, basic/transports/streamable-http, Client Behavior). Cancel-safe: what was looked up is again.
+    async fn remirrored(&mut self) -> Result<(), Fault> {
+        let name = self.kept.as_ref().and_then(|kept| kept.name()).unwrap_or_default();
+        let tool = listed(&self.stream, &name).await;
+        self.stale = false;
+        // Others may have it as it was.
+        self.stream.audience().changed().raise(Kind::Tools);
+        let is_mirrored = match (tool, &mut self.kept) {
+            (Some(tool), Some(kept)) => kept.mirror(&tool),
+            (Some(_) | None, _) => false,
+        };
+        let sent = match is_mirrored {
+            true => self.again().await,
+            false => {
+                let text = "did not take the headers of the request, and does not list the tool so that they can be made";
+                Err(self.faulty(Fault::ours(Reason::Internal, text)))
+            }
+        };
+        self.over = sent.is_err();
+        sent
     }
 
     /// An error between us and the server, and none of the client's affair (2026-07-28, basic/index, Error Codes).
@@ -330,9 +375,10 @@ impl Exchange {
 
     /// Sends the request once more, with what came of the round.
     async fn again(&mut self) -> Result<(), Fault> {
-        let (Some(kept), Some(round)) = (&self.kept, &self.round) else { return Ok(()) };
+        let Some(bytes) = self.kept.as_ref().map(|kept| kept.bytes()) else { return Ok(()) };
         self.clock.renew();
-        let room = timeout_at(self.clock.next(), self.stream.room(kept.bytes())).await;
+        let room = timeout_at(self.clock.next(), self.stream.room(bytes)).await;
+        let (Some(kept), round) = (&self.kept, self.round.as_deref()) else { return Ok(()) };
         let Ok(Some(room)) = room else {
             let text = "no room for another request (limits.link_buffer)";
             return Err(self.faulty(Fault::ours(Reason::Busy, text)));
@@ -594,6 +640,25 @@ impl Drop for Exchange {
     }
 }
 
+/// A tool as its server lists it now, by its own name for it.
+async fn listed(stream: &Arc<Stream>, name: &str) -> Option<String> {
+    let mut cursor = None;
+    for _ in 0..RELISTED_PAGES_MAX {
+        let params = cursor.map_or_else(|| "{}".to_owned(), |cursor| format!(r#"{{"cursor":{cursor}}}"#));
+        let page = Exchange::ours(stream, Freight::Request, "tools/list", &params, INQUIRY).ok()?;
+        let page = page.response().await.ok()?;
+        let Head::Response { outcome: Outcome::Result { value, .. }, .. } = page.head() else { return None };
+        let result = page.str(*value);
+        let tools = member(result, "tools").and_then(elements)?;
+        let is_it = |tool: &&&str| member(tool, "name").and_then(string).as_deref() == Some(name);
+        if let Some(tool) = tools.iter().find(is_it) {
+            return Some((*tool).to_owned());
+        }
+        cursor = Some(member(result, "nextCursor").filter(|cursor| cursor.starts_with('"'))?.to_owned());
+    }
+    None
+}
+
 /// The answer of a server without a handshake as one with a handshake would have written it; `None`: it is so already.
 fn bared(response: &Message) -> Option<Message> {
     let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else {
@@ -641,6 +706,8 @@ pub(super) fn words(time: Duration) -> String {
     }
 }
 
+/// Pages of tools in which one is looked for whose headers were not taken.
+const RELISTED_PAGES_MAX: usize = 64;
 const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;

@@ -23,6 +23,8 @@ use std::time::Duration;
 pub(super) enum Discovered {
     /// It does, and this is what it is.
     Stateless(Box<Greeting>),
+    /// It does, and speaks our revision, though it did not take this question.
+    Again,
     /// It does, but speaks no revision of ours: these.
     Foreign(String),
     /// It needs one, or has never heard of this.
@@ -57,8 +59,11 @@ pub(super) fn read(answer: &Message, is_stateless: bool) -> Discovered {
     match outcome {
         Outcome::Result { value, .. } => discovered(answer.str(*value)),
         Outcome::Error { value, code: Some(UNSUPPORTED_VERSION), .. } => {
-            let data = member(answer.str(*value), "data");
-            foreign(data.and_then(|data| member(data, "supported")))
+            let supported = member(answer.str(*value), "data").and_then(|data| member(data, "supported"));
+            match supported.and_then(elements).is_some_and(|all| all.iter().any(|it| names_ours(it))) {
+                true => Discovered::Again,
+                false => foreign(supported),
+            }
         }
         // It does not tell what it is, but it knows how to say so.
         Outcome::Error { .. } if is_stateless => Discovered::Stateless(Box::new(Greeting {
@@ -141,6 +146,12 @@ mod tests {
         }
         assert!(matches!(said(r#""result":{}"#, false), Discovered::Handshake));
         assert!(matches!(said(r#""error":{"code":-32601}"#, true), Discovered::Stateless(_)));
+    }
+
+    #[test]
+    fn a_server_that_speaks_our_revision_is_asked_again() {
+        let error = r#""error":{"code":-32022,"data":{"supported":["2026-07-28"],"requested":"2026-07-28"}}"#;
+        assert!(matches!(said(error, true), Discovered::Again));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::mail::Letter;
 use super::stream::Stream;
 use crate::mcp::era::{InputRequest, input_required};
 use crate::mcp::method::Want;
+use crate::mcp::mirror::Mirrors;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::CallId;
 use crate::wire::members::{member, members, quote, string};
@@ -30,6 +31,8 @@ pub(super) struct Kept {
     text: Bytes,
     mirrored: Vec<(String, String)>,
     rounds: usize,
+    /// Its headers were made anew already.
+    remirrored: bool,
 }
 
 /// The questions of one round and what came of them.
@@ -83,7 +86,7 @@ pub(super) fn says(response: &Message) -> Says {
 impl Kept {
     /// `text`: the request as it was posted.
     pub(super) fn new(text: Bytes, mirrored: Vec<(String, String)>) -> Self {
-        Self { text, mirrored, rounds: 0 }
+        Self { text, mirrored, rounds: 0, remirrored: false }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -100,15 +103,37 @@ impl Kept {
         self.rounds <= ROUNDS_MAX
     }
 
+    /// Whether its headers may be made anew, which is so once.
+    pub(super) fn remirrors(&mut self) -> bool {
+        !std::mem::replace(&mut self.remirrored, true)
+    }
+
+    /// The headers are those that the tool wants as it is listed now. `tool`: its text; `false`: none of its arguments can
+    /// stand in any.
+    pub(super) fn mirror(&mut self, tool: &str) -> bool {
+        let Ok(mirrors) = Mirrors::read(tool) else { return false };
+        let Ok(message) = Message::parse_server(self.text.clone()) else { return false };
+        let params = message.params().and_then(|params| params.object).map(|params| message.str(params));
+        self.mirrored = mirrors.zip(params).map(|(it, params)| it.headers(params)).unwrap_or_default();
+        true
+    }
+
+    /// What the tool is called that it calls.
+    pub(super) fn name(&self) -> Option<String> {
+        let message = Message::parse_server(self.text.clone()).ok()?;
+        message.params()?.name.as_ref().map(|name| name.as_str(&message).to_owned())
+    }
+
     /// The request under another id, with what came of a round.
-    pub(super) fn again(&self, id: CallId, round: &Round) -> Bytes {
+    pub(super) fn again(&self, id: CallId, round: Option<&Round>) -> Bytes {
         let Ok(message) = Message::parse_server(self.text.clone()) else { return self.text.clone() };
         let Head::Request { id: own, params, .. } = message.head() else { return self.text.clone() };
         let number = Bytes::from(id.to_string());
         let mut edits = vec![(*own, number.clone())];
         edits.extend(params.meta.as_ref().and_then(|meta| meta.progress_token).map(|token| (token, number)));
         if let Some(object) = params.object {
-            for (key, value) in [round.responses(), round.state()].into_iter().flatten() {
+            let said = round.map(|round| [round.responses(), round.state()]).into_iter().flatten();
+            for (key, value) in said.flatten() {
                 let (at, text) = member_first(message.text(), object, key, &value);
                 edits.push((Span { start: at, end: at }, text));
             }

@@ -353,7 +353,9 @@ impl Server {
         let says = link.stream.standing().map(|standing| Says { standing, level: audience.level_of(client) });
         // What may have to be sent again stays in memory until it is answered.
         let may_ask = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
-        let keeps = says.is_some() && may_ask && !origin.stands;
+        // So does what may be sent again with other headers.
+        let may_mirror = method == Method::ToolsCall && self.mirrors(&link);
+        let keeps = says.is_some() && (may_mirror || (may_ask && !origin.stands));
         let memory = memory.into_iter().flatten();
         let (held, room) = match keeps {
             true => (turns.into_iter().chain(memory).collect(), vec![room]),

@@ -94,7 +94,7 @@ async fn first(courier: &Courier, frames: &mut Frames) -> Option<(Frame, CallId)
 async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     let (_, hang_up) = courier.stream().ends();
     let Some((mut frame, mut call)) = first(courier, frames).await else { return Greeted::Over };
-    if let Freight::Probe(_) = frame.freight {
+    while let Freight::Probe(_) = frame.freight {
         let asked = ask(courier, frame, call);
         tokio::select! {
             () = hang_up.cancelled() => return Greeted::Over,

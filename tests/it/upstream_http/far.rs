@@ -180,6 +180,11 @@ impl Seen {
     }
 
     /// Answers with a status, headers and a body.
+    /// Resolves when Braid does not wait for an answer any more.
+    pub(super) async fn let_go(mut self) {
+        timeout(WAIT_MAX, self.reply.closed()).await.expect("it is still waited for");
+    }
+
     pub(super) fn answer(self, status: u16, headers: &[(&str, &str)], body: &str) {
         let body = (!body.is_empty()).then(|| Bytes::copy_from_slice(body.as_bytes()));
         self.send(Reply::Http(StatusCode::from_u16(status).unwrap(), map(headers), Said::Whole(body)));

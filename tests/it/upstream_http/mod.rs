@@ -12,4 +12,5 @@ mod healing;
 mod older;
 mod sdk;
 mod stage;
+mod stateless;
 mod streamable;
