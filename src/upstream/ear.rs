@@ -191,8 +191,15 @@ impl Ear {
         self.source.as_ref().is_none_or(|source| source.call == id)
     }
 
-    /// A log message, for all who want it; on the response to a client's call for that client alone.
+    /// A log message, for all who want it; on the response to a client's call for that client alone. Where there is no
+    /// handshake it belongs to a request, and only one of a single client's can be told to be that.
     fn logged(&self, message: &Message) -> Result<Vec<Parcel>, NoRoom> {
+        if let (None, Some(_)) = (&self.source, self.stream.standing()) {
+            let Some(sole) = self.stream.sole_listener() else { return Ok(Vec::new()) };
+            let mut parcels = self.stream.audience().logged(message)?;
+            parcels.retain(|parcel| parcel.member.client == sole);
+            return Ok(parcels);
+        }
         match self.source.as_ref().map_or(&Owner::Ours, |source| &source.owner) {
             Owner::Ours => self.stream.audience().logged(message),
             Owner::Client(owner) => {

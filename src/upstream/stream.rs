@@ -682,6 +682,16 @@ impl Stream {
         }
     }
 
+    /// The only client with calls open here that wants to hear the log.
+    pub(super) fn sole_listener(&self) -> Option<ClientId> {
+        let calling: HashSet<ClientId> = self.open.lock().calls().map(|(_, client)| client).collect();
+        let mut listening = calling.into_iter().filter(|client| self.audience.level_of(*client).is_some());
+        match (listening.next(), listening.next()) {
+            (Some(client), None) => Some(client),
+            (None, _) | (Some(_), Some(_)) => None,
+        }
+    }
+
     /// Attributes a request of the server's, and opens it. `source`: the call on whose response it came. The fault is for
     /// the server.
     pub(super) fn asked(
