@@ -285,6 +285,7 @@ impl Session {
             | Method::Discover
             | Method::Listen
             | Method::Acknowledged
+            | Method::Task
             | Method::Other => {}
         }
     }
@@ -302,7 +303,7 @@ impl Session {
             (Method::Ping, _) => Reply::Now(response(&id, b"{}")),
             (Method::Initialize, None) => self.initialize(id, &message),
             (Method::Initialize, Some(_)) => refused(Fault::invalid_request("`initialize` came before")),
-            (Method::Other | Method::Discover | Method::Listen | Method::Acknowledged, _) => {
+            (Method::Other | Method::Discover | Method::Listen | Method::Acknowledged | Method::Task, _) => {
                 refused(Fault::method_not_found(message.method().unwrap_or_default()))
             }
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),

@@ -8,13 +8,14 @@ use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
-use crate::routing::route::{Local, Route, route};
+use crate::routing::route::{Local, Route, Target, route};
 use crate::upstream::allowance::Held;
 use crate::upstream::exchange::Exchange;
-use crate::upstream::outgoing::Outgoing;
+use crate::upstream::outgoing::{Outgoing, Tasks};
 use crate::upstream::server::Begun;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
+use crate::wire::members::quote;
 use crate::wire::message::Message;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::time::Duration;
@@ -57,6 +58,12 @@ impl Hub {
         if let Method::List(_) = method {
             view.settled(asked.patience).await;
         }
+        if method == Method::Task {
+            return match self.task(&asked) {
+                Ok(target) => self.send(asked, target).await,
+                Err(fault) => Answer::Now(Err(fault)),
+            };
+        }
         let mut routed = route(&view.catalog(), method, asked.message);
         if let (Route::Unknown(_), false) = (&routed, view.is_settled()) {
             view.settled(asked.patience).await;
@@ -78,6 +85,12 @@ impl Hub {
             Route::Local(local) => return self.local(local, &asked).await,
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
+        self.send(asked, target).await
+    }
+
+    /// Sends a request where it leads.
+    async fn send(&self, asked: Asked<'_>, target: Target) -> Answer {
+        let method = Method::parse(asked.message.method().unwrap_or_default());
         let Some((reached, key)) = asked.seat.reached(target.server) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
@@ -105,6 +118,7 @@ impl Hub {
             edits: target.edits,
             needs_task: target.needs_task,
             mirrors: target.mirrors.as_deref(),
+            tasks: self.tasks(asked.seat),
             turns,
             memory: asked.memory,
         };
@@ -113,6 +127,28 @@ impl Hub {
             Ok(Begun::Already) => Answer::Now(Ok(response(asked.id, b"{}"))),
             Err(fault) => Answer::Now(Err(fault)),
         }
+    }
+
+    /// Where a request about a task leads: to the server of the task and nowhere else.
+    fn task(&self, asked: &Asked<'_>) -> Result<Target, Fault> {
+        let Some(tasks) = self.tasks(asked.seat) else {
+            let text = "the request needs the extension io.modelcontextprotocol/tasks, which the client did not declare";
+            return Err(Fault::plain(MISSING_CAPABILITY, text).data(TASKS_NEEDED));
+        };
+        let unknown = || Fault::invalid_params("unknown task");
+        let params = asked.message.params();
+        let id = params.and_then(|params| params.task_id.as_ref()).ok_or_else(unknown)?;
+        let (server, own) = tasks.read(id.as_str(asked.message)).ok_or_else(unknown)?;
+        let at = self.servers.iter().position(|it| it.name().key() == server).ok_or_else(unknown)?;
+        asked.seat.reached(at).ok_or_else(unknown)?;
+        let edits = vec![(id.span(), Bytes::from(quote(&own)))];
+        Ok(Target { server: at, own: own.into(), edits, needs_task: false, mirrors: None })
+    }
+
+    /// How tasks are called toward this client, if it knows of any.
+    fn tasks(&self, seat: &Seat) -> Option<Tasks> {
+        let ids = self.task_ids.as_ref().filter(|_| seat.mail().askable().tasks)?;
+        Some(Tasks { ids: ids.clone(), principal: seat.caller().principal.clone() })
     }
 
     async fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
@@ -128,6 +164,7 @@ impl Hub {
     }
 
     fn page(&self, kind: Kind, asked: &Asked<'_>) -> Answer {
+        asked.seat.look_again(kind);
         let catalog = asked.seat.view().catalog();
         let params = asked.message.params();
         let cursor =
@@ -143,6 +180,10 @@ impl Hub {
         }
     }
 }
+
+/// MissingRequiredClientCapability (2026-07-28).
+const MISSING_CAPABILITY: i32 = -32021;
+const TASKS_NEEDED: &str = r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
 
 /// The server whose names begin as the asked one does, if its lists were never heard.
 fn unheard(asked: &Asked<'_>) -> Option<usize> {

@@ -21,7 +21,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Lists that were fetched whole.
-pub type Lists = Vec<(Kind, Arc<Vec<Item>>)>;
+pub(super) type Lists = Vec<(Kind, List)>;
+
+/// One list, and for how many milliseconds its server says that it may be kept.
+#[derive(Default)]
+pub(super) struct List {
+    pub(super) items: Arc<Vec<Item>>,
+    pub(super) ttl_ms: u64,
+}
 
 /// Follows a link for as long as it lives.
 pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
@@ -86,17 +93,23 @@ impl Keeper<'_> {
         let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
         let limits = &hub.config().limits;
         let fetched = declared.map(|kind| async move {
-            let mut fetch = Fetch { server, link, kind: *kind, limits, trouble: None };
+            let mut fetch = Fetch { server, link, kind: *kind, limits, ttl_ms: None, trouble: None };
             let items = fetch.pages().await;
-            (*kind, items, fetch.trouble)
+            let ttl_ms = fetch.ttl_ms.unwrap_or_default();
+            (*kind, items.map(|items| List { items: Arc::new(items), ttl_ms }), fetch.trouble)
         });
         let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
-        self.publish(link, undeclared.map(|kind| (*kind, Arc::default())).collect()).await;
+        self.publish(link, undeclared.map(|kind| (*kind, List::default())).collect()).await;
         // Each list counts as soon as it is there: one that hangs holds up no other.
         let mut fetched: FuturesUnordered<_> = fetched.collect();
-        while let Some((kind, items, mut trouble)) = fetched.next().await {
-            match items {
-                Ok(items) => self.publish(link, vec![(kind, Arc::new(items))]).await,
+        while let Some((kind, list, mut trouble)) = fetched.next().await {
+            match list {
+                Ok(list) => {
+                    let from = Instant::now() + Duration::from_millis(list.ttl_ms);
+                    let from = (!link.tells_changes(kind)).then_some(from);
+                    hub.views.doubt_from(self.at, self.key, kind, from);
+                    self.publish(link, vec![(kind, list)]).await;
+                }
                 Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
             }
             if let Some(trouble) = &trouble {
@@ -118,6 +131,8 @@ struct Fetch<'a> {
     link: &'a Link,
     kind: Kind,
     limits: &'a Limits,
+    /// For how long its pages may be kept, the shortest of them.
+    ttl_ms: Option<u64>,
     /// Why the list is not all that the server has.
     trouble: Option<String>,
 }
@@ -141,6 +156,9 @@ impl Fetch<'_> {
                 Outcome::Error { code: Some(METHOD_NOT_FOUND), .. } => return Ok(items),
                 Outcome::Error { value, .. } => return Err(self.refused(response.str(*value))),
             };
+            let ttl_ms =
+                member(result, "ttlMs").and_then(|ttl| ttl.parse().ok()).unwrap_or(0).min(TTL_MS_MAX);
+            self.ttl_ms = Some(self.ttl_ms.map_or(ttl_ms, |before| before.min(ttl_ms)));
             let Some(page) = member(result, kind.member()).and_then(elements) else {
                 return Err(self.refused("the result has no list"));
             };
@@ -194,6 +212,8 @@ impl Fetch<'_> {
 }
 
 const METHOD_NOT_FOUND: i64 = -32601;
+/// A list that may be kept longer is looked at again after a day.
+const TTL_MS_MAX: u64 = 24 * 3600 * 1000;
 const EXCERPT_CHARS_MAX: usize = 200;
 /// The shortest time between two fetches for one link.
 const BETWEEN_FETCHES: Duration = Duration::from_millis(250);

@@ -22,6 +22,7 @@ use self::views::{Plans, Views};
 use crate::config::{Config, Prefix};
 use crate::mcp::caller::{Caller, ClientId, Company, Principal};
 use crate::routing::names::NamePlan;
+use crate::routing::task_ids::{KEY_BYTES, TaskIds};
 use crate::upstream::allowance::Allowance;
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
@@ -45,6 +46,8 @@ pub struct Hub {
     entrances: Entrances,
     views: Views,
     total: Arc<Semaphore>,
+    /// `None`: without randomness there is no seal, and no task.
+    task_ids: Option<Arc<TaskIds>>,
     memory: Arc<Memory>,
     tracker: TaskTracker,
     stopping: CancellationToken,
@@ -96,6 +99,7 @@ impl Hub {
             entrances: Entrances::new(&plans, &config.groups),
             views: Views::new(plans, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
+            task_ids: task_ids(),
             memory,
             servers,
             config,
@@ -205,4 +209,11 @@ impl Hub {
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
+}
+
+/// The ids of tasks, under a key of this run's.
+fn task_ids() -> Option<Arc<TaskIds>> {
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).ok()?;
+    Some(Arc::new(TaskIds::new(key)))
 }

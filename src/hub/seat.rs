@@ -11,6 +11,7 @@ use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, Company, Told};
 use crate::mcp::instructions::{self, Speaker};
 use crate::mcp::level::Level;
+use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
 use crate::upstream::allowance::Allowance;
@@ -164,6 +165,16 @@ impl Seat {
     fn servers(&self) -> impl Iterator<Item = Reached<'_>> {
         let all = self.hub.servers.iter().enumerate();
         all.filter_map(|(at, server)| Some(Reached { at, server, look: self.entrance.look(at)? }))
+    }
+
+    /// Lets every list of a kind be looked at again that was to be kept until now. What is known is served meanwhile.
+    pub(super) fn look_again(&self, kind: Kind) {
+        for Reached { at, server, .. } in self.servers() {
+            let key = server.link_key(&self.caller);
+            if self.hub.views.is_doubtful(at, &key, kind) {
+                server.look_again(&key, kind);
+            }
+        }
     }
 
     /// The server at this place and the client's link to it; `None` if it is not behind the client's entrance. There is

@@ -6,7 +6,7 @@
 //! their view alone, and of lists of which none has changed nothing is made again.
 
 use super::entrance::Naming;
-use super::lists::Lists;
+use super::lists::{List, Lists};
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
@@ -93,6 +93,8 @@ struct Kept {
     standing: Standing,
     /// What is wrong with the lists, by kind.
     troubles: [Option<String>; 4],
+    /// From when on each list is doubtful, if its server does not tell that it is another.
+    doubtful: [Option<Instant>; 4],
 }
 
 impl Place {
@@ -229,9 +231,11 @@ impl Views {
             let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
-            for (kind, list) in lists {
-                if let Some(place) = offer.lists.get_mut(kind.index()) {
-                    *place = list;
+            for (kind, List { items, ttl_ms }) in lists {
+                if let (Some(list), Some(ttl)) =
+                    (offer.lists.get_mut(kind.index()), offer.ttl_ms.get_mut(kind.index()))
+                {
+                    (*list, *ttl) = (items, ttl_ms);
                 }
             }
             let heeding = shelves.views_where(at, |place| place.heeds(key));
@@ -281,6 +285,21 @@ impl Views {
         if let Some(place) = troubles.get_mut(kind.index()) {
             *place = trouble;
         }
+    }
+
+    /// From then on a list is looked at again when somebody asks for it; `None`: its server tells.
+    pub(super) fn doubt_from(&self, at: usize, key: &LinkKey, kind: Kind, from: Option<Instant>) {
+        let mut shelves = self.shelves.lock();
+        let doubtful = &mut shelves.kept.entry((at, key.clone())).or_default().doubtful;
+        if let Some(place) = doubtful.get_mut(kind.index()) {
+            *place = from;
+        }
+    }
+
+    pub(super) fn is_doubtful(&self, at: usize, key: &LinkKey, kind: Kind) -> bool {
+        let shelves = self.shelves.lock();
+        let from = shelves.kept.get(&(at, key.clone())).and_then(|kept| kept.doubtful.get(kind.index()));
+        from.copied().flatten().is_some_and(|from| Instant::now() >= from)
     }
 
     /// What is wrong with a link's lists, a sentence each.

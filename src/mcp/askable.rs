@@ -21,6 +21,8 @@ pub struct Askable {
     pub form: bool,
     /// or to go to a URL.
     pub url: bool,
+    /// It takes a task for an answer (2026-07-28, the extension tasks).
+    pub tasks: bool,
 }
 
 impl Askable {
@@ -45,6 +47,8 @@ impl Askable {
             // names no mode that we know.
             form: elicitation.is_some() && (!url || has(elicitation, "form")),
             url,
+            tasks: revision.is_modern()
+                && declared(capabilities, "extensions").and_then(|all| declared(all, TASKS)).is_some(),
         }
     }
 
@@ -59,13 +63,22 @@ impl Askable {
                 "roots" => self.roots,
                 "sampling" => self.sampling,
                 "elicitation" => self.form || self.url,
-                "extensions" => return Some(format!("{key_raw}:{}", carried(value)?)),
+                "extensions" => return Some(format!("{key_raw}:{}", self.carried(value)?)),
                 _ => false,
             };
             (asked && declared(capabilities, key).is_some()).then(|| format!("{key_raw}:{value}"))
         });
         let told: Vec<String> = told.collect();
         format!("{{{}}}", told.join(","))
+    }
+
+    /// Of an object of extensions those that we carry for this client; `None`: there is none of them.
+    fn carried(&self, extensions: &str) -> Option<String> {
+        let named = members(extensions)?;
+        let is_carried = |name: &str| name == UI || (name == TASKS && self.tasks);
+        let named = named.iter().filter(|named| is_carried(&named.key));
+        let carried: Vec<String> = named.map(|named| format!("{}:{}", named.key_raw, named.value)).collect();
+        (!carried.is_empty()).then(|| format!("{{{}}}", carried.join(",")))
     }
 
     /// Why the client cannot be asked this; `None`: it can.
@@ -111,16 +124,10 @@ impl Askable {
     }
 }
 
-/// Of an object of extensions those that need nothing of us but that we pass them on; `None`: there is none of them.
-fn carried(extensions: &str) -> Option<String> {
-    let named = members(extensions)?;
-    let named = named.iter().filter(|named| EXTENSIONS.contains(&named.key.as_ref()));
-    let carried: Vec<String> = named.map(|named| format!("{}:{}", named.key_raw, named.value)).collect();
-    (!carried.is_empty()).then(|| format!("{{{}}}", carried.join(",")))
-}
-
-/// Extensions that pass through us.
-pub const EXTENSIONS: [&str; 1] = ["io.modelcontextprotocol/ui"];
+/// An extension that needs nothing of us but that we pass it on.
+pub const UI: &str = "io.modelcontextprotocol/ui";
+/// One that we carry between two who both do without a handshake: ids of tasks are others on either side.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// A member that is an object.
 fn declared<'a>(object: &'a str, key: &str) -> Option<&'a str> {
@@ -149,7 +156,7 @@ mod tests {
     }
 
     fn everything() -> Askable {
-        Askable { roots: true, sampling: true, sampling_tools: true, form: true, url: true }
+        Askable { roots: true, sampling: true, sampling_tools: true, form: true, url: true, tasks: false }
     }
 
     #[test]
@@ -217,6 +224,15 @@ mod tests {
             old.told(said),
             r#"{"s\u0061mpling":{"x": 1.0},"extensions":{"io.modelcontextprotocol/ui":{"a":1.0}},"roots":{"listChanged":true}}"#
         );
+    }
+
+    #[test]
+    fn tasks_are_for_those_without_a_handshake() {
+        let said = r#"{"extensions":{"io.modelcontextprotocol/tasks":{},"x/y":{}}}"#;
+        assert_eq!(read(said).told(said), "{}");
+        let modern = Askable::read(said, V2026_07_28);
+        assert!(modern.tasks);
+        assert_eq!(modern.told(said), r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#);
     }
 
     #[test]

@@ -11,6 +11,11 @@ use std::sync::Arc;
 pub struct Principal(Arc<str>);
 
 impl Principal {
+    /// What tells it from others.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The person at this machine, who started us.
     pub fn local() -> Self {
         Self(Arc::from("local"))

@@ -76,7 +76,10 @@ pub fn ours(revision: Revision) -> &'static str {
         Revision::V2024_11_05 => {
             r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"logging":{}}"#
         }
-        Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 | Revision::V2026_07_28 => {
+        Revision::V2026_07_28 => {
+            r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"logging":{},"completions":{},"extensions":{"io.modelcontextprotocol/ui":{},"io.modelcontextprotocol/tasks":{}}}"#
+        }
+        Revision::V2025_03_26 | Revision::V2025_06_18 | Revision::V2025_11_25 => {
             r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"logging":{},"completions":{}}"#
         }
     }

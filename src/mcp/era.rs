@@ -99,6 +99,7 @@ pub fn completed(method: Method, result: &str) -> Option<String> {
         | Method::Discover
         | Method::Listen
         | Method::Acknowledged
+        | Method::Task
         | Method::Initialized
         | Method::Ping
         | Method::ToolsCall

@@ -39,6 +39,8 @@ pub enum Method {
     Listen,
     /// What of that a server says it will tell.
     Acknowledged,
+    /// How a task is, what it wanted to know, that it is to end (2026-07-28, the extension tasks).
+    Task,
     Other,
 }
 
@@ -74,6 +76,7 @@ impl Method {
             "server/discover" => Self::Discover,
             "subscriptions/listen" => Self::Listen,
             "notifications/subscriptions/acknowledged" => Self::Acknowledged,
+            "tasks/get" | "tasks/update" | "tasks/cancel" => Self::Task,
             _ => Self::Other,
         }
     }

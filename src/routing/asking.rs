@@ -4,9 +4,10 @@
 //! and a server gets no context of others. It decides neither whom to ask nor whether; progress tokens and
 //! ids of requests are their owners' affair. Every edit is a span of the message and its replacement.
 
+use super::look::Look;
 use super::uris::UriMap;
 use crate::mcp::method::{Method, Want};
-use crate::wire::members::{each, elements, member, members, prepend, requote, string};
+use crate::wire::members::{each, elements, member, members, prepend, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Places, Span};
 use bytes::Bytes;
 
@@ -89,6 +90,41 @@ pub fn input_in_clients_terms(
         }
     }
     edits.made
+}
+
+/// The same for a result that is a task or says how one is (2026-07-28, the extension tasks): its id, what it wants to
+/// know, and what came of it. `expose`: what the client calls a task.
+pub fn task_in_clients_terms(
+    response: &Message,
+    result: Span,
+    look: &Look,
+    expose: impl Fn(&str) -> String,
+) -> Vec<(Span, Bytes)> {
+    let text = response.str(result);
+    let mut edits = input_in_clients_terms(response, result, &look.uris, look.label.as_deref());
+    let mut more = Edits { message: response, made: Vec::new() };
+    for id in each(text, "taskId") {
+        if let Some(own) = string(id) {
+            more.put(id, quote(&expose(&own)));
+        }
+    }
+    for done in each(text, "result").filter(|done| done.starts_with('{')) {
+        // It is what the call would have answered with: the places in it are found as they are there.
+        let alone = Message::parse_server(format!(r#"{{"jsonrpc":"2.0","id":0,"result":{done}}}"#).into());
+        let Ok(alone) = alone else { continue };
+        let Head::Response { outcome: Outcome::Result { value, places }, .. } = alone.head() else {
+            continue;
+        };
+        for place in &places.uris {
+            let (own, span) = (place.as_str(&alone), place.span());
+            let (from, to) = (span.start.saturating_sub(value.start), span.end.saturating_sub(value.start));
+            if let Some(raw) = done.get(from as usize..to as usize) {
+                more.resay(raw, own, &look.uris.expose(own));
+            }
+        }
+    }
+    edits.append(&mut more.made);
+    edits
 }
 
 /// The code of URLElicitationRequired, in 2025-11-25 alone.

@@ -27,6 +27,8 @@ pub struct Offer {
     pub completes: bool,
     /// Its lists, by `Kind::index`.
     pub lists: [Arc<Vec<Item>>; 4],
+    /// For how many milliseconds it says that each may be kept.
+    pub ttl_ms: [u64; 4],
 }
 
 /// Whether a server is among those that a catalog shows.
@@ -88,6 +90,8 @@ struct Shelf {
     digest: ListDigest,
     /// The lists that it was made of, a place for each server.
     sources: Vec<Source>,
+    /// For how many milliseconds it may be kept: no longer than any part of it.
+    ttl_ms: u64,
     rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
 }
 
@@ -200,10 +204,14 @@ impl Catalog {
 impl Shelf {
     fn of(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Self {
         let sources = offers.iter().map(|offer| (offer.presence, list(offer, kind).clone())).collect();
-        match kind {
+        let shelf = match kind {
             Kind::Tools | Kind::Prompts => Self::new(kind, sources, named(kind, plan, offers, servers)),
             Kind::Resources | Kind::Templates => Self::new(kind, sources, addressed(kind, offers, servers)),
-        }
+        };
+        let parts = offers.iter().filter(|offer| offer.presence == Presence::Shown);
+        let parts = parts.filter(|offer| offer.capabilities.lists(kind));
+        let ttl_ms = parts.filter_map(|offer| offer.ttl_ms.get(kind.index())).min();
+        Self { ttl_ms: ttl_ms.copied().unwrap_or_default(), ..shelf }
     }
 
     /// Whether it would be the same if it were made of these.
@@ -234,7 +242,7 @@ impl Shelf {
             entries.push(entry);
         }
         let digest = hash.finalize().into();
-        Self { entries, by_exposed, by_own, hidden, digest, sources, rendered: Default::default() }
+        Self { entries, by_exposed, by_own, hidden, digest, sources, ttl_ms: 0, rendered: Default::default() }
     }
 
     /// Every page as a result object. An empty list has one page.
@@ -264,7 +272,7 @@ impl Shelf {
                 text.put_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
             }
             if revision.is_modern() {
-                text.put_slice(FRESH_UNTIL_TOLD.as_bytes());
+                text.put_slice(kept_for(self.ttl_ms).as_bytes());
             }
             text.put_u8(b'}');
             pages.push(text.freeze());
@@ -356,9 +364,11 @@ fn list(offer: &Offer, kind: Kind) -> &Arc<Vec<Item>> {
     }
 }
 
-/// What a list of 2026-07-28 says of itself (server/utilities/caching): it may be another at any time, and whoever wants
-/// to know listens. What one client sees is nobody else's.
-const FRESH_UNTIL_TOLD: &str = r#","resultType":"complete","ttlMs":0,"cacheScope":"private""#;
+/// What a list of 2026-07-28 says of itself (server/utilities/caching). What one client sees is nobody else's, whatever a
+/// server says of its part.
+fn kept_for(ttl_ms: u64) -> String {
+    format!(r#","resultType":"complete","ttlMs":{ttl_ms},"cacheScope":"private""#)
+}
 
 #[cfg(test)]
 mod tests {
@@ -410,6 +420,27 @@ mod tests {
             again.page(Kind::Tools, None, Revision::LATEST).unwrap(),
             "after a restart as before"
         );
+    }
+
+    #[test]
+    fn a_list_may_be_kept_no_longer_than_any_part_of_it() {
+        let offer = |ttl_ms: u64, presence| {
+            let mut offer = Offer { presence, ..tools(&["t".to_owned()]) };
+            offer.capabilities.tools = true;
+            offer.ttl_ms = [ttl_ms; 4];
+            offer
+        };
+        let nothing = Offer::default();
+        let page = |offers: &[Offer]| {
+            let catalog = Catalog::merge(&plan(&["a", "b", "c"]), offers, 10);
+            let page = catalog.page(Kind::Tools, None, Revision::MODERN).unwrap();
+            String::from_utf8(page.into()).unwrap()
+        };
+        let both = [offer(9000, Presence::Shown), offer(60_000, Presence::Shown), offer(1, Presence::Named)];
+        assert!(page(&both).ends_with(r#","resultType":"complete","ttlMs":9000,"cacheScope":"private"}"#));
+        let [first, ..] = both;
+        assert!(page(&[first, offer(0, Presence::Shown), nothing.clone()]).contains(r#""ttlMs":0,"#));
+        assert!(page(&[nothing.clone(), nothing.clone(), nothing]).contains(r#""ttlMs":0,"#));
     }
 
     #[test]

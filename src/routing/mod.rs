@@ -16,6 +16,8 @@ pub mod item;
 
 pub mod cursor;
 
+pub mod task_ids;
+
 pub mod catalog;
 
 pub mod route;

@@ -80,6 +80,7 @@ pub fn route(catalog: &Catalog, method: Method, request: &Message) -> Route {
         | Method::Discover
         | Method::Listen
         | Method::Acknowledged
+        | Method::Task
         | Method::Other => Route::Refuse(Fault::method_not_found(request.method().unwrap_or_default())),
     }
 }

@@ -256,6 +256,7 @@ impl Ear {
             | Method::RootsChanged
             | Method::Discover
             | Method::Listen
+            | Method::Task
             | Method::Other => {
                 let (server, method) = (self.stream.server(), message.method());
                 tracing::trace!(%server, method, "a note for nobody");
@@ -304,6 +305,7 @@ impl Ear {
             | Method::Discover
             | Method::Listen
             | Method::Acknowledged
+            | Method::Task
             | Method::Other => Fault::method_not_found(message.method().unwrap_or_default()),
         };
         let (server, why) = (self.stream.server(), &fault.text);

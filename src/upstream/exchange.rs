@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::frame::{Freight, Places};
 use super::mail::{Letter, Note};
 use super::memory::Room;
+use super::outgoing::Tasks;
 use super::round::{self, Kept, Round, Says};
 use super::stderr::escaped;
 use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
@@ -17,7 +18,9 @@ use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::era;
 use crate::mcp::method::Kind;
-use crate::routing::asking::{URL_REQUIRED, input_in_clients_terms, required_in_clients_terms};
+use crate::routing::asking::{
+    URL_REQUIRED, input_in_clients_terms, required_in_clients_terms, task_in_clients_terms,
+};
 use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -58,6 +61,8 @@ pub(super) struct Origin {
     pub(super) token: Option<Bytes>,
     pub(super) look: Arc<Look>,
     pub(super) subscribing: Option<Subscribing>,
+    /// How a task is called toward the client, where it may take one for an answer.
+    pub(super) tasks: Option<Tasks>,
     /// The client has no handshake either: what its server says of a result is for it.
     pub(super) stands: bool,
 }
@@ -231,7 +236,12 @@ impl Exchange {
                     Some(Err(fault)) => return Some(Err(self.faulty(fault))),
                     None => {}
                 },
-                Says::Other(what) => {
+                Says::Task if self.origin.as_ref().is_some_and(|origin| origin.tasks.is_some()) => {}
+                Says::Task | Says::Other(_) => {
+                    let what = match round::says(&response) {
+                        Says::Other(what) => what,
+                        Says::Task | Says::Complete | Says::InputRequired => "task".to_owned(),
+                    };
                     let fault = Fault::ours(
                         Reason::Internal,
                         format!("its result is of the type `{}`, which nobody asked for", escaped(&what)),
@@ -581,7 +591,14 @@ impl Exchange {
                 splice = splice.replace(span, text);
             }
         }
-        if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(response)) {
+        if let (Outcome::Result { value, .. }, Some(tasks)) = (outcome, &origin.tasks) {
+            for (span, text) in task_in_clients_terms(response, *value, &origin.look, |own| {
+                tasks.expose(&self.subject.server, own)
+            }) {
+                splice = splice.replace(span, text);
+            }
+        } else if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(response))
+        {
             let Look { uris, label } = &*origin.look;
             for (span, text) in input_in_clients_terms(response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);

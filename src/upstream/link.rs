@@ -3,6 +3,7 @@
 use super::errands::Errands;
 use super::stream::Stream;
 use crate::mcp::capabilities::Capabilities;
+use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use std::sync::Arc;
@@ -20,6 +21,18 @@ pub struct Link {
 impl Link {
     pub fn greeting(&self) -> &Greeting {
         &self.greeting
+    }
+
+    /// Whether a list is known to be what it was. A server with a handshake that says nothing of changes is taken to have
+    /// none; where there is none, how long a list holds is said with it (2026-07-28, server/utilities/caching).
+    pub fn tells_changes(&self, kind: Kind) -> bool {
+        let [tools, prompts, resources] = self.greeting.capabilities.changes;
+        !self.greeting.revision.is_modern()
+            || match kind {
+                Kind::Tools => tools,
+                Kind::Prompts => prompts,
+                Kind::Resources | Kind::Templates => resources,
+            }
     }
 
     /// From the start to the end of the handshake.

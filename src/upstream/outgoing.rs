@@ -5,12 +5,13 @@
 use super::allowance::Held;
 use super::standing::Standing;
 use crate::config::Timeouts;
-use crate::mcp::caller::{ClientId, Told};
+use crate::mcp::caller::{ClientId, Principal, Told};
 use crate::mcp::era;
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::mirror::Mirrors;
 use crate::routing::look::Look;
+use crate::routing::task_ids::TaskIds;
 use crate::wire::id::{CallId, Id};
 use crate::wire::message::{Head, Message, Span};
 use crate::wire::splice::{member_cut, member_first, splice};
@@ -35,12 +36,32 @@ pub struct Outgoing<'a> {
     pub edits: Vec<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// How its tasks are called toward the client; `None`: it takes none.
+    pub tasks: Option<Tasks>,
     /// Which arguments of a tool stand in headers as well, where there are any.
     pub mirrors: Option<&'a Mirrors>,
     /// Turns that the request took on its way here, given back at its end.
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory, given back when the text is written.
     pub memory: Option<Held>,
+}
+
+/// What tasks are called toward the clients of one principal.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    pub ids: Arc<TaskIds>,
+    pub principal: Principal,
+}
+
+impl Tasks {
+    /// The server's key, and what it calls the task.
+    pub fn read(&self, exposed: &str) -> Option<(String, String)> {
+        self.ids.read(&self.principal, exposed).map(|id| (id.server, id.own))
+    }
+
+    pub(super) fn expose(&self, server: &str, own: &str) -> String {
+        self.ids.expose(&self.principal, server, own)
+    }
 }
 
 /// For how long a server should keep a task: a call in all, and a person's answer. `None`: as long as it likes.

@@ -67,6 +67,8 @@ impl Future for Awaited {
 pub(super) enum Says {
     Complete,
     InputRequired,
+    /// The request goes on as a task.
+    Task,
     /// What nobody has agreed on.
     Other(String),
 }
@@ -79,6 +81,7 @@ pub(super) fn says(response: &Message) -> Says {
     match places.result_type.as_ref().map(|(_, says)| says.as_str(response)) {
         None | Some("complete") => Says::Complete,
         Some("input_required") => Says::InputRequired,
+        Some("task") => Says::Task,
         Some(other) => Says::Other(other.chars().take(SAID_CHARS_MAX).collect()),
     }
 }

@@ -24,7 +24,7 @@ use crate::config::{Limits, ServerConfig, toml_key};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
 use crate::mcp::level::Level;
-use crate::mcp::method::Method;
+use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
 use crate::routing::names::ServerName;
@@ -217,6 +217,13 @@ impl Server {
         unused.is_some_and(|slot| slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none()))
     }
 
+    /// Lets a list be looked at again: it was to be kept until now.
+    pub fn look_again(&self, key: &LinkKey, kind: Kind) {
+        if let Some(slot) = self.links.get(key) {
+            slot.audience.changed().raise(kind);
+        }
+    }
+
     /// Whether a link with this key is another than the one with this audience by now.
     pub fn has_another(&self, key: &LinkKey, audience: &Arc<Audience>) -> bool {
         self.links.get(key).is_some_and(|slot| !Arc::ptr_eq(&slot.audience, audience))
@@ -321,6 +328,9 @@ impl Server {
         {
             return self.listens(&audience, listening, &link, &outgoing).await;
         }
+        if outgoing.method == Method::Task && link.stream.standing().is_none() {
+            return Err(Fault::invalid_params("unknown task"));
+        }
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
@@ -337,6 +347,7 @@ impl Server {
                 .filter(|token| *token != "null")
                 .map(|token| Bytes::copy_from_slice(token.as_bytes())),
             look: outgoing.look.clone(),
+            tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };
@@ -391,6 +402,7 @@ impl Server {
                 | Method::Discover
                 | Method::Listen
                 | Method::Acknowledged
+                | Method::Task
                 | Method::Other => Freight::Request,
             },
         };
@@ -424,6 +436,7 @@ impl Server {
             | Method::Discover
             | Method::Listen
             | Method::Acknowledged
+            | Method::Task
             | Method::Other => Some(post()),
         };
         let Some(posted) = posted else { return Ok(Begun::Already) };

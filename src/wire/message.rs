@@ -111,6 +111,8 @@ pub struct Params {
     pub progress: Option<Span>,
     /// `task` of 2025-11-25, from its key to the end of its value.
     pub task: Option<Span>,
+    /// Of a request about a task.
+    pub task_id: Option<Text>,
     /// What a server gave its client to bring back (2026-07-28, basic/patterns/mrtr), from its key to the end of its value,
     /// and what it says.
     pub request_state: Option<(Span, Text)>,

@@ -29,7 +29,7 @@ use crate::wire::message::{
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// The keys that are read in `params`.
-const PARAMS: [&str; 12] = [
+const PARAMS: [&str; 13] = [
     "name",
     "uri",
     "cursor",
@@ -39,6 +39,7 @@ const PARAMS: [&str; 12] = [
     "progressToken",
     "progress",
     "task",
+    "taskId",
     "requestState",
     "inputResponses",
     "_meta",
@@ -315,6 +316,7 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                     let value = span(whole, raw(&mut map)?);
                     skim.params.task = Some(Span { start: key.start, end: value.end });
                 }
+                b"taskId" => skim.params.task_id = text(whole, raw(&mut map)?),
                 b"requestState" => {
                     let value = raw(&mut map)?;
                     let whole_member = Span { start: key.start, end: span(whole, value).end };

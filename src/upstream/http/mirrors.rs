@@ -18,6 +18,7 @@ pub(super) fn put_on(headers: &mut HeaderMap, text: &Bytes, mirrored: &[(String,
     let name = match Method::parse(method) {
         Method::ToolsCall | Method::PromptsGet => params.name.as_ref(),
         Method::ResourcesRead => params.uri.as_ref(),
+        Method::Task => params.task_id.as_ref(),
         Method::Initialize
         | Method::Initialized
         | Method::Ping

@@ -1,0 +1,124 @@
+//! The ids of servers' tasks as clients see them: which server, which task, and for whom, under a seal.
+//!
+//! A client that holds one may ask its server of nothing but that task, and nobody else may (S-07). Made of the server's own
+//! id, so that nothing is kept for a task however long it lives; the key is this run's, so that an id is none after it.
+
+use crate::mcp::caller::Principal;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// What seals the ids of one run.
+pub struct TaskIds {
+    key: [u8; KEY_BYTES],
+}
+
+/// A server, by its key, and what it calls a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskId {
+    pub server: String,
+    pub own: String,
+}
+
+impl TaskIds {
+    pub fn new(key: [u8; KEY_BYTES]) -> Self {
+        Self { key }
+    }
+
+    /// What this principal's clients call a task of this server.
+    pub fn expose(&self, principal: &Principal, server: &str, own: &str) -> String {
+        let said = hex(format!("{server}\n{own}").as_bytes());
+        let seal = hex(&self.seal(principal, &said).finalize().into_bytes());
+        format!("{PREFIX}{said}-{seal}")
+    }
+
+    /// The task that this principal's client means; `None` for anything that `expose` did not make for it.
+    pub fn read(&self, principal: &Principal, exposed: &str) -> Option<TaskId> {
+        if exposed.len() > EXPOSED_BYTES_MAX {
+            return None;
+        }
+        let (said, seal) = exposed.strip_prefix(PREFIX)?.split_once('-')?;
+        // In constant time: how long it takes says nothing of how near a guess is.
+        self.seal(principal, said).verify_slice(&unhex(seal)?).ok()?;
+        let text = String::from_utf8(unhex(said)?).ok()?;
+        let (server, own) = text.split_once('\n')?;
+        Some(TaskId { server: server.to_owned(), own: own.to_owned() })
+    }
+
+    fn seal(&self, principal: &Principal, said: &str) -> Hmac<Sha256> {
+        let mut seal = <Hmac<Sha256> as KeyInit>::new(&self.key.into());
+        seal.update(&(principal.as_str().len() as u64).to_be_bytes());
+        seal.update(principal.as_str().as_bytes());
+        seal.update(said.as_bytes());
+        seal
+    }
+}
+
+impl std::fmt::Debug for TaskIds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TaskIds")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Exactly what `hex` writes.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+pub const KEY_BYTES: usize = 64;
+const PREFIX: &str = "task-";
+/// A longer id is none of ours.
+const EXPOSED_BYTES_MAX: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids() -> TaskIds {
+        TaskIds::new([7; KEY_BYTES])
+    }
+
+    #[test]
+    fn an_id_leads_back_to_its_server_and_task() {
+        for (server, own) in [("github", "786512e2-9e0d"), ("my files", "é\n\"x"), ("a", "")] {
+            let exposed = ids().expose(&Principal::local(), server, own);
+            assert!(exposed.is_ascii());
+            let read = ids().read(&Principal::local(), &exposed);
+            assert_eq!(read, Some(TaskId { server: server.to_owned(), own: own.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn an_id_with_any_bit_flipped_is_none() {
+        let exposed = ids().expose(&Principal::local(), "s", "t-1");
+        for at in 0..exposed.len() {
+            for bit in 0..8 {
+                let mut bytes = exposed.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                if let Ok(forged) = String::from_utf8(bytes) {
+                    assert_eq!(ids().read(&Principal::local(), &forged), None, "{forged}");
+                }
+            }
+        }
+        for cut in 0..exposed.len() {
+            assert_eq!(ids().read(&Principal::local(), &exposed[..cut]), None);
+            assert_eq!(ids().read(&Principal::local(), &exposed[cut + 1..]), None);
+        }
+    }
+
+    #[test]
+    fn an_id_of_another_principal_or_run_is_none() {
+        let exposed = ids().expose(&Principal::local(), "s", "t");
+        assert_eq!(ids().read(&Principal::bearer(), &exposed), None);
+        assert_eq!(TaskIds::new([8; KEY_BYTES]).read(&Principal::local(), &exposed), None);
+    }
+}
