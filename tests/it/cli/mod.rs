@@ -10,6 +10,7 @@ mod failures;
 mod log;
 mod loops;
 mod printed;
+mod probed;
 mod required;
 mod sources;
 
