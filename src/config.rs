@@ -183,6 +183,8 @@ pub struct Limits {
     /// Requests of one session that wait for a place before the answer is `busy`.
     pub session_waiting_max: usize,
     pub total_in_flight_max: usize,
+    /// Requests and states that wait for clients to come back with what they were asked (2026-07-28).
+    pub parked_max: usize,
     /// Bytes that wait: requests for servers, and what servers say for clients (see `upstream::memory`).
     pub buffered_bytes_max: usize,
     /// Bytes that wait to be written to one server.
@@ -486,6 +488,7 @@ impl Default for Limits {
             session_in_flight_max: 64,
             session_waiting_max: 1024,
             total_in_flight_max: 4096,
+            parked_max: 16_384,
             buffered_bytes_max: 512 * MIB,
             link_bytes_max: 64 * MIB,
             starting_max: 8,

@@ -167,6 +167,7 @@ fn limits(page: &mut Page, limits: &config::Limits) {
     page.count("session_in_flight", limits.session_in_flight_max);
     page.count("session_waiting", limits.session_waiting_max);
     page.count("total_in_flight", limits.total_in_flight_max);
+    page.count("parked", limits.parked_max);
     page.size("buffered", limits.buffered_bytes_max);
     page.size("link_buffer", limits.link_bytes_max);
     page.count("starting", limits.starting_max);

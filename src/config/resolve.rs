@@ -148,6 +148,7 @@ fn limits(reader: &mut Reader<'_>, section: &Section) -> Limits {
         session_in_flight_max: section.number("session_in_flight").unwrap_or(default.session_in_flight_max),
         session_waiting_max: section.number("session_waiting").unwrap_or(default.session_waiting_max),
         total_in_flight_max: section.number("total_in_flight").unwrap_or(default.total_in_flight_max),
+        parked_max: section.number("parked").unwrap_or(default.parked_max),
         buffered_bytes_max: section.number("buffered").unwrap_or(default.buffered_bytes_max),
         link_bytes_max: section.number("link_buffer").unwrap_or(default.link_bytes_max),
         starting_max: section.number("starting").unwrap_or(default.starting_max),

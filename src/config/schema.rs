@@ -558,6 +558,12 @@ pub const SETTINGS: &[Setting] = &[
     here("limits.session_waiting", QUEUE, "1024", "requests of one client that wait for a place"),
     here("limits.total_in_flight", PLACES, "4096", "requests of all clients in flight"),
     here(
+        "limits.parked",
+        PLACES,
+        "16384",
+        "requests that wait for what their clients were asked (2026-07-28)",
+    ),
+    here(
         "limits.buffered",
         Form::Size { min: MIB, max: GIB.saturating_mul(16) },
         "\"512MiB\"",

@@ -25,14 +25,21 @@ pub struct Entrance(Arc<Behind>);
 
 #[derive(Debug)]
 struct Behind {
+    /// One for each way; what is kept for those who come by one is no other's.
+    label: Arc<str>,
     naming: Naming,
     /// By place; `None`: the server is not behind it.
     looks: Vec<Option<Arc<Look>>>,
 }
 
 impl Entrance {
-    fn new(naming: Naming, looks: impl IntoIterator<Item = Option<Arc<Look>>>) -> Self {
-        Self(Arc::new(Behind { naming, looks: looks.into_iter().collect() }))
+    fn new(label: &str, naming: Naming, looks: impl IntoIterator<Item = Option<Arc<Look>>>) -> Self {
+        Self(Arc::new(Behind { label: Arc::from(label), naming, looks: looks.into_iter().collect() }))
+    }
+
+    /// What tells it from every other.
+    pub fn label(&self) -> &Arc<str> {
+        &self.0.label
     }
 
     pub fn naming(&self) -> Naming {
@@ -76,14 +83,14 @@ impl Entrances {
             let servers = plans.of(Naming::Prefixed).servers().iter().zip(&looks);
             let chosen = servers
                 .map(|(name, look)| group.servers.iter().any(|key| key == name.key()).then(|| look.clone()));
-            (group.name.clone(), Entrance::new(Naming::Prefixed, chosen))
+            (group.name.clone(), Entrance::new(&format!("group {}", group.name), Naming::Prefixed, chosen))
         };
         let bare = plans.of(Naming::Bare).servers().iter().enumerate();
         Self {
             groups: groups.iter().map(group).filter(|(_, entrance)| entrance.leads_anywhere()).collect(),
             bare: bare.map(|(at, name)| (name.key().to_owned(), (at, Arc::new(Look::alone(name))))).collect(),
             count: looks.len(),
-            all: Entrance::new(Naming::Prefixed, looks.into_iter().map(Some)),
+            all: Entrance::new("all", Naming::Prefixed, looks.into_iter().map(Some)),
         }
     }
 
@@ -98,6 +105,6 @@ impl Entrances {
     pub(super) fn server(&self, key: &str) -> Option<Entrance> {
         let (at, look) = self.bare.get(key)?;
         let looks = (0..self.count).map(|other| (other == *at).then(|| look.clone()));
-        Some(Entrance::new(Naming::Bare, looks))
+        Some(Entrance::new(&format!("server {key}"), Naming::Bare, looks))
     }
 }

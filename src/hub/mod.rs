@@ -16,7 +16,10 @@ pub mod lists;
 
 pub mod readiness;
 
+pub mod parked;
+
 use self::entrance::{Entrance, Entrances, Naming};
+use self::parked::Parked;
 use self::seat::Seat;
 use self::views::{Plans, Views};
 use crate::config::{Config, Prefix};
@@ -48,6 +51,7 @@ pub struct Hub {
     total: Arc<Semaphore>,
     /// `None`: without randomness there is no seal, and no task.
     task_ids: Option<Arc<TaskIds>>,
+    parked: Parked,
     memory: Arc<Memory>,
     tracker: TaskTracker,
     stopping: CancellationToken,
@@ -100,6 +104,7 @@ impl Hub {
             views: Views::new(plans, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
             task_ids: task_ids(),
+            parked: Parked::new(config.limits.parked_max),
             memory,
             servers,
             config,

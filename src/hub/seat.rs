@@ -85,6 +85,16 @@ impl Seat {
         }
     }
 
+    /// A place for guests, beside this client's own and by the same links.
+    pub fn keeper(&self) -> Self {
+        let caller = Caller {
+            client: self.hub.next_client(),
+            guest_of: Some(self.caller.guest_of.unwrap_or(self.caller.client)),
+            ..self.caller.clone()
+        };
+        Self::new(self.hub.clone(), caller, self.entrance.clone())
+    }
+
     /// Starts every server that the client does not find running. Programs start at once; the client's own are greeted
     /// when it has introduced itself.
     pub fn open(&self) -> Vec<Fault> {
@@ -146,6 +156,11 @@ impl Seat {
 
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What tells the entrance that it came by from every other.
+    pub fn door(&self) -> &Arc<str> {
+        self.entrance.label()
     }
 
     pub fn view(&self) -> &View {

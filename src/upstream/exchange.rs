@@ -182,6 +182,21 @@ impl Exchange {
         self
     }
 
+    /// Nobody waits for it for a while: what it holds goes to others. Its server goes on working at it beyond its places;
+    /// who lets it wait bounds how many do.
+    pub fn step_aside(&mut self) {
+        self._turns.clear();
+        self.places = Arc::default();
+    }
+
+    /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
+    pub fn goes_on(&mut self, id: &Id, token: Option<Bytes>, turns: Vec<OwnedSemaphorePermit>) {
+        self._turns = turns;
+        if let Some(origin) = &mut self.origin {
+            (origin.id, origin.token) = (id.clone(), token);
+        }
+    }
+
     /// `initialize` is never cancelled (2025-11-25, basic/utilities/cancellation).
     pub(super) fn never_cancelled(mut self) -> Self {
         self.cancellable = false;

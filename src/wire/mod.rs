@@ -18,6 +18,8 @@ pub mod splice;
 
 pub mod members;
 
+pub mod canon;
+
 pub mod id;
 
 pub mod fault;

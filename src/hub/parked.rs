@@ -1,0 +1,403 @@
+//! What waits for a client that was asked something in the answer to its request, until it asks again
+//! (2026-07-28, basic/patterns/mrtr).
+//!
+//! Owns a bounded table from handles that nobody can guess to what they stand for: a call that is open at its server, or
+//! what a server gave its client to bring back. A handle works once, for the principal, the door and the request that it
+//! was made for, and not for long. A call that waits here is watched on: whoever comes back gets what has happened
+//! since. One that nobody comes back for is dropped, and so cancelled at its server.
+
+use super::Hub;
+use super::seat::Seat;
+use crate::mcp::caller::Principal;
+use crate::upstream::allowance::Held;
+use crate::upstream::ask::Ask;
+use crate::upstream::exchange::{Exchange, Step};
+use crate::upstream::mail::Letter;
+use crate::wire::canon::canon;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::members::member;
+use crate::wire::message::{Head, Message};
+use crate::wire::splice::splice;
+use bytes::Bytes;
+use futures::future::{Either, select};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+/// All that waits.
+#[derive(Debug)]
+pub struct Parked {
+    max: usize,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    kept: HashMap<Key, Entry>,
+    /// The same by age, oldest first.
+    ages: BTreeMap<u64, Key>,
+    next: u64,
+}
+
+/// The digest of a handle: how long a look-up takes says nothing about handles.
+type Key = [u8; 32];
+
+#[derive(Debug)]
+struct Entry {
+    binding: Binding,
+    kept: Kept,
+    age: u64,
+    until: Instant,
+}
+
+/// For whom and for which request a handle works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    principal: Principal,
+    door: Arc<str>,
+    request: [u8; 32],
+}
+
+/// What a handle stands for.
+#[derive(Debug)]
+enum Kept {
+    /// Whoever watches the call gives it back when asked to.
+    Call(oneshot::Sender<oneshot::Sender<Box<OpenCall>>>),
+    State {
+        text: Bytes,
+        _room: Held,
+    },
+    Again,
+}
+
+/// What somebody who comes back finds.
+pub enum Resumed {
+    /// The call that waited.
+    Call(Box<OpenCall>),
+    /// A JSON string of the server's, as it stood: the request goes to it again with this.
+    State(Bytes),
+    /// The request is to be made again as if it were the first time.
+    Again,
+}
+
+/// A call that is open at its server, for a client without a session.
+pub struct OpenCall {
+    guest: Seat,
+    exchange: Box<Exchange>,
+    asks: Vec<(String, Box<Ask>)>,
+    /// How many were asked so far.
+    asked: usize,
+    ended: Option<Result<Bytes, Fault>>,
+}
+
+/// What happens next with it.
+pub enum Event {
+    /// Something for the client beside the answer.
+    Note(Bytes),
+    /// The server wants something first, or does not want it any longer.
+    Asks,
+    Done(Result<Bytes, Fault>),
+    /// Nothing, in time.
+    Nothing,
+}
+
+/// Who comes back: under which id and token its request goes on, and what it holds meanwhile.
+pub struct Returning<'a> {
+    pub handle: &'a str,
+    pub binding: &'a Binding,
+    pub id: &'a Id,
+    pub token: Option<Bytes>,
+    /// The turns that it took on its way here. They are left to it if it has to be made again.
+    pub turns: &'a mut Vec<OwnedSemaphorePermit>,
+}
+
+impl Binding {
+    /// What this request is, and whose. Its arguments may be spelled otherwise the next time.
+    pub fn new(seat: &Seat, request: &Message) -> Self {
+        let params = request.params();
+        let mut hash = Sha256::new();
+        let said = [
+            request.method(),
+            params.and_then(|params| params.name.as_ref()).map(|name| name.as_str(request)),
+            params.and_then(|params| params.uri.as_ref()).map(|uri| uri.as_str(request)),
+        ];
+        for text in said {
+            hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+            hash.update(text.unwrap_or_default());
+        }
+        let object = params.and_then(|params| params.object).map(|span| request.str(span));
+        canon(object.and_then(|object| member(object, "arguments")).unwrap_or("{}"), &mut hash);
+        Self {
+            principal: seat.caller().principal.clone(),
+            door: seat.door().clone(),
+            request: hash.finalize().into(),
+        }
+    }
+}
+
+impl OpenCall {
+    pub fn new(guest: Seat, exchange: Box<Exchange>) -> Self {
+        Self { guest, exchange, asks: Vec::new(), asked: 0, ended: None }
+    }
+
+    pub fn guest(&self) -> &Seat {
+        &self.guest
+    }
+
+    /// What the server wants, each under a key that stays the same.
+    pub fn asks(&self) -> impl Iterator<Item = (&str, &Ask)> {
+        self.asks.iter().map(|(key, ask)| (key.as_str(), &**ask))
+    }
+
+    /// Takes out what is to be answered, if it is still asked.
+    pub fn take_ask(&mut self, key: &str) -> Option<Box<Ask>> {
+        let at = self.asks.iter().position(|(own, _)| own == key)?;
+        Some(self.asks.swap_remove(at).1)
+    }
+
+    /// Nobody can be asked: each is refused by being dropped.
+    pub fn refuse_asks(&mut self) {
+        self.asks.clear();
+    }
+
+    /// What happens next, until this moment. Cancel-safe. After `Done` it is `Done` no more.
+    pub async fn next(&mut self, until: Instant) -> Event {
+        if let Some(reply) = self.ended.take() {
+            return Event::Done(reply);
+        }
+        // An ask that its client takes too long for ends before anything else that is waited for.
+        let due = self.asks.iter().map(|(_, ask)| ask.until()).min();
+        let mail = self.guest.mail().clone();
+        tokio::select! {
+            // In this order: what waits in the mail was said before what comes with the call by now.
+            biased;
+            () = mail.waits() => match mail.take() {
+                Some(Letter::Note(note)) => Event::Note(note.text),
+                Some(Letter::Ask(ask)) => self.is_asked(ask),
+                Some(Letter::Withdrawn(slip)) => {
+                    self.asks.retain(|(_, ask)| !Arc::ptr_eq(ask.slip(), &slip));
+                    Event::Asks
+                }
+                None => Event::Asks,
+            },
+            step = self.exchange.next() => match step {
+                Step::Notify(text) => Event::Note(text),
+                Step::Ask(ask) => self.is_asked(ask),
+                Step::Done(reply) => {
+                    self.asks.clear();
+                    Event::Done(reply)
+                }
+            },
+            () = sleep_until(due.unwrap_or(until).min(until)) => {
+                let now = Instant::now();
+                let late: Vec<_> = self.asks.extract_if(.., |(_, ask)| ask.until() <= now).collect();
+                if late.is_empty() {
+                    return Event::Nothing;
+                }
+                late.into_iter().for_each(|(_, ask)| ask.expire());
+                Event::Asks
+            }
+        }
+    }
+
+    fn is_asked(&mut self, ask: Box<Ask>) -> Event {
+        if !ask.is_over() {
+            self.asked += 1;
+            self.asks.push((format!("ask-{}", self.asked), ask));
+        }
+        Event::Asks
+    }
+
+    /// Gives it back to whoever comes for it until this moment; it is over if nobody does.
+    async fn watch(mut self: Box<Self>, back: oneshot::Receiver<oneshot::Sender<Box<Self>>>, until: Instant) {
+        let wanted = match select(back, pin!(self.wait(until))).await {
+            Either::Left((wanted, _)) => wanted.ok(),
+            Either::Right(((), _)) => None,
+        };
+        if let Some(wanted) = wanted {
+            wanted.send(self).ok();
+        }
+    }
+
+    /// Lets happen what happens. What the server says beside its answer is for nobody: the request that it belonged to
+    /// has its answer. Cancel-safe.
+    async fn wait(&mut self, until: Instant) {
+        loop {
+            match self.next(until).await {
+                Event::Note(_) | Event::Asks => {}
+                Event::Done(reply) => {
+                    self.ended = Some(reply);
+                    return sleep_until(until).await;
+                }
+                Event::Nothing => return,
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// Lets a call wait for its client, and says by which handle it is found. The fault: there is no place, and the
+    /// call is cancelled.
+    pub fn park_call(&self, binding: Binding, mut call: Box<OpenCall>) -> Result<String, Fault> {
+        call.exchange.step_aside();
+        let (asking, asked) = oneshot::channel();
+        let (handle, key, until) = self.parked.enter(binding, Kept::Call(asking))?;
+        let hub = call.guest.hub().clone();
+        let watched = async move {
+            call.watch(asked, until).await;
+            hub.parked.forget(&key);
+        };
+        self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(watched));
+        Ok(handle)
+    }
+
+    /// The same for what a server gave its client to bring back: a JSON string as it stands.
+    pub fn park_state(&self, binding: Binding, seat: &Seat, state: &str) -> Result<String, Fault> {
+        let Some(room) = seat.allowance().request(state.len()) else { return Err(full("limits.buffered")) };
+        let text = Bytes::copy_from_slice(state.as_bytes());
+        Ok(self.parked.enter(binding, Kept::State { text, _room: room })?.0)
+    }
+
+    /// The same for a request that is to be made again.
+    pub fn park_again(&self, binding: Binding) -> Result<String, Fault> {
+        Ok(self.parked.enter(binding, Kept::Again)?.0)
+    }
+
+    /// What a handle stands for, once. Nothing is sent anywhere before it is found.
+    pub async fn resume(&self, returning: Returning<'_>) -> Result<Resumed, Fault> {
+        let Returning { handle, binding, id, token, turns } = returning;
+        let Some(place) = self.place() else {
+            let text = "too many requests in flight (limits.total_in_flight)";
+            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+        };
+        match self.parked.take(handle, binding).ok_or_else(unknown)? {
+            Kept::State { text, .. } => Ok(Resumed::State(text)),
+            Kept::Again => Ok(Resumed::Again),
+            Kept::Call(asking) => {
+                let (back, call) = oneshot::channel();
+                asking.send(back).map_err(|_| unknown())?;
+                let mut call = call.await.map_err(|_| unknown())?;
+                let turns = turns.drain(..).chain([place]).collect();
+                call.exchange.goes_on(id, token, turns);
+                if let Some(Ok(text)) = &mut call.ended {
+                    *text = under(text, id);
+                }
+                Ok(Resumed::Call(call))
+            }
+        }
+    }
+
+    /// What waits for clients at the moment.
+    pub fn parked(&self) -> usize {
+        self.parked.table.lock().kept.len()
+    }
+}
+
+impl Parked {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, table: Mutex::default() }
+    }
+
+    fn enter(&self, binding: Binding, kept: Kept) -> Result<(String, Key, Instant), Fault> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|_| Fault::ours(Reason::Internal, "no randomness for a handle of what waits"))?;
+        let handle: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (key, now) = (key(&handle), Instant::now());
+        let until = now + KEPT;
+        let mut table = self.table.lock();
+        let expired = table.expired(now);
+        if table.kept.len() >= self.max {
+            drop(table);
+            drop(expired);
+            return Err(full("limits.parked"));
+        }
+        let age = table.next;
+        table.next += 1;
+        table.ages.insert(age, key);
+        table.kept.insert(key, Entry { binding, kept, age, until });
+        drop(table);
+        drop(expired);
+        Ok((handle, key, until))
+    }
+
+    fn take(&self, handle: &str, binding: &Binding) -> Option<Kept> {
+        let key = key(handle);
+        let mut table = self.table.lock();
+        let found = table.kept.get(&key)?;
+        // Who shows it to the wrong door has not used it.
+        if found.binding != *binding || found.until <= Instant::now() {
+            return None;
+        }
+        table.remove(&key).map(|entry| entry.kept)
+    }
+
+    fn forget(&self, key: &Key) {
+        let gone = self.table.lock().remove(key);
+        drop(gone);
+    }
+}
+
+impl Table {
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.kept.remove(key)?;
+        self.ages.remove(&entry.age);
+        Some(entry)
+    }
+
+    /// Takes out whose time is over: all are kept for as long, so the oldest are the first. To be dropped without the lock.
+    fn expired(&mut self, now: Instant) -> Vec<Entry> {
+        let mut gone = Vec::new();
+        while let Some((_, key)) = self.ages.first_key_value() {
+            let key = *key;
+            if self.kept.get(&key).is_some_and(|entry| entry.until > now) {
+                break;
+            }
+            gone.extend(self.remove(&key));
+        }
+        gone
+    }
+}
+
+impl std::fmt::Debug for OpenCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenCall({} asks)", self.asks.len())
+    }
+}
+
+/// A response under another id.
+fn under(response: &Bytes, id: &Id) -> Bytes {
+    match Message::parse_server(response.clone()).as_ref().map(|response| (response, response.head())) {
+        Ok((response, Head::Response { id: Some(own), .. })) => {
+            splice(response.text(), &mut [(*own, id.bytes())])
+        }
+        Ok((_, Head::Response { .. } | Head::Request { .. } | Head::Notification { .. })) | Err(_) => {
+            response.clone()
+        }
+    }
+}
+
+fn key(handle: &str) -> Key {
+    Sha256::digest(handle.as_bytes()).into()
+}
+
+/// All alike: who guesses learns nothing.
+fn unknown() -> Fault {
+    Fault::invalid_params(
+        "`params.requestState` is none that waits for this request: it was used already, is too old, or belongs to another; make the request again without it",
+    )
+}
+
+fn full(setting: &str) -> Fault {
+    let text = format!("too much waits for answers of clients ({setting}); what was asked was cancelled");
+    Fault::ours(Reason::Busy, text).outcome(CallOutcome::Unknown)
+}
+
+/// How long a client may take to come back.
+const KEPT: Duration = Duration::from_secs(10 * 60);
