@@ -4,6 +4,7 @@ use super::exit::Exit;
 use super::run::{Run, left, runtime};
 use super::{Globals, Source, log, out, source};
 use crate::downstream::door::{Closed, Door};
+use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
 use crate::system::Leaving;
 use std::time::Duration;
@@ -30,8 +31,9 @@ async fn serve(config: crate::config::Config, group: Option<&str>) -> std::io::R
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
     let (outbox, written) = stdio::stdout()?;
-    let run = Run::start(config, group)?;
-    let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself);
+    let run = Run::prepare(config, group)?;
+    let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
+    let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);
     let exit = tokio::select! {
         closed = door.serve(inbox) => {
             tracing::debug!(by = ?closed, "the door is closed");

@@ -3,6 +3,8 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::modern::beside::Beside;
+use super::modern::lobby::Lobby;
 use super::open::Ids;
 use super::outlet::{Outlet, Outlets};
 use super::session::{Reply, Session};
@@ -51,6 +53,11 @@ impl Door {
         let outlets = Outlets::Lines(outbox.clone());
         let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
         Self { session, outbox, calls: FuturesUnordered::new(), greets_within: None }
+    }
+
+    /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
+    pub fn for_any_era(self, lobby: Lobby) -> Self {
+        Self { session: self.session.beside(Beside::new(lobby)), ..self }
     }
 
     /// A client that says nothing for so long is sent away.

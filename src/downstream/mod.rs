@@ -31,6 +31,8 @@ pub mod stdio;
 
 pub mod http;
 
+pub mod modern;
+
 pub mod sse;
 
 pub mod edge;

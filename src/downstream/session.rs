@@ -6,6 +6,8 @@
 use super::asks::Asks;
 use super::call::Call;
 use super::delivery::Delivery;
+use super::modern::beside::Beside;
+use super::modern::ladder;
 use super::news::{Given, News};
 use super::open::{Ids, Open};
 use super::outlet::{Outlet, Outlets};
@@ -49,6 +51,8 @@ pub struct Session {
     /// We were started by ourselves: nothing is served, and the client hears why.
     behind_itself: bool,
     given: Given,
+    /// Requests that stand by themselves come here as well, and nothing is started before it is needed.
+    beside: Option<Beside>,
 }
 
 /// What `initialize` settled.
@@ -104,8 +108,14 @@ impl Session {
             identity: Arc::from(identity),
             behind_itself,
             given: Given::default(),
+            beside: None,
             seat,
         }
+    }
+
+    /// Requests that stand by themselves may come as well.
+    pub(super) fn beside(self, beside: Beside) -> Self {
+        Self { beside: Some(beside), ..self }
     }
 
     fn hub(&self) -> &Arc<Hub> {
@@ -235,6 +245,11 @@ impl Session {
     fn hear_one(&self, message: Message, memory: Option<Held>, outlet: &Outlet) -> Reply {
         match message.head() {
             Head::Request { method, .. } => {
+                if let (Some(beside), Outlet::Lines(outbox), true) =
+                    (&self.beside, outlet, ladder::claims(&message))
+                {
+                    return beside.hear(&self.seat, &self.open, message, memory, outbox);
+                }
                 let method = Method::parse(method.as_str(&message));
                 match message.id() {
                     Some(id) => self.request(id, method, message, memory, outlet),
@@ -371,6 +386,11 @@ impl Session {
             Err(fault) => return Reply::Now(fault.render(Some(&id))),
         };
         let revision = Revision::negotiate(&asked);
+        if self.beside.is_some() {
+            for fault in self.seat.open() {
+                tracing::warn!(why = fault.text, "not started");
+            }
+        }
         let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
         self.agree(revision, capabilities);

@@ -122,6 +122,73 @@ pub fn completed(method: Method, result: &str) -> Option<String> {
     Some(format!(r#"{{"resultType":"complete"{hints}{comma}{rest}"#))
 }
 
+/// The edits that make a result one of ours for a modern client: it says what it is, who answers, and, where that is asked
+/// for, how long it holds and that nobody else may keep it. What it says already stays, but who answers is us, and what
+/// one principal was told is no other's. `None`: it is no object.
+pub fn presented(message: &Message, result: Span, method: Method, info: &str) -> Option<Vec<(Span, Bytes)>> {
+    let text = message.str(result);
+    let all = members(text)?;
+    let whole = message.str(Span { start: 0, end: message.text().len() as u32 });
+    let has = |key: &str| all.iter().any(|member| member.key == key);
+    let mut first = String::new();
+    let mut add = |member: String| {
+        first.push_str(&member);
+        first.push(',');
+    };
+    if !has("resultType") {
+        add(r#""resultType":"complete""#.to_owned());
+    }
+    let is_read = method == Method::ResourcesRead && !is_input_required(&all);
+    if is_read && !has("ttlMs") {
+        add(r#""ttlMs":0"#.to_owned());
+    }
+    if is_read && !has("cacheScope") {
+        add(r#""cacheScope":"private""#.to_owned());
+    }
+    if !has("_meta") {
+        add(format!(r#""_meta":{{"{SERVER_INFO_KEY}":{info}}}"#));
+    }
+    let mut edits = Vec::new();
+    let mut put = |part: &str, new: String| {
+        edits.extend(Span::of(whole, part).map(|span| (span, Bytes::from(new))));
+    };
+    for member in &all {
+        match member.key.as_ref() {
+            "_meta" => put(member.value, introduced(member.value, info)),
+            "cacheScope" if is_read && member.value != r#""private""# => {
+                put(member.value, r#""private""#.to_owned());
+            }
+            "ttlMs" if is_read && !is_time(member.value) => put(member.value, "0".to_owned()),
+            _ => {}
+        }
+    }
+    if !first.is_empty() {
+        if all.is_empty() {
+            first.pop();
+        }
+        let at = result.start.saturating_add(1);
+        edits.push((Span { start: at, end: at }, Bytes::from(first)));
+    }
+    Some(edits)
+}
+
+fn is_input_required(result: &[Member<'_>]) -> bool {
+    let says = |member: &&Member<'_>| member.key == "resultType";
+    result.iter().find(says).and_then(|member| string(member.value)).as_deref() == Some("input_required")
+}
+
+fn is_time(ttl: &str) -> bool {
+    !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A `_meta` of a result that says who answers.
+fn introduced(meta: &str, info: &str) -> String {
+    let own = members(meta).unwrap_or_default();
+    let rest = own.iter().filter(|member| member.key != SERVER_INFO_KEY);
+    let rest: String = rest.map(|member| format!(",{}:{}", member.key_raw, member.value)).collect();
+    format!(r#"{{"{SERVER_INFO_KEY}":{info}{rest}}}"#)
+}
+
 /// The result of a modern server for a client of the handshake: without what the result says of itself, and with
 /// structured content that such a client takes, an object. `None`: it fits as it is.
 pub fn bared(result: &str) -> Option<String> {
@@ -235,7 +302,14 @@ pub fn modern_code(code: i64) -> i64 {
     }
 }
 
+/// Whether an error with this code is between a server and us, or has a code that nobody may use: its client hears that
+/// something is wrong there, and not what.
+pub fn is_between_us(code: i64) -> bool {
+    matches!(code, -32099..=-32020) && !matches!(code, CAPABILITY_MISSING | URL_REQUIRED)
+}
+
 const INVALID_PARAMS: i64 = -32602;
+const CAPABILITY_MISSING: i64 = -32021;
 /// Resource not found, before 2026-07-28.
 const NOT_FOUND: i64 = -32002;
 const URL_REQUIRED: i64 = -32042;
@@ -303,6 +377,71 @@ mod tests {
             r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","contents":[]}"#
         );
         assert_eq!(completed(Method::ToolsCall, r#"{"resultType":"complete"}"#), None);
+    }
+
+    fn shown(method: Method, result: &str) -> String {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        let message = Message::parse_server(Bytes::from(text)).unwrap();
+        let crate::wire::message::Head::Response {
+            outcome: crate::wire::message::Outcome::Result { value, .. },
+            ..
+        } = message.head()
+        else {
+            panic!("{result}")
+        };
+        let mut edits = presented(&message, *value, method, r#"{"name":"b"}"#).unwrap();
+        let text = String::from_utf8(splice(message.text(), &mut edits).into()).unwrap();
+        text.strip_prefix(r#"{"jsonrpc":"2.0","id":1,"result":"#)
+            .unwrap()
+            .strip_suffix('}')
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_result_for_a_modern_client_says_who_answers() {
+        const OURS: &str = r#""io.modelcontextprotocol/serverInfo":{"name":"b"}"#;
+        assert_eq!(
+            shown(Method::ToolsCall, r#"{ "content":[ 1.0 ]}"#),
+            format!(r#"{{"resultType":"complete","_meta":{{{OURS}}}, "content":[ 1.0 ]}}"#)
+        );
+        assert_eq!(
+            shown(Method::Complete, "{}"),
+            format!(r#"{{"resultType":"complete","_meta":{{{OURS}}}}}"#)
+        );
+        assert_eq!(
+            shown(
+                Method::ToolsCall,
+                r#"{"_meta":{"a":1.0,"io.modelcontextprotocol/serverInfo":{"name":"x"}},"resultType":"complete"}"#
+            ),
+            format!(r#"{{"_meta":{{{OURS},"a":1.0}},"resultType":"complete"}}"#)
+        );
+        assert_eq!(
+            shown(Method::ResourcesRead, r#"{"_meta":null,"contents":[]}"#),
+            format!(
+                r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{{{OURS}}},"contents":[]}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_a_read_says_of_its_time_passes_and_is_nobody_elses() {
+        let read = |hints: &str| {
+            let shown =
+                shown(Method::ResourcesRead, &format!(r#"{{"resultType":"complete",{hints},"_meta":{{}}}}"#));
+            shown.split(r#","_meta""#).next().unwrap().to_owned()
+        };
+        assert_eq!(
+            read(r#""ttlMs":60000,"cacheScope":"public""#),
+            r#"{"resultType":"complete","ttlMs":60000,"cacheScope":"private""#
+        );
+        assert_eq!(
+            read(r#""ttlMs":-1,"cacheScope":"private""#),
+            r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private""#
+        );
+        let asks =
+            shown(Method::ResourcesRead, r#"{"resultType":"input_required","requestState":"s","_meta":{}}"#);
+        assert!(!asks.contains("ttlMs"), "{asks}");
     }
 
     #[test]

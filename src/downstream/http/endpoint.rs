@@ -10,6 +10,9 @@ use super::sessions::{SessionId, Sessions};
 use crate::config::Listen;
 use crate::downstream::edge::body::{Whole, read_body};
 use crate::downstream::events::Label;
+use crate::downstream::modern::ladder;
+use crate::downstream::modern::lobby::Lobby;
+use crate::downstream::modern::posts::Posts;
 use crate::downstream::open::Ids;
 use crate::downstream::outlet::Outlets;
 use crate::downstream::replay::Replay;
@@ -69,6 +72,8 @@ pub struct Front {
     calls: TaskTracker,
     /// Nothing new is begun any more.
     closing: CancellationToken,
+    /// Requests that stand by themselves.
+    modern: Arc<Posts>,
 }
 
 impl Front {
@@ -79,7 +84,10 @@ impl Front {
         behind_itself: bool,
         warmed: Principal,
     ) -> Arc<Self> {
+        let (calls, closing) = (TaskTracker::new(), CancellationToken::new());
+        let lobby = Lobby::new(hub.clone(), identity, behind_itself, closing.clone());
         Arc::new(Self {
+            modern: Arc::new(Posts::new(lobby, &listen, calls.clone())),
             greeting: hub.allowance(Company::Many),
             hub,
             sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_per_principal_max),
@@ -90,8 +98,8 @@ impl Front {
             behind_itself,
             warmed,
             tracker: TaskTracker::new(),
-            calls: TaskTracker::new(),
-            closing: CancellationToken::new(),
+            calls,
+            closing,
         })
     }
 
@@ -99,6 +107,7 @@ impl Front {
     pub fn close(&self) {
         self.closing.cancel();
         self.calls.close();
+        self.modern.close();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -130,6 +139,9 @@ impl Front {
         }
         let answered = match *request.method() {
             Method::POST => self.post(gate, principal, request).await,
+            Method::GET | Method::DELETE if head::is_modern(request.headers()) => {
+                Ok(replies::wrong_method("POST"))
+            }
             Method::GET => self.get(&gate.path, &principal, request.headers()),
             Method::DELETE => self.delete(&gate.path, &principal, request.headers()),
             _ => Ok(replies::wrong_method("GET, POST, DELETE")),
@@ -145,7 +157,9 @@ impl Front {
     ) -> Result<Response, Box<Response>> {
         let (head, body) = request.into_parts();
         fit(head::fit_post(&head.headers))?;
-        fit(head::fit_version(&head.headers))?;
+        if !head::is_of_session(&head.headers) {
+            return self.post_alone(gate, principal, head.headers, body).await;
+        }
         let known = match fit(head::session_id(&head.headers))? {
             Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
@@ -156,6 +170,9 @@ impl Front {
             None => self.greeting.clone(),
         };
         let posting = self.read(body, &allowance).await?;
+        if let (false, Some(message)) = (self.is_closing(), self.claimed(&posting)) {
+            return Ok(self.modern.answer(&gate, principal, head.headers, message, posting).await);
+        }
         // A body takes its time: what was so before it may be over.
         match known {
             _ if self.is_closing() => Err(Box::new(replies::stopping())),
@@ -163,6 +180,45 @@ impl Front {
             Some(live) => Ok(self.posted(&live, live.post(posting), self.listen.stream_after).await),
             None => self.begin(gate, principal, posting).await,
         }
+    }
+
+    /// A POST whose head says that it stands by itself, or that it is of a revision that nobody speaks.
+    async fn post_alone(
+        self: Arc<Self>,
+        gate: Gate,
+        principal: Principal,
+        head: HeaderMap,
+        body: Body,
+    ) -> Result<Response, Box<Response>> {
+        let allowance = self.modern.allowance(&principal, &gate.entrance);
+        let posting = self.read(body, &allowance).await?;
+        if self.is_closing() {
+            return Err(Box::new(replies::stopping()));
+        }
+        let message = Message::parse_client(posting.text.clone(), self.caps()).map_err(|bad| {
+            Box::new(replies::json(StatusCode::BAD_REQUEST, bad.fault().render(bad.id.as_ref())))
+        })?;
+        match ladder::claims(&message) || head::is_modern(&head) {
+            true => Ok(self.modern.answer(&gate, principal, head, message, posting).await),
+            false => {
+                fit(head::fit_version(&head))?;
+                Ok(replies::status(StatusCode::BAD_REQUEST))
+            }
+        }
+    }
+
+    /// The message, if it says by itself which revision it is of, whatever its head says.
+    fn claimed(&self, posting: &Posting) -> Option<Message> {
+        if !ladder::may_claim(&posting.text) {
+            return None;
+        }
+        let message = Message::parse_client(posting.text.clone(), self.caps()).ok()?;
+        ladder::claims(&message).then_some(message)
+    }
+
+    fn caps(&self) -> Caps {
+        let limits = &self.hub.config().limits;
+        Caps { depth_max: limits.depth_max, elements_max: limits.elements_max }
     }
 
     /// A place at the hub, its servers started.
@@ -199,8 +255,7 @@ impl Front {
         principal: Principal,
         posting: Posting,
     ) -> Result<Response, Box<Response>> {
-        let limits = &self.hub.config().limits;
-        let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
+        let caps = self.caps();
         let refused = |fault: Fault| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault));
         let message =
             Message::parse_client(posting.text.clone(), caps).map_err(|bad| refused(bad.fault()))?;

@@ -56,15 +56,25 @@ pub(crate) fn fit_get(headers: &HeaderMap) -> Result<(), Unfit> {
     }
 }
 
-/// The revision must be one that we speak; none is the rule before 2025-06-18.
+/// Whether the head is one of a session: it says so, or, as is the rule before 2025-06-18, nothing.
+pub(crate) fn is_of_session(headers: &HeaderMap) -> bool {
+    fit_version(headers).is_ok()
+}
+
+/// Whether it says that the message stands by itself.
+pub(crate) fn is_modern(headers: &HeaderMap) -> bool {
+    one(headers, &PROTOCOL_VERSION).and_then(Revision::parse).is_some_and(Revision::is_modern)
+}
+
+/// The revision must be one that is spoken in a session; none is the rule before 2025-06-18.
 pub(crate) fn fit_version(headers: &HeaderMap) -> Result<(), Unfit> {
     if !headers.contains_key(PROTOCOL_VERSION) {
         return Ok(());
     }
     match one(headers, &PROTOCOL_VERSION).and_then(Revision::parse) {
-        Some(_) => Ok(()),
-        None => {
-            let ours = Revision::GREETED.map(Revision::as_str).join(", ");
+        Some(revision) if !revision.is_modern() => Ok(()),
+        Some(_) | None => {
+            let ours = Revision::ALL.map(Revision::as_str).join(", ");
             unfit(
                 StatusCode::BAD_REQUEST,
                 format!("`MCP-Protocol-Version` is none that is spoken here: {ours}"),

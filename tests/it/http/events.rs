@@ -6,27 +6,27 @@ use serde_json::Value;
 use std::collections::VecDeque;
 
 /// What is read of one body.
-pub(super) struct Events {
+pub(crate) struct Events {
     body: BodyDataStream,
     text: String,
     /// Comments that came between the last messages.
-    pub(super) comments: VecDeque<String>,
+    pub(crate) comments: VecDeque<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     Event { id: Option<String>, name: Option<String>, data: String },
     Retry(u64),
     Comment(String),
 }
 
 impl Events {
-    pub(super) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self { body: body.into_data_stream(), text: String::new(), comments: VecDeque::new() }
     }
 
     /// Whatever comes next; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Said> {
+    pub(crate) async fn next(&mut self) -> Option<Said> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let said = said(block);
@@ -44,7 +44,7 @@ impl Events {
     }
 
     /// The next message with its id, comments put aside.
-    pub(super) async fn message(&mut self) -> (String, Value) {
+    pub(crate) async fn message(&mut self) -> (String, Value) {
         for _ in 0..10_000 {
             match self.next().await.expect("the stream goes on") {
                 Said::Event { id, name, data } => {
@@ -59,7 +59,7 @@ impl Events {
     }
 
     /// Reads what a stream begins with: the id to come back by.
-    pub(super) async fn opened(&mut self, revision: &str) -> Option<String> {
+    pub(crate) async fn opened(&mut self, revision: &str) -> Option<String> {
         if revision < "2025-11-25" {
             assert_eq!(self.next().await, Some(Said::Comment("open".to_owned())));
             return None;
@@ -72,13 +72,13 @@ impl Events {
     }
 
     /// Nothing more comes.
-    pub(super) async fn ends(mut self) {
+    pub(crate) async fn ends(mut self) {
         let next = self.next().await;
         assert_eq!(next, None);
     }
 
     /// Everything has happened that can, and nothing came.
-    pub(super) async fn is_silent(&mut self) {
+    pub(crate) async fn is_silent(&mut self) {
         super::house::settled().await;
         let next = futures::FutureExt::now_or_never(self.next());
         assert_eq!(next, None, "something came");

@@ -25,32 +25,32 @@ use tokio_util::task::TaskTracker;
 
 /// Everything that serves.
 #[derive(Clone)]
-pub(super) struct House {
-    pub(super) hub: Arc<Hub>,
-    pub(super) front: Arc<Front>,
+pub(crate) struct House {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) front: Arc<Front>,
     service: TowerToHyperService<Router>,
 }
 
 /// One client: who it is, where it comes in, and the session that it has.
 #[derive(Clone)]
-pub(super) struct Client {
-    pub(super) house: House,
-    pub(super) path: &'static str,
-    pub(super) principal: Principal,
-    pub(super) session: Option<String>,
-    pub(super) revision: &'static str,
+pub(crate) struct Client {
+    pub(crate) house: House,
+    pub(crate) path: &'static str,
+    pub(crate) principal: Principal,
+    pub(crate) session: Option<String>,
+    pub(crate) revision: &'static str,
 }
 
 /// An answer whose body has not been read.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     body: Body,
 }
 
 impl House {
     /// Servers by name, shared or not, and settings of the whole.
-    pub(super) fn new(servers: &[(&str, &Server)], sharing: Sharing, set: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn new(servers: &[(&str, &Server)], sharing: Sharing, set: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new("a house", Path::new("/"));
         let dials = servers.iter().map(|(_, server)| -> Arc<dyn Dial> { Arc::new((*server).clone()) });
         let dials: Vec<_> = dials.collect();
@@ -70,16 +70,16 @@ impl House {
     }
 
     /// One server called `s`, shared.
-    pub(super) fn shared(server: &Server) -> Self {
+    pub(crate) fn shared(server: &Server) -> Self {
         Self::new(&[("s", server)], Sharing::Shared, |_| {})
     }
 
     /// One server called `s`, and each client has its own.
-    pub(super) fn own(server: &Server) -> Self {
+    pub(crate) fn own(server: &Server) -> Self {
         Self::new(&[("s", server)], Sharing::Session, |_| {})
     }
 
-    pub(super) async fn send(&self, who: Principal, mut request: Request<Body>) -> Reply {
+    pub(crate) async fn send(&self, who: Principal, mut request: Request<Body>) -> Reply {
         let admitted = Admitted { principal: who, peer: Peer::Unix, cors: Cors::Off };
         request.extensions_mut().insert(admitted);
         let (head, body) = self.service.call(request).await.unwrap().into_parts();
@@ -87,7 +87,7 @@ impl House {
     }
 
     /// A client that has said nothing yet.
-    pub(super) fn stranger(&self) -> Client {
+    pub(crate) fn stranger(&self) -> Client {
         Client {
             house: self.clone(),
             path: "/mcp",
@@ -98,18 +98,18 @@ impl House {
     }
 
     /// A client that has begun, can be asked for forms, and works.
-    pub(super) async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         self.stranger().begun().await
     }
 
-    pub(super) async fn client_of(&self, revision: &'static str) -> Client {
+    pub(crate) async fn client_of(&self, revision: &'static str) -> Client {
         Client { revision, ..self.stranger() }.begun().await
     }
 }
 
 impl Client {
     /// Greets, and says that it is initialized.
-    pub(super) async fn begun(self) -> Self {
+    pub(crate) async fn begun(self) -> Self {
         let client = self.greeted().await;
         let said =
             client.post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await.unwrap();
@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// Greets.
-    pub(super) async fn greeted(mut self) -> Self {
+    pub(crate) async fn greeted(mut self) -> Self {
         let reply = self.greet().await;
         assert_eq!(reply.status, StatusCode::OK);
         self.session = Some(reply.header("mcp-session-id").expect("a session"));
@@ -127,7 +127,7 @@ impl Client {
         self
     }
 
-    pub(super) async fn greet(&self) -> Reply {
+    pub(crate) async fn greet(&self) -> Reply {
         let params = json!({"protocolVersion": self.revision, "capabilities": {"elicitation": {}},
             "clientInfo": {"name": "c", "version": "1"}});
         let stranger = Self { session: None, ..self.clone() };
@@ -138,16 +138,16 @@ impl Client {
     }
 
     /// A POST as it should be, on its way in a task of its own.
-    pub(super) fn post(&self, message: Value) -> JoinHandle<Reply> {
+    pub(crate) fn post(&self, message: Value) -> JoinHandle<Reply> {
         self.post_text(message.to_string())
     }
 
-    pub(super) fn post_text(&self, text: impl Into<String>) -> JoinHandle<Reply> {
+    pub(crate) fn post_text(&self, text: impl Into<String>) -> JoinHandle<Reply> {
         self.send(self.request(Method::POST).body(Body::from(text.into())).unwrap())
     }
 
     /// A GET, after this event if one is named.
-    pub(super) fn get(&self, after: Option<&str>) -> JoinHandle<Reply> {
+    pub(crate) fn get(&self, after: Option<&str>) -> JoinHandle<Reply> {
         let mut request = self.request(Method::GET);
         if let Some(after) = after {
             request = request.header("last-event-id", after);
@@ -156,30 +156,30 @@ impl Client {
     }
 
     /// A stream that was opened by GET.
-    pub(super) async fn listen(&self) -> Events {
+    pub(crate) async fn listen(&self) -> Events {
         let mut events = self.get(None).await.unwrap().events();
         events.opened(self.revision).await;
         events
     }
 
     /// A stream read on after this event.
-    pub(super) async fn read_on(&self, after: &str) -> Events {
+    pub(crate) async fn read_on(&self, after: &str) -> Events {
         let mut events = self.get(Some(after)).await.unwrap().events();
         events.opened(self.revision).await;
         events
     }
 
-    pub(super) fn delete(&self) -> JoinHandle<Reply> {
+    pub(crate) fn delete(&self) -> JoinHandle<Reply> {
         self.send(self.request(Method::DELETE).body(Body::empty()).unwrap())
     }
 
-    pub(super) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
+    pub(crate) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
         let (house, who) = (self.house.clone(), self.principal.clone());
         tokio::spawn(async move { house.send(who, request).await })
     }
 
     /// A head as it should be.
-    pub(super) fn request(&self, method: Method) -> http::request::Builder {
+    pub(crate) fn request(&self, method: Method) -> http::request::Builder {
         let accepted = match method {
             Method::GET => "text/event-stream",
             _ => "application/json, text/event-stream",
@@ -195,21 +195,21 @@ impl Client {
 }
 
 impl Reply {
-    pub(super) fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
-    pub(super) async fn text(self) -> String {
+    pub(crate) async fn text(self) -> String {
         let bytes = axum::body::to_bytes(self.body, 1 << 26).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
-    pub(super) async fn json(self) -> Value {
+    pub(crate) async fn json(self) -> Value {
         assert_eq!(self.header("content-type").as_deref(), Some("application/json"));
         serde_json::from_str(&self.text().await).unwrap()
     }
 
-    pub(super) fn events(self) -> Events {
+    pub(crate) fn events(self) -> Events {
         assert_eq!(self.header("content-type").as_deref(), Some("text/event-stream"), "{}", self.status);
         assert_eq!(self.header("x-accel-buffering").as_deref(), Some("no"));
         Events::new(self.body)
@@ -217,29 +217,29 @@ impl Reply {
 }
 
 /// A call of a tool, with a progress token.
-pub(super) fn call(id: u64, tool: &str, arguments: Value) -> Value {
+pub(crate) fn call(id: u64, tool: &str, arguments: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
         "params": {"name": tool, "arguments": arguments, "_meta": {"progressToken": "t"}}})
 }
 
-pub(super) fn cancel(id: u64) -> Value {
+pub(crate) fn cancel(id: u64) -> Value {
     json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}})
 }
 
 /// A door to some servers.
-pub(super) fn group(name: &str, servers: &[&str]) -> Group {
+pub(crate) fn group(name: &str, servers: &[&str]) -> Group {
     Group { name: name.to_owned(), servers: servers.iter().map(|&key| key.to_owned()).collect() }
 }
 
 /// Everything has happened that can without time.
-pub(super) async fn settled() {
+pub(crate) async fn settled() {
     for _ in 0..256 {
         yield_now().await;
     }
 }
 
 /// Lets time pass, and all that is due with it.
-pub(super) async fn wait(time: Duration) {
+pub(crate) async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
     settled().await;
 }

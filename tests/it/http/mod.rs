@@ -2,9 +2,9 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod events;
-mod house;
-mod server;
+pub(crate) mod events;
+pub(crate) mod house;
+pub(crate) mod server;
 
 mod answers;
 mod asks;

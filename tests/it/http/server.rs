@@ -1,6 +1,8 @@
 //! A server in memory that greets and lists by itself; what else it hears waits for the test.
 //!
 //! Each dial begins a life of its own, numbered from 0. A tool named `echo` is answered with its arguments at once.
+//! One named `state` is answered at once with a request for its client's roots and a state to bring back, and when it is
+//! brought back, with that.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,7 +19,7 @@ use tokio::time::timeout;
 
 /// One server over all its lives.
 #[derive(Clone, Default)]
-pub(super) struct Server(Arc<Inner>);
+pub(crate) struct Server(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -29,25 +31,25 @@ struct Inner {
 
 /// A message, and which life heard it.
 #[derive(Debug, Clone)]
-pub(super) struct Heard {
-    pub(super) life: usize,
-    pub(super) message: Value,
+pub(crate) struct Heard {
+    pub(crate) life: usize,
+    pub(crate) message: Value,
 }
 
 impl Server {
-    pub(super) fn new(tools: &[&str]) -> Self {
+    pub(crate) fn new(tools: &[&str]) -> Self {
         let server = Self::default();
         server.offer(tools);
         server
     }
 
     /// What it lists from now on.
-    pub(super) fn offer(&self, tools: &[&str]) {
+    pub(crate) fn offer(&self, tools: &[&str]) {
         *self.0.tools.lock() = tools.iter().map(|&tool| tool.to_owned()).collect();
     }
 
     /// The next message that is the test's to answer.
-    pub(super) async fn hear(&self) -> Heard {
+    pub(crate) async fn hear(&self) -> Heard {
         let heard = async {
             loop {
                 let bell = self.0.bell.notified();
@@ -61,39 +63,39 @@ impl Server {
     }
 
     /// The same; it must be this request or notification.
-    pub(super) async fn hear_method(&self, method: &str) -> Heard {
+    pub(crate) async fn hear_method(&self, method: &str) -> Heard {
         let heard = self.hear().await;
         assert_eq!(heard.message["method"], method, "{}", heard.message);
         heard
     }
 
     /// Everything has happened that can, and nothing is heard.
-    pub(super) async fn is_silent(&self) {
+    pub(crate) async fn is_silent(&self) {
         super::house::settled().await;
         let heard = self.0.heard.lock();
         assert!(heard.is_empty(), "{heard:?}");
     }
 
-    pub(super) fn lives(&self) -> usize {
+    pub(crate) fn lives(&self) -> usize {
         self.0.lives.lock().len()
     }
 
     /// Lives that are not over.
-    pub(super) fn living(&self) -> usize {
+    pub(crate) fn living(&self) -> usize {
         self.0.lives.lock().iter().filter(|life| !life.is_closed()).count()
     }
 
-    pub(super) async fn say(&self, life: usize, message: Value) {
+    pub(crate) async fn say(&self, life: usize, message: Value) {
         let lines = self.0.lives.lock()[life].clone();
         lines.send(message).await.expect("it lives");
     }
 
-    pub(super) async fn answer(&self, to: &Heard, result: Value) {
+    pub(crate) async fn answer(&self, to: &Heard, result: Value) {
         self.say(to.life, json!({"jsonrpc": "2.0", "id": to.message["id"], "result": result})).await;
     }
 
     /// Progress of a call, by the token that the server was given.
-    pub(super) async fn progress(&self, of: &Heard, done: u64) {
+    pub(crate) async fn progress(&self, of: &Heard, done: u64) {
         let token = &of.message["params"]["_meta"]["progressToken"];
         assert!(!token.is_null(), "no token: {}", of.message);
         let params = json!({"progressToken": token, "progress": done});
@@ -101,13 +103,13 @@ impl Server {
             .await;
     }
 
-    pub(super) async fn log(&self, life: usize, data: &str) {
+    pub(crate) async fn log(&self, life: usize, data: &str) {
         let params = json!({"level": "error", "data": data});
         self.say(life, json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params})).await;
     }
 
     /// Asks for a form.
-    pub(super) async fn ask(&self, life: usize, id: u64) {
+    pub(crate) async fn ask(&self, life: usize, id: u64) {
         let params = json!({"message": "?", "requestedSchema": {"type": "object", "properties": {}}});
         self.say(life, json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": params}))
             .await;
@@ -122,11 +124,20 @@ impl Server {
             "notifications/initialized" => return Some(Value::Null),
             "tools/list" => {
                 let tools = self.0.tools.lock();
-                let tool = |name: &String| json!({"name": name, "inputSchema": {"type": "object"}});
+                let tool = |name: &String| json!({"name": name, "inputSchema": schema(name)});
                 json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()})
             }
             "tools/call" if message["params"]["name"] == "echo" => {
                 json!({"content": [], "structuredContent": message["params"]["arguments"]})
+            }
+            "tools/call" if message["params"]["name"] == "state" => {
+                match message["params"].get("requestState") {
+                    Some(state) => json!({"content": [], "structuredContent": {"state": state}}),
+                    None => {
+                        json!({"resultType": "input_required", "requestState": message["params"]["arguments"]["state"],
+                        "inputRequests": {"r": {"method": "roots/list"}}})
+                    }
+                }
             }
             _ => return None,
         };
@@ -184,6 +195,17 @@ async fn live(
         if stdout.write_all(format!("{line}\n").as_bytes()).await.is_err() {
             return;
         }
+    }
+}
+
+/// The tool `regional` wants its region in the head of its calls.
+fn schema(tool: &str) -> Value {
+    match tool {
+        "regional" => {
+            let region = json!({"type": "string", "x-mcp-header": "Region"});
+            json!({"type": "object", "properties": {"region": region}})
+        }
+        _ => json!({"type": "object"}),
     }
 }
 

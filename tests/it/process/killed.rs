@@ -47,10 +47,14 @@ fn at_some_moment(nest: &mut Nest, which: usize) {
     let moment = |millis: u64| Duration::from_micros(below(millis * 1000));
     match which % 5 {
         // As it starts: before its guardian, between that and its servers, between fork and telling.
-        0 => nest.pass(moment(60)),
+        0 => {
+            nest.initialize();
+            nest.pass(moment(60));
+        }
         // Just when one more of its descendants is seen.
         1 => {
             let many = 1 + below(9) as usize;
+            nest.initialize();
             until("some are there", || survivors(&[nest.tag()]).len() >= many);
         }
         // As it greets its servers.

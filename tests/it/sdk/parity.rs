@@ -226,11 +226,11 @@ async fn what_a_server_adds_is_announced_and_there() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_next_era_falls_back_to_the_handshake() {
+async fn a_client_of_the_next_era_needs_no_handshake() {
     let (_folder, braid) = braid(&["peer"]);
     let (braided, direct) =
         tokio::join!(Client::probe(braid), Client::connect(server("peer"), ProtocolVersion::LATEST));
-    assert_eq!(braided.server().protocol_version, direct.server().protocol_version);
+    assert_eq!(braided.server().protocol_version, ProtocolVersion::V_2026_07_28);
     assert_eq!(braided.server().server_info.as_ref().unwrap().name, "braid");
     let pages = braided.pages("tools/list", "tools").await;
     assert!(pages.concat().iter().any(|tool| tool["name"] == "peer__show"));

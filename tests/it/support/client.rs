@@ -6,8 +6,9 @@
 use super::script::Role;
 use bytes::Bytes;
 use mcp_braid::downstream::door::{Closed, Door, Heard};
+use mcp_braid::downstream::modern::lobby::Lobby;
 use mcp_braid::hub::Hub;
-use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
+use mcp_braid::mcp::caller::{Caller, Principal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -50,13 +51,14 @@ pub(crate) struct Envelope<'a> {
 
 impl Client {
     /// A role's words: the revision that it asks for, or `by hand`: the script greets; `outbox 4`: lines that may wait for
-    /// it; `in work`, `at files`: it comes by the door of a group or of one server; `behind itself`: Braid was started by itself; `can roots sampling tools form url`: what it declares, some
-    /// of these. `number` from 1; `alone` if it is the only one. The servers are started for it.
-    pub(crate) fn open(role: &Role, number: u64, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
+    /// it; `in work`, `at files`: it comes by the door of a group or of one server; `behind itself`: Braid was started by itself; `any era`: as over stdin, its
+    /// requests may stand by themselves, and nothing is started before it is needed; `can roots sampling tools form url`: what it declares, some
+    /// of these. `alone` if it is the only one. The servers are started for it.
+    pub(crate) fn open(role: &Role, alone: bool, hub: &Arc<Hub>) -> Result<Self, String> {
         let mut greets = Some("2025-11-25".to_owned());
         let mut lines_max = LINES_MAX;
         let mut entrance = hub.entrance_all();
-        let mut behind_itself = false;
+        let (mut behind_itself, mut any_era) = (false, false);
         let mut capabilities = "{}".to_owned();
         for word in &role.traits {
             match word.split_once(' ') {
@@ -65,20 +67,25 @@ impl Client {
                 Some(("in", group)) => entrance = hub.entrance_group(group).ok_or("no such group")?,
                 Some(("at", server)) => entrance = hub.entrance_server(server).ok_or("no such server")?,
                 Some(("behind", "itself")) => behind_itself = true,
+                Some(("any", "era")) => (any_era, greets) = (true, None),
                 Some(("can", what)) => capabilities = declared(what)?,
                 Some(("outbox", lines)) => lines_max = lines.parse().map_err(|_| "no number")?,
                 None | Some(_) => return Err(format!("no such client: {word}")),
             }
         }
         let caller =
-            Caller { principal: Principal::local(), client: ClientId(number), alone, guest_of: None };
+            Caller { principal: Principal::local(), client: hub.next_client(), alone, guest_of: None };
         let seat = Arc::new(hub.seat(caller.clone(), &entrance));
-        if let Some(fault) = seat.open().into_iter().next() {
+        let opened = if any_era { Vec::new() } else { seat.open() };
+        if let Some(fault) = opened.into_iter().next() {
             return Err(fault.text);
         }
         let (inbox, chunks) = mpsc::channel(CHUNKS_MAX);
         let (lines, outbox) = mpsc::channel(lines_max);
-        let door = Door::new(seat, lines, IDENTITY, behind_itself);
+        let mut door = Door::new(seat, lines, IDENTITY, behind_itself);
+        if any_era {
+            door = door.for_any_era(Lobby::new(hub.clone(), IDENTITY, behind_itself, hub.stopping()));
+        }
         Ok(Self {
             name: role.name.clone(),
             caller,

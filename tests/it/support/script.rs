@@ -12,6 +12,9 @@
 //! wait 31s              time passes                times 9: STEP     nine times, `$n` from 1 to 9
 //! files DEED            see `Deed`                 files open 1      see `Count`
 //! braid stops
+//!
+//! client> … {"_meta":{$meta}} …                   a request that stands by itself (2026-07-28), of a client that can be
+//! client> … {"_meta":{$able}} …                   asked for nothing, or for anything
 //! ```
 //! Before the next line is played everything happens that can, except between the `times` of one line; what must
 //! come in one piece is said with `>>` and `\x0a`. Time passes only in `wait`. A server that ends is not started

@@ -80,13 +80,10 @@ impl Stage {
         let dials = desks.iter().map(|desk| -> Arc<dyn Dial> { Arc::new(DeskDial(desk.clone())) });
         let hub = Hub::new(Arc::new(config), dials.collect(), IDENTITY, tracker.clone());
         let alone = script.clients.len() == 1;
-        let clients: Result<Vec<_>, _> = script
-            .clients
-            .iter()
-            .zip(1..)
-            .map(|(role, number)| Client::open(role, number, alone, &hub))
-            .collect();
-        let (names, begun) = (Names::new(), Instant::now());
+        let clients: Result<Vec<_>, _> =
+            script.clients.iter().map(|role| Client::open(role, alone, &hub)).collect();
+        let names = [("meta", "{}"), ("able", ABLE)].map(|(name, can)| (name.to_owned(), standing(can)));
+        let (names, begun) = (Names::from(names), Instant::now());
         let mut stage = Self { hub, tracker, clients: clients?, desks, crew, names, begun };
         stage.settle().await;
         for at in 0..stage.clients.len() {
@@ -476,6 +473,14 @@ fn listed(lines: &[String]) -> String {
     }
 }
 
+/// The members of `_meta` of a request of 2026-07-28 whose client can do this; a script may add others behind them.
+fn standing(capabilities: &str) -> String {
+    format!(
+        r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{capabilities}"#
+    )
+}
+
+const ABLE: &str = r#"{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
 /// Rounds of all tasks in which nothing moved.
 const QUIET_ROUNDS: usize = 64;
 const LISTED_MAX: usize = 8;

@@ -1,0 +1,279 @@
+//! One request of 2026-07-28 on its way through the hub and back, whatever it came by.
+//!
+//! Owns its guest at the hub, and so its end: dropped, it is cancelled at its server. What comes before the answer goes to
+//! whoever reads its notes, and it waits for them.
+
+use super::answer::{Answer, presented, with_info};
+use super::base::Admission;
+use super::ladder::{self, Fit, Head, mismatch};
+use super::lobby::Lobby;
+use super::rounds;
+use crate::hub::begin::{self, Asked};
+use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning};
+use crate::mcp::era;
+use crate::mcp::method::{Kind, Method};
+use crate::mcp::mirror::Mirrors;
+use crate::mcp::revision::Revision;
+use crate::upstream::allowance::Held;
+use crate::wire::caps::Caps;
+use crate::wire::fault::{Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::lines::one_line;
+use crate::wire::message::{Head as Shape, Message, Outcome};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
+
+/// Everything that one request needs.
+pub(super) struct Call<H> {
+    pub(super) lobby: Lobby,
+    pub(super) admission: Admission,
+    pub(super) fit: Fit,
+    pub(super) message: Message,
+    pub(super) memory: Held,
+    /// What came with it, where something does.
+    pub(super) head: Option<H>,
+    /// Who reads what comes before the answer.
+    pub(super) notes: mpsc::Sender<Bytes>,
+}
+
+impl<H: Head> Call<H> {
+    /// The answer, whatever happens.
+    pub(super) async fn run(self) -> Answer {
+        let id = self.fit.id.clone();
+        match self.served().await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::fault(&fault, Some(&id)),
+        }
+    }
+
+    async fn served(self) -> Result<Answer, Fault> {
+        let stopping = || Fault::ours(Reason::Stopping, "Braid is stopping");
+        let turn = self.admission.0.turns.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let Self { lobby, admission, fit, message, memory, head, notes } = self;
+        let Fit { id, method, level } = fit;
+        let base = &admission.0;
+        if let (Method::ToolsCall, Some(head)) = (method, &head) {
+            refuse_other_arguments(&message, head, &base.seat, base.patience).await?;
+        }
+        let binding = rounds::has_rounds(method).then(|| Binding::new(&base.seat, &message));
+        let round = Round { lobby: &lobby, id: &id, method, binding: binding.as_ref(), notes: &notes };
+        let state = message.params().and_then(|params| params.request_state.as_ref());
+        let mut turns = vec![turn];
+        let message = match (state.map(|(_, state)| state.as_str(&message).to_owned()), &binding) {
+            (None, _) => message,
+            (Some(_), None) => {
+                let text = "`params.requestState` is for tools/call, prompts/get and resources/read";
+                return Err(Fault::invalid_params(text));
+            }
+            (Some(handle), Some(binding)) => {
+                match round.resumed(&handle, binding, &message, &mut turns).await? {
+                    Begun::Before(call) => return round.follow(call).await,
+                    Begun::Again(message) => *message,
+                }
+            }
+        };
+        let asked = |seat| Asked {
+            seat,
+            id: &id,
+            message: &message,
+            revision: Revision::MODERN,
+            patience: base.patience,
+            turns,
+            memory: Some(memory),
+        };
+        if let Method::List(_) = method {
+            return match lobby.hub.begin(asked(&base.seat)).await {
+                begin::Answer::Now(reply) => round.finished(reply, None),
+                begin::Answer::List { text, .. } => Ok(Answer::result(with_info(&text, &id, &lobby.info))),
+                begin::Answer::Later(_) => Err(Fault::ours(Reason::Internal, "a list is no server's")),
+            };
+        }
+        let guest = base.seat.guest(level);
+        guest.introduce(Revision::MODERN, ladder::capabilities(&message));
+        match lobby.hub.begin(asked(&guest)).await {
+            begin::Answer::Now(reply) => round.finished(reply, Some(&guest)),
+            begin::Answer::List { text, .. } => round.finished(Ok(text), None),
+            begin::Answer::Later(exchange) => {
+                // What it asks is on its way: its text need not wait here for the answer.
+                drop(message);
+                round.follow(Box::new(OpenCall::new(guest, exchange))).await
+            }
+        }
+    }
+}
+
+/// What a request that brings something back goes on with.
+enum Begun {
+    Before(Box<OpenCall>),
+    Again(Box<Message>),
+}
+
+/// One request and its answer, of as many as a call may take.
+struct Round<'a> {
+    lobby: &'a Lobby,
+    id: &'a Id,
+    method: Method,
+    binding: Option<&'a Binding>,
+    notes: &'a mpsc::Sender<Bytes>,
+}
+
+impl Round<'_> {
+    async fn resumed(
+        &self,
+        handle: &str,
+        binding: &Binding,
+        message: &Message,
+        turns: &mut Vec<OwnedSemaphorePermit>,
+    ) -> Result<Begun, Fault> {
+        let token = message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
+        let token = token.map(|span| message.str(span)).filter(|token| *token != "null");
+        let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
+        let returning = Returning { handle, binding, id: self.id, token, turns };
+        let text = match self.lobby.hub.resume(returning).await? {
+            Resumed::Call(mut call) => {
+                rounds::answer(&mut call, message);
+                return Ok(Begun::Before(call));
+            }
+            Resumed::State(state) => rounds::with_state(message, state),
+            Resumed::Again => rounds::without_rounds(message),
+        };
+        let limits = &self.lobby.hub.config().limits;
+        let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
+        Message::parse_client(text, caps)
+            .map(|again| Begun::Again(Box::new(again)))
+            .map_err(|bad| bad.fault())
+    }
+
+    /// Goes with a call until its end, or until its server wants something.
+    async fn follow(&self, mut call: Box<OpenCall>) -> Result<Answer, Fault> {
+        let mut gathered: Option<Instant> = None;
+        loop {
+            if self.binding.is_none() {
+                call.refuse_asks();
+            }
+            let asks = call.asks().next().is_some();
+            gathered = asks.then(|| gathered.unwrap_or_else(|| Instant::now() + GATHER));
+            match call.next(gathered.unwrap_or_else(|| Instant::now() + LOOK)).await {
+                Event::Note(text) => {
+                    if is_for_call(&text) {
+                        self.notes.send(one_line(text)).await.ok();
+                    }
+                }
+                Event::Asks => {}
+                Event::Done(reply) => return self.finished(reply, Some(call.guest())),
+                Event::Nothing if gathered.is_none() => {}
+                Event::Nothing => return self.asked(call),
+            }
+        }
+    }
+
+    /// The answer that asks, while the call waits.
+    fn asked(&self, call: Box<OpenCall>) -> Result<Answer, Fault> {
+        let requests = rounds::wanted(&call);
+        let binding =
+            self.binding.cloned().ok_or_else(|| Fault::ours(Reason::Internal, "nobody may be asked"))?;
+        let handle = self.lobby.hub.park_call(binding, call)?;
+        Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests.into_iter(), &handle)))
+    }
+
+    /// The last that a server says, as its client reads it.
+    fn finished(
+        &self,
+        reply: Result<Bytes, Fault>,
+        guest: Option<&crate::hub::seat::Seat>,
+    ) -> Result<Answer, Fault> {
+        let response = Message::parse_server(reply?).map_err(|bad| bad.fault())?;
+        let Shape::Response { outcome, .. } = response.head() else {
+            return presented(&response, self.method, &self.lobby.info);
+        };
+        match outcome {
+            Outcome::Error { value, code: Some(URL_REQUIRED), .. } => {
+                let pages = era::required_pages(response.str(*value));
+                let askable = guest.map(|guest| guest.mail().askable()).unwrap_or_default();
+                match self.binding.filter(|_| askable.url && !pages.is_empty()) {
+                    Some(binding) => {
+                        let handle = self.lobby.hub.park_again(binding.clone())?;
+                        let requests =
+                            pages.into_iter().zip(1..).map(|(page, at)| (format!("page-{at}"), page));
+                        Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests, &handle)))
+                    }
+                    None => presented(&response, self.method, &self.lobby.info),
+                }
+            }
+            Outcome::Result { value, places } => {
+                let says = places.result_type.as_ref().map(|(_, says)| says.as_str(&response));
+                match (says == Some("input_required")).then(|| era::input_required(response.str(*value))) {
+                    None => presented(&response, self.method, &self.lobby.info),
+                    Some(None) => Err(unreadable()),
+                    Some(Some(asked)) => self.passed(&response, &asked, guest),
+                }
+            }
+            Outcome::Error { .. } => presented(&response, self.method, &self.lobby.info),
+        }
+    }
+
+    /// What a server of this revision asks passes, but what it gave to bring back stays here.
+    fn passed(
+        &self,
+        response: &Message,
+        asked: &era::InputRequired<'_>,
+        guest: Option<&crate::hub::seat::Seat>,
+    ) -> Result<Answer, Fault> {
+        let (Some(binding), Some(guest)) = (self.binding, guest) else { return Err(unreadable()) };
+        rounds::refuse_undeclared(asked, &guest.mail().askable())?;
+        let answer = presented(response, self.method, &self.lobby.info)?;
+        let Some(state) = asked.state else { return Ok(answer) };
+        let handle = self.lobby.hub.park_state(binding.clone(), guest, state)?;
+        Ok(Answer::result(rounds::with_handle(&answer.text, &handle).ok_or_else(unreadable)?))
+    }
+}
+
+fn unreadable() -> Fault {
+    Fault::ours(Reason::Internal, "its server asks for something in a way that nobody can read")
+}
+
+/// Whether a note belongs to a call: how far it is, or what its server logs.
+fn is_for_call(text: &Bytes) -> bool {
+    let Ok(note) = Message::parse_server(text.clone()) else { return false };
+    matches!(Method::parse(note.method().unwrap_or_default()), Method::Progress | Method::Log)
+}
+
+/// The head of a call must say what its arguments do, as the tool's schema wants it.
+async fn refuse_other_arguments(
+    message: &Message,
+    head: &impl Head,
+    seat: &crate::hub::seat::Seat,
+    patience: Instant,
+) -> Result<(), Fault> {
+    let params = message.params();
+    let Some(name) = params.and_then(|params| params.name.as_ref()).map(|name| name.as_str(message)) else {
+        return Ok(());
+    };
+    let wanted = || {
+        let catalog = seat.view().catalog();
+        let mut owned = catalog.owned(Kind::Tools, name);
+        let tool =
+            catalog.exposed(Kind::Tools, name).or_else(|| owned.next().filter(|_| owned.next().is_none()))?;
+        Some(std::str::from_utf8(tool.text()).ok().map(Mirrors::read))
+    };
+    let mut found = wanted();
+    if found.is_none() && !seat.view().is_settled() {
+        seat.view().settled(patience).await;
+        found = wanted();
+    }
+    // A tool whose annotations are none is one that no client calls over HTTP; others may.
+    let Some(Some(Ok(Some(mirrors)))) = found else { return Ok(()) };
+    let object = params.and_then(|params| params.object).map(|span| message.str(span)).unwrap_or("{}");
+    mirrors
+        .check(object, |name| head.header(&name.to_ascii_lowercase()))
+        .map_err(|why| mismatch(why.to_string()))
+}
+
+/// 2025-11-25, URLElicitationRequired.
+const URL_REQUIRED: i64 = -32042;
+/// How long more may be asked in one answer.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often a call without an end is looked at: its own clock decides.
+const LOOK: Duration = Duration::from_secs(3600);

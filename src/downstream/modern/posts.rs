@@ -1,0 +1,311 @@
+//! Requests of 2026-07-28 over HTTP: each is a POST of its own, and its answer is that POST's.
+//!
+//! Owns the bases of all doors while they are used, and the forms of an answer: JSON if it is the first that is said and
+//! comes soon, else a stream of events that ends with it. The client that does not read it any more has cancelled the
+//! request (2026-07-28, basic/transports/streamable-http, cancellation): the task of a request belongs to its response.
+
+use super::answer::Answer;
+use super::base::{Base, Room};
+use super::call::Call;
+use super::discover::discovered;
+use super::ladder::{self, Fit, Head};
+use super::listen::Listen;
+use super::lobby::Lobby;
+use crate::config::Listen as Listening;
+use crate::downstream::http::endpoint::{Gate, Posting};
+use crate::downstream::http::replies;
+use crate::hub::entrance::Entrance;
+use crate::mcp::caller::{Caller, Company, Principal};
+use crate::mcp::method::Method;
+use crate::mcp::mirror::Found;
+use crate::upstream::allowance::Allowance;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::Id;
+use crate::wire::message::{Head as Shape, Message};
+use crate::wire::sse::{SsePieces, sse_comment};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+/// What they find.
+pub(crate) struct Posts {
+    lobby: Lobby,
+    bases: Mutex<HashMap<Whose, Arc<Base>>>,
+    /// What those may have in memory together whose door was not opened yet.
+    greeting: Allowance,
+    room: Room,
+    idle_max: Duration,
+    stream_after: Duration,
+    keep_alive: Duration,
+    /// The tasks of requests.
+    calls: TaskTracker,
+}
+
+/// Who comes in where.
+type Whose = (Principal, Arc<str>);
+
+impl Head for HeaderMap {
+    fn header(&self, name: &str) -> Found<'_> {
+        let mut values = self.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Found::Nothing,
+            (Some(_), Some(_)) => Found::Repeated,
+            (Some(value), None) => value.to_str().map_or(Found::Odd, |value| Found::Once(value.trim())),
+        }
+    }
+}
+
+impl Posts {
+    pub(crate) fn new(lobby: Lobby, listen: &Listening, calls: TaskTracker) -> Self {
+        let limits = &lobby.hub.config().limits;
+        // As many as all the sessions that one principal may have could.
+        let of_all = |each: usize| {
+            each.saturating_mul(listen.limits.sessions_per_principal_max).min(limits.total_in_flight_max)
+        };
+        let room = Room {
+            turns_max: of_all(limits.session_in_flight_max),
+            waiting_max: of_all(limits.session_waiting_max),
+        };
+        Self {
+            greeting: lobby.hub.allowance(Company::Many),
+            bases: Mutex::default(),
+            room,
+            idle_max: listen.session_idle,
+            stream_after: listen.stream_after,
+            keep_alive: listen.keep_alive,
+            calls,
+            lobby,
+        }
+    }
+
+    /// What a request may take of the memory while it is read.
+    pub(crate) fn allowance(&self, principal: &Principal, entrance: &Entrance) -> Allowance {
+        let base = self.bases.lock().get(&whose(principal, entrance)).cloned();
+        base.map_or_else(|| self.greeting.clone(), |base| base.allowance().clone())
+    }
+
+    /// The answer to what was posted.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        gate: &Gate,
+        principal: Principal,
+        head: HeaderMap,
+        message: Message,
+        posting: Posting,
+    ) -> Response {
+        let refused = |fault: &Fault| replies::refusal(StatusCode::BAD_REQUEST, fault);
+        match message.head() {
+            Shape::Response { .. } => {
+                return refused(&Fault::invalid_request("a client of this revision sends no responses"));
+            }
+            Shape::Notification { .. } => {
+                let is_claimed = ladder::claims(&message);
+                return match is_claimed.then(|| ladder::revision(&message, Some(&head))) {
+                    Some(Err(fault)) => refused(&fault),
+                    // None of them means anything over HTTP (2026-07-28, basic/transports/streamable-http).
+                    Some(Ok(())) | None => replies::status(StatusCode::ACCEPTED),
+                };
+            }
+            Shape::Request { .. } => {}
+        }
+        let id = message.id();
+        match self.begin(gate, principal, head, message, posting) {
+            Ok(Begun::Now(text)) => replies::json(StatusCode::OK, text),
+            Ok(Begun::Later(flow)) => self.flowing(flow).await,
+            Err(fault) => {
+                let answer = Answer::fault(&fault, id.as_ref());
+                replies::json(status(answer.code), answer.text)
+            }
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        gate: &Gate,
+        principal: Principal,
+        head: HeaderMap,
+        message: Message,
+        posting: Posting,
+    ) -> Result<Begun, Fault> {
+        let fit = match ladder::claims(&message) {
+            true => ladder::climb(&message, Some(&head))?,
+            false => return Err(ladder::unclaimed()),
+        };
+        self.lobby.refuse_loops(&message)?;
+        self.lobby.refuse_long_ids(&message)?;
+        if fit.method == Method::Discover {
+            return Ok(Begun::Now(discovered(&self.lobby, &fit.id)));
+        }
+        let base = self.base(principal, &gate.entrance)?;
+        let admission = base.admit()?;
+        let Some(memory) = posting.memory.or_else(|| base.allowance().request(message.text().len())) else {
+            let text = "too much is waiting in memory (limits.buffered)";
+            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+        };
+        drop(posting.text);
+        let (notes, said) = mpsc::channel(NOTES_MAX);
+        let Fit { id, method, .. } = &fit;
+        let (id, lobby) = (id.clone(), self.lobby.clone());
+        let answer = match *method == Method::Listen {
+            true => {
+                let listen = Listen { lobby, admission, id: id.clone(), message, notes };
+                self.calls.spawn(async move {
+                    let _memory = memory;
+                    listen.run().await
+                })
+            }
+            false => {
+                let call = Call { lobby, admission, fit, message, memory, head: Some(head), notes };
+                self.calls.spawn(call.run())
+            }
+        };
+        Ok(Begun::Later(Flow { id, notes: said, answer }))
+    }
+
+    /// What is kept for a principal at a door, from its first request on.
+    fn base(self: &Arc<Self>, principal: Principal, entrance: &Entrance) -> Result<Arc<Base>, Fault> {
+        let mut bases = self.bases.lock();
+        let whose = whose(&principal, entrance);
+        if let Some(base) = bases.get(&whose) {
+            return Ok(base.clone());
+        }
+        if bases.len() >= BASES_MAX {
+            let text = format!("{BASES_MAX} doors are in use at once; try again later");
+            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+        }
+        let hub = &self.lobby.hub;
+        let client = hub.next_client();
+        let caller = Caller { principal, client, alone: false, guest_of: Some(client) };
+        let base = Base::open(hub.seat(caller, entrance), Base::SHARED, self.room);
+        bases.insert(whose.clone(), base.clone());
+        tokio::spawn(hub.stopping().run_until_cancelled_owned(self.clone().keep(whose, base.clone())));
+        Ok(base)
+    }
+
+    /// Keeps a base until nobody has used it for long.
+    async fn keep(self: Arc<Self>, whose: Whose, base: Arc<Base>) {
+        loop {
+            sleep(base.keeps(self.idle_max)).await;
+            let mut bases = self.bases.lock();
+            if base.keeps(self.idle_max).is_zero() {
+                let gone = bases.remove(&whose);
+                drop(bases);
+                drop(gone);
+                return tracing::debug!("nobody used a door without sessions for long");
+            }
+        }
+    }
+
+    /// Forgets every base: what they keep ends with what still uses it.
+    pub(crate) fn close(&self) {
+        let gone = std::mem::take(&mut *self.bases.lock());
+        drop(gone);
+    }
+
+    /// JSON if the answer is the first that is said and comes soon, else a stream.
+    async fn flowing(&self, mut flow: Flow) -> Response {
+        let first = match timeout(self.stream_after, flow.next()).await {
+            Ok(Said::Answer(answer)) => return replies::json(status(answer.code), answer.text),
+            Ok(Said::Note(text)) => Some(text),
+            Err(_) => None,
+        };
+        let mut out = SsePieces::default();
+        match first {
+            Some(text) => out.event(None, Some(MESSAGE), &text),
+            // Something at once, so that whatever stands between us lets the stream through.
+            None => sse_comment(out.open(), "open"),
+        }
+        let keep_alive = self.keep_alive;
+        let rest = stream::unfold((Some(flow), Some(out)), move |(flow, first)| async move {
+            let mut flow = flow?;
+            if let Some(first) = first {
+                return Some((first, (Some(flow), None)));
+            }
+            let mut out = SsePieces::default();
+            let rest = match timeout(keep_alive, flow.next()).await {
+                Ok(Said::Note(text)) => {
+                    out.event(None, Some(MESSAGE), &text);
+                    Some(flow)
+                }
+                Ok(Said::Answer(answer)) => {
+                    out.event(None, Some(MESSAGE), &answer.text);
+                    None
+                }
+                Err(_) => {
+                    sse_comment(out.open(), "alive");
+                    Some(flow)
+                }
+            };
+            Some((out, (rest, None)))
+        });
+        replies::event_stream(rest)
+    }
+}
+
+enum Begun {
+    Now(Bytes),
+    Later(Flow),
+}
+
+/// What one request is answered with. Dropped before its end it ends the request.
+struct Flow {
+    id: Id,
+    notes: mpsc::Receiver<Bytes>,
+    answer: JoinHandle<Answer>,
+}
+
+enum Said {
+    Note(Bytes),
+    Answer(Answer),
+}
+
+impl Flow {
+    /// What is said next. Cancel-safe.
+    async fn next(&mut self) -> Said {
+        if let Some(text) = self.notes.recv().await {
+            return Said::Note(text);
+        }
+        match (&mut self.answer).await {
+            Ok(answer) => Said::Answer(answer),
+            Err(_) => {
+                let fault = Fault::ours(Reason::Internal, "a fault of ours ended the request");
+                Said::Answer(Answer::fault(&fault.outcome(CallOutcome::Unknown), Some(&self.id)))
+            }
+        }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
+}
+
+fn whose(principal: &Principal, entrance: &Entrance) -> Whose {
+    (principal.clone(), entrance.label().clone())
+}
+
+/// What an answer is to HTTP. Where nothing is said it is a success of HTTP, whatever the answer is.
+fn status(code: Option<i64>) -> StatusCode {
+    match code {
+        Some(-32601) => StatusCode::NOT_FOUND,
+        Some(-32700 | -32600 | -32602 | -32020 | -32021 | -32022) => StatusCode::BAD_REQUEST,
+        Some(_) | None => StatusCode::OK,
+    }
+}
+
+/// The name of an event that is a message.
+const MESSAGE: &str = "message";
+/// Notes that may wait for a client that reads slowly; what comes after waits at its server.
+const NOTES_MAX: usize = 8;
+/// Doors, each of one principal, that are kept at once.
+const BASES_MAX: usize = 4096;

@@ -1,0 +1,83 @@
+//! A client without a session, and how it posts.
+
+use crate::http::events::{Events, Said};
+use crate::http::house::{House, Reply};
+use axum::body::Body;
+use http::{HeaderMap, Method, Request};
+use mcp_braid::mcp::caller::Principal;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Who it is, where it comes in, and what it can be asked.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) house: House,
+    pub(super) path: &'static str,
+    pub(super) principal: Principal,
+    pub(super) capabilities: Value,
+}
+
+impl Client {
+    pub(super) fn of(house: &House) -> Self {
+        Self {
+            house: house.clone(),
+            path: "/mcp",
+            principal: Principal::anonymous(),
+            capabilities: json!({"elicitation": {}, "roots": {}}),
+        }
+    }
+
+    /// A whole request.
+    pub(super) fn message(&self, method: &str, mut params: Value) -> Value {
+        params["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
+        json!({"jsonrpc": "2.0", "id": "i", "method": method, "params": params})
+    }
+
+    /// A POST as it should be, on its way in a task of its own.
+    pub(super) fn post(&self, method: &str, params: Value) -> JoinHandle<Reply> {
+        self.post_with(self.message(method, params), |_| {})
+    }
+
+    /// The same with a head that is changed by `set`.
+    pub(super) fn post_with(&self, message: Value, set: impl FnOnce(&mut HeaderMap)) -> JoinHandle<Reply> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(self.path)
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2026-07-28");
+        if let Some(method) = message["method"].as_str() {
+            request = request.header("mcp-method", method);
+        }
+        let params = &message["params"];
+        if let Some(name) = params["name"].as_str().or_else(|| params["uri"].as_str()) {
+            request = request.header("mcp-name", name);
+        }
+        let mut request = request.body(Body::from(message.to_string())).unwrap();
+        set(request.headers_mut());
+        let (house, who) = (self.house.clone(), self.principal.clone());
+        tokio::spawn(async move { house.send(who, request).await })
+    }
+
+    /// A call of a tool, to its answer, which must be JSON.
+    pub(super) async fn call(&self, tool: &str, mut more: Value) -> (u16, Value) {
+        more["name"] = tool.into();
+        let reply = self.post("tools/call", more).await.unwrap();
+        (reply.status.as_u16(), reply.json().await)
+    }
+}
+
+/// The next message of a stream; none of them has an id to come back by.
+pub(super) async fn message(events: &mut Events) -> Value {
+    loop {
+        match events.next().await.expect("the stream goes on") {
+            Said::Event { id: None, name, data } => {
+                assert_eq!(name.as_deref(), Some("message"));
+                return serde_json::from_str(&data).unwrap();
+            }
+            Said::Comment(_) => {}
+            other @ (Said::Event { .. } | Said::Retry(_)) => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Plays of clients without a handshake. What the marks in them mean stands in `support::script`.
+
+use crate::support::play;
+use std::collections::BTreeSet;
+
+macro_rules! plays {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                play(stringify!($name), include_str!(concat!("play/", stringify!($name), ".play"))).await;
+            }
+        )*
+        const PLAYS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+plays! {
+    a_call_goes_there_and_back
+    a_call_that_nobody_comes_back_for_is_cancelled
+    a_handle_works_for_its_request_alone
+    a_listeners_resources_are_let_go_with_it
+    a_listener_hears_what_it_asked_for_and_nothing_else
+    a_question_comes_in_the_answer_and_the_call_goes_on
+    a_server_of_this_revision_gets_its_state_back
+    only_what_a_request_declares_may_be_asked
+    what_a_server_logs_goes_to_who_asked_for_it
+    who_only_discovers_starts_nothing
+    whoever_comes_back_gets_what_has_happened
+}
+
+#[test]
+fn every_play_is_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/modern/play");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let files = files.filter_map(|name| Some(name.to_str()?.strip_suffix(".play")?.to_owned()));
+    let listed: BTreeSet<String> = PLAYS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), listed);
+}
