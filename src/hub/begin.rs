@@ -131,10 +131,7 @@ impl Hub {
 
     /// Where a request about a task leads: to the server of the task and nowhere else.
     fn task(&self, asked: &Asked<'_>) -> Result<Target, Fault> {
-        let Some(tasks) = self.tasks(asked.seat) else {
-            let text = "the request needs the extension io.modelcontextprotocol/tasks, which the client did not declare";
-            return Err(Fault::plain(MISSING_CAPABILITY, text).data(TASKS_NEEDED));
-        };
+        let tasks = self.tasks(asked.seat).ok_or_else(tasks_needed)?;
         let unknown = || Fault::invalid_params("unknown task");
         let params = asked.message.params();
         let id = params.and_then(|params| params.task_id.as_ref()).ok_or_else(unknown)?;
@@ -184,6 +181,13 @@ impl Hub {
 /// MissingRequiredClientCapability (2026-07-28).
 const MISSING_CAPABILITY: i32 = -32021;
 const TASKS_NEEDED: &str = r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
+
+/// The fault of whoever asks about tasks without having declared that it knows of any.
+pub fn tasks_needed() -> Fault {
+    let text =
+        "the request needs the extension io.modelcontextprotocol/tasks, which the client did not declare";
+    Fault::plain(MISSING_CAPABILITY, text).data(TASKS_NEEDED)
+}
 
 /// The server whose names begin as the asked one does, if its lists were never heard.
 fn unheard(asked: &Asked<'_>) -> Option<usize> {

@@ -243,19 +243,23 @@ impl Exchange {
 
     /// What the answer is to the client; nothing, if its server wants to know something first.
     fn ended(&mut self, response: Box<Message>) -> Option<Result<Bytes, Fault>> {
-        if self.stream.standing().is_some() {
+        let stands = self.origin.as_ref().is_some_and(|origin| origin.stands);
+        let is_stateless = self.stream.standing().is_some();
+        if is_stateless || stands {
             match round::says(&response) {
                 Says::Complete => {}
-                Says::InputRequired => match self.begin_round(&response) {
+                Says::InputRequired if is_stateless => match self.begin_round(&response) {
                     Some(Ok(())) => return None,
                     Some(Err(fault)) => return Some(Err(self.faulty(fault))),
                     None => {}
                 },
-                Says::Task if self.origin.as_ref().is_some_and(|origin| origin.tasks.is_some()) => {}
-                Says::Task | Says::Other(_) => {
+                Says::Task
+                    if is_stateless && self.origin.as_ref().is_some_and(|origin| origin.tasks.is_some()) => {}
+                Says::InputRequired | Says::Task | Says::Other(_) => {
                     let what = match round::says(&response) {
                         Says::Other(what) => what,
-                        Says::Task | Says::Complete | Says::InputRequired => "task".to_owned(),
+                        Says::InputRequired => "input_required".to_owned(),
+                        Says::Task | Says::Complete => "task".to_owned(),
                     };
                     let fault = Fault::ours(
                         Reason::Internal,

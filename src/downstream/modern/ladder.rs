@@ -141,6 +141,7 @@ fn repeated<'a>(method: Method, message: &'a Message) -> Option<(&'static str, O
     match method {
         Method::ToolsCall | Method::PromptsGet => Some(("params.name", said(params.and_then(name)))),
         Method::ResourcesRead => Some(("params.uri", said(params.and_then(uri)))),
+        Method::Task => Some(("params.taskId", said(params.and_then(task_id)))),
         Method::Initialize
         | Method::Initialized
         | Method::Ping
@@ -172,6 +173,10 @@ fn uri(params: &Params) -> Option<&Text> {
     params.uri.as_ref()
 }
 
+fn task_id(params: &Params) -> Option<&Text> {
+    params.task_id.as_ref()
+}
+
 /// Whether a client of this revision may ask this.
 fn is_served(method: Method) -> bool {
     match method {
@@ -181,7 +186,8 @@ fn is_served(method: Method) -> bool {
         | Method::ToolsCall
         | Method::PromptsGet
         | Method::ResourcesRead
-        | Method::Complete => true,
+        | Method::Complete
+        | Method::Task => true,
         Method::Initialize
         | Method::Initialized
         | Method::Ping

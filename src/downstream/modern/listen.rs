@@ -7,10 +7,12 @@
 
 use super::answer::Answer;
 use super::base::Admission;
+use super::ladder;
 use super::lobby::Lobby;
 use crate::downstream::news::{Given, News};
 use crate::hub::begin::{self, Asked, response};
 use crate::hub::seat::Seat;
+use crate::mcp::askable::Askable;
 use crate::mcp::method::{Kind, Method, cancelled};
 use crate::mcp::revision::Revision;
 use crate::upstream::exchange::Step;
@@ -61,6 +63,7 @@ impl Listen {
         let base = &admission.0;
         let _place = base.listening()?;
         let filter = Filter::read(&message)?;
+        refuse_tasks(&message)?;
         drop(message);
         let guest = base.seat.guest(None);
         guest.introduce(Revision::MODERN, "{}");
@@ -188,6 +191,19 @@ async fn subscribed(lobby: &Lobby, guest: &Seat, uri: &str, early: &Mutex<Vec<By
         },
     };
     reply.ok().and_then(|text| Message::parse_server(text).ok()).is_some_and(|response| response.is_result())
+}
+
+/// Who does not know of tasks cannot listen to any (2026-07-28, the extension tasks). None is told of here: they are asked
+/// about.
+fn refuse_tasks(message: &Message) -> Result<(), Fault> {
+    let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
+    let tasks =
+        params.and_then(|params| member(params, "notifications")).and_then(|it| member(it, "taskIds"));
+    let declared = Askable::read(ladder::capabilities(message), Revision::MODERN).tasks;
+    match tasks.is_some_and(|tasks| tasks != "null") && !declared {
+        true => Err(begin::tasks_needed()),
+        false => Ok(()),
+    }
 }
 
 fn acknowledged(honored: &Filter) -> String {

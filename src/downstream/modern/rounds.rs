@@ -39,6 +39,7 @@ pub(super) fn has_rounds(method: Method) -> bool {
         | Method::Discover
         | Method::Listen
         | Method::Acknowledged
+        | Method::Task
         | Method::Other => false,
     }
 }
