@@ -86,9 +86,11 @@ impl Greeter<'_> {
 
     /// `None`: it is to be asked again.
     async fn ask_once(&self, told: &mut watch::Receiver<Option<Told>>) -> Result<Option<Greeting>, Fault> {
-        let nobody = Standing::new(self.introduction, Arc::from("{}"));
+        // Of a client that has not said who it is yet, nothing is declared.
+        let known = told.borrow().as_ref().map(|told| told.capabilities.clone());
+        let standing = Standing::new(self.introduction, known.unwrap_or_else(|| Arc::from("{}")));
         let patience = self.patience(self.born);
-        let mut asked = probe::ask(self.stream, self.server, &nobody, patience)?;
+        let mut asked = probe::ask(self.stream, self.server, &standing, patience)?;
         self.asking.store(true, Ordering::Release);
         let silence = match self.distance {
             Distance::Near => SILENCE,
