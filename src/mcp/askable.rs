@@ -81,6 +81,23 @@ impl Askable {
         (!carried.is_empty()).then(|| format!("{{{}}}", carried.join(",")))
     }
 
+    /// Whether it has all of these members of a ClientCapabilities object, and there is one.
+    pub fn has(&self, capabilities: &[Member<'_>]) -> bool {
+        let has = |needed: &Member<'_>| {
+            let inner = |key| member(needed.value, key).is_some();
+            match needed.key.as_ref() {
+                "roots" => self.roots,
+                "sampling" => self.sampling && (self.sampling_tools || !inner("tools")),
+                "elicitation" => {
+                    (self.form || !inner("form")) && (self.url || !inner("url")) && (self.form || self.url)
+                }
+                "extensions" => self.tasks && inner(TASKS),
+                _ => false,
+            }
+        };
+        !capabilities.is_empty() && capabilities.iter().all(has)
+    }
+
     /// Why the client cannot be asked this; `None`: it can.
     pub fn refusal(&self, ask: &Message) -> Option<Fault> {
         let method = ask.method().unwrap_or_default();
@@ -224,6 +241,19 @@ mod tests {
             old.told(said),
             r#"{"s\u0061mpling":{"x": 1.0},"extensions":{"io.modelcontextprotocol/ui":{"a":1.0}},"roots":{"listChanged":true}}"#
         );
+    }
+
+    #[test]
+    fn what_a_server_needs_is_there_or_is_not() {
+        let has = |askable: &Askable, needed: &str| askable.has(&members(needed).unwrap());
+        let form = read(r#"{"elicitation":{}}"#);
+        assert!(has(&form, r#"{"elicitation":{}}"#) && has(&form, r#"{"elicitation":{"form":{}}}"#));
+        for lacking in
+            [r#"{"elicitation":{"url":{}}}"#, r#"{"roots":{}}"#, r#"{"elicitation":{},"x":{}}"#, "{}"]
+        {
+            assert!(!has(&form, lacking), "{lacking}");
+        }
+        assert!(has(&everything(), r#"{"sampling":{"tools":{}},"roots":{}}"#));
     }
 
     #[test]

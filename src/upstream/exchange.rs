@@ -328,14 +328,25 @@ impl Exchange {
             UNSUPPORTED_VERSION => {
                 Some(Fault::ours(Reason::Internal, format!("does not speak its revision any more: {said}")))
             }
-            MISSING_CAPABILITY if !stands => {
+            MISSING_CAPABILITY => {
                 let needed = member(error, "data").and_then(|data| member(data, "requiredCapabilities"));
                 let needed = needed.and_then(members).unwrap_or_default();
-                let needed: Vec<_> = needed.iter().map(|member| member.key.as_ref()).collect();
-                Some(Fault::ours(
-                    Reason::Refused,
-                    format!("needs of the client what that did not declare: {}", escaped(&needed.join(", "))),
-                ))
+                let names: Vec<_> = needed.iter().map(|member| member.key.as_ref()).collect();
+                let names = escaped(&names.join(", "));
+                let owner = self.origin.as_ref().and_then(|origin| origin.owner.as_ref());
+                let askable = owner.map(|owner| owner.mail.askable()).unwrap_or_default();
+                match stands {
+                    // It says what this client lacks, unless the client has it.
+                    true if !askable.has(&needed) => None,
+                    true => Some(Fault::ours(
+                        Reason::Internal,
+                        format!("says that the client did not declare what it did: {names}"),
+                    )),
+                    false => Some(Fault::ours(
+                        Reason::Refused,
+                        format!("needs of the client what that did not declare: {names}"),
+                    )),
+                }
             }
             _ => None,
         }

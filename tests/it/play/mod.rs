@@ -18,6 +18,7 @@ macro_rules! plays {
 }
 
 plays! {
+    what_a_server_is_listened_to_for_is_said_again_after_a_restart
     a_list_that_may_be_kept_is_looked_at_again_after_that
     a_log_that_may_be_of_several_requests_is_nobodys
     a_level_goes_with_each_request_where_there_is_no_handshake
