@@ -12,7 +12,6 @@ use crate::hub::begin::{self, Asked};
 use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning};
 use crate::mcp::era;
 use crate::mcp::method::{Kind, Method};
-use crate::mcp::mirror::Mirrors;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::wire::caps::Caps;
@@ -256,15 +255,14 @@ async fn refuse_other_arguments(
         let mut owned = catalog.owned(Kind::Tools, name);
         let tool =
             catalog.exposed(Kind::Tools, name).or_else(|| owned.next().filter(|_| owned.next().is_none()))?;
-        Some(std::str::from_utf8(tool.text()).ok().map(Mirrors::read))
+        Some(tool.mirrors.clone())
     };
     let mut found = wanted();
     if found.is_none() && !seat.view().is_settled() {
         seat.view().settled(patience).await;
         found = wanted();
     }
-    // A tool whose annotations are none is one that no client calls over HTTP; others may.
-    let Some(Some(Ok(Some(mirrors)))) = found else { return Ok(()) };
+    let Some(Some(mirrors)) = found else { return Ok(()) };
     let object = params.and_then(|params| params.object).map(|span| message.str(span)).unwrap_or("{}");
     mirrors
         .check(object, |name| head.header(&name.to_ascii_lowercase()))

@@ -32,8 +32,10 @@ fn a_proxy_behind_itself_is_a_loop_and_starts_no_third() {
     listed(folder.path(), &["back"]).with_code(4);
     let answers = lines(folder.path(), "answers");
     assert!(answers.iter().all(|answer| answer.contains(r#""code":1005,"#)), "{answers:?}");
-    // Each one started is one that answered: none of them started another.
-    assert_eq!(lines(folder.path(), "starts").len(), answers.len());
+    // Each one started is one that answered, to what it is asked before the handshake and to that: none of them started
+    // another.
+    let starts = lines(folder.path(), "starts").len();
+    assert!((starts..=2 * starts).contains(&answers.len()), "{starts} starts, {answers:?}");
 }
 
 #[test]

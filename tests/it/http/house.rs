@@ -56,9 +56,10 @@ impl House {
         let dials: Vec<_> = dials.collect();
         config.servers = servers
             .iter()
-            .map(|(name, _)| {
+            .map(|(name, server)| {
                 let reach = Reach::Stdio(Command::new("memory", Path::new("/")));
-                ServerConfig { sharing, protocol: Protocol::Handshake, ..ServerConfig::new(name, reach) }
+                let protocol = if server.is_modern() { Protocol::Auto } else { Protocol::Handshake };
+                ServerConfig { sharing, protocol, ..ServerConfig::new(name, reach) }
             })
             .collect();
         set(&mut config);

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::sync::{Notify, mpsc};
@@ -27,6 +28,8 @@ struct Inner {
     lives: Mutex<Vec<mpsc::Sender<Value>>>,
     heard: Mutex<VecDeque<Heard>>,
     bell: Notify,
+    /// It does without a handshake.
+    is_modern: AtomicBool,
 }
 
 /// A message, and which life heard it.
@@ -41,6 +44,17 @@ impl Server {
         let server = Self::default();
         server.offer(tools);
         server
+    }
+
+    /// One that does without a handshake.
+    pub(crate) fn modern(tools: &[&str]) -> Self {
+        let server = Self::new(tools);
+        server.0.is_modern.store(true, Ordering::Release);
+        server
+    }
+
+    pub(crate) fn is_modern(&self) -> bool {
+        self.0.is_modern.load(Ordering::Acquire)
     }
 
     /// What it lists from now on.
@@ -118,6 +132,10 @@ impl Server {
     /// Whether it answered by itself.
     fn reply(&self, message: &Value) -> Option<Value> {
         let result = match message["method"].as_str()? {
+            "server/discover" if self.is_modern() => {
+                json!({"resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+                "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}})
+            }
             "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"],
                 "capabilities": {"tools": {"listChanged": true}, "logging": {}},
                 "serverInfo": {"name": "memory", "version": "1"}}),

@@ -122,7 +122,7 @@ async fn whoever_comes_too_late_finds_nothing_and_its_call_is_cancelled() {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_states_wait_and_each_comes_back_once() {
     const MANY: usize = 10_000;
-    let server = Server::new(&["state", "echo"]);
+    let server = Server::modern(&["state", "echo"]);
     let house = House::new(&[("s", &server)], Sharing::Shared, |config| config.limits.parked_max = MANY);
     let client = Client::of(&house);
     let call = |n: usize, more: Value| {
