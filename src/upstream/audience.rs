@@ -74,6 +74,8 @@ pub(super) struct Member {
     pub(super) client: ClientId,
     /// It is a request without a session: nothing is told or asked but what belongs to it.
     pub(super) is_guest: bool,
+    /// Its door serves nobody else.
+    is_alone: bool,
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
@@ -142,8 +144,8 @@ impl Audience {
         let client = caller.client;
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let part = self.share.part(self.company);
-        let is_guest = caller.guest_of.is_some();
-        let member = Member { client, is_guest, mail, look, held: Arc::default(), places, part };
+        let (is_guest, is_alone) = (caller.guest_of.is_some(), caller.alone);
+        let member = Member { client, is_guest, is_alone, mail, look, held: Arc::default(), places, part };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -420,10 +422,21 @@ impl Audience {
     /// Whose an ask is. `open`: whose calls are in flight on the link.
     ///
     /// On a link of its own every ask is that client's. On a shared one it is whose calls alone are open; where that
-    /// is nobody or several it is refused and never guessed (2025-11-25 has no member that says whose it is).
+    /// is nobody or several it is refused and never guessed (2025-11-25 has no member that says whose it is). Requests
+    /// without a session of a client that is alone are one client's.
     pub(super) fn whose(&self, open: impl Iterator<Item = (CallId, ClientId)>) -> Result<Whose, Fault> {
         let nobody = || Fault::invalid_params("the client that this is for has left");
         let state = self.state.lock();
+        let open: Vec<_> = open.collect();
+        // One person made all of them, each with a request of its own, and is asked whichever it is: so in the newest.
+        let guest =
+            |client: &ClientId| state.members.get(client).filter(|member| member.is_guest && member.is_alone);
+        if open.iter().all(|(_, client)| guest(client).is_some())
+            && let Some((call, client)) = open.iter().max_by_key(|(call, _)| *call)
+        {
+            let member = guest(client).cloned().ok_or_else(nobody)?;
+            return Ok(Whose { member, ends: Ends::Call(*call) });
+        }
         if self.is_own() {
             let member =
                 state.members.values().find(|member| !member.is_guest).cloned().ok_or_else(nobody)?;
@@ -431,7 +444,7 @@ impl Audience {
         }
         let mut sole = None;
         let mut count = 0_usize;
-        let clients = open.map(|(call, client)| {
+        let clients = open.into_iter().map(|(call, client)| {
             sole = Some(call);
             count += 1;
             client

@@ -16,6 +16,8 @@ macro_rules! plays {
 }
 
 plays! {
+    calls_of_one_person_may_ask_at_once
+    both_eras_on_one_pipe_are_each_asked_in_their_way
     a_call_goes_there_and_back
     a_call_that_nobody_comes_back_for_is_cancelled
     a_handle_works_for_its_request_alone
