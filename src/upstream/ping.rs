@@ -51,7 +51,9 @@ pub(super) async fn watch(stream: &Arc<Stream>, every: Option<Duration>) {
 }
 
 async fn ask(stream: &Arc<Stream>) -> Result<(), Fault> {
-    let exchange = Exchange::ours(stream, Freight::Ping, "ping", "{}", ANSWER_WAIT_MAX)?;
+    // 2026-07-28 has no `ping`; what a server is, every one of that revision must say.
+    let method = if stream.standing().is_some() { "server/discover" } else { "ping" };
+    let exchange = Exchange::ours(stream, Freight::Ping, method, "{}", ANSWER_WAIT_MAX)?;
     exchange.response().await.map(drop)
 }
 

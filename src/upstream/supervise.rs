@@ -224,8 +224,6 @@ impl Supervisor {
     async fn watch(&self, stream: &Arc<Stream>) {
         match self.dial.distance() {
             Distance::Near => std::future::pending().await,
-            // Without a handshake there is no ping: a call that fails tells, and what is listened to.
-            Distance::Far if stream.standing().is_some() => std::future::pending().await,
             Distance::Far => ping::watch(stream, self.settings.timeouts.ping).await,
         }
     }

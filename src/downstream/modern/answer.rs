@@ -138,7 +138,7 @@ mod tests {
         for code in [-32020, -32022, -32023, -32099] {
             assert_eq!(shown(&format!(r#""error":{{"code":{code},"message":"m"}}"#)), Err(-32603), "{code}");
         }
-        for result in [r#"{"resultType":"task","taskId":"1"}"#, "7", "[]", r#"{"resultType":""}"#] {
+        for result in [r#"{"resultType":"job"}"#, "7", "[]", r#"{"resultType":""}"#] {
             assert_eq!(shown(&format!(r#""result":{result}"#)), Err(-32603), "{result}");
         }
     }

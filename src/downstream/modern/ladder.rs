@@ -295,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(over_stdio("tools/list", params).err(), Some(code), "{params}");
         }
-        for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/get", "x"] {
+        for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/list", "x"] {
             assert_eq!(over_stdio(method, META).err(), Some(-32601), "{method}");
         }
     }
