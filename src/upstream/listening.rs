@@ -109,18 +109,27 @@ impl Listening {
         let Ok(mut exchange) = Exchange::open(&self.stream, "subscriptions/listen", params) else {
             return Opened::NotNow;
         };
-        match timeout(self.patience, exchange.word()).await {
-            Ok(Word::Note(note)) => self.acknowledged(&note),
-            Ok(Word::End(Ok(answer))) => {
+        let word = tokio::select! {
+            biased;
+            word = timeout(self.patience, exchange.word()) => word.ok(),
+            () = self.rung.notified() => {
+                // Something else is wanted already: that need not wait for a word about this.
+                self.rung.notify_one();
+                None
+            }
+        };
+        match word {
+            Some(Word::Note(note)) => self.acknowledged(&note),
+            Some(Word::End(Ok(answer))) => {
                 let is_unknown = matches!(
                     answer.head(),
                     Head::Response { outcome: Outcome::Error { code: Some(METHOD_NOT_FOUND), .. }, .. }
                 );
                 return if is_unknown { Opened::Never } else { Opened::NotNow };
             }
-            Ok(Word::End(Err(_))) => return Opened::NotNow,
+            Some(Word::End(Err(_))) => return Opened::NotNow,
             // It tells all the same, perhaps.
-            Err(_) => {}
+            None => {}
         }
         Opened::Open(Box::new(exchange))
     }
