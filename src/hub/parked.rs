@@ -158,7 +158,7 @@ impl OpenCall {
     /// Takes out what is to be answered, if it is still asked.
     pub fn take_ask(&mut self, key: &str) -> Option<Box<Ask>> {
         let at = self.asks.iter().position(|(own, _)| own == key)?;
-        Some(self.asks.swap_remove(at).1)
+        Some(self.asks.remove(at).1)
     }
 
     /// Nobody can be asked: each is refused by being dropped.

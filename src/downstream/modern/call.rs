@@ -10,6 +10,7 @@ use super::lobby::Lobby;
 use super::rounds;
 use crate::hub::begin::{self, Asked};
 use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning};
+use crate::hub::seat::Seat;
 use crate::mcp::era;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
@@ -178,11 +179,7 @@ impl Round<'_> {
     }
 
     /// The last that a server says, as its client reads it.
-    fn finished(
-        &self,
-        reply: Result<Bytes, Fault>,
-        guest: Option<&crate::hub::seat::Seat>,
-    ) -> Result<Answer, Fault> {
+    fn finished(&self, reply: Result<Bytes, Fault>, guest: Option<&Seat>) -> Result<Answer, Fault> {
         let response = Message::parse_server(reply?).map_err(|bad| bad.fault())?;
         let Shape::Response { outcome, .. } = response.head() else {
             return presented(&response, self.method, &self.lobby.info);
@@ -218,7 +215,7 @@ impl Round<'_> {
         &self,
         response: &Message,
         asked: &era::InputRequired<'_>,
-        guest: Option<&crate::hub::seat::Seat>,
+        guest: Option<&Seat>,
     ) -> Result<Answer, Fault> {
         let (Some(binding), Some(guest)) = (self.binding, guest) else { return Err(unreadable()) };
         rounds::refuse_undeclared(asked, &guest.mail().askable())?;
@@ -243,7 +240,7 @@ fn is_for_call(text: &Bytes) -> bool {
 async fn refuse_other_arguments(
     message: &Message,
     head: &impl Head,
-    seat: &crate::hub::seat::Seat,
+    seat: &Seat,
     patience: Instant,
 ) -> Result<(), Fault> {
     let params = message.params();

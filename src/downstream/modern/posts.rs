@@ -48,6 +48,8 @@ pub(crate) struct Posts {
     keep_alive: Duration,
     /// The tasks of requests.
     calls: TaskTracker,
+    /// The tasks that forget bases. Nobody waits for them: what they keep is nobody's.
+    keepers: TaskTracker,
 }
 
 /// Who comes in where.
@@ -83,6 +85,7 @@ impl Posts {
             stream_after: listen.stream_after,
             keep_alive: listen.keep_alive,
             calls,
+            keepers: TaskTracker::new(),
             lobby,
         }
     }
@@ -187,7 +190,7 @@ impl Posts {
         let caller = Caller { principal, client, alone: false, guest_of: Some(client) };
         let base = Base::open(hub.seat(caller, entrance), Base::SHARED, self.room);
         bases.insert(whose.clone(), base.clone());
-        tokio::spawn(hub.stopping().run_until_cancelled_owned(self.clone().keep(whose, base.clone())));
+        self.keepers.spawn(hub.stopping().run_until_cancelled_owned(self.clone().keep(whose, base.clone())));
         Ok(base)
     }
 
