@@ -428,14 +428,13 @@ impl Audience {
         let nobody = || Fault::invalid_params("the client that this is for has left");
         let state = self.state.lock();
         let open: Vec<_> = open.collect();
-        // One person made all of them, each with a request of its own, and is asked whichever it is: so in the newest.
-        let guest =
-            |client: &ClientId| state.members.get(client).filter(|member| member.is_guest && member.is_alone);
-        if open.iter().all(|(_, client)| guest(client).is_some())
-            && let Some((call, client)) = open.iter().max_by_key(|(call, _)| *call)
+        // One person made all of them, each with a request of its own, and is asked whichever it is: so in the newest. Those
+        // that were cancelled a moment ago have left, and were the same person's.
+        let here = || open.iter().filter_map(|(call, client)| Some((*call, state.members.get(client)?)));
+        if here().all(|(_, member)| member.is_guest && member.is_alone)
+            && let Some((call, member)) = here().max_by_key(|(call, _)| *call)
         {
-            let member = guest(client).cloned().ok_or_else(nobody)?;
-            return Ok(Whose { member, ends: Ends::Call(*call) });
+            return Ok(Whose { member: member.clone(), ends: Ends::Call(call) });
         }
         if self.is_own() {
             let member =

@@ -20,6 +20,7 @@ plays! {
     both_eras_on_one_pipe_are_each_asked_in_their_way
     a_call_goes_there_and_back
     a_call_that_nobody_comes_back_for_is_cancelled
+    a_cancelled_call_puts_no_other_of_its_person_in_doubt
     a_handle_works_for_its_request_alone
     a_listeners_resources_are_let_go_with_it
     a_listener_hears_what_it_asked_for_and_nothing_else
