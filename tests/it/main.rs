@@ -8,6 +8,7 @@ mod doors;
 mod edge;
 mod faults;
 mod http;
+mod matrix;
 mod modern;
 mod play;
 mod process;
