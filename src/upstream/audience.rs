@@ -309,6 +309,10 @@ impl Audience {
         self.subscriptions.lock().fail(client, uri);
     }
 
+    pub(super) fn company(&self) -> Company {
+        self.company
+    }
+
     /// Whether the link serves one client alone, so that what its server says is that client's.
     pub(super) fn is_own(&self) -> bool {
         self.company == Company::One
@@ -395,7 +399,8 @@ impl Audience {
             let text = "too much that servers say is waiting in memory (limits.buffered)";
             return Err(Box::new(Fault::ours(Reason::Busy, text)));
         };
-        let person = matches!(want, Want::Elicitation | Want::Sampling);
+        // Who has no session comes back with an answer when it likes, whatever is asked.
+        let person = matches!(want, Want::Elicitation | Want::Sampling) || member.is_guest;
         let slip = Slip {
             id,
             ends,

@@ -4,7 +4,8 @@
 //! it, or with what it belongs to; whoever was asked is then told through its mail. It knows no text.
 
 use super::ask::{Ends, Slip};
-use super::mail::Letter;
+use super::mail::{Letter, Mail};
+use crate::mcp::caller::Company;
 use crate::wire::id::Id;
 use crate::wire::message::Message;
 use parking_lot::Mutex;
@@ -21,10 +22,15 @@ pub(super) struct OpenAsks {
 }
 
 impl OpenAsks {
-    pub(super) fn new() -> Self {
+    /// `company`: who may be asked.
+    pub(super) fn new(company: Company) -> Self {
+        let places_max = match company {
+            Company::One => CLIENT_ASKS_MAX,
+            Company::Many => ASKS_MAX,
+        };
         Self {
             open: Mutex::default(),
-            places: Arc::new(Semaphore::new(ASKS_MAX)),
+            places: Arc::new(Semaphore::new(places_max)),
             room: Arc::new(Semaphore::new(ASK_KIB_MAX as usize)),
         }
     }
@@ -35,6 +41,12 @@ impl OpenAsks {
         let kib = u32::try_from(bytes.div_ceil(1024)).ok()?.max(1);
         let place = self.places.clone().try_acquire_owned().ok()?;
         Some((place, self.room.clone().try_acquire_many_owned(kib).ok()?))
+    }
+
+    /// Whether this client, on a link of several, is asked as much as one may be.
+    pub(super) fn is_full_for(&self, mail: &Arc<Mail>) -> bool {
+        let open = self.open.lock();
+        open.iter().filter(|slip| Arc::ptr_eq(&slip.mail, mail)).count() >= CLIENT_ASKS_MAX
     }
 
     pub(super) fn enter(&self, slip: &Arc<Slip>) {
@@ -77,8 +89,10 @@ fn end(slip: Arc<Slip>) {
     mail.put(Letter::Withdrawn(slip));
 }
 
-/// Asks of one connection that may be open.
-const ASKS_MAX: usize = 64;
+/// Asks of one client that may be open at one connection.
+const CLIENT_ASKS_MAX: usize = 64;
+/// Asks of one connection that may be open, where there are many to be asked.
+const ASKS_MAX: usize = 4096;
 /// The same in KiB of their texts: 64 MiB.
 const ASK_KIB_MAX: u32 = 64 * 1024;
 
@@ -88,11 +102,15 @@ mod tests {
 
     #[test]
     fn asks_are_bounded_in_number_and_in_bytes() {
-        let asks = OpenAsks::new();
-        let places: Vec<_> = (0..ASKS_MAX).map_while(|_| asks.place(1)).collect();
-        assert_eq!(places.len(), ASKS_MAX);
-        assert!(asks.place(1).is_none());
-        drop(places);
+        for (company, max) in [(Company::One, CLIENT_ASKS_MAX), (Company::Many, ASKS_MAX)] {
+            let asks = OpenAsks::new(company);
+            let places: Vec<_> = (0..max).map_while(|_| asks.place(1)).collect();
+            assert_eq!(places.len(), max);
+            assert!(asks.place(1).is_none());
+            drop(places);
+            assert!(asks.place(1).is_some());
+        }
+        let asks = OpenAsks::new(Company::Many);
         let all = asks.place(ASK_KIB_MAX as usize * 1024);
         assert!(all.is_some() && asks.place(1).is_none());
         drop(all);

@@ -282,6 +282,7 @@ impl Stream {
             reason = "bounded by `Places`: a request and its cancel per place, and the bounds of asks and of what is passed"
         )]
         let (outbox, outgoing) = mpsc::unbounded_channel();
+        let company = audience.company();
         let stream = Arc::new(Self {
             server: Arc::from(server),
             outbox,
@@ -292,7 +293,7 @@ impl Stream {
                 closed: None,
             }),
             audience,
-            asks: OpenAsks::new(),
+            asks: OpenAsks::new(company),
             room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
             room_kib: kib(limits.link_bytes_max),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
@@ -720,6 +721,10 @@ impl Stream {
                 }
             }
         };
+        if whose.as_ref().is_ok_and(|whose| self.asks.is_full_for(&whose.member.mail)) {
+            let text = "too much is asked of this client and not answered yet";
+            return Err(Box::new(Fault::ours(Reason::Busy, text)));
+        }
         let parcel = self.audience.asked(self, heard, whose)?;
         if let Letter::Ask(ask) = &parcel.letter {
             let slip = ask.slip();

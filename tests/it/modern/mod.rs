@@ -10,6 +10,8 @@ mod posts;
 
 mod statuses;
 
+mod crowd;
+
 mod handles;
 
 mod listens;
