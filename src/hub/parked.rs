@@ -168,9 +168,12 @@ impl OpenCall {
 
     /// What happens next, until this moment. Cancel-safe. After `Done` it is `Done` no more.
     pub async fn next(&mut self, until: Instant) -> Event {
-        if let Some(reply) = self.ended.take() {
+        if self.asks.is_empty()
+            && let Some(reply) = self.ended.take()
+        {
             return Event::Done(reply);
         }
+        let is_open = self.ended.is_none();
         // An ask that its client takes too long for ends before anything else that is waited for.
         let due = self.asks.iter().map(|(_, ask)| ask.until()).min();
         let mail = self.guest.mail().clone();
@@ -186,12 +189,19 @@ impl OpenCall {
                 }
                 None => Event::Asks,
             },
-            step = self.exchange.next() => match step {
+            step = self.exchange.next(), if is_open => match step {
                 Step::Notify(text) => Event::Note(text),
                 Step::Ask(ask) => self.is_asked(ask),
                 Step::Done(reply) => {
-                    self.asks.clear();
-                    Event::Done(reply)
+                    // One that another request of the same person waits for is still to be answered.
+                    self.asks.retain(|(_, ask)| !ask.is_over());
+                    match self.asks.is_empty() {
+                        true => Event::Done(reply),
+                        false => {
+                            self.ended = Some(reply);
+                            Event::Asks
+                        }
+                    }
                 }
             },
             () = sleep_until(due.unwrap_or(until).min(until)) => {

@@ -145,6 +145,12 @@ impl Seat {
         }
     }
 
+    /// The same of a request in whose answer nothing can be asked.
+    pub fn declare(&self, revision: Revision, capabilities: &str) {
+        let told = Askable::read(capabilities, revision).told(capabilities);
+        self.declared.get_or_init(|| Told { revision, capabilities: Arc::from(told) });
+    }
+
     /// What it said of itself; nothing, as long as it has not.
     pub(super) fn declared(&self) -> Option<&Told> {
         self.declared.get()

@@ -21,6 +21,8 @@ pub struct Askable {
     pub form: bool,
     /// or to go to a URL.
     pub url: bool,
+    /// It shows what servers bring along for that (the extension MCP Apps).
+    pub ui: bool,
     /// It takes a task for an answer (2026-07-28, the extension tasks).
     pub tasks: bool,
 }
@@ -47,6 +49,7 @@ impl Askable {
             // names no mode that we know.
             form: elicitation.is_some() && (!url || has(elicitation, "form")),
             url,
+            ui: declared(capabilities, "extensions").and_then(|all| declared(all, UI)).is_some(),
             tasks: revision.is_modern()
                 && declared(capabilities, "extensions").and_then(|all| declared(all, TASKS)).is_some(),
         }
@@ -91,7 +94,10 @@ impl Askable {
                 "elicitation" => {
                     (self.form || !inner("form")) && (self.url || !inner("url")) && (self.form || self.url)
                 }
-                "extensions" => self.tasks && inner(TASKS),
+                "extensions" => members(needed.value).is_some_and(|named| {
+                    let has = |name: &str| (name == TASKS && self.tasks) || (name == UI && self.ui);
+                    !named.is_empty() && named.iter().all(|named| has(&named.key))
+                }),
                 _ => false,
             }
         };
@@ -173,7 +179,15 @@ mod tests {
     }
 
     fn everything() -> Askable {
-        Askable { roots: true, sampling: true, sampling_tools: true, form: true, url: true, tasks: false }
+        Askable {
+            roots: true,
+            sampling: true,
+            sampling_tools: true,
+            form: true,
+            url: true,
+            ui: true,
+            tasks: false,
+        }
     }
 
     #[test]

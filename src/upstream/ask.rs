@@ -49,6 +49,8 @@ pub(super) enum Ends {
     Call(CallId),
     /// With the last of them: nothing says which of several it came with.
     CallsOf(ClientId),
+    /// The same of all requests without a session of one person: each is a client of its own.
+    CallsOfOne,
 }
 
 impl Slip {
@@ -96,8 +98,9 @@ pub struct Ask {
 pub(super) enum Back {
     /// To its server. This is its place among what waits to be written there.
     Server(OwnedSemaphorePermit),
-    /// To the request that cannot be answered without it, and goes to its server once more.
-    Round { answer: oneshot::Sender<Bytes>, _place: OwnedSemaphorePermit },
+    /// To the request that cannot be answered without it, and goes to its server once more; with its room among what waits
+    /// to be written there.
+    Round { answer: oneshot::Sender<(Bytes, OwnedSemaphorePermit)>, _place: OwnedSemaphorePermit },
 }
 
 /// A person is being asked: the clocks of its client's calls at this server stand still until this is dropped.
@@ -193,7 +196,9 @@ impl Ask {
         let params = self.message.params();
         let own = params.and_then(|params| params.meta.as_ref()).and_then(|meta| meta.progress_token);
         let token = note.params().and_then(|params| params.progress_token);
-        if let (Some(own), Some(token)) = (self.token(own), token) {
+        // A server without a handshake hears nothing beside requests.
+        let is_heard = matches!(self.back, Some(Back::Server(_)));
+        if let (Some(own), Some(token), true) = (self.token(own), token, is_heard) {
             let text = Splice::new(note).replace(token, self.message.slice(own)).finish();
             self.stream.pass(text);
         }
@@ -214,7 +219,10 @@ impl Ask {
         let place = match back {
             Back::Server(place) => place,
             Back::Round { answer, .. } => {
-                answer.send(text).ok();
+                // Without room there is no answer, which ends the round.
+                if let Some(room) = self.stream.answer_room(text.len()) {
+                    answer.send((text, room)).ok();
+                }
                 return;
             }
         };

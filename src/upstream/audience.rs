@@ -9,6 +9,7 @@ use super::changed::Changed;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
 use super::stream::Stream;
+use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company};
 use crate::mcp::level::Level;
 use crate::mcp::method::Want;
@@ -75,7 +76,7 @@ pub(super) struct Member {
     /// It is a request without a session: nothing is told or asked but what belongs to it.
     pub(super) is_guest: bool,
     /// Its door serves nobody else.
-    is_alone: bool,
+    pub(super) is_alone: bool,
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
@@ -347,7 +348,10 @@ impl Audience {
         let state = self.state.lock();
         let members: Vec<&Arc<Member>> = match self.company {
             Company::One => {
-                let is_told = |member: &&Arc<Member>| !member.is_guest || whose.contains(&member.client);
+                // What a request without a session alone listens to is not the session's beside it.
+                let is_told = |member: &&Arc<Member>| {
+                    whose.contains(&member.client) || (!member.is_guest && whose.is_empty())
+                };
                 state.members.values().filter(is_told).collect()
             }
             Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
@@ -433,13 +437,15 @@ impl Audience {
         let nobody = || Fault::invalid_params("the client that this is for has left");
         let state = self.state.lock();
         let open: Vec<_> = open.collect();
-        // One person made all of them, each with a request of its own, and is asked whichever it is: so in the newest. Those
-        // that were cancelled a moment ago have left, and were the same person's.
+        // One person made all of them, each with a request of its own, and is asked whichever it is: so in the newest whose
+        // answer can ask. Those that were cancelled a moment ago have left, and were the same person's.
         let here = || open.iter().filter_map(|(call, client)| Some((*call, state.members.get(client)?)));
         if here().all(|(_, member)| member.is_guest && member.is_alone)
-            && let Some((call, member)) = here().max_by_key(|(call, _)| *call)
+            && let Some((call, member)) =
+                here().max_by_key(|(call, member)| (member.mail.askable() != Askable::default(), *call))
         {
-            return Ok(Whose { member: member.clone(), ends: Ends::Call(call) });
+            let ends = if open.len() == 1 { Ends::Call(call) } else { Ends::CallsOfOne };
+            return Ok(Whose { member: member.clone(), ends });
         }
         if self.is_own() {
             let member =

@@ -53,7 +53,7 @@ impl Clock {
         let next = Instant::from_std(self.deadline.next());
         match self.held.lock().is_held() {
             // The deadline moves on as long as it is held, so that there is nothing to see at its very moment.
-            true => next.max(Instant::now() + LOOK_AGAIN),
+            true => next.max(Instant::now() + (self.counted / LOOKS).clamp(LOOK_AGAIN, LOOK_AGAIN_MAX)),
             false => next,
         }
     }
@@ -67,5 +67,8 @@ impl Clock {
 
 /// Longer than any connection lasts.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How often a held deadline is looked at, at most.
+/// How often a held deadline is looked at, at most; ever more seldom, since thousands may be held for long.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// How many times as long as until the next look it has been held already.
+const LOOKS: u32 = 32;

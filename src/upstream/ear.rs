@@ -266,6 +266,11 @@ impl Ear {
     }
 
     fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
+        if self.stream.standing().is_some() {
+            // It may not ask, and nobody may answer it (2026-07-28, basic/transports).
+            self.stream.counters().noise.fetch_add(1, Ordering::Relaxed);
+            return Vec::new();
+        }
         let fault = match method {
             Method::Ping => {
                 return self.answer(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).into());

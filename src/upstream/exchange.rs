@@ -1,7 +1,8 @@
 //! One request in flight at one server.
 //!
 //! Owns the wait: its deadline, its place in the ledger, and the client's own id and token, which it puts back
-//! into everything it yields. Dropping it before its end cancels it at the server. It never retries.
+//! into everything it yields. Dropping it before its end cancels it at the server. It sends nothing again that may have
+//! run: only what its server has answered with a question, or refused for its head.
 
 use super::ask::Ask;
 use super::audience::Member;
@@ -236,8 +237,16 @@ impl Exchange {
                         None => continue,
                     }
                 }
-                Arrival::Failed(fault) => return Step::Done(Err(*fault)),
+                Arrival::Failed(fault) => return Step::Done(Err(self.honest(*fault))),
             }
+        }
+    }
+
+    /// What was sent once and answered with a question has run as far as that, whatever became of the rest.
+    fn honest(&self, fault: Fault) -> Fault {
+        match self.kept.as_ref().is_some_and(|kept| kept.has_run()) {
+            true => fault.outcome(CallOutcome::Unknown),
+            false => fault,
         }
     }
 
@@ -292,8 +301,7 @@ impl Exchange {
     /// out (2026-07-28, basic/transports/streamable-http, Client Behavior). Cancel-safe: what was looked up is again.
     async fn remirrored(&mut self) -> Result<(), Fault> {
         let name = self.kept.as_ref().and_then(|kept| kept.name()).unwrap_or_default();
-        let tool = listed(&self.stream, &name).await;
-        self.stale = false;
+        let tool = timeout_at(self.clock.next(), listed(&self.stream, &name)).await.ok().flatten();
         // Others may have it as it was.
         self.stream.audience().changed().raise(Kind::Tools);
         let is_mirrored = match (tool, &mut self.kept) {
@@ -307,6 +315,7 @@ impl Exchange {
                 Err(self.faulty(Fault::ours(Reason::Internal, text)))
             }
         };
+        self.stale = false;
         self.over = sent.is_err();
         sent
     }
@@ -393,8 +402,12 @@ impl Exchange {
             }
         };
         let sent = match answered {
-            Some(Ok(())) => self.again().await,
-            Some(Err(fault)) => Err(self.faulty(fault)),
+            Some(Ok(())) => self.again().await.map_err(|fault| self.honest(fault)),
+            // Where the server is gone, that is why.
+            Some(Err(fault)) => Err(match self.stream.closed() {
+                Some(closed) => closed.outcome(CallOutcome::Unknown),
+                None => self.faulty(fault),
+            }),
             None => {
                 let text = format!("{}: the client did not answer in time", self.subject.server);
                 let fault = Fault::ours(Reason::Timeout, text).server(&*self.subject.server);
@@ -418,6 +431,7 @@ impl Exchange {
         let Some(bytes) = self.kept.as_ref().map(|kept| kept.bytes()) else { return Ok(()) };
         self.clock.renew();
         let room = timeout_at(self.clock.next(), self.stream.room(bytes)).await;
+        let answers = self.round.as_mut().map(|round| round.room()).unwrap_or_default();
         let (Some(kept), round) = (&self.kept, self.round.as_deref()) else { return Ok(()) };
         let Ok(Some(room)) = room else {
             let text = "no room for another request (limits.link_buffer)";
@@ -425,7 +439,7 @@ impl Exchange {
         };
         let posting = Posting {
             places: self.places.clone(),
-            room: vec![room],
+            room: [room].into_iter().chain(answers).collect(),
             owner: self.origin.as_ref().and_then(|origin| origin.owner.clone()),
             is_task: false,
             stays: false,

@@ -46,6 +46,13 @@ pub struct Outgoing<'a> {
     pub memory: Option<Held>,
 }
 
+impl Outgoing<'_> {
+    /// How long it may become on its way: what the client said of itself may go with it.
+    pub(super) fn bytes(&self) -> usize {
+        self.message.text().len() + self.told.map(|told| told.capabilities.len()).unwrap_or_default()
+    }
+}
+
 /// What tasks are called toward the clients of one principal.
 #[derive(Debug, Clone)]
 pub struct Tasks {

@@ -24,14 +24,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// A request as it was sent first, to be sent again.
 pub(super) struct Kept {
     text: Bytes,
     mirrored: Vec<(String, String)>,
     rounds: usize,
-    /// Its headers were made anew already.
+    /// Its headers were made anew already, or it has none.
     remirrored: bool,
 }
 
@@ -46,16 +46,20 @@ pub(super) struct Round {
     awaited: FuturesUnordered<Awaited>,
     /// By the server's own keys, raw JSON both.
     answers: Vec<(Box<str>, Option<Bytes>)>,
+    room: Vec<OwnedSemaphorePermit>,
 }
 
 /// The answer to one question, with its place; none, if nobody will give one.
 struct Awaited {
     at: usize,
-    answer: oneshot::Receiver<Bytes>,
+    answer: oneshot::Receiver<Answered>,
 }
 
+/// An answer, and its room among what waits to be written.
+type Answered = (Bytes, OwnedSemaphorePermit);
+
 impl Future for Awaited {
-    type Output = (usize, Option<Bytes>);
+    type Output = (usize, Option<Answered>);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let at = self.at;
@@ -88,8 +92,18 @@ pub(super) fn says(response: &Message) -> Says {
 
 impl Kept {
     /// `text`: the request as it was posted.
-    pub(super) fn new(text: Bytes, mirrored: Vec<(String, String)>) -> Self {
+    pub(super) fn new(text: Bytes) -> Self {
+        Self { text, mirrored: Vec::new(), rounds: 0, remirrored: true }
+    }
+
+    /// The same of a call that has headers of its arguments, or may have.
+    pub(super) fn mirroring(text: Bytes, mirrored: Vec<(String, String)>) -> Self {
         Self { text, mirrored, rounds: 0, remirrored: false }
+    }
+
+    /// Whether it was sent before, and answered with a question.
+    pub(super) fn has_run(&self) -> bool {
+        self.rounds > 0
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -163,6 +177,7 @@ impl Round {
             asks: VecDeque::new(),
             awaited: FuturesUnordered::new(),
             answers: Vec::new(),
+            room: Vec::new(),
         };
         for request in &asked.requests {
             if let Err(fault) = round.ask(stream, owner, request) {
@@ -213,7 +228,9 @@ impl Round {
             tokio::time::sleep(PAUSE).await;
         }
         while let Some((at, text)) = self.awaited.next().await {
-            let text = text.ok_or_else(|| Fault::ours(Reason::Gone, "the client has left"))?;
+            let gone = || Fault::ours(Reason::Gone, "what it asked of the client has no answer");
+            let (text, room) = text.ok_or_else(gone)?;
+            self.room.push(room);
             let response = Message::parse_server(text).map_err(|_| unreadable())?;
             match response.head() {
                 Head::Response { outcome: Outcome::Result { value, .. }, .. } => {
@@ -234,6 +251,11 @@ impl Round {
             }
         }
         Ok(())
+    }
+
+    /// The room of the answers, for whoever sends them on.
+    pub(super) fn room(&mut self) -> Vec<OwnedSemaphorePermit> {
+        std::mem::take(&mut self.room)
     }
 
     fn responses(&self) -> Option<(&'static str, String)> {

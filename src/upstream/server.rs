@@ -234,7 +234,7 @@ impl Server {
         let key = self.link_key(caller);
         let Some(slot) = self.links.get(&key).map(|slot| slot.clone()) else { return };
         let link = match &*slot.state.borrow() {
-            State::Ready(link) if !slot.audience.is_own() => Some(link.clone()),
+            State::Ready(link) if !slot.audience.is_own() || caller.guest_of.is_some() => Some(link.clone()),
             State::Ready(_) | State::Connecting | State::Down { .. } => None,
         };
         slot.audience.leave(caller.client, |uri| {
@@ -273,6 +273,7 @@ impl Server {
         let slot = self.links.get(&self.link_key(caller)).map(|slot| slot.clone());
         if let Some(slot) = slot.filter(|slot| slot.audience.is_own())
             && let State::Ready(link) = &*slot.state.borrow()
+            && link.stream.standing().is_none()
         {
             link.stream.pass(text.clone());
         }
@@ -334,7 +335,7 @@ impl Server {
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
-        let (place, room) = self.admit(client, &link, outgoing.message.text().len(), bounds.idle.1).await?;
+        let (place, room) = self.admit(client, &link, outgoing.bytes(), bounds.idle.1).await?;
         let token =
             outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let owner = audience.member(client);
@@ -409,7 +410,10 @@ impl Server {
         let post = || {
             link.stream.post(posting, |id| {
                 let text = addressed(id, outgoing, run, says);
-                kept = keeps.then(|| Kept::new(text.clone(), mirrored));
+                kept = keeps.then(|| match may_mirror {
+                    true => Kept::mirroring(text.clone(), mirrored),
+                    false => Kept::new(text.clone()),
+                });
                 text
             })
         };

@@ -84,6 +84,11 @@ impl Listener {
         self.end.send(arrived);
     }
 
+    /// A request without a session, at a door that serves nobody else.
+    fn is_of_one(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.is_guest && owner.is_alone)
+    }
+
     fn is_of(&self, client: ClientId) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.client == client)
     }
@@ -254,6 +259,7 @@ impl Open {
             Ends::Client => true,
             Ends::Call(call) => self.ledger.get(call).is_some(),
             Ends::CallsOf(client) => self.ledger.entries().any(|(_, listener)| listener.is_of(client)),
+            Ends::CallsOfOne => self.ledger.entries().any(|(_, listener)| listener.is_of_one()),
         }
     }
 }
@@ -467,6 +473,11 @@ impl Stream {
         self.hang_up.cancel();
         self.deaf.cancel();
         self.ended.cancel();
+    }
+
+    /// Why nothing more can be sent.
+    pub(super) fn closed(&self) -> Option<Fault> {
+        self.open.lock().closed.clone()
     }
 
     /// Requests that somebody waits for.
@@ -703,8 +714,13 @@ impl Stream {
         let task = related_task(&heard.message);
         let whose = {
             let open = self.open.lock();
-            // On a link of its own a client may answer as long as its server waits, whatever became of the call.
-            let source = source.filter(|_| !self.audience.is_own());
+            // On a link of its own a client may answer as long as its server waits, whatever became of the call; a request
+            // without a session may not.
+            let is_guests = |call: &CallId| {
+                let owner = open.ledger.get(*call).and_then(|listener| listener.owner.as_ref());
+                owner.is_some_and(|owner| owner.is_guest)
+            };
+            let source = source.filter(|call| !self.audience.is_own() || is_guests(call));
             match (task.as_deref().map(|task| Self::running(&open, task)), source) {
                 (None, None) => self.audience.whose(open.calls()),
                 (None, Some(call)) => match open.ledger.get(call) {
@@ -748,7 +764,9 @@ impl Stream {
         }
         let last =
             owner.map(|owner| owner.client).filter(|client| !self.open.lock().has(Ends::CallsOf(*client)));
+        let none_of_one = !self.open.lock().has(Ends::CallsOfOne);
         self.asks.end(|ends| match ends {
+            Ends::CallsOfOne => none_of_one,
             Ends::Client => false,
             Ends::Call(with) => with == call,
             Ends::CallsOf(client) => last == Some(client),
@@ -786,8 +804,12 @@ impl Stream {
         }
     }
 
-    /// Sends an answer of ours to a request of the server's; given back when too many wait to be written.
+    /// Sends an answer of ours to a request of the server's; given back when too many wait to be written. One that has no
+    /// handshake asks nothing that is answered.
     pub(super) fn answer(&self, text: Bytes) -> Result<(), Bytes> {
+        if self.standing.get().is_some() {
+            return Ok(());
+        }
         match self.answers.clone().try_acquire_owned() {
             Ok(place) => {
                 self.reply(text, Places::new(vec![place]));

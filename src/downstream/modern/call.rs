@@ -91,7 +91,12 @@ impl<H: Head> Call<H> {
             };
         }
         let guest = base.seat.guest(level);
-        guest.introduce(Revision::MODERN, ladder::capabilities(&message));
+        if method == Method::Complete {
+            // What is asked during it, is asked in the answer to another.
+            guest.declare(Revision::MODERN, ladder::capabilities(&message));
+        } else {
+            guest.introduce(Revision::MODERN, ladder::capabilities(&message));
+        }
         match lobby.hub.begin(asked(&guest)).await {
             begin::Answer::Now(reply) => round.finished(reply, Some(&guest)),
             begin::Answer::List { text, .. } => round.finished(Ok(text), None),

@@ -182,7 +182,7 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
         return;
     }
     while let Ok(frame) = frames.try_recv() {
-        if let Freight::Cancel(call) = frame.freight {
+        if let (Freight::Cancel(call), None) = (frame.freight, courier.stream().standing()) {
             let own = courier.clone();
             courier.spawn_last_words(async move { posting::cancel(&own, own.url(), frame, call).await });
         }

@@ -78,7 +78,9 @@ impl<'a> Shape<'a> for Found<'_, 'a> {
                     seen.once(16, gather);
                     let value = raw(&mut map)?;
                     let member = Span { start: key.start, end: span(whole, value).end };
-                    gather.places.result_type = text(whole, value).map(|says| (member, says));
+                    // What is no string says what it is.
+                    let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
+                    gather.places.result_type = Some((member, says));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -16,6 +16,8 @@ macro_rules! plays {
 }
 
 plays! {
+    a_question_outlives_the_request_that_it_came_with
+    a_completion_is_asked_nothing
     calls_of_one_person_may_ask_at_once
     both_eras_on_one_pipe_are_each_asked_in_their_way
     a_call_goes_there_and_back

@@ -18,6 +18,8 @@ macro_rules! plays {
 }
 
 plays! {
+    a_server_that_dies_between_two_rounds_is_gone
+    a_server_without_a_handshake_is_answered_nothing
     what_a_server_is_listened_to_for_is_said_again_after_a_restart
     a_list_that_may_be_kept_is_looked_at_again_after_that
     a_log_that_may_be_of_several_requests_is_nobodys
