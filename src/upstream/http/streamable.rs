@@ -144,15 +144,22 @@ async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
         return;
     }
     let (status, body) = posting::refused(response).await;
+    if is_of_credentials(status) || posting::passes(status) || status.is_server_error() {
+        // Whatever its body is: it may be of what stands before the server.
+        heed_credentials(courier, status, &body);
+        let refusal = Refusal::new(&posting::circumstances(courier), status, &body);
+        return courier.refused(Some(call), &refusal);
+    }
     if is_of_modern_server(status, &body) {
         courier.stream().find_stateless();
         return posting::refuse(courier, call, status, body).await;
     }
-    let credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
-    if credentials || posting::passes(status) || status.is_server_error() {
-        return refuse(courier, Refused { text: Bytes::new(), call, status, body }).await;
-    }
     // Whatever its body is, it knows nothing of the question.
+    know_nothing(courier, call, status).await;
+}
+
+/// Lets it be heard that the server knows nothing of the question.
+async fn know_nothing(courier: &Courier, call: CallId, status: StatusCode) {
     let text =
         format!(r#"{{"jsonrpc":"2.0","id":{call},"error":{{"code":-32601,"message":"answered {status}"}}}}"#);
     Ear::of_call(courier.stream().clone(), call).hear(text.into()).await.ok();
@@ -161,12 +168,20 @@ async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
 /// Tells whoever greeted that it was refused.
 async fn refuse(courier: &Arc<Courier>, refused: Refused) {
     let Refused { call, status, body, .. } = refused;
-    // First: what is said of a connection first holds, and the same credentials must not be tried at once.
-    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
-        let refusal = Refusal::new(&posting::circumstances(courier), status, &body);
+    heed_credentials(courier, status, &body);
+    posting::refuse(courier, call, status, body).await;
+}
+
+/// Before anybody is told: what is said of a connection first holds, and the same credentials must not be tried at once.
+fn heed_credentials(courier: &Courier, status: StatusCode, body: &Bytes) {
+    if is_of_credentials(status) {
+        let refusal = Refusal::new(&posting::circumstances(courier), status, body);
         courier.give_up(refusal.why, refusal.reason, Again::NotSooner);
     }
-    posting::refuse(courier, call, status, body).await;
+}
+
+fn is_of_credentials(status: StatusCode) -> bool {
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status)
 }
 
 /// Posts what comes until the server is to be let go, and takes leave.

@@ -232,16 +232,30 @@ async fn a_server_that_names_our_revision_is_asked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_says_nothing_about_a_server_is_no_verdict() {
-    for status in [401, 403, 500, 503] {
-        let mut far = Far::in_memory();
-        let mut stage = Stage::with(&far, asked);
-        let client = stage.client("2025-11-25", json!({})).await;
-        far.post("server/discover").await.answer(status, &[], "");
-        while stage.down(&client).is_none() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    for status in [401, 403, 408, 429, 500, 501, 503] {
+        // An error in the body may be of what stands before the server.
+        for code in [None, Some(-32603), Some(-32601), Some(-32022)] {
+            let mut far = Far::in_memory();
+            let mut stage = Stage::with(&far, asked);
+            let client = stage.client("2025-11-25", json!({})).await;
+            let probe = far.post("server/discover").await;
+            let body = code.map(|code| error(&probe.id(), code)).unwrap_or_default();
+            probe.answer(status, JSON, &body);
+            let why = down(&stage, &client).await;
+            assert!(why.contains(&status.to_string()), "{why}");
+            // It is asked the same again.
+            far.post("server/discover").await.answer(status, JSON, &body);
+            ends(&mut far, stage).await;
         }
-        let why = stage.down(&client).unwrap();
-        assert!(why.contains(&status.to_string()), "{why}");
-        ends(&mut far, stage).await;
+    }
+}
+
+/// Why the server is down, as soon as it is.
+async fn down(stage: &Stage, client: &Client) -> String {
+    loop {
+        match stage.down(client) {
+            Some(why) => return why,
+            None => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+        }
     }
 }
