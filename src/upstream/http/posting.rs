@@ -12,7 +12,7 @@ use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
 use super::refusal::{
     BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error, says_no_method,
 };
-use crate::wire::fault::{CallOutcome, Reason};
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
 use http::StatusCode;
@@ -27,6 +27,8 @@ pub(super) enum Posted {
     Taken,
     /// It was refused; nobody has been told yet.
     Refused(StatusCode, Bytes),
+    /// It was taken, and what was said to it is over without an answer; nobody has been told yet.
+    Unanswered(Fault),
     /// It failed, and everyone concerned knows.
     Failed,
 }
@@ -173,6 +175,7 @@ pub(super) async fn answer(courier: &Courier, call: CallId, response: FetchRespo
     match taken(courier, call, response).await {
         Posted::Taken | Posted::Failed => {}
         Posted::Refused(status, body) => refuse(courier, call, status, body).await,
+        Posted::Unanswered(fault) => courier.fail(Some(call), fault, CallOutcome::Unknown),
     }
 }
 
@@ -188,10 +191,11 @@ async fn pinged(courier: &Courier, call: CallId, response: FetchResponse) {
             courier.give_up(why, Reason::Gone, Again::AtOnce);
         }
         Posted::Refused(status, body) => refuse(courier, call, status, body).await,
+        Posted::Unanswered(fault) => courier.fail(Some(call), fault, CallOutcome::Unknown),
     }
 }
 
-/// Hears the answer to a request, but a refusal is given back.
+/// Hears the answer to a request, but that there is none is given back.
 pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchResponse) -> Posted {
     let status = response.status;
     if !status.is_success() {
@@ -200,13 +204,11 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
     }
     let mut ear = Ear::of_call(courier.stream().clone(), call);
     if is_of_type(&response, EVENT_STREAM) {
-        stream(courier, call, response, &mut ear).await;
-        return Posted::Taken;
+        return stream(courier, call, response, &mut ear).await;
     }
     if !is_of_type(&response, JSON) {
         let why = format!("answered {} without an answer: {}", status.as_u16(), type_of(&response));
-        courier.fail(Some(call), courier.fault(Reason::Internal, &why), CallOutcome::Unknown);
-        return Posted::Failed;
+        return Posted::Unanswered(courier.fault(Reason::Internal, &why));
     }
     let mut room = courier.stream().audience().growing();
     let has_room = |bytes| room.reach(bytes).is_ok();
@@ -217,7 +219,7 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
             ear.hear(body).await.ok();
             if !ear.has_answer() {
                 let why = "answered with a body that holds no answer to the call";
-                courier.fail(Some(call), courier.fault(Reason::Internal, why), CallOutcome::Unknown);
+                return Posted::Unanswered(courier.fault(Reason::Internal, why));
             }
             Posted::Taken
         }
@@ -256,31 +258,33 @@ pub(super) async fn refuse(courier: &Courier, call: CallId, status: StatusCode, 
 }
 
 /// Hears a stream of events until the call has its answer, taking the stream up again where that is possible.
-async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &mut Ear) {
+async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &mut Ear) -> Posted {
     let mut events = Events::of_call(courier.stream(), response);
     let mut mark = Mark::default();
     let mut failures = 0;
     loop {
         let end = events.hear(ear, Until::Answer).await;
         if ear.has_answer() {
-            return drain(events, ear).await;
+            drain(events, ear).await;
+            return Posted::Taken;
         }
         mark = events.mark(mark);
         if events.begun() {
             failures = 0;
         }
-        let why = match end {
-            End::Closed => "the answer ended before it was there".to_owned(),
-            End::Broken(why) => why,
-            End::Noise => {
-                let why = "answered with too much that is no message";
-                return courier.fail(Some(call), courier.fault(Reason::Gone, why), CallOutcome::Unknown);
+        if let End::Noise = end {
+            let why = "answered with too much that is no message";
+            return Posted::Unanswered(courier.fault(Reason::Gone, why));
+        }
+        events = match (resumed(courier, &mark, &mut failures).await, end) {
+            (Resumed::Goes(response), _) => Events::of_call(courier.stream(), response),
+            (Resumed::Never, End::Broken(why)) => {
+                courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
+                return Posted::Failed;
             }
-        };
-        events = match resumed(courier, &mark, &mut failures).await {
-            Resumed::Goes(response) => Events::of_call(courier.stream(), response),
-            Resumed::Never => {
-                return courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
+            (Resumed::Never, End::Closed | End::Noise) => {
+                let why = "the answer ended before it was there";
+                return Posted::Unanswered(courier.fault(Reason::Gone, why));
             }
         };
     }

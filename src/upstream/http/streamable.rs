@@ -10,7 +10,7 @@ use super::super::frame::{Frame, Freight};
 use super::super::stream::Again;
 use super::courier::Courier;
 use super::order::{self, Way};
-use super::posting::{self, FAREWELL_MAX};
+use super::posting::{self, FAREWELL_MAX, Posted};
 use super::refusal::{Refusal, is_of_modern_server, may_be_older};
 use super::{Spoken, sse};
 use crate::wire::fault::CallOutcome;
@@ -135,10 +135,18 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
 async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
     let fate = frame.fate.clone();
     let Ok(response) = posting::head(courier, courier.url(), frame, call).await else { return };
-    if response.status.is_success() {
+    let status = response.status;
+    if status.is_success() {
         let own = courier.clone();
         courier.spawn(async move {
-            let work = posting::answer(&own, call, response);
+            let work = async {
+                match posting::taken(&own, call, response).await {
+                    Posted::Taken | Posted::Failed => {}
+                    Posted::Refused(status, body) => posting::refuse(&own, call, status, body).await,
+                    // Some say yes to whatever they do not know.
+                    Posted::Unanswered(_) => know_nothing(&own, call, status).await,
+                }
+            };
             posting::within(&own, call, fate.as_deref(), work).await;
         });
         return;

@@ -188,6 +188,42 @@ async fn a_server_that_answers_a_probe_with_an_error_of_its_own_is_greeted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_takes_a_probe_and_does_not_answer_it_is_greeted() {
+    const EVENTS: &[(&str, &str)] = &[("content-type", "text/event-stream")];
+    for (status, headers, body) in [
+        (202, &[][..], ""),
+        (204, &[], ""),
+        (200, &[("content-type", "text/html")], "<html>"),
+        (200, JSON, ""),
+        (200, JSON, r#"{"status":"ok"}"#),
+        (200, JSON, r#"{"jsonrpc":"2.0","id":"another","result":{}}"#),
+        (200, EVENTS, ""),
+        (200, EVENTS, ": nothing\n\n"),
+    ] {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::with(&far, asked);
+        let _client = stage.client("2025-11-25", json!({})).await;
+        far.post("server/discover").await.answer(status, headers, body);
+        let asked_for = far.expect("a request", |seen| seen.method == Method::POST).await;
+        assert_eq!(asked_for.message()["method"], "initialize", "{status} {body}");
+        asked_for.greet("2025-11-25", None);
+        far.post("notifications/initialized").await.accepted();
+        stage.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_probe_that_breaks_is_no_verdict() {
+    let mut far = Far::in_memory();
+    let mut stage = Stage::with(&far, asked);
+    let client = stage.client("2025-11-25", json!({})).await;
+    far.post("server/discover").await.events().breaks().await;
+    down(&stage, &client).await;
+    far.post("server/discover").await.breaks();
+    ends(&mut far, stage).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_without_discovery_is_found_by_how_it_says_so() {
     let mut far = Far::in_memory();
     let mut stage = Stage::with(&far, asked);
