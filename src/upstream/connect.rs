@@ -143,7 +143,10 @@ impl Greeter<'_> {
 
     fn read(&self, answer: &Message) -> Discovered {
         self.asking.store(false, Ordering::Release);
-        probe::read(answer, self.stream.is_found_stateless())
+        match self.stream.is_found_stateless() {
+            true => probe::read_of_stateless(answer),
+            false => probe::read(answer),
+        }
     }
 
     fn finds(&self, manner: Manner) {

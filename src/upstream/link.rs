@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A connection after its handshake.
+/// A connection whose server has said what it is.
 pub struct Link {
     pub(super) stream: Arc<Stream>,
     pub(super) greeting: Greeting,
@@ -35,7 +35,7 @@ impl Link {
             }
     }
 
-    /// From the start to the end of the handshake.
+    /// From the start until it was known what the server is.
     pub fn took(&self) -> Duration {
         self.took
     }
@@ -46,7 +46,7 @@ impl Link {
     }
 }
 
-/// What a server said in its answer to `initialize`.
+/// What a server said of itself when it was asked or greeted, or what is assumed of one that does not say.
 #[derive(Debug, Clone)]
 pub struct Greeting {
     pub revision: Revision,

@@ -53,8 +53,27 @@ pub(super) fn ask(
     Ok(Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled())
 }
 
-/// Reads the answer. `is_stateless`: whoever carried it has seen as much.
-pub(super) fn read(answer: &Message, is_stateless: bool) -> Discovered {
+/// Reads the answer.
+pub(super) fn read(answer: &Message) -> Discovered {
+    read_or(answer, || Discovered::Handshake)
+}
+
+/// Reads the answer of a server of which whoever carried it has seen that it does: that it does not tell what it is does
+/// not matter then, for it knows how to say so.
+pub(super) fn read_of_stateless(answer: &Message) -> Discovered {
+    let untold = || {
+        Discovered::Stateless(Box::new(Greeting {
+            revision: Revision::MODERN,
+            capabilities: Capabilities::ASSUMED,
+            instructions: None,
+            info: None,
+        }))
+    };
+    read_or(answer, untold)
+}
+
+/// `refused`: what an error says that is not of that era alone.
+fn read_or(answer: &Message, refused: impl FnOnce() -> Discovered) -> Discovered {
     let Head::Response { outcome, .. } = answer.head() else { return Discovered::Handshake };
     match outcome {
         Outcome::Result { value, .. } => discovered(answer.str(*value)),
@@ -65,14 +84,7 @@ pub(super) fn read(answer: &Message, is_stateless: bool) -> Discovered {
                 false => foreign(supported),
             }
         }
-        // It does not tell what it is, but it knows how to say so.
-        Outcome::Error { .. } if is_stateless => Discovered::Stateless(Box::new(Greeting {
-            revision: Revision::MODERN,
-            capabilities: Capabilities::ASSUMED,
-            instructions: None,
-            info: None,
-        })),
-        Outcome::Error { .. } => Discovered::Handshake,
+        Outcome::Error { .. } => refused(),
     }
 }
 
@@ -116,16 +128,19 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    fn said(text: &str, is_stateless: bool) -> Discovered {
+    fn answer(text: &str) -> Message {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,{text}}}"#);
-        read(&Message::parse_server(Bytes::from(text)).unwrap(), is_stateless)
+        Message::parse_server(Bytes::from(text)).unwrap()
+    }
+
+    fn said(text: &str) -> Discovered {
+        read(&answer(text))
     }
 
     #[test]
     fn what_a_server_is_stands_in_its_answer() {
         let answer = said(
             r#""result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"x","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"n"}}}"#,
-            false,
         );
         let Discovered::Stateless(greeting) = answer else { panic!("it is stateless") };
         assert!(greeting.capabilities.tools && !greeting.capabilities.prompts);
@@ -142,26 +157,28 @@ mod tests {
             r#"{"message":"x"}"#,
             r#"{"code":-32022,"message":"x","data":{"supported":["2025-11-25"]}}"#,
         ] {
-            assert!(matches!(said(&format!(r#""error":{error}"#), false), Discovered::Handshake), "{error}");
+            assert!(matches!(said(&format!(r#""error":{error}"#)), Discovered::Handshake), "{error}");
         }
-        assert!(matches!(said(r#""result":{}"#, false), Discovered::Handshake));
-        assert!(matches!(said(r#""error":{"code":-32601}"#, true), Discovered::Stateless(_)));
+        assert!(matches!(said(r#""result":{}"#), Discovered::Handshake));
+        let refusal = answer(r#""error":{"code":-32601}"#);
+        assert!(matches!(read_of_stateless(&refusal), Discovered::Stateless(_)));
     }
 
     #[test]
     fn a_server_that_speaks_our_revision_is_asked_again() {
         let error = r#""error":{"code":-32022,"data":{"supported":["2026-07-28"],"requested":"2026-07-28"}}"#;
-        assert!(matches!(said(error, true), Discovered::Again));
+        assert!(matches!(said(error), Discovered::Again));
+        assert!(matches!(read_of_stateless(&answer(error)), Discovered::Again));
     }
 
     #[test]
     fn a_server_of_a_later_revision_alone_is_not_greeted() {
         let Discovered::Foreign(names) =
-            said(r#""error":{"code":-32022,"data":{"supported":["2027-01-01","2028-01-01"]}}"#, false)
+            said(r#""error":{"code":-32022,"data":{"supported":["2027-01-01","2028-01-01"]}}"#)
         else {
             panic!("it is foreign")
         };
         assert_eq!(names, "2027-01-01, 2028-01-01");
-        assert!(matches!(said(r#""error":{"code":-32022}"#, false), Discovered::Foreign(_)));
+        assert!(matches!(said(r#""error":{"code":-32022}"#), Discovered::Foreign(_)));
     }
 }
