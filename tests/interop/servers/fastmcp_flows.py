@@ -1,10 +1,11 @@
 """A server on the Python SDK's FastMCP that does everything a server can do toward its client: the back-flows.
 
-Its tools are those that `flowparts.py` knows: each provokes one flow and says in its result what the client answered.
+Its tools are those that `flowparts.py` and `eraparts.py` know: each provokes one flow and says in its result what the client answered.
 Where FastMCP has no hook (log levels, subscriptions, what a client's notification leads to) the server inside it is used.
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ import anyio
 import mcp.types as types
 from mcp import McpError
 from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.fastmcp.exceptions import ToolError
 from mcp.shared.exceptions import UrlElicitationRequiredError
 from pydantic import AnyUrl, BaseModel, Field
 
@@ -64,6 +66,26 @@ def failure(error: McpError) -> str:
     return told({"error": plain(error.error)})
 
 
+class Echoed(BaseModel):
+    text: str
+    length: int
+
+
+@server.tool()
+async def echo(text: str) -> Echoed:
+    return Echoed(text=text, length=len(text))
+
+
+@server.tool()
+async def fail() -> str:
+    raise ToolError("flows: refused")
+
+
+@server.tool()
+async def die() -> str:
+    os._exit(7)
+
+
 @server.tool()
 async def count(steps: int, ctx: Context) -> str:
     for step in range(1, steps + 1):
@@ -96,8 +118,8 @@ async def sleep(ctx: Context) -> str:
 
 
 @server.tool()
-async def was_cancelled() -> str:
-    await state.until(1, state.cancelled)
+async def was_cancelled(least: int = 1) -> str:
+    await state.until(least, state.cancelled)
     return f"cancelled {len(state.cancelled)}"
 
 
@@ -134,6 +156,12 @@ async def elicit(message: str, ctx: Context) -> str:
     except McpError as error:
         return failure(error)
     return told({"action": answer.action, "content": plain(answer.data) if answer.action == "accept" else None})
+
+
+@server.tool()
+async def elicit_twice(ctx: Context) -> str:
+    answers = [await ctx.elicit(message, Person) for message in ("flows: first", "flows: second")]
+    return told([{"action": answer.action, "content": plain(answer.data) if answer.action == "accept" else None} for answer in answers])
 
 
 @server.tool()
@@ -217,9 +245,47 @@ def part() -> str:
     return "a part"
 
 
+@server.resource("flows://item/{id}")
+def item(id: str) -> str:
+    return f"item {id}"
+
+
 @server.prompt()
 def plan(topic: str) -> str:
     return f"Plan {topic}"
+
+
+for number in range(9):
+    server.prompt(name=f"page_{number}")(lambda: "a page")
+    server.resource(f"flows://shelf/{number}", name=f"book {number}")(lambda: "a book")
+
+
+@server.completion()
+async def complete(ref: Any, argument: types.CompletionArgument, context: Any) -> types.Completion:
+    values = [word for word in ("rope", "rowing", "sail") if word.startswith(argument.value)]
+    return types.Completion(values=values, total=len(values), hasMore=False)
+
+
+PAGE = 7
+
+
+def in_pages(request: type, member: str) -> None:
+    """FastMCP lists everything at once; a client walks from page to page."""
+    whole = inner.request_handlers[request]
+
+    async def page(asked: Any) -> types.ServerResult:
+        result = await whole(asked)
+        start = int(asked.params.cursor) if asked and asked.params and asked.params.cursor else 0
+        items = getattr(result.root, member)
+        more = {"nextCursor": str(start + PAGE)} if start + PAGE < len(items) else {}
+        # The SDK itself looks for tools in this answer.
+        return types.ServerResult(result.root.model_copy(update={member: items[start : start + PAGE], **more}))
+
+    inner.request_handlers[request] = page
+
+
+for listed, member in ((types.ListToolsRequest, "tools"), (types.ListPromptsRequest, "prompts"), (types.ListResourcesRequest, "resources")):
+    in_pages(listed, member)
 
 
 @inner.set_logging_level()
