@@ -1,21 +1,26 @@
 """What the flow clients are told and tell, for the Python one: a target with parts on stdin, one report on stdout.
 
-The target: {"command", "env", "cwd", "roots", "ready": tools to wait for, "parts": [{"name", "steps": [STEP]}]}. A step
-is one of
-    ask METHOD PARAMS       a request and its outcome (`progress`: with a progress token)
+The target: {"command", "env", "cwd", "roots", "mode", "ready": tools to wait for, "parts": [{"name", "steps": [STEP]}]}; `mode`
+is `legacy`, `auto` or `modern` where a client has a choice. A step is one of
+    ask METHOD PARAMS       a request and its outcome (`progress`: with a progress token, `seconds`: the client's own patience)
     begin METHOD PARAMS     the same beside the steps that follow; `end` waits for it, `cancel` cancels it
     await HEARD WHERE COUNT until the SDK has handed over so many messages of a method with a text in them, in this part
     quiet MS                a ping and then a short wait, to show silence
     answer                  from now on `elicitation` and `sampling` (one after the other) are answered so
     roots URIS              the client's roots change, and it says so
+    watch URIS, unwatch     changes of these and of the lists are wanted, by a request for each or by one stream
+    level LEVEL             the log is wanted from this level on, by a request or in all that follow; none: no log is wanted
+    pause MS                silence
     list METHOD UNTIL       the names or URIs of a whole list, once a name is in it
-The report: {"tools", "start", "parts": [{"name", "steps": [{"outcome", "events"}], "heard"}]}: `events` is what arrived
+The report: {"negotiated", "tools", "start", "parts": [{"name", "steps": [{"outcome", "events"}], "heard"}]}: `events` is what arrived
 at the SDK's transport during a step, in order; `heard` what the SDK handed to the program.
 """
 
 import asyncio
 import json
+import os
 import sys
+import threading
 import traceback
 
 REQUEST_SECONDS_MAX = 6.0
@@ -24,10 +29,20 @@ PART_SECONDS_MAX = 20.0
 READY_SECONDS_MAX = 15.0
 HANG_SECONDS_MAX = 2.0
 QUIET_MILLISECONDS = 300
+LEAVE_SECONDS_MAX = 4.0
 RELIST_SECONDS = 0.5
 PAGES_MAX = 50
 
-NAMED = {"tools/list": ("tools", "name"), "prompts/list": ("prompts", "name"), "resources/list": ("resources", "uri")}
+NAMED = {
+    "tools/list": ("tools", "name"),
+    "prompts/list": ("prompts", "name"),
+    "resources/list": ("resources", "uri"),
+    "resources/templates/list": ("resourceTemplates", "uriTemplate"),
+}
+
+
+# What there is to tell so far.
+REPORT: dict = {}
 
 
 class Diary:
@@ -72,13 +87,15 @@ class Diary:
 
 
 class Driver:
-    """Carries out steps. A client fills in `request`, `last_id`, `cancel` and `tell_roots`."""
+    """Carries out steps. A client fills in `request`, `last_id`, `cancel` and `tell_roots`; one without a session the three after."""
 
     diary: Diary
     begun: asyncio.Task | None = None
+    # The revision that was agreed on.
+    negotiated: str = ""
 
-    async def request(self, method: str, params: dict | None, progress: bool) -> dict:
-        """The outcome of one request: `result`, `error` or `fault`."""
+    async def request(self, method: str, params: dict | None, progress: bool, seconds: float | None = None) -> dict:
+        """The outcome of one request: `result`, `error` or `fault`; the SDK gives up after so many seconds."""
         raise NotImplementedError
 
     async def cancel(self, id: object) -> None:
@@ -89,6 +106,22 @@ class Driver:
 
     async def tell_roots(self) -> None:
         raise NotImplementedError
+
+    async def watch(self, uris: list[str]) -> dict | None:
+        return await self.of_each("resources/subscribe", uris)
+
+    async def unwatch(self, uris: list[str]) -> dict | None:
+        return await self.of_each("resources/unsubscribe", uris)
+
+    async def level(self, level: str | None) -> dict | None:
+        return await self.bounded(self.request("logging/setLevel", {"level": level or "debug"}, False))
+
+    async def of_each(self, method: str, uris: list[str]) -> dict | None:
+        for uri in uris:
+            outcome = await self.bounded(self.request(method, {"uri": uri}, False))
+            if "result" not in outcome:
+                return outcome
+        return None
 
     async def bounded(self, request) -> dict:
         before = self.diary.count("notifications/progress")
@@ -125,7 +158,7 @@ class Driver:
     async def step(self, step: dict) -> dict | None:
         match step["do"]:
             case "ask":
-                return await self.bounded(self.request(step["method"], step.get("params"), step.get("progress", False)))
+                return await self.bounded(self.request(step["method"], step.get("params"), step.get("progress", False), step.get("seconds")))
             case "begin":
                 self.begun = asyncio.create_task(self.request(step["method"], step.get("params"), step.get("progress", False)))
                 # Until it has been sent, its id is not known.
@@ -145,6 +178,14 @@ class Driver:
                 answered = await self.bounded(self.request("ping", None, False))
                 await asyncio.sleep(step.get("ms", QUIET_MILLISECONDS) / 1000)
                 return None if "result" in answered else answered
+            case "watch":
+                return await self.watch(step["uris"])
+            case "unwatch":
+                return await self.unwatch(step["uris"])
+            case "level":
+                return await self.level(step["level"])
+            case "pause":
+                await asyncio.sleep(step.get("ms", QUIET_MILLISECONDS) / 1000)
             case "answer":
                 self.diary.elicitation = step.get("elicitation", self.diary.elicitation)
                 self.diary.sampling = list(step.get("sampling", self.diary.sampling))
@@ -175,20 +216,27 @@ class Driver:
             fault = "the part took too long"
         return {"name": part["name"], "steps": steps, "heard": [method for method, _ in self.diary.heard], "fault": fault}
 
-    async def carried_out(self, target: dict) -> dict:
+    async def carried_out(self, target: dict) -> None:
+        """Takes all steps and prints the report; what a broken connection leaves of it is printed by `main`."""
         tools = await self.list_until("tools/list", target["ready"], READY_SECONDS_MAX)
         start = self.diary.events[:]
         self.diary.events.clear()
-        return {"tools": tools, "start": start, "parts": [await self.part(part) for part in target["parts"]]}
+        REPORT.update({"negotiated": self.negotiated, "tools": tools, "start": start, "parts": []})
+        for part in target["parts"]:
+            REPORT["parts"].append(await self.part(part))
+        print(json.dumps(REPORT), flush=True)
+        # Where the server died, an SDK may wait for it for ever.
+        leave = threading.Timer(LEAVE_SECONDS_MAX, os._exit, [0])
+        leave.daemon = True
+        leave.start()
 
 
 def main(run) -> None:
-    """Prints the report of `run(target)`."""
+    """Runs `run(target)`, which prints its report by `carried_out`; what breaks off before is told in its place."""
     try:
-        report = asyncio.run(run(json.load(sys.stdin)))
+        asyncio.run(run(json.load(sys.stdin)))
     except BaseException as error:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         traceback.print_exception(error)
-        report = {"fault": f"{type(error).__name__}: {error}"}
-    print(json.dumps(report), flush=True)
+        print(json.dumps(REPORT or {"fault": f"{type(error).__name__}: {error}"}), flush=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -52,7 +53,7 @@ class Client(Driver):
     async def on_progress(self, progress: float, total: float | None, message: str | None) -> None:
         self.diary.hear("notifications/progress", [progress, total, message])
 
-    async def request(self, method: str, params: dict | None, progress: bool) -> dict:
+    async def request(self, method: str, params: dict | None, progress: bool, seconds: float | None = None) -> dict:
         page = types.PaginatedRequestParams(**params) if params and "cursor" in params else None
         try:
             match method:
@@ -60,7 +61,10 @@ class Client(Driver):
                     result = await self.session.send_ping()
                 case "tools/call":
                     result = await self.session.call_tool(
-                        params["name"], params.get("arguments"), progress_callback=self.on_progress if progress else None
+                        params["name"],
+                        params.get("arguments"),
+                        progress_callback=self.on_progress if progress else None,
+                        read_timeout_seconds=timedelta(seconds=seconds) if seconds else None,
                     )
                 case "tools/list":
                     result = await self.session.list_tools(params=page)
@@ -68,6 +72,15 @@ class Client(Driver):
                     result = await self.session.list_prompts(params=page)
                 case "resources/list":
                     result = await self.session.list_resources(params=page)
+                case "resources/templates/list":
+                    result = await self.session.list_resource_templates(params=page)
+                case "resources/read":
+                    result = await self.session.read_resource(AnyUrl(params["uri"]))
+                case "prompts/get":
+                    result = await self.session.get_prompt(params["name"], params.get("arguments"))
+                case "completion/complete":
+                    kind = types.PromptReference if "name" in params["ref"] else types.ResourceTemplateReference
+                    result = await self.session.complete(kind(**params["ref"]), params["argument"])
                 case "resources/subscribe":
                     result = await self.session.subscribe_resource(AnyUrl(params["uri"]))
                 case "resources/unsubscribe":
@@ -99,7 +112,7 @@ def transport(target: dict, errlog):
     return stdio_client(StdioServerParameters(command=command, args=arguments, env=target["env"], cwd=target["cwd"]), errlog=errlog)
 
 
-async def run(target: dict) -> dict:
+async def run(target: dict) -> None:
     client = Client()
     client.diary = Diary(target)
     with open(Path(target["cwd"]) / "client-server-stderr.txt", "w") as errlog:
@@ -128,10 +141,9 @@ async def run(target: dict) -> dict:
                 list_roots_callback=client.list_roots,
                 message_handler=client.handle,
             ) as client.session:
-                await client.session.initialize()
-                report = await client.carried_out(target)
+                client.negotiated = str((await client.session.initialize()).protocolVersion)
+                await client.carried_out(target)
             group.cancel_scope.cancel()
-    return report
 
 
 main(run)

@@ -1,13 +1,14 @@
 //! The official Rust SDK's client, for the back-flows: parts on stdin, what it heard on stdout (see `flowclient.py`).
-//! What arrived is written down at the transport, in order; handlers note what the SDK handed over.
+//! What arrived is written down at the transport, in order; handlers note what the SDK handed over. A target's `mode` is
+//! `legacy`, `auto` or `modern`.
 #![expect(clippy::disallowed_types, reason = "what a client makes of a message is only compared")]
 #![expect(deprecated, reason = "the SDK marks what 2026-07-28 removed; these flows are older than that")]
 
 use rmcp::model::{
-    CancelledNotificationParam, ClientConfig, ClientNotification, ClientRequest, CreateMessageRequestParams,
-    CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult, ErrorData, JsonRpcMessage,
-    ListRootsResult, LoggingMessageNotificationParam, ProgressNotificationParam,
-    ResourceUpdatedNotificationParam, ServerResult,
+    CallToolRequestParams, CancelledNotificationParam, ClientConfig, ClientNotification, ClientRequest,
+    CreateMessageRequestParams, CreateMessageResult, CustomNotification, ElicitRequestParams, ElicitResult,
+    ErrorData, JsonRpcMessage, ListRootsResult, LoggingMessageNotificationParam, ProgressNotificationParam,
+    ProtocolVersion, ResourceUpdatedNotificationParam, ServerResult, SubscriptionFilter,
 };
 use rmcp::service::{
     NotificationContext, PeerRequestOptions, RequestContext, RequestHandle, RunningService, RxJsonRpcMessage,
@@ -15,13 +16,13 @@ use rmcp::service::{
 };
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess, Transport};
-use rmcp::{ClientHandler, RoleClient, ServiceExt};
+use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
 const REQUEST_MAX: Duration = Duration::from_secs(6);
@@ -32,6 +33,7 @@ const HANG_MAX: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(300);
 const RELIST: Duration = Duration::from_millis(500);
 const PAGES_MAX: usize = 50;
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -44,6 +46,8 @@ struct Diary {
     roots: Vec<Value>,
     elicitation: Value,
     sampling: Vec<Value>,
+    /// Whether there is no session: then questions come in results, and are noted where the SDK hands them over.
+    modern: bool,
 }
 
 #[derive(Clone, Default)]
@@ -61,6 +65,16 @@ impl Ear {
         let text = serde_json::to_string(params).unwrap_or_default();
         self.diary().heard.push((method.to_owned(), text));
         self.news.notify_waiters();
+    }
+
+    /// A question, with its place among what arrived where it was no message of its own.
+    fn asked(&self, method: &str, params: &impl serde::Serialize) {
+        self.hear(method, params);
+        let mut diary = self.diary();
+        if diary.modern {
+            let params = serde_json::to_value(params).unwrap_or_default();
+            diary.events.push(json!({ "ask": method, "params": params }));
+        }
     }
 
     fn arrived(&self, message: &RxJsonRpcMessage<RoleClient>) {
@@ -126,7 +140,7 @@ impl ClientHandler for Ear {
         params: CreateMessageRequestParams,
         _: RequestContext<RoleClient>,
     ) -> Result<CreateMessageResult, ErrorData> {
-        self.hear("sampling/createMessage", &params);
+        self.asked("sampling/createMessage", &params);
         let answer = {
             let mut diary = self.diary();
             if diary.sampling.len() > 1 { diary.sampling.remove(0) } else { diary.sampling[0].clone() }
@@ -135,7 +149,7 @@ impl ClientHandler for Ear {
     }
 
     async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
-        self.hear("roots/list", &Value::Null);
+        self.asked("roots/list", &Value::Null);
         let roots = self.diary().roots.clone();
         typed(json!({ "roots": roots }))
     }
@@ -145,7 +159,7 @@ impl ClientHandler for Ear {
         params: ElicitRequestParams,
         context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        self.hear("elicitation/create", &params);
+        self.asked("elicitation/create", &params);
         let answer = self.diary().elicitation.clone();
         if answer == "hang" {
             if timeout(HANG_MAX, context.ct.cancelled()).await.is_ok() {
@@ -254,6 +268,22 @@ struct Client {
     ear: Ear,
     /// The request that runs beside the steps.
     begun: Option<RequestHandle<RoleClient>>,
+    /// Whether there is no session.
+    modern: bool,
+    /// The level of the log that each request asks for, where there is no session.
+    level: Option<Value>,
+    /// Ends the stream of changes when dropped, where there is no session.
+    watching: Option<oneshot::Sender<()>>,
+}
+
+/// How it comes to terms with the server: by a handshake, or by asking what the server knows.
+fn lifecycle(mode: &Value) -> ClientLifecycleMode {
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    match mode.as_str() {
+        Some("modern") => ClientLifecycleMode::Discover { preferred_versions },
+        Some("auto") => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
+        _ => ClientLifecycleMode::Initialize,
+    }
 }
 
 impl Client {
@@ -268,24 +298,94 @@ impl Client {
         let service = match target["transport"].as_str() {
             Some("http") => {
                 let inner = StreamableHttpClientTransport::from_config(remote(target));
-                timeout(READY_MAX, ear.clone().serve(Tap { inner, ear: ear.clone() })).await??
+                let tap = Tap { inner, ear: ear.clone() };
+                timeout(READY_MAX, ear.clone().serve_with_lifecycle(tap, lifecycle(&target["mode"])))
+                    .await??
             }
             Some("stdio") | None => {
                 let inner = process(target)?;
-                timeout(READY_MAX, ear.clone().serve(Tap { inner, ear: ear.clone() })).await??
+                let tap = Tap { inner, ear: ear.clone() };
+                timeout(READY_MAX, ear.clone().serve_with_lifecycle(tap, lifecycle(&target["mode"])))
+                    .await??
             }
             Some(other) => return Err(format!("this SDK has no transport {other}").into()),
         };
-        Ok(Self { service, ear, begun: None })
+        let negotiated = serde_json::to_value(service.peer_info())?["protocolVersion"].take();
+        let modern = negotiated == "2026-07-28";
+        ear.diary().modern = modern;
+        Ok(Self { service, ear, begun: None, modern, level: None, watching: None })
+    }
+
+    /// A request's params with what each request says of itself.
+    fn params(&self, step: &Value) -> Value {
+        let mut params = step["params"].clone();
+        if let (Some(level), Value::Object(members)) = (&self.level, &mut params) {
+            members.insert("_meta".to_owned(), json!({ LOG_LEVEL: level }));
+        }
+        params
+    }
+
+    /// A call that may ask in its result: the SDK answers and calls again.
+    async fn call(&self, step: &Value) -> Result<Value, Failure> {
+        let params: CallToolRequestParams = serde_json::from_value(self.params(step))?;
+        Ok(match timeout(REQUEST_MAX, self.service.call_tool(params)).await {
+            Err(_) => json!({ "fault": "no answer in time" }),
+            Ok(Ok(result)) => json!({ "result": result }),
+            Ok(Err(ServiceError::McpError(error))) => json!({ "error": error }),
+            Ok(Err(error)) => json!({ "fault": error.to_string() }),
+        })
+    }
+
+    async fn watch(&mut self, uris: &Value) -> Result<Value, Failure> {
+        if !self.modern {
+            return self.of_each(uris, "resources/subscribe").await;
+        }
+        let filter: SubscriptionFilter = serde_json::from_value(json!({ "toolsListChanged": true,
+            "promptsListChanged": true, "resourcesListChanged": true, "resourceSubscriptions": uris }))?;
+        let mut stream = timeout(REQUEST_MAX, self.service.listen(filter)).await??;
+        let (stop, mut stopped) = oneshot::channel();
+        let ear = self.ear.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    next = stream.next() => {
+                        let Ok(Some(note)) = next else { return };
+                        let note = serde_json::to_value(&note).unwrap_or_default();
+                        ear.hear(note["method"].as_str().unwrap_or_default(), &note["params"]);
+                    }
+                    _ = &mut stopped => {
+                        let _ = stream.cancel().await;
+                        return;
+                    }
+                }
+            }
+        });
+        self.watching = Some(stop);
+        Ok(Value::Null)
+    }
+
+    async fn of_each(&self, uris: &Value, method: &str) -> Result<Value, Failure> {
+        for uri in uris.as_array().into_iter().flatten() {
+            let handle = self.begin(&json!({ "method": method, "params": { "uri": uri } })).await?;
+            let outcome = self.finish(handle).await?;
+            if outcome.get("result").is_none() {
+                return Ok(outcome);
+            }
+        }
+        Ok(Value::Null)
     }
 
     async fn begin(&self, step: &Value) -> Result<RequestHandle<RoleClient>, Failure> {
         let mut request = json!({ "method": step["method"] });
         if !step["params"].is_null() {
-            request["params"] = step["params"].clone();
+            request["params"] = self.params(step);
         }
+        let options = match step["seconds"].as_f64() {
+            Some(seconds) => PeerRequestOptions::with_timeout(Duration::from_secs_f64(seconds)),
+            None => PeerRequestOptions::no_options(),
+        };
         let request: ClientRequest = serde_json::from_value(request)?;
-        Ok(self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await?)
+        Ok(self.service.send_cancellable_request(request, options).await?)
     }
 
     async fn finish(&self, handle: RequestHandle<RoleClient>) -> Result<Value, Failure> {
@@ -314,6 +414,7 @@ impl Client {
         let (member, key) = match method {
             "tools/list" => ("tools", "name"),
             "prompts/list" => ("prompts", "name"),
+            "resources/templates/list" => ("resourceTemplates", "uriTemplate"),
             _ => ("resources", "uri"),
         };
         let (mut found, mut params) = (Vec::new(), json!({}));
@@ -352,6 +453,14 @@ impl Client {
 
     async fn step(&mut self, step: &Value) -> Result<Value, Failure> {
         Ok(match step["do"].as_str().unwrap_or_default() {
+            "ask"
+                if self.modern
+                    && step["method"] == "tools/call"
+                    && step["progress"] != true
+                    && step["seconds"].is_null() =>
+            {
+                self.call(step).await?
+            }
             "ask" => {
                 let handle = self.begin(step).await?;
                 self.finish(handle).await?
@@ -395,6 +504,27 @@ impl Client {
                 if let Some(answers) = step["sampling"].as_array() {
                     diary.sampling.clone_from(answers);
                 }
+                Value::Null
+            }
+            "watch" => self.watch(&step["uris"]).await?,
+            "unwatch" if self.modern => {
+                self.watching = None;
+                Value::Null
+            }
+            "unwatch" => self.of_each(&step["uris"], "resources/unsubscribe").await?,
+            "level" if self.modern => {
+                self.level = (!step["level"].is_null()).then(|| step["level"].clone());
+                Value::Null
+            }
+            "level" => {
+                let level = if step["level"].is_null() { json!("debug") } else { step["level"].clone() };
+                let handle = self
+                    .begin(&json!({ "method": "logging/setLevel", "params": { "level": level } }))
+                    .await?;
+                self.finish(handle).await?
+            }
+            "pause" => {
+                sleep(step["ms"].as_u64().map_or(QUIET, Duration::from_millis)).await;
                 Value::Null
             }
             "roots" => {
@@ -448,7 +578,8 @@ async fn carried_out(target: &Value) -> Result<Value, Failure> {
         parts.push(client.part(part).await);
     }
     let negotiated = serde_json::to_value(client.service.peer_info())?["protocolVersion"].take();
-    timeout(REQUEST_MAX, client.service.cancel()).await??;
+    // Where a server died there may be nobody to say goodbye to.
+    let _ = timeout(REQUEST_MAX, client.service.cancel()).await;
     Ok(json!({ "negotiated": negotiated, "tools": tools, "start": start, "parts": parts }))
 }
 
