@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The table of the back-flows: does everything a server does toward its client arrive through Braid as it does directly?
 
+    BRAID=path tests/interop/flows.py --eras some|all [--only NAME]... [--json] [--at-least N]     # see eras.py
     BRAID=path tests/interop/flows.py [--pairs some|all | --pair DOWN:UP]... [--sharing shared] [--only NAME]... [--json]
                                       [--direct] [--at-least N] [--self-test]
 
@@ -23,45 +24,32 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Iterator
 
+import eras
 import golden
-from flowparts import COMPLETE, ELICIT, FLOWS, LEVELS, LIST_CHANGED, MESSAGE, PROGRESS, ROOTS_BEFORE, UPDATED
-from flowparts import Did, Event, Outcome, Part, Step, Trace, parts_of
+from flowparts import ELICIT, FLOWS, LEVELS, LIST_CHANGED, MESSAGE, PROGRESS, UPDATED
+from flowparts import Event, Part, Trace, parts_of
+from flowsession import EXAMPLES, SERVERS, SPOKEN, STAND_IN, Seen, Way, aligned, named, reached, session, target_of
 from names import Exposure
-from peers import BRAID, HERE, HOME, NODE, NODE_HOME, PYTHON_1, Peer, node_package, script
-from raw import Silence, environment
-from record import bearer, install_scripts, url_of, write_config
-from serving import NotServed, Served, free_port
+from peers import BRAID, HERE, HOME
+from raw import Silence
+from record import install_scripts
+from serving import NotServed
 from spans import Node, clip, dense, differences, parse, splice
 from standin import FLOW_LOSSES
-from wires import TRANSPORTS, Reach
+from wires import TRANSPORTS
 
-EXAMPLES = (HERE / "../../target/debug/examples").resolve()
-SERVERS = ("everything", "quirky", "fastmcp", "rmcp")
-CLIENTS = {
-    "python": [PYTHON_1, str(HERE / "clients" / "flows_py.py")],
-    "typescript": [NODE, str(NODE_HOME / "flows_ts.mjs")],
-    "rmcp": [str(EXAMPLES / "flows_rmcp_client")],
-    # No SDK: to the token.
-    "raw": [],
-}
-STAND_IN = [sys.executable, str(HERE / "standin.py")]
-# What each peer speaks. The server of exact bytes has a front of its own where it is not on stdio.
-SPOKEN = {
-    "servers": {"everything": TRANSPORTS, "quirky": TRANSPORTS, "fastmcp": TRANSPORTS, "rmcp": ("stdio", "http")},
-    "clients": {"python": TRANSPORTS, "typescript": TRANSPORTS, "rmcp": ("stdio", "http"), "raw": TRANSPORTS},
-}
+CLIENTS = ("python", "typescript", "rmcp", "raw")
 PAIRS = [(down, up) for down in TRANSPORTS for up in TRANSPORTS]
 # Of each pair that has HTTP in it: a client without an SDK at a server that we did not write, and a client that we did not write.
 SOME = {
@@ -75,222 +63,11 @@ SOME = {
     ("sse", "sse"): [("raw", "everything"), ("python", "fastmcp")],
 }
 AT_ONCE = 2
-SESSION_SECONDS_MAX = 150
 # What is no part of a call is nobody's at a server that several clients share: refused, or not passed on.
 NOBODYS = {("roots", "after initialized"), ("roots", "changed"), ("elicitation", "odd: complete with members")}
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DETAILS_MAX = 4
 
-
-def server_command(server: str, transport: str = "stdio") -> list[str]:
-    """`{port}` stands for the port, where there is one."""
-    match server:
-        case "everything":
-            return node_package("server-everything", {"http": "streamableHttp"}.get(transport, transport))
-        case "quirky":
-            return script(PYTHON_1, "quirky_flows.py")
-        case "fastmcp":
-            return script(PYTHON_1, "fastmcp_flows.py", *([] if transport == "stdio" else [transport, "{port}"]))
-    return [str(EXAMPLES / "flows_rmcp_server"), *([] if transport == "stdio" else ["{port}"])]
-
-
-def tapped(server: str, work: Path) -> list[str]:
-    return [*script(PYTHON_1, "tap.py"), str(work / "wire.log"), *server_command(server)]
-
-
-def peer(server: str) -> Peer:
-    """The server with a tap before it, so that it shows what the server heard."""
-    return Peer(server, lambda work: tapped(server, work), lambda work: [])
-
-
-def listening(server: str, transport: str, work: Path, env: dict[str, str]) -> tuple[Served, Reach]:
-    """The same over HTTP: to be started, and where it is then."""
-    port = free_port()
-    if server == "quirky":
-        command = script(PYTHON_1, "front.py", transport, str(port), *tapped(server, work))
-    else:
-        command = script(PYTHON_1, "tap_http.py", str(work / "wire.log"), str(port), *server_command(server, transport))
-    return Served(command, port, work / "server.log", environment(env), work), Reach(url=url_of(port, transport), transport=transport)
-
-
-# --- one session -----------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Seen:
-    """What one client saw of one server on one side."""
-
-    tools: list[str] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a client reaches a server: directly where the exposure has no key, else through a proxy."""
-
-    exposure: Exposure
-    # How the client speaks, and how the servers are reached. Directly they are the same.
-    down: str = "stdio"
-    up: str = "stdio"
-    sharing: str = "session"
-    proxy: list[str] = field(default_factory=lambda: BRAID)
-    env: dict[str, str] = field(default_factory=dict)
-
-    def serve(self, config: Path, port: int) -> list[str]:
-        """A stand-in speaks stdio alone and gets a front."""
-        if self.proxy is STAND_IN:
-            return script(PYTHON_1, "front.py", self.down, str(port), *self.proxy, "stdio", "--config", str(config))
-        return [*self.proxy, "serve", "--config", str(config)]
-
-    @property
-    def over_http(self) -> bool:
-        """Whether messages travel on more than one stream, whose order is nobody's promise."""
-        return "http" in (self.down, self.up)
-
-
-def exposed(step: Step, exposure: Exposure) -> Step:
-    step = dict(step)
-    if step.get("params") is not None:
-        step["params"] = json.loads(exposure.request(step["method"], json.dumps(step["params"])))
-    if "until" in step:
-        kind = step["method"].split("/")[0]
-        step["until"] = exposure.uri(step["until"]) if kind == "resources" else exposure.name(kind, step["until"])
-    return step
-
-
-def session(client: str, server: str, parts: list[Part], folder: Path, way: Way, ready: list[str]) -> Seen:
-    """Runs a client through all parts, once these tools are listed."""
-    exposure = way.exposure
-    with ExitStack() as stack:
-        try:
-            works, reach = reached(server, folder, way, stack)
-        except NotServed as fault:
-            return Seen(fault=str(fault))
-        target = {
-            **target_of(reach, way, folder if exposure.key else works[server]),
-            "ready": [exposure.name("tools", name) for name in ready],
-            "parts": [{"name": f"{part.flow}: {part.name}", "steps": [exposed(step, exposure) for step in part.steps]} for part in parts],
-        }
-        (folder / "target.json").write_text(json.dumps(target, indent=1))
-        seen = golden_session(target) if client == "raw" else sdk_session(client, target, parts, folder)
-    wire = works[server] / "wire.log"
-    lines = wire.read_text("utf-8", "surrogateescape").splitlines() if wire.exists() else []
-    for part, trace in zip(parts, seen.traces):
-        trace.wire = lines
-        for step, did in zip(part.steps, trace.steps):
-            did.step = step
-            unexpose(did, exposure)
-    seen.tools = [original for name in seen.tools if (original := bare_name(name, exposure)) is not None]
-    return seen
-
-
-def target_of(reach: Reach, way: Way, cwd: Path) -> dict:
-    return {"env": environment(way.env), "cwd": str(cwd), "roots": ROOTS_BEFORE, **vars(reach)}
-
-
-def reached(server: str, folder: Path, way: Way, stack: ExitStack) -> tuple[dict[str, Path], Reach]:
-    """Starts what listens: the servers over HTTP, Braid before clients over HTTP. The work folders, and where the client goes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    behind = [key for key in SERVERS if way.up in SPOKEN["servers"][key]] if way.exposure.key else [server]
-    works = {key: folder / key for key in behind}
-    reaches: dict[str, Reach] = {}
-    for key, work in works.items():
-        work.mkdir(parents=True)
-        if way.up != "stdio":
-            # Directly, a client that trips over odd shapes of a stream is not what is tried.
-            served, reaches[key] = listening(key, way.up, work, {} if way.exposure.key else {"FRONT": "plain"})
-            stack.enter_context(served)
-    if not way.exposure.key:
-        return works, reaches.get(server) or Reach(peer(server).command(works[server]))
-    port = 0 if way.down == "stdio" else free_port()
-    # On stdio there is one client, so each server is its own anyway.
-    more = [] if (way.down, way.sharing) == ("stdio", "session") else [f'sharing = "{way.sharing}"']
-    config = write_config(folder, [peer(key) for key in behind], works, reaches, port, more)
-    if not port:
-        return works, Reach([*way.proxy, "stdio", "--config", str(config)])
-    stack.enter_context(Served(way.serve(config, port), port, folder / "braid.log", environment(way.env), folder))
-    return works, Reach(url=url_of(port, way.down), transport=way.down, headers=bearer(folder))
-
-
-def golden_session(target: dict) -> Seen:
-    try:
-        return Seen(*golden.carry_out(target))
-    except Silence as silence:
-        return Seen(fault=str(silence))
-
-
-def sdk_session(client: str, target: dict, parts: list[Part], folder: Path) -> Seen:
-    with open(folder / "client-stderr.txt", "wb") as errlog:
-        process = subprocess.Popen(
-            CLIENTS[client], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errlog, env=environment(), cwd=folder, start_new_session=True
-        )
-        try:
-            out, _ = process.communicate(json.dumps(target).encode(), SESSION_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return Seen(fault=f"the client did not end in {SESSION_SECONDS_MAX} s")
-    line = next((line for line in out.splitlines() if line.startswith(b"{")), None)
-    if line is None:
-        return Seen(fault=f"the client ended without a report; {(folder / 'client-stderr.txt').read_text()[-400:]}")
-    (folder / "report.json").write_bytes(line)
-    report = json.loads(line)
-    if report.get("fault"):
-        return Seen(fault=report["fault"])
-    return Seen(report["tools"], [trace_of(part) for part in report["parts"]])
-
-
-def compact(value: object) -> str:
-    # SDK models have an order of members of their own; the order on the wire is the raw client's business.
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def trace_of(report: dict) -> Trace:
-    trace = Trace(heard=report["heard"], fault=report["fault"] or "")
-    for done in report["steps"]:
-        outcome = done["outcome"] or {}
-        kind = next((kind for kind in ("result", "error", "fault", "names") if kind in outcome), "")
-        events = [event_of(event) for event in done["events"]]
-        trace.steps.append(Did({}, Outcome(kind, compact(outcome[kind]) if kind else "", outcome.get("handed_over", 0)), events))
-    return trace
-
-
-def event_of(event: dict) -> Event:
-    if "answer" in event:
-        return Event("answer", late=event["late"])
-    kind = "ask" if "ask" in event else "note"
-    return Event(kind, event[kind], "" if event["params"] is None else compact(event["params"]))
-
-
-def bare_name(name: str, exposure: Exposure) -> str | None:
-    """The server's own name; none where the name is another server's."""
-    return name.removeprefix(exposure.name_prefix) if exposure.owns_name(name) else None
-
-
-def bare_uri(uri: str, exposure: Exposure) -> str | None:
-    prefix = f"{exposure.uri_prefix}+" if exposure.key else ""
-    return uri.removeprefix(prefix) if uri.startswith(prefix) else None
-
-
-def unexpose(did: Did, exposure: Exposure) -> None:
-    """Puts lists of names, the URIs of updates and completed ids into the server's own words; drops those of other servers."""
-    if did.outcome.kind == "names":
-        bare = bare_uri if did.step["method"] == "resources/list" else bare_name
-        names = [original for name in json.loads(did.outcome.text) if (original := bare(name, exposure)) is not None]
-        did.outcome.text = json.dumps(names)
-    if not exposure.key:
-        return
-    kept = []
-    for event in did.events:
-        mark = {UPDATED: f'"{exposure.uri_prefix}+', COMPLETE: f'"{exposure.key}:'}.get(event.method)
-        node = parse(event.text).get("uri" if event.method == UPDATED else "elicitationId") if mark and event.text else None
-        if node is not None and not node.text.startswith(mark):
-            continue
-        if node is not None:
-            event.text = splice(event.text, [(node.start + 1, node.start + len(mark), "")])
-        kept.append(event)
-    did.events = kept
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------
@@ -373,15 +150,6 @@ def without_server(text: str, server: str, *place: str) -> str:
     marks = [(node, f"[{server}] ") for at in found for node in at.each("message")]
     marks += [(node, f"{server}:") for at in found for node in at.each("elicitationId")]
     return splice(text, [(node.start + 1, node.start + 1 + len(mark), "") for node, mark in marks if node.text[1:].startswith(mark)])
-
-
-def named(trace: Trace, server: str) -> str:
-    """Whether every elicitation says which server asks."""
-    for event in trace.events(ELICIT):
-        message = parse(event.text).get("message") if event.text else None
-        if message is not None and not (message.string() or "").startswith(f"[{server}] "):
-            return f"an elicitation that does not say who asks: {event.text[:200]}"
-    return ""
 
 
 def tagged(expected: Node, seen: Node, server: str) -> str:
@@ -589,11 +357,6 @@ def self_test(folder: Path, down: str) -> bool:
 SIGNS = {"works": "ok", "lacks": "-", "FAILS": "FAIL"}
 
 
-def aligned(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
-
-
 def table(cells: list[Cell]) -> str:
     """Servers × flows for each client, and for each pair of transports."""
     flows = [flow for flow in FLOWS if any(cell.flow == flow for cell in cells)]
@@ -674,20 +437,54 @@ def ready(direct: bool) -> str | None:
     return None
 
 
+@contextmanager
+def alone() -> Iterator[bool]:
+    """Whether no other run is under way in this target folder; while it lasts there will be none."""
+    (HOME / "run").mkdir(parents=True, exist_ok=True)
+    with open(HOME / "run" / "flows.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("flows: another run is under way in this target folder", file=sys.stderr)
+            yield False
+            return
+        yield True
+
+
+def across_eras(options: argparse.Namespace) -> int:
+    pairs = eras.pairs_of(options.eras, options.only)
+    if problem := eras.amiss() or ("" if pairs else f"--only knows no pair of {options.only}") or ready(False):
+        print(f"flows: {problem}", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    features = [feature for feature in eras.FEATURES if feature in options.only] or list(eras.FEATURES)
+    results = eras.Run(pairs, features, HOME / "run" / "eras", options.eras == "all", options.at_once or eras.AT_ONCE).judged()
+    print(eras.report(results, time.monotonic() - start, options.json))
+    verdicts = [part.verdict for one in results for part in one.parts]
+    working = verdicts.count("works")
+    if working < options.at_least:
+        print(f"flows: only {working} of at least {options.at_least} parts work", file=sys.stderr)
+    return 1 if "FAILS" in verdicts or working < options.at_least else 0
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--pairs", choices=("some", "all"), help="the selection of the eight pairs with HTTP, or all nine with all peers")
+    arguments.add_argument("--eras", choices=("some", "all"), help="SDKs with a session and without one, the sample or all pairs: see eras.py")
     arguments.add_argument("--pair", action="append", default=[], metavar="DOWN:UP", help="such as `http:stdio`")
     arguments.add_argument("--sharing", choices=("session", "shared"), default="session", help="whether each client has servers of its own")
     arguments.add_argument("--only", action="append", default=[], metavar="NAME", help="a flow, a server, a client, or client:server")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--direct", action="store_true", help="compare the servers with themselves")
-    arguments.add_argument("--at-once", type=int, default=AT_ONCE, metavar="N", help="so many pairs of peers at once; they mostly wait")
+    arguments.add_argument("--at-once", type=int, metavar="N", help="so many pairs of peers at once; they mostly wait")
     arguments.add_argument("--self-test", action="store_true", help="check that the table finds what a stand-in loses")
     arguments.add_argument("--at-least", type=int, default=0, metavar="N", help="so many cells must work")
     options = arguments.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")
     peers = [(client, server) for client in CLIENTS for server in SERVERS]
+    if options.eras:
+        with alone() as good:
+            return across_eras(options) if good else 2
     known = {*FLOWS, *SERVERS, *CLIENTS, *(":".join(both) for both in peers)}
     if unknown := [name for name in options.only if name not in known]:
         arguments.error(f"--only knows no {unknown}; it knows {sorted(known)}")
@@ -705,22 +502,18 @@ def main() -> int:
     peers = both or [(c, s) for c, s in peers if one_of(c, CLIENTS) and one_of(s, SERVERS)]
     chosen = SOME if options.pairs == "some" and not options.only else {}
     works = [Work(*two, pair) for pair in pairs for two in chosen.get(pair, peers) if possible(*two, pair)]
-    (HOME / "run").mkdir(parents=True, exist_ok=True)
-    with open(HOME / "run" / "flows.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print("flows: another run is under way in this target folder", file=sys.stderr)
+    with alone() as good:
+        if not good:
             return 2
         if problem := ready(options.direct or options.self_test):
             print(f"flows: {problem}", file=sys.stderr)
             return 2
         folder = HOME / "run" / "flows"
         if options.self_test:
-            good = [self_test(folder, down) for down in dict.fromkeys(pair[0] for pair in pairs)]
-            return 0 if all(good) else 1
+            passed = [self_test(folder, down) for down in dict.fromkeys(pair[0] for pair in pairs)]
+            return 0 if all(passed) else 1
         start = time.monotonic()
-        cells = Run(works, flows, folder, options.direct, options.sharing, options.at_once).cells()
+        cells = Run(works, flows, folder, options.direct, options.sharing, options.at_once or AT_ONCE).cells()
         whole = not options.direct and not options.only
         astray = {pair: together(folder / f"together-{'-'.join(pair)}", pair, options.sharing) for pair in pairs if whole}
         print(report(cells, astray, time.monotonic() - start, options.json))
