@@ -23,6 +23,7 @@ use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
+use crate::wire::keeping::keeping;
 use crate::wire::lines::one_line;
 use crate::wire::members::{member, quote, string};
 use crate::wire::message::{Head, Message, Params};
@@ -74,18 +75,6 @@ pub(super) enum Reply {
         id: Option<Id>,
         call: BoxFuture<'static, Option<Bytes>>,
     },
-}
-
-/// The answers of a batch in one text, and what it was made of.
-struct Joined {
-    line: Bytes,
-    _parts: Vec<Bytes>,
-}
-
-impl AsRef<[u8]> for Joined {
-    fn as_ref(&self) -> &[u8] {
-        &self.line
-    }
 }
 
 impl Session {
@@ -222,7 +211,7 @@ impl Session {
             line.put_u8(b']');
             let line = one_line(line.freeze());
             // What the parts took in memory is theirs until the whole has left.
-            (line.len() > 2).then(|| Bytes::from_owner(Joined { line, _parts: parts }))
+            (line.len() > 2).then(|| keeping(line, parts))
         };
         Reply::Later { id: None, call: call.boxed() }
     }

@@ -16,6 +16,7 @@ use crate::upstream::mail::Letter;
 use crate::wire::canon::canon;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
+use crate::wire::keeping::keeping;
 use crate::wire::members::member;
 use crate::wire::message::{Head, Message};
 use crate::wire::splice::splice;
@@ -385,7 +386,8 @@ impl std::fmt::Debug for OpenCall {
 fn under(response: &Bytes, id: &Id) -> Bytes {
     match Message::parse_server(response.clone()).as_ref().map(|response| (response, response.head())) {
         Ok((response, Head::Response { id: Some(own), .. })) => {
-            splice(response.text(), &mut [(*own, id.bytes())])
+            // The room of the one is for both.
+            keeping(splice(response.text(), &mut [(*own, id.bytes())]), response.text().clone())
         }
         Ok((_, Head::Response { .. } | Head::Request { .. } | Head::Notification { .. })) | Err(_) => {
             response.clone()

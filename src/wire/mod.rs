@@ -26,6 +26,8 @@ pub mod fault;
 
 pub mod lines;
 
+pub mod keeping;
+
 pub mod sse;
 
 pub mod glimpse;

@@ -6,6 +6,7 @@ use crate::mcp::era;
 use crate::mcp::method::Method;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
+use crate::wire::keeping::keeping;
 use crate::wire::lines::one_line;
 use crate::wire::members::{member, string};
 use crate::wire::message::{Head, Message, Outcome, SERVER_INFO_KEY, Span};
@@ -23,6 +24,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(super) fn result(text: Bytes) -> Self {
         Self { text: one_line(text), code: None }
+    }
+
+    /// The same, which keeps what it was made of: that has taken room in memory for both.
+    pub(super) fn keeping(self, of: &Bytes) -> Self {
+        Self { text: keeping(self.text, of.clone()), ..self }
     }
 
     /// A fault of ours.

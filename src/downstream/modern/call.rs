@@ -186,8 +186,12 @@ impl Round<'_> {
     /// The last that a server says, as its client reads it.
     fn finished(&self, reply: Result<Bytes, Fault>, guest: Option<&Seat>) -> Result<Answer, Fault> {
         let response = Message::parse_server(reply?).map_err(|bad| bad.fault())?;
+        Ok(self.told(&response, guest)?.keeping(response.text()))
+    }
+
+    fn told(&self, response: &Message, guest: Option<&Seat>) -> Result<Answer, Fault> {
         let Shape::Response { outcome, .. } = response.head() else {
-            return presented(&response, self.method, &self.lobby.info);
+            return presented(response, self.method, &self.lobby.info);
         };
         match outcome {
             Outcome::Error { value, code: Some(URL_REQUIRED), .. } => {
@@ -200,18 +204,18 @@ impl Round<'_> {
                             pages.into_iter().zip(1..).map(|(page, at)| (format!("page-{at}"), page));
                         Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests, &handle)))
                     }
-                    None => presented(&response, self.method, &self.lobby.info),
+                    None => presented(response, self.method, &self.lobby.info),
                 }
             }
             Outcome::Result { value, places } => {
-                let says = places.result_type.as_ref().map(|(_, says)| says.as_str(&response));
+                let says = places.result_type.as_ref().map(|(_, says)| says.as_str(response));
                 match (says == Some("input_required")).then(|| era::input_required(response.str(*value))) {
-                    None => presented(&response, self.method, &self.lobby.info),
+                    None => presented(response, self.method, &self.lobby.info),
                     Some(None) => Err(unreadable()),
-                    Some(Some(asked)) => self.passed(&response, &asked, guest),
+                    Some(Some(asked)) => self.passed(response, &asked, guest),
                 }
             }
-            Outcome::Error { .. } => presented(&response, self.method, &self.lobby.info),
+            Outcome::Error { .. } => presented(response, self.method, &self.lobby.info),
         }
     }
 

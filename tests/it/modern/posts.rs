@@ -133,3 +133,27 @@ async fn servers_of_ones_own_are_one_for_all_requests_and_end_when_nobody_comes(
     assert_eq!(client.call("s__echo", json!({})).await.0, 200);
     assert_eq!((server.lives(), server.living()), (2, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_takes_room_until_it_is_read() {
+    let server = Server::new(&["slow"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| {
+        config.limits.buffered_bytes_max = 16 << 20;
+    });
+    let client = Client::of(&house);
+    let answered = async || {
+        let reply = client.post("tools/call", json!({"name": "s__slow"}));
+        let heard = server.hear_method("tools/call").await;
+        server.answer(&heard, json!({"x": "x".repeat(900 << 10)})).await;
+        reply.await.unwrap()
+    };
+    // A quarter of it is for one server.
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(answered().await);
+    }
+    let refused = answered().await.json().await;
+    assert_eq!(refused["error"]["data"]["reason"], "busy", "{refused}");
+    unread.pop();
+    assert!(answered().await.json().await["result"].is_object());
+}
