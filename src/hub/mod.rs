@@ -51,7 +51,7 @@ pub struct Hub {
     total: Arc<Semaphore>,
     /// `None`: without randomness there is no seal, and no task.
     task_ids: Option<Arc<TaskIds>>,
-    parked: Parked,
+    parked: Arc<Parked>,
     memory: Arc<Memory>,
     tracker: TaskTracker,
     stopping: CancellationToken,
@@ -104,7 +104,7 @@ impl Hub {
             views: Views::new(plans, config.limits.page_items_max),
             total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
             task_ids: task_ids(),
-            parked: Parked::new(config.limits.parked_max),
+            parked: Arc::new(Parked::new(config.limits.parked_max)),
             memory,
             servers,
             config,

@@ -44,6 +44,8 @@ struct Table {
     /// The same by age, oldest first.
     ages: BTreeMap<u64, Key>,
     next: u64,
+    /// Somebody waits for the time of the oldest.
+    is_swept: bool,
 }
 
 /// The digest of a handle: how long a look-up takes says nothing about handles.
@@ -259,25 +261,37 @@ impl Hub {
         call.exchange.step_aside();
         let (asking, asked) = oneshot::channel();
         let (handle, key, until) = self.parked.enter(binding, Kept::Call(asking))?;
-        let hub = call.guest.hub().clone();
+        let parked = self.parked.clone();
         let watched = async move {
             call.watch(asked, until).await;
-            hub.parked.forget(&key);
+            parked.forget(&key);
         };
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(watched));
         Ok(handle)
     }
 
+    /// The same for what nobody watches: it is forgotten in its time, whether or not anybody comes.
+    fn park_still(&self, binding: Binding, kept: Kept) -> Result<String, Fault> {
+        let (handle, ..) = self.parked.enter(binding, kept)?;
+        if self.parked.begins_to_sweep() {
+            let swept = self.parked.clone().sweep_on();
+            self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(swept));
+        }
+        Ok(handle)
+    }
+
     /// The same for what a server gave its client to bring back: a JSON string as it stands.
     pub fn park_state(&self, binding: Binding, seat: &Seat, state: &str) -> Result<String, Fault> {
+        // What waits no longer gives its room back first.
+        self.parked.sweep();
         let Some(room) = seat.allowance().request(state.len()) else { return Err(full("limits.buffered")) };
         let text = Bytes::copy_from_slice(state.as_bytes());
-        Ok(self.parked.enter(binding, Kept::State { text, _room: room })?.0)
+        self.park_still(binding, Kept::State { text, _room: room })
     }
 
     /// The same for a request that is to be made again.
     pub fn park_again(&self, binding: Binding) -> Result<String, Fault> {
-        Ok(self.parked.enter(binding, Kept::Again)?.0)
+        self.park_still(binding, Kept::Again)
     }
 
     /// What a handle stands for, once. Nothing is sent anywhere before it is found.
@@ -322,23 +336,48 @@ impl Parked {
         let handle: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (key, now) = (key(&handle), Instant::now());
         let until = now + KEPT;
+        self.sweep();
         let mut table = self.table.lock();
-        let expired = table.expired(now);
         if table.kept.len() >= self.max {
-            drop(table);
-            drop(expired);
             return Err(full("limits.parked"));
         }
         let age = table.next;
         table.next += 1;
         table.ages.insert(age, key);
         table.kept.insert(key, Entry { binding, kept, age, until });
-        drop(table);
-        drop(expired);
         Ok((handle, key, until))
     }
 
+    /// Forgets whose time is over.
+    fn sweep(&self) {
+        let expired = self.table.lock().expired(Instant::now());
+        // A call is cancelled where it is dropped, and that must not be under this lock.
+        drop(expired);
+    }
+
+    /// Whether nobody sweeps yet; whoever asks does from now on.
+    fn begins_to_sweep(&self) -> bool {
+        !std::mem::replace(&mut self.table.lock().is_swept, true)
+    }
+
+    /// Sweeps until nothing is left.
+    async fn sweep_on(self: Arc<Self>) {
+        loop {
+            self.sweep();
+            let next = {
+                let mut table = self.table.lock();
+                let oldest = table.ages.first_key_value().and_then(|(_, key)| table.kept.get(key));
+                let next = oldest.map(|oldest| oldest.until);
+                table.is_swept = next.is_some();
+                next
+            };
+            let Some(next) = next else { return };
+            sleep_until(next).await;
+        }
+    }
+
     fn take(&self, handle: &str, binding: &Binding) -> Option<Kept> {
+        self.sweep();
         let key = key(handle);
         let mut table = self.table.lock();
         let found = table.kept.get(&key)?;

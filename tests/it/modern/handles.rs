@@ -149,8 +149,9 @@ async fn ten_thousand_states_wait_and_each_comes_back_once() {
         assert_eq!(client.call("s__state", call(n, more)).await.0, 400);
     }
     assert_eq!(house.hub.parked(), MANY - 4);
-    // In their time all of them are forgotten, and there is room again.
+    // In their time all of them are forgotten though nobody comes, and there is room again.
     wait(Duration::from_secs(601)).await;
+    assert_eq!(house.hub.parked(), 0);
     client.call("s__state", call(0, json!({}))).await;
     settled().await;
     assert_eq!(house.hub.parked(), 1);
@@ -198,4 +199,33 @@ async fn as_many_calls_wait_as_there_are_places_for_and_none_runs_twice() {
         server.is_silent().await;
     }
     assert_eq!(house.hub.parked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn states_that_nobody_brought_back_give_their_room_to_new_ones() {
+    const LARGE: usize = 300 << 10;
+    let server = Server::modern(&["state"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| {
+        config.limits.buffered_bytes_max = 16 << 20;
+    });
+    let client = Client::of(&house);
+    let asked = async || {
+        let call = json!({"arguments": {"state": "s".repeat(LARGE)}});
+        let (_, answer) = client.call("s__state", call).await;
+        match answer["result"]["requestState"].as_str() {
+            Some(_) => true,
+            None => {
+                assert_eq!(answer["error"]["data"]["reason"], "busy", "{answer}");
+                false
+            }
+        }
+    };
+    for _ in 0..3 {
+        let mut kept = 0;
+        while asked().await {
+            kept += 1;
+        }
+        assert!((4..16).contains(&kept), "{kept}");
+        wait(Duration::from_secs(601)).await;
+    }
 }
