@@ -8,7 +8,9 @@
 
 use super::Hub;
 use super::seat::Seat;
+use crate::mcp::askable::Askable;
 use crate::mcp::caller::Principal;
+use crate::mcp::level::Level;
 use crate::upstream::allowance::Held;
 use crate::upstream::ask::Ask;
 use crate::upstream::exchange::{Exchange, Step};
@@ -116,6 +118,10 @@ pub struct Returning<'a> {
     pub binding: &'a Binding,
     pub id: &'a Id,
     pub token: Option<Bytes>,
+    /// From which level on it hears the log.
+    pub level: Option<Level>,
+    /// What it can be asked.
+    pub askable: Askable,
     /// The turns that it took on its way here. They are left to it if it has to be made again.
     pub turns: &'a mut Vec<OwnedSemaphorePermit>,
 }
@@ -162,6 +168,17 @@ impl OpenCall {
     pub fn take_ask(&mut self, key: &str) -> Option<Box<Ask>> {
         let at = self.asks.iter().position(|(own, _)| own == key)?;
         Some(self.asks.remove(at).1)
+    }
+
+    /// What may not be asked of who is there now is refused.
+    pub fn refuse_undeclared(&mut self) {
+        let askable = self.guest.mail().askable();
+        for (key, ask) in std::mem::take(&mut self.asks) {
+            match refusal(&askable, &ask) {
+                Some(fault) => ask.refuse(&fault),
+                None => self.asks.push((key, ask)),
+            }
+        }
     }
 
     /// Nobody can be asked: each is refused by being dropped.
@@ -220,9 +237,14 @@ impl OpenCall {
     }
 
     fn is_asked(&mut self, ask: Box<Ask>) -> Event {
-        if !ask.is_over() {
-            self.asked += 1;
-            self.asks.push((format!("ask-{}", self.asked), ask));
+        // It may have been on its way while another request was there, which declared more.
+        match refusal(&self.guest.mail().askable(), &ask) {
+            Some(fault) => ask.refuse(&fault),
+            None if ask.is_over() => {}
+            None => {
+                self.asked += 1;
+                self.asks.push((format!("ask-{}", self.asked), ask));
+            }
         }
         Event::Asks
     }
@@ -296,7 +318,7 @@ impl Hub {
 
     /// What a handle stands for, once. Nothing is sent anywhere before it is found.
     pub async fn resume(&self, returning: Returning<'_>) -> Result<Resumed, Fault> {
-        let Returning { handle, binding, id, token, turns } = returning;
+        let Returning { handle, binding, id, token, level, askable, turns } = returning;
         let Some(place) = self.place() else {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
@@ -310,6 +332,7 @@ impl Hub {
                 let mut call = call.await.map_err(|_| unknown())?;
                 let turns = turns.drain(..).chain([place]).collect();
                 call.exchange.goes_on(id, token, turns);
+                call.guest.returns(level, askable).await;
                 if let Some(Ok(text)) = &mut call.ended {
                     *text = under(text, id);
                 }
@@ -418,6 +441,15 @@ impl Table {
 impl std::fmt::Debug for OpenCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OpenCall({} asks)", self.asks.len())
+    }
+}
+
+/// Why a client cannot be asked this.
+fn refusal(askable: &Askable, ask: &Ask) -> Option<Fault> {
+    // Its id is for nobody.
+    match Message::parse_server(ask.text("0")) {
+        Ok(asked) => askable.refusal(&asked),
+        Err(bad) => Some(bad.fault()),
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Seat {
 /// What a guest has of the servers.
 struct Visit {
     /// From which level on it wants their logs; `None`: nothing of them.
-    level: Option<Level>,
+    level: Mutex<Option<Level>>,
     /// At which servers it is.
     joined: Mutex<Vec<usize>>,
 }
@@ -81,7 +81,7 @@ impl Seat {
             allowance: self.allowance.clone(),
             told: self.told.clone(),
             declared: OnceLock::new(),
-            visit: Some(Visit { level, joined: Mutex::default() }),
+            visit: Some(Visit { level: Mutex::new(level), joined: Mutex::default() }),
         }
     }
 
@@ -128,10 +128,27 @@ impl Seat {
         }
         self.arrive(reached)?;
         joined.lock().push(reached.at);
+        let level = *level.lock();
         if let Some(level) = level {
-            timeout(LEVEL, reached.server.set_level(&self.caller, *level)).await.ok();
+            timeout(LEVEL, reached.server.set_level(&self.caller, level)).await.ok();
         }
         Ok(())
+    }
+
+    /// The client of a guest is there again, with another request: what that says of it counts from now on.
+    pub(super) async fn returns(&self, level: Option<Level>, askable: Askable) {
+        self.mail.introduce_anew(askable);
+        let Some(visit) = &self.visit else { return };
+        if std::mem::replace(&mut *visit.level.lock(), level) == level {
+            return;
+        }
+        let joined = visit.joined.lock().clone();
+        for Reached { server, .. } in self.servers().filter(|reached| joined.contains(&reached.at)) {
+            match level {
+                Some(level) => drop(timeout(LEVEL, server.set_level(&self.caller, level)).await),
+                None => server.unset_level(&self.caller),
+            }
+        }
     }
 
     /// The client has said which revision it speaks and what it can be asked: a `capabilities` object as it wrote it.

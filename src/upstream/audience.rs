@@ -180,6 +180,13 @@ impl Audience {
         self.relevel(&mut state);
     }
 
+    /// A client wants to hear nothing of the log any more.
+    pub(super) fn ask_no_level(&self, client: ClientId) {
+        let mut state = self.state.lock();
+        state.levels.leave(client);
+        self.relevel(&mut state);
+    }
+
     /// From which level on this client asked to hear the log.
     pub(super) fn level_of(&self, client: ClientId) -> Option<Level> {
         self.state.lock().levels.asked_by(client)

@@ -9,7 +9,7 @@ use crate::mcp::askable::Askable;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ pub struct Mail {
     letters: Mutex<Letters>,
     bell: Notify,
     asked: Notify,
-    askable: OnceLock<Askable>,
+    askable: Mutex<Option<Askable>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +52,17 @@ pub struct Note {
 impl Mail {
     /// The client has said what it can be asked. Only the first time counts, as only one `initialize` does.
     pub fn introduce(&self, askable: Askable) {
-        self.askable.get_or_init(|| askable);
+        self.askable.lock().get_or_insert(askable);
+    }
+
+    /// It says so anew, and what it said before counts no more: each request without a session does.
+    pub fn introduce_anew(&self, askable: Askable) {
+        *self.askable.lock() = Some(askable);
     }
 
     /// Nothing, as long as the client has not said so.
     pub fn askable(&self) -> Askable {
-        self.askable.get().cloned().unwrap_or_default()
+        self.askable.lock().clone().unwrap_or_default()
     }
 
     pub(super) fn put(&self, letter: Letter) {

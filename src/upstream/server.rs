@@ -267,6 +267,16 @@ impl Server {
         }
     }
 
+    /// A client without a session wants nothing of the log any more. Nobody waits for the server to agree: what it says
+    /// until then is not passed on.
+    pub fn unset_level(&self, caller: &Caller) {
+        let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) else { return };
+        slot.audience.ask_no_level(caller.client);
+        if let State::Ready(link) = &*slot.state.borrow() {
+            link.errands.level();
+        }
+    }
+
     /// A notification of a client's for its own server. One that many share hears nothing of it: it would take one
     /// client's word for all.
     pub fn pass(&self, caller: &Caller, text: &Bytes) {

@@ -11,7 +11,9 @@ use super::rounds;
 use crate::hub::begin::{self, Asked};
 use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning};
 use crate::hub::seat::Seat;
+use crate::mcp::askable::Askable;
 use crate::mcp::era;
+use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
@@ -58,7 +60,7 @@ impl<H: Head> Call<H> {
             refuse_other_arguments(&message, head, &base.seat, base.patience).await?;
         }
         let binding = rounds::has_rounds(method).then(|| Binding::new(&base.seat, &message));
-        let round = Round { lobby: &lobby, id: &id, method, binding: binding.as_ref(), notes: &notes };
+        let round = Round { lobby: &lobby, id: &id, method, level, binding: binding.as_ref(), notes: &notes };
         let state = message.params().and_then(|params| params.request_state.as_ref());
         let mut turns = vec![turn];
         let message = match (state.map(|(_, state)| state.as_str(&message).to_owned()), &binding) {
@@ -120,6 +122,8 @@ struct Round<'a> {
     lobby: &'a Lobby,
     id: &'a Id,
     method: Method,
+    /// From which on its client hears the log.
+    level: Option<Level>,
     binding: Option<&'a Binding>,
     notes: &'a mpsc::Sender<Bytes>,
 }
@@ -135,10 +139,12 @@ impl Round<'_> {
         let token = message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let token = token.map(|span| message.str(span)).filter(|token| *token != "null");
         let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
-        let returning = Returning { handle, binding, id: self.id, token, turns };
+        let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
+        let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
         let text = match self.lobby.hub.resume(returning).await? {
             Resumed::Call(mut call) => {
                 rounds::answer(&mut call, message);
+                call.refuse_undeclared();
                 return Ok(Begun::Before(call));
             }
             Resumed::State(state) => rounds::with_state(message, state),
@@ -162,7 +168,7 @@ impl Round<'_> {
             gathered = asks.then(|| gathered.unwrap_or_else(|| Instant::now() + GATHER));
             match call.next(gathered.unwrap_or_else(|| Instant::now() + LOOK)).await {
                 Event::Note(text) => {
-                    if is_for_call(&text) {
+                    if self.is_heard(&text) {
                         self.notes.send(one_line(text)).await.ok();
                     }
                 }
@@ -171,6 +177,42 @@ impl Round<'_> {
                 Event::Nothing if gathered.is_none() => {}
                 Event::Nothing => return self.asked(call),
             }
+        }
+    }
+
+    /// Whether a note belongs to a request: how far it is, or what its server logs and it wants to hear. What a request
+    /// before it asked for may still be on its way (2026-07-28, server/utilities/logging, per-request log level).
+    fn is_heard(&self, text: &Bytes) -> bool {
+        let Ok(note) = Message::parse_server(text.clone()) else { return false };
+        match Method::parse(note.method().unwrap_or_default()) {
+            Method::Progress => true,
+            Method::Log => {
+                let said = note.params().and_then(|params| params.level.as_ref());
+                let said = said.and_then(|said| Level::parse(said.as_str(&note)));
+                self.level.is_some_and(|wanted| said.is_none_or(|said| said >= wanted))
+            }
+            Method::Initialize
+            | Method::Initialized
+            | Method::Ping
+            | Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::SetLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Ask(_)
+            | Method::Cancelled
+            | Method::Updated
+            | Method::RootsChanged
+            | Method::ElicitationComplete
+            | Method::ListChanged(_)
+            | Method::Discover
+            | Method::Listen
+            | Method::Acknowledged
+            | Method::Task
+            | Method::Other => false,
         }
     }
 
@@ -237,12 +279,6 @@ impl Round<'_> {
 
 fn unreadable() -> Fault {
     Fault::ours(Reason::Internal, "its server asks for something in a way that nobody can read")
-}
-
-/// Whether a note belongs to a call: how far it is, or what its server logs.
-fn is_for_call(text: &Bytes) -> bool {
-    let Ok(note) = Message::parse_server(text.clone()) else { return false };
-    matches!(Method::parse(note.method().unwrap_or_default()), Method::Progress | Method::Log)
 }
 
 /// The head of a call must say what its arguments do, as the tool's schema wants it.

@@ -32,6 +32,7 @@ plays! {
     only_what_a_request_declares_may_be_asked
     what_a_server_logs_goes_to_who_asked_for_it
     who_only_discovers_starts_nothing
+    what_a_request_says_of_itself_counts_when_it_comes_back
     whoever_comes_back_gets_what_has_happened
 }
 
