@@ -470,8 +470,8 @@ fn key(handle: &str) -> Key {
     Sha256::digest(handle.as_bytes()).into()
 }
 
-/// All alike: who guesses learns nothing.
-fn unknown() -> Fault {
+/// The fault of a handle that is none. All alike: who guesses learns nothing.
+pub fn unknown() -> Fault {
     Fault::invalid_params(
         "`params.requestState` is none that waits for this request: it was used already, is too old, or belongs to another; make the request again without it",
     )

@@ -151,3 +151,22 @@ fn without_retry(mut text: Bytes) -> Bytes {
 
 /// `requestState` and `inputResponses`.
 const RETRY_MEMBERS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_a_request_another_try_is_cut_whatever_it_says() {
+        for state in [r#""s""#, "7", "null", r#""\ud800""#, r#"{"a":[]}"#] {
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"inputResponses":{{}},"requestState":{state},"name":"x"}}}}"#
+            );
+            assert_eq!(
+                without_retry(Bytes::from(text)),
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":"x"}}"#,
+                "{state}"
+            );
+        }
+    }
+}

@@ -114,8 +114,8 @@ pub struct Params {
     /// Of a request about a task.
     pub task_id: Option<Text>,
     /// What a server gave its client to bring back (2026-07-28, basic/patterns/mrtr), from its key to the end of its value,
-    /// and what it says.
-    pub request_state: Option<(Span, Text)>,
+    /// and what it says; nothing, if it is no text.
+    pub request_state: Option<(Span, Option<Text>)>,
     /// What a client answers to what its server wanted of it (2026-07-28), from its key to the end of its value, and its
     /// value.
     pub input_responses: Option<(Span, Span)>,

@@ -320,7 +320,7 @@ impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
                 b"requestState" => {
                     let value = raw(&mut map)?;
                     let whole_member = Span { start: key.start, end: span(whole, value).end };
-                    skim.params.request_state = text(whole, value).map(|says| (whole_member, says));
+                    skim.params.request_state = Some((whole_member, text(whole, value)));
                 }
                 b"inputResponses" => {
                     let value = span(whole, raw(&mut map)?);

@@ -9,7 +9,7 @@ use super::ladder::{self, Fit, Head, mismatch};
 use super::lobby::Lobby;
 use super::rounds;
 use crate::hub::begin::{self, Asked};
-use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning};
+use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning, unknown};
 use crate::hub::seat::Seat;
 use crate::mcp::askable::Askable;
 use crate::mcp::era;
@@ -63,13 +63,16 @@ impl<H: Head> Call<H> {
         let round = Round { lobby: &lobby, id: &id, method, level, binding: binding.as_ref(), notes: &notes };
         let state = message.params().and_then(|params| params.request_state.as_ref());
         let mut turns = vec![turn];
-        let message = match (state.map(|(_, state)| state.as_str(&message).to_owned()), &binding) {
+        // One that is no text was never given to anybody.
+        let handle = state.map(|(_, state)| state.as_ref().map(|state| state.as_str(&message).to_owned()));
+        let message = match (handle, &binding) {
             (None, _) => message,
             (Some(_), None) => {
                 let text = "`params.requestState` is for tools/call, prompts/get and resources/read";
                 return Err(Fault::invalid_params(text));
             }
-            (Some(handle), Some(binding)) => {
+            (Some(None), Some(_)) => return Err(unknown()),
+            (Some(Some(handle)), Some(binding)) => {
                 match round.resumed(&handle, binding, &message, &mut turns).await? {
                     Begun::Before(call) => return round.follow(call).await,
                     Begun::Again(message) => *message,

@@ -102,8 +102,8 @@ pub(super) fn with_handle(response: &Bytes, handle: &str) -> Option<Bytes> {
 /// The same request with the state that its server gave.
 pub(super) fn with_state(request: &Message, state: Bytes) -> Bytes {
     let place = request.params().and_then(|params| params.request_state.as_ref());
-    match place {
-        Some((_, text)) => splice(request.text(), &mut [(text.span(), state)]),
+    match place.and_then(|(_, text)| text.as_ref()) {
+        Some(text) => splice(request.text(), &mut [(text.span(), state)]),
         None => request.text().clone(),
     }
 }

@@ -41,6 +41,17 @@ impl Client {
 
     /// The same with a head that is changed by `set`.
     pub(super) fn post_with(&self, message: Value, set: impl FnOnce(&mut HeaderMap)) -> JoinHandle<Reply> {
+        let text = message.to_string();
+        self.post_text(&message, text, set)
+    }
+
+    /// The same with another text of the message than is written by itself.
+    pub(super) fn post_text(
+        &self,
+        message: &Value,
+        text: String,
+        set: impl FnOnce(&mut HeaderMap),
+    ) -> JoinHandle<Reply> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(self.path)
@@ -54,10 +65,19 @@ impl Client {
         if let Some(name) = params["name"].as_str().or_else(|| params["uri"].as_str()) {
             request = request.header("mcp-name", name);
         }
-        let mut request = request.body(Body::from(message.to_string())).unwrap();
+        let mut request = request.body(Body::from(text)).unwrap();
         set(request.headers_mut());
         let (house, who) = (self.house.clone(), self.principal.clone());
         tokio::spawn(async move { house.send(who, request).await })
+    }
+
+    /// A call of a tool that brings this back, as it stands.
+    pub(super) fn bring_back(&self, tool: &str, mut more: Value, state: &str) -> JoinHandle<Reply> {
+        more["name"] = tool.into();
+        more["requestState"] = PLACE.into();
+        let message = self.message("tools/call", more);
+        let text = message.to_string().replace(&format!("\"{PLACE}\""), state);
+        self.post_text(&message, text, |_| {})
     }
 
     /// A call of a tool, to its answer, which must be JSON.
@@ -81,3 +101,6 @@ pub(super) async fn message(events: &mut Events) -> Value {
         }
     }
 }
+
+/// Stands where something is to stand that cannot be written otherwise.
+const PLACE: &str = "what is brought back";

@@ -75,6 +75,12 @@ async fn a_handle_is_nothing_to_anybody_else() {
     ] {
         assert_eq!(client.call("s__slow", back(&other)).await.0, 400, "{other}");
     }
+    // what is no text at all,
+    for other in ["7", "null", "{}", "[]", "true", r#""\ud800""#, &format!("[\"{handle}\"]")] {
+        let reply = client.bring_back("s__slow", back(""), other).await.unwrap();
+        let (status, said) = (reply.status, reply.json().await);
+        assert_eq!((status.as_u16(), &said["error"]["code"]), (400, &json!(-32602)), "{other}");
+    }
     // another principal, another door, another tool by which the same is called.
     let stranger = Client { principal: Principal::bearer(), ..client.clone() };
     let (status, refusal) = stranger.call("s__slow", back(&handle)).await;
