@@ -4,6 +4,7 @@
 //! a client may call a tool that it knows from yesterday before the servers are up today.
 
 use super::Hub;
+use super::parked::unknown;
 use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
@@ -48,6 +49,8 @@ pub struct Asked<'a> {
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory.
     pub memory: Option<Held>,
+    /// The place of the only server that it may go to, if it brings back what that one gave.
+    pub only: Option<usize>,
 }
 
 impl Hub {
@@ -91,6 +94,10 @@ impl Hub {
     /// Sends a request where it leads.
     async fn send(&self, asked: Asked<'_>, target: Target) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
+        if asked.only.is_some_and(|only| only != target.server) {
+            // What it asks for is another's by now.
+            return Answer::Now(Err(unknown()));
+        }
         let Some((reached, key)) = asked.seat.reached(target.server) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,

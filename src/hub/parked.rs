@@ -76,6 +76,8 @@ enum Kept {
     Call(oneshot::Sender<oneshot::Sender<Box<OpenCall>>>),
     State {
         text: Bytes,
+        /// The place of the server that gave it, and that alone may have it back.
+        server: usize,
         _room: Held,
     },
     Again,
@@ -85,8 +87,11 @@ enum Kept {
 pub enum Resumed {
     /// The call that waited.
     Call(Box<OpenCall>),
-    /// A JSON string of the server's, as it stood: the request goes to it again with this.
-    State(Bytes),
+    /// A JSON string of a server's, as it stood: the request goes to that one again with this.
+    State {
+        text: Bytes,
+        server: usize,
+    },
     /// The request is to be made again as if it were the first time.
     Again,
 }
@@ -302,13 +307,14 @@ impl Hub {
         Ok(handle)
     }
 
-    /// The same for what a server gave its client to bring back: a JSON string as it stands.
-    pub fn park_state(&self, binding: Binding, seat: &Seat, state: &str) -> Result<String, Fault> {
+    /// The same for what a server gave its client, a guest, to bring back: a JSON string as it stands.
+    pub fn park_state(&self, binding: Binding, guest: &Seat, state: &str) -> Result<String, Fault> {
+        let server = guest.visited().ok_or_else(unknown)?;
         // What waits no longer gives its room back first.
         self.parked.sweep();
-        let Some(room) = seat.allowance().request(state.len()) else { return Err(full("limits.buffered")) };
+        let Some(room) = guest.allowance().request(state.len()) else { return Err(full("limits.buffered")) };
         let text = Bytes::copy_from_slice(state.as_bytes());
-        self.park_still(binding, Kept::State { text, _room: room })
+        self.park_still(binding, Kept::State { text, server, _room: room })
     }
 
     /// The same for a request that is to be made again.
@@ -324,7 +330,7 @@ impl Hub {
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };
         match self.parked.take(handle, binding).ok_or_else(unknown)? {
-            Kept::State { text, .. } => Ok(Resumed::State(text)),
+            Kept::State { text, server, .. } => Ok(Resumed::State { text, server }),
             Kept::Again => Ok(Resumed::Again),
             Kept::Call(asking) => {
                 let (back, call) = oneshot::channel();

@@ -135,6 +135,11 @@ impl Seat {
         Ok(())
     }
 
+    /// The server that a guest's request went to.
+    pub(super) fn visited(&self) -> Option<usize> {
+        self.visit.as_ref()?.joined.lock().first().copied()
+    }
+
     /// The client of a guest is there again, with another request: what that says of it counts from now on.
     pub(super) async fn returns(&self, level: Option<Level>, askable: Askable) {
         self.mail.introduce_anew(askable);

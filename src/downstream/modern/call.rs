@@ -65,6 +65,7 @@ impl<H: Head> Call<H> {
         let mut turns = vec![turn];
         // One that is no text was never given to anybody.
         let handle = state.map(|(_, state)| state.as_ref().map(|state| state.as_str(&message).to_owned()));
+        let mut only = None;
         let message = match (handle, &binding) {
             (None, _) => message,
             (Some(_), None) => {
@@ -75,7 +76,10 @@ impl<H: Head> Call<H> {
             (Some(Some(handle)), Some(binding)) => {
                 match round.resumed(&handle, binding, &message, &mut turns).await? {
                     Begun::Before(call) => return round.follow(call).await,
-                    Begun::Again(message) => *message,
+                    Begun::Again { message, at } => {
+                        only = at;
+                        *message
+                    }
                 }
             }
         };
@@ -87,6 +91,7 @@ impl<H: Head> Call<H> {
             patience: base.patience,
             turns,
             memory: Some(memory),
+            only,
         };
         if let Method::List(_) = method {
             return match lobby.hub.begin(asked(&base.seat)).await {
@@ -117,7 +122,8 @@ impl<H: Head> Call<H> {
 /// What a request that brings something back goes on with.
 enum Begun {
     Before(Box<OpenCall>),
-    Again(Box<Message>),
+    /// `at`: the only server that it may go to, if there is one.
+    Again { message: Box<Message>, at: Option<usize> },
 }
 
 /// One request and its answer, of as many as a call may take.
@@ -144,19 +150,19 @@ impl Round<'_> {
         let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
         let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
-        let text = match self.lobby.hub.resume(returning).await? {
+        let (text, at) = match self.lobby.hub.resume(returning).await? {
             Resumed::Call(mut call) => {
                 rounds::answer(&mut call, message);
                 call.refuse_undeclared();
                 return Ok(Begun::Before(call));
             }
-            Resumed::State(state) => rounds::with_state(message, state),
-            Resumed::Again => rounds::without_rounds(message),
+            Resumed::State { text, server } => (rounds::with_state(message, text), Some(server)),
+            Resumed::Again => (rounds::without_rounds(message), None),
         };
         let limits = &self.lobby.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         Message::parse_client(text, caps)
-            .map(|again| Begun::Again(Box::new(again)))
+            .map(|again| Begun::Again { message: Box::new(again), at })
             .map_err(|bad| bad.fault())
     }
 

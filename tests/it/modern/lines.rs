@@ -28,6 +28,7 @@ plays! {
     a_listener_hears_what_it_asked_for_and_nothing_else
     a_question_comes_in_the_answer_and_the_call_goes_on
     a_server_of_this_revision_gets_its_state_back
+    a_state_goes_to_the_server_that_gave_it
     a_task_is_asked_about_where_it_runs
     only_what_a_request_declares_may_be_asked
     what_a_server_logs_goes_to_who_asked_for_it
