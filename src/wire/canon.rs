@@ -3,46 +3,124 @@
 //! The order of members, white space, escapes and the spelling of numbers do not matter; their order where a key stands
 //! twice does. It is a digest and no text: nothing is ever rebuilt from it.
 
-use super::members::{elements, members, string};
+use super::members::string;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
-/// Adds what a text says to a digest. The text is JSON, and nested no deeper than whoever read it allowed.
+/// Adds what a text says to a digest, in one pass. The text is JSON, and nested no deeper than whoever read it allowed.
 pub fn canon(json: &str, hash: &mut Sha256) {
-    let json = json.trim();
-    match json.as_bytes().first() {
-        Some(b'{') => {
-            let mut all = members(json).unwrap_or_default();
-            all.sort_by(|one, other| one.key.cmp(&other.key));
-            open(hash, b'{', all.len());
-            for member in all {
-                said(hash, b'k', &member.key);
-                canon(member.value, hash);
+    Reader { text: json, at: 0 }.value(hash);
+}
+
+/// How far a text is read. Of a text that is no JSON something is read, to its end at most.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, hash: &mut Sha256) {
+        match self.next() {
+            Some(b'{') => self.object(hash),
+            Some(b'[') => {
+                self.at += 1;
+                hash.update(b"[");
+                while let Some(first) = self.next().filter(|first| *first != b']') {
+                    if first == b',' {
+                        self.at += 1;
+                    } else {
+                        self.value(hash);
+                    }
+                }
+                self.at += 1;
+                hash.update(b"]");
             }
-        }
-        Some(b'[') => {
-            let all = elements(json).unwrap_or_default();
-            open(hash, b'[', all.len());
-            for element in all {
-                canon(element, hash);
+            Some(b'"') => {
+                let (mark, text) = says(self.string());
+                said(hash, mark, &text);
             }
+            Some(b'-' | b'0'..=b'9') => said(hash, b'n', &number(self.word())),
+            Some(_) | None => said(hash, b'w', self.word()),
         }
-        Some(b'"') => match string(json) {
-            Some(text) => said(hash, b's', &text),
-            // Half a surrogate pair: as it stands.
-            None => said(hash, b'r', json),
-        },
-        Some(b'-' | b'0'..=b'9') => said(hash, b'n', &number(json)),
-        Some(_) | None => said(hash, b'w', json),
+    }
+
+    /// The members in the order of their keys; of one that stands twice both, in their own order.
+    fn object(&mut self, hash: &mut Sha256) {
+        self.at += 1;
+        let mut all = Vec::new();
+        while let Some(first) = self.next().filter(|first| *first != b'}') {
+            if first != b'"' {
+                self.at += 1;
+                continue;
+            }
+            let key = says(self.string());
+            if self.next() == Some(b':') {
+                self.at += 1;
+            }
+            let mut value = Sha256::new();
+            self.value(&mut value);
+            all.push((key, <[u8; 32]>::from(value.finalize())));
+        }
+        self.at += 1;
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        hash.update(b"{");
+        for ((mark, key), value) in all {
+            said(hash, mark, &key);
+            hash.update(value);
+        }
+        hash.update(b"}");
+    }
+
+    /// The first byte of what comes next.
+    fn next(&mut self) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let white = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+        self.at += white;
+        rest.get(white).copied()
+    }
+
+    /// The string that starts here, as it stands.
+    fn string(&mut self) -> &'a str {
+        let bytes = self.text.as_bytes();
+        let mut end = self.at + 1;
+        while let Some(found) = bytes.get(end..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+            end += found;
+            if bytes.get(end) == Some(&b'"') {
+                return self.until(end + 1);
+            }
+            // What is escaped ends nothing.
+            end += 2;
+        }
+        self.until(bytes.len())
+    }
+
+    /// The number or word that starts here.
+    fn word(&mut self) -> &'a str {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+        // One byte at least, so that every text has an end.
+        let length = rest.iter().skip(1).position(ends).map_or(rest.len(), |length| length + 1);
+        self.until(self.at + length)
+    }
+
+    fn until(&mut self, end: usize) -> &'a str {
+        let found = self.text.get(self.at..end).unwrap_or_default();
+        self.at = end;
+        found
     }
 }
 
-fn open(hash: &mut Sha256, mark: u8, count: usize) {
-    hash.update([mark]);
-    hash.update((count as u64).to_be_bytes());
+/// What a string says, and by which mark it is told from what is no Unicode text: half a surrogate pair is as it stands.
+fn says(raw: &str) -> (u8, Cow<'_, str>) {
+    match string(raw) {
+        Some(text) => (b's', text),
+        None => (b'r', Cow::Borrowed(raw)),
+    }
 }
 
 fn said(hash: &mut Sha256, mark: u8, text: &str) {
-    open(hash, mark, text.len());
+    hash.update([mark]);
+    hash.update((text.len() as u64).to_be_bytes());
     hash.update(text);
 }
 
@@ -83,8 +161,25 @@ mod tests {
             ("0", "-0.0e7"),
             (r#""a\/b""#, r#""a/\u0062""#),
             ("1e99999999999999999999", "1e99999999999999999999"),
+            (" [ 1 , [ ] , { } ] ", "[1,[],{}]"),
+            (r#"{"\ud800":{"b":"}","a":"\""}}"#, r#"{ "\ud800" : { "a" : "\u0022", "b" : "\u007d" } }"#),
         ] {
             assert_eq!(digest(one), digest(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn each_byte_is_read_once_however_deep_it_stands() {
+        let deep = |inner: &str| format!("{}{inner}{}", "{\"a\":[".repeat(60), "]}".repeat(60));
+        let long = format!("\"{}\"", "x".repeat(1 << 20));
+        assert_ne!(digest(&deep(&long)), digest(&deep("\"x\"")));
+        assert_eq!(digest(&deep(&long)), digest(&deep(&format!(" {long} "))));
+    }
+
+    #[test]
+    fn what_is_no_json_is_read_to_its_end() {
+        for text in ["", "{", "[", "[,", "{1}", "\"", "\"\\", "[}", "{]", "}", "]", ":", "{\"a\"", "{\"a\":", "nul", "é"] {
+            digest(text);
         }
     }
 
@@ -114,6 +209,19 @@ mod tests {
             r#"{"a":2,"a":1}"#,
             "9007199254740993",
             "9007199254740992",
+            r#"{"\ud800":1}"#,
+            r#"{"\\ud800":1}"#,
+            r#"{"\"\\ud800\"":1}"#,
+            r#""\ud800""#,
+            r#""\\ud800""#,
+            "[[]]",
+            "[[],[]]",
+            "[{}]",
+            r#"{"a":{}}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":1,"b":2}"#,
+            r#"{"a":{"b":2},"c":1}"#,
+            r#"{"a":{"b":2,"c":1}}"#,
         ];
         for (at, one) in all.iter().enumerate() {
             for other in &all[at + 1..] {
