@@ -185,6 +185,12 @@ impl Session {
                     let fault = Fault::invalid_request("`initialize` must not be part of a batch");
                     Reply::Now(fault.render(message.id().as_ref()))
                 }
+                // Its revision has no batches, and a listener's answer would keep back all the others'.
+                Ok(message) if ladder::claims(&message) && message.id().is_some() => {
+                    let fault =
+                        Fault::invalid_request("a request of this revision must not be part of a batch");
+                    Reply::Now(fault.render(message.id().as_ref()))
+                }
                 Ok(message) => self.hear_one(message, None, outlet),
                 Err(refusal) => refusal,
             };

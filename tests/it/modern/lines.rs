@@ -30,6 +30,7 @@ plays! {
     a_server_of_this_revision_gets_its_state_back
     a_state_goes_to_the_server_that_gave_it
     a_task_is_asked_about_where_it_runs
+    no_batch_holds_what_stands_by_itself
     only_what_a_request_declares_may_be_asked
     what_a_server_logs_goes_to_who_asked_for_it
     who_only_discovers_starts_nothing
