@@ -103,7 +103,14 @@ pub struct OpenCall {
     asks: Vec<(String, Box<Ask>)>,
     /// How many were asked so far.
     asked: usize,
-    ended: Option<Result<Bytes, Fault>>,
+    ended: Option<End>,
+}
+
+/// The end of a call.
+struct End {
+    reply: Result<Bytes, Fault>,
+    /// How many letters come before it.
+    after: u64,
 }
 
 /// What happens next with it.
@@ -193,15 +200,15 @@ impl OpenCall {
 
     /// What happens next, until this moment. Cancel-safe. After `Done` it is `Done` no more.
     pub async fn next(&mut self, until: Instant) -> Event {
+        let mail = self.guest.mail().clone();
         if self.asks.is_empty()
-            && let Some(reply) = self.ended.take()
+            && let Some(End { reply, .. }) = self.ended.take_if(|end| !mail.holds(end.after))
         {
             return Event::Done(reply);
         }
         let is_open = self.ended.is_none();
         // An ask that its client takes too long for ends before anything else that is waited for.
         let due = self.asks.iter().map(|(_, ask)| ask.until()).min();
-        let mail = self.guest.mail().clone();
         tokio::select! {
             // In this order: what waits in the mail was said before what comes with the call by now.
             biased;
@@ -220,13 +227,9 @@ impl OpenCall {
                 Step::Done(reply) => {
                     // One that another request of the same person waits for is still to be answered.
                     self.asks.retain(|(_, ask)| !ask.is_over());
-                    match self.asks.is_empty() {
-                        true => Event::Done(reply),
-                        false => {
-                            self.ended = Some(reply);
-                            Event::Asks
-                        }
-                    }
+                    // What was said before the end may have come by mail in the same moment: that is looked at first.
+                    self.ended = Some(End { reply, after: self.exchange.after() });
+                    Event::Asks
                 }
             },
             () = sleep_until(due.unwrap_or(until).min(until)) => {
@@ -272,7 +275,7 @@ impl OpenCall {
             match self.next(until).await {
                 Event::Note(_) | Event::Asks => {}
                 Event::Done(reply) => {
-                    self.ended = Some(reply);
+                    self.ended = Some(End { reply, after: 0 });
                     return sleep_until(until).await;
                 }
                 Event::Nothing => return,
@@ -339,7 +342,7 @@ impl Hub {
                 let turns = turns.drain(..).chain([place]).collect();
                 call.exchange.goes_on(id, token, turns);
                 call.guest.returns(level, askable).await;
-                if let Some(Ok(text)) = &mut call.ended {
+                if let Some(End { reply: Ok(text), .. }) = &mut call.ended {
                     *text = under(text, id);
                 }
                 Ok(Resumed::Call(call))
