@@ -1,7 +1,7 @@
 //! One request of 2026-07-28 on its way through the hub and back, whatever it came by.
 //!
 //! Owns its guest at the hub, and so its end: dropped, it is cancelled at its server. What comes before the answer goes to
-//! whoever reads its notes, and it waits for them.
+//! whoever reads its notes; the answer waits for them, the call's clocks do not.
 
 use super::answer::{Answer, presented, with_info};
 use super::base::Admission;
@@ -23,6 +23,7 @@ use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::message::{Head as Shape, Message, Outcome};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
@@ -169,21 +170,33 @@ impl Round<'_> {
     /// Goes with a call until its end, or until its server wants something.
     async fn follow(&self, mut call: Box<OpenCall>) -> Result<Answer, Fault> {
         let mut gathered: Option<Instant> = None;
+        let mut notes = Notes { out: self.notes, held: VecDeque::new() };
         loop {
             if self.binding.is_none() {
                 call.refuse_asks();
             }
             let asks = call.asks().next().is_some();
             gathered = asks.then(|| gathered.unwrap_or_else(|| Instant::now() + GATHER));
-            match call.next(gathered.unwrap_or_else(|| Instant::now() + LOOK)).await {
-                Event::Note(text) => {
-                    if self.is_heard(&text) {
-                        self.notes.send(one_line(text)).await.ok();
+            // Nobody is asked who has not read what came before.
+            let until = gathered.filter(|_| notes.held.is_empty());
+            let event = tokio::select! {
+                biased;
+                () = notes.leave() => continue,
+                event = call.next(until.unwrap_or_else(|| Instant::now() + LOOK)) => event,
+            };
+            match event {
+                Event::Note(text) if self.is_heard(&text) => notes.say(one_line(text)),
+                Event::Note(_) | Event::Asks => {}
+                Event::Done(reply) => {
+                    let answer = self.finished(reply, Some(call.guest()));
+                    // It holds nothing while its client reads the rest.
+                    drop(call);
+                    while !notes.held.is_empty() {
+                        notes.leave().await;
                     }
+                    return answer;
                 }
-                Event::Asks => {}
-                Event::Done(reply) => return self.finished(reply, Some(call.guest())),
-                Event::Nothing if gathered.is_none() => {}
+                Event::Nothing if until.is_none() => {}
                 Event::Nothing => return self.asked(call),
             }
         }
@@ -286,6 +299,38 @@ impl Round<'_> {
     }
 }
 
+/// What comes before the answer, on its way to whoever reads it.
+struct Notes<'a> {
+    out: &'a mpsc::Sender<Bytes>,
+    /// What found no place there yet.
+    held: VecDeque<Bytes>,
+}
+
+impl Notes<'_> {
+    /// Never waits: what a client leaves unread of a call beyond what is held is dropped, as it is at its server.
+    fn say(&mut self, text: Bytes) {
+        if self.held.len() < HELD_MAX {
+            self.held.push_back(text);
+        }
+    }
+
+    /// One of them leaves, as soon as there is a place for it; never, if there is none to leave. Cancel-safe.
+    async fn leave(&mut self) {
+        if self.held.is_empty() {
+            return std::future::pending().await;
+        }
+        match self.out.reserve().await {
+            Ok(place) => {
+                if let Some(text) = self.held.pop_front() {
+                    place.send(text);
+                }
+            }
+            // Nobody reads any more.
+            Err(_) => self.held.clear(),
+        }
+    }
+}
+
 fn unreadable() -> Fault {
     Fault::ours(Reason::Internal, "its server asks for something in a way that nobody can read")
 }
@@ -324,5 +369,7 @@ async fn refuse_other_arguments(
 const URL_REQUIRED: i64 = -32042;
 /// How long more may be asked in one answer.
 const GATHER: Duration = Duration::from_millis(20);
+/// Notes of one call that are held while those before them are not read.
+const HELD_MAX: usize = 32;
 /// How often a call without an end is looked at: its own clock decides.
 const LOOK: Duration = Duration::from_secs(3600);

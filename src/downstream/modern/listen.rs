@@ -74,39 +74,41 @@ impl Listen {
         }
         drop(catalog);
         let mut news = News::new(guest.view(), given);
-        let early = Mutex::new(Vec::new());
-        let honored = filter.honored(&lobby, &guest, &early).await;
-        let say = async |text: Bytes| {
-            if let Some(text) = stamped(text, &id) {
-                notes.send(text).await.ok();
+        let listening = async {
+            let early = Mutex::new(Vec::new());
+            let honored = filter.honored(&lobby, &guest, &early).await;
+            let say = async |text: Bytes| {
+                if let Some(text) = stamped(text, &id) {
+                    notes.send(text).await.ok();
+                }
+            };
+            say(acknowledged(&honored).into()).await;
+            for text in early.into_inner() {
+                say(text).await;
+            }
+            loop {
+                tokio::select! {
+                    biased;
+                    note = news.next() => {
+                        for text in note.texts() {
+                            say(text).await;
+                        }
+                        news.told(&note);
+                    }
+                    () = guest.mail().waits() => {
+                        // What is asked is refused by being dropped; what is logged or counted is no listener's.
+                        if let Some(Letter::Note(note)) = guest.mail().take()
+                            && is_update(&note.text)
+                        {
+                            say(note.text).await;
+                        }
+                    }
+                }
             }
         };
-        say(acknowledged(&honored).into()).await;
-        for text in early.into_inner() {
-            say(text).await;
-        }
+        // Also while its client does not read.
         let stopping = lobby.hub.stopping();
-        loop {
-            tokio::select! {
-                biased;
-                () = lobby.closing.cancelled() => break,
-                () = stopping.cancelled() => break,
-                note = news.next() => {
-                    for text in note.texts() {
-                        say(text).await;
-                    }
-                    news.told(&note);
-                }
-                () = guest.mail().waits() => {
-                    // What is asked is refused by being dropped; what is logged or counted is no listener's.
-                    if let Some(Letter::Note(note)) = guest.mail().take()
-                        && is_update(&note.text)
-                    {
-                        say(note.text).await;
-                    }
-                }
-            }
-        }
+        lobby.closing.run_until_cancelled(stopping.run_until_cancelled(listening)).await;
         Ok(over(&lobby, &id))
     }
 }

@@ -157,3 +157,65 @@ async fn an_answer_takes_room_until_it_is_read() {
     unread.pop();
     assert!(answered().await.json().await["result"].is_object());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_its_time_though_nobody_reads() {
+    let server = Server::new(&["slow"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| {
+        config.servers[0].timeouts.call_max = Some(Duration::from_secs(60));
+    });
+    let client = Client::of(&house);
+    let reply = client.post("tools/call", json!({"name": "s__slow", "_meta": {"progressToken": "t"}}));
+    let call = server.hear_method("tools/call").await;
+    for done in 1..=64 {
+        server.progress(&call, done).await;
+        settled().await;
+    }
+    let mut events = reply.await.unwrap().events();
+    wait(Duration::from_secs(61)).await;
+    let cancelled = server.hear_method("notifications/cancelled").await;
+    assert_eq!(cancelled.message["params"]["requestId"], call.message["id"]);
+    assert_eq!(house.hub.in_flight(), 0);
+    // What was held is there, in its order and before the end.
+    let mut last = 0;
+    loop {
+        let said = message(&mut events).await;
+        let Some(done) = said["params"]["progress"].as_u64() else {
+            assert_eq!(said["error"]["data"]["reason"], "timeout_max", "{said}");
+            break;
+        };
+        assert!(done > last, "{done}");
+        last = done;
+    }
+    assert!(last >= 40, "{last}");
+    events.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_has_its_time_though_nobody_reads() {
+    let server = Server::new(&["slow"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| {
+        config.servers[0].timeouts.ask = Duration::from_secs(60);
+    });
+    let client = Client::of(&house);
+    let reply = client.post("tools/call", json!({"name": "s__slow", "_meta": {"progressToken": "t"}}));
+    let call = server.hear_method("tools/call").await;
+    for done in 1..=20 {
+        server.progress(&call, done).await;
+        settled().await;
+    }
+    server.ask(0, 70).await;
+    let mut events = reply.await.unwrap().events();
+    wait(Duration::from_secs(61)).await;
+    let refused = server.hear().await.message;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(70), &json!(1001)));
+    // It goes on, and nobody is asked what is over.
+    server.answer(&call, json!({"n": 1})).await;
+    loop {
+        let said = message(&mut events).await;
+        if said["params"].is_null() {
+            assert_eq!(said["result"]["n"], 1, "{said}");
+            break;
+        }
+    }
+}
