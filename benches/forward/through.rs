@@ -62,6 +62,7 @@ impl Through {
             patience: tokio::time::Instant::now(),
             turns: Vec::new(),
             memory: None,
+            again: None,
         };
         match self.hub.begin(asked).await {
             Answer::Now(answer) => answer.expect("an answer"),

@@ -185,7 +185,7 @@ impl Run {
             patience: Instant::now() + self.patience(),
             turns: Vec::new(),
             memory: None,
-            only: None,
+            again: None,
         };
         let reply = match self.hub.begin(asked).await {
             Answer::Now(reply) => reply,

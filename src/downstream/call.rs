@@ -47,7 +47,7 @@ impl Call {
             patience: self.patience,
             turns: vec![turn],
             memory: Some(self.memory),
-            only: None,
+            again: None,
         };
         let answer = self.seat.hub().begin(asked).await;
         let method = message.method().unwrap_or_default().to_owned();

@@ -49,6 +49,14 @@ pub struct Asked<'a> {
     pub turns: Vec<OwnedSemaphorePermit>,
     /// The room of its text in memory.
     pub memory: Option<Held>,
+    /// It comes back with what it was given.
+    pub again: Option<Again>,
+}
+
+/// A request that was here before.
+pub struct Again {
+    /// Its place among all requests in flight.
+    pub place: OwnedSemaphorePermit,
     /// The place of the only server that it may go to, if it brings back what that one gave.
     pub only: Option<usize>,
 }
@@ -94,7 +102,8 @@ impl Hub {
     /// Sends a request where it leads.
     async fn send(&self, asked: Asked<'_>, target: Target) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        if asked.only.is_some_and(|only| only != target.server) {
+        let (place, only) = asked.again.map(|Again { place, only }| (place, only)).unzip();
+        if only.flatten().is_some_and(|only| only != target.server) {
             // What it asks for is another's by now.
             return Answer::Now(Err(unknown()));
         }
@@ -108,7 +117,7 @@ impl Hub {
             return Answer::Now(Err(fault));
         }
         let Reached { server, look, .. } = reached;
-        let Some(place) = self.place() else {
+        let Some(place) = place.or_else(|| self.place()) else {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };

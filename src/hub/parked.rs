@@ -7,6 +7,7 @@
 //! since. One that nobody comes back for is dropped, and so cancelled at its server.
 
 use super::Hub;
+use super::begin::Again;
 use super::seat::Seat;
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::Principal;
@@ -43,11 +44,18 @@ pub struct Parked {
 #[derive(Debug, Default)]
 struct Table {
     kept: HashMap<Key, Entry>,
-    /// The same by age, oldest first.
-    ages: BTreeMap<u64, Key>,
+    /// The same by age, oldest first, and what was taken out and may be put back.
+    ages: BTreeMap<u64, Age>,
     next: u64,
     /// Somebody waits for the time of the oldest.
     is_swept: bool,
+}
+
+/// A place in the table.
+#[derive(Debug)]
+struct Age {
+    key: Key,
+    until: Instant,
 }
 
 /// The digest of a handle: how long a look-up takes says nothing about handles.
@@ -90,10 +98,21 @@ pub enum Resumed {
     /// A JSON string of a server's, as it stood: the request goes to that one again with this.
     State {
         text: Bytes,
-        server: usize,
+        taken: Taken,
+        again: Again,
     },
     /// The request is to be made again as if it were the first time.
-    Again,
+    Again {
+        taken: Taken,
+        again: Again,
+    },
+}
+
+/// What was taken out for a request that is not sent yet. Dropped before that, it is where it was, and the same request
+/// finds it once more.
+pub struct Taken {
+    parked: Arc<Parked>,
+    entry: Option<(Key, Entry)>,
 }
 
 /// A call that is open at its server, for a client without a session.
@@ -332,9 +351,14 @@ impl Hub {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };
-        match self.parked.take(handle, binding).ok_or_else(unknown)? {
-            Kept::State { text, server, .. } => Ok(Resumed::State { text, server }),
-            Kept::Again => Ok(Resumed::Again),
+        let (key, entry) = self.parked.take(handle, binding).ok_or_else(unknown)?;
+        let taken = |entry| Taken { parked: self.parked.clone(), entry: Some((key, entry)) };
+        match entry.kept {
+            Kept::State { ref text, server, .. } => {
+                let (text, again) = (text.clone(), Again { place, only: Some(server) });
+                Ok(Resumed::State { text, taken: taken(entry), again })
+            }
+            Kept::Again => Ok(Resumed::Again { taken: taken(entry), again: Again { place, only: None } }),
             Kept::Call(asking) => {
                 let (back, call) = oneshot::channel();
                 asking.send(back).map_err(|_| unknown())?;
@@ -370,12 +394,12 @@ impl Parked {
         let until = now + KEPT;
         self.sweep();
         let mut table = self.table.lock();
-        if table.kept.len() >= self.max {
+        if table.ages.len() >= self.max {
             return Err(full("limits.parked"));
         }
         let age = table.next;
         table.next += 1;
-        table.ages.insert(age, key);
+        table.ages.insert(age, Age { key, until });
         table.kept.insert(key, Entry { binding, kept, age, until });
         Ok((handle, key, until))
     }
@@ -398,8 +422,7 @@ impl Parked {
             self.sweep();
             let next = {
                 let mut table = self.table.lock();
-                let oldest = table.ages.first_key_value().and_then(|(_, key)| table.kept.get(key));
-                let next = oldest.map(|oldest| oldest.until);
+                let next = table.ages.first_key_value().map(|(_, oldest)| oldest.until);
                 table.is_swept = next.is_some();
                 next
             };
@@ -408,7 +431,8 @@ impl Parked {
         }
     }
 
-    fn take(&self, handle: &str, binding: &Binding) -> Option<Kept> {
+    /// Takes out what a handle stands for. A call is gone with that; what else there is keeps its place.
+    fn take(&self, handle: &str, binding: &Binding) -> Option<(Key, Entry)> {
         self.sweep();
         let key = key(handle);
         let mut table = self.table.lock();
@@ -417,7 +441,27 @@ impl Parked {
         if found.binding != *binding || found.until <= Instant::now() {
             return None;
         }
-        table.remove(&key).map(|entry| entry.kept)
+        let entry = match found.kept {
+            Kept::Call(_) => table.remove(&key),
+            Kept::State { .. } | Kept::Again => table.kept.remove(&key),
+        };
+        entry.map(|entry| (key, entry))
+    }
+
+    /// Gives what was taken out its place back; it is forgotten if its time is over.
+    fn put_back(&self, key: Key, entry: Entry) {
+        let mut table = self.table.lock();
+        let late = match table.ages.contains_key(&entry.age) {
+            true => table.kept.insert(key, entry),
+            false => Some(entry),
+        };
+        drop(table);
+        drop(late);
+    }
+
+    /// What was taken out does not come back.
+    fn spend(&self, entry: &Entry) {
+        self.table.lock().ages.remove(&entry.age);
     }
 
     fn forget(&self, key: &Key) {
@@ -436,14 +480,28 @@ impl Table {
     /// Takes out whose time is over: all are kept for as long, so the oldest are the first. To be dropped without the lock.
     fn expired(&mut self, now: Instant) -> Vec<Entry> {
         let mut gone = Vec::new();
-        while let Some((_, key)) = self.ages.first_key_value() {
-            let key = *key;
-            if self.kept.get(&key).is_some_and(|entry| entry.until > now) {
-                break;
-            }
-            gone.extend(self.remove(&key));
+        while let Some(oldest) = self.ages.first_entry().filter(|oldest| oldest.get().until <= now) {
+            let Age { key, .. } = oldest.remove();
+            gone.extend(self.kept.remove(&key));
         }
         gone
+    }
+}
+
+impl Taken {
+    /// The request is on its way with it, or will never be.
+    pub fn spend(mut self) {
+        if let Some((_, entry)) = self.entry.take() {
+            self.parked.spend(&entry);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some((key, entry)) = self.entry.take() {
+            self.parked.put_back(key, entry);
+        }
     }
 }
 

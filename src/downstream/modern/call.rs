@@ -9,7 +9,7 @@ use super::ladder::{self, Fit, Head, mismatch};
 use super::lobby::Lobby;
 use super::rounds;
 use crate::hub::begin::{self, Asked};
-use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning, unknown};
+use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning, Taken, unknown};
 use crate::hub::seat::Seat;
 use crate::mcp::askable::Askable;
 use crate::mcp::era;
@@ -18,7 +18,7 @@ use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::wire::caps::Caps;
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::message::{Head as Shape, Message, Outcome};
@@ -66,9 +66,8 @@ impl<H: Head> Call<H> {
         let mut turns = vec![turn];
         // One that is no text was never given to anybody.
         let handle = state.map(|(_, state)| state.as_ref().map(|state| state.as_str(&message).to_owned()));
-        let mut only = None;
-        let message = match (handle, &binding) {
-            (None, _) => message,
+        let (message, again, taken) = match (handle, &binding) {
+            (None, _) => (message, None, None),
             (Some(_), None) => {
                 let text = "`params.requestState` is for tools/call, prompts/get and resources/read";
                 return Err(Fault::invalid_params(text));
@@ -77,10 +76,7 @@ impl<H: Head> Call<H> {
             (Some(Some(handle)), Some(binding)) => {
                 match round.resumed(&handle, binding, &message, &mut turns).await? {
                     Begun::Before(call) => return round.follow(call).await,
-                    Begun::Again { message, at } => {
-                        only = at;
-                        *message
-                    }
+                    Begun::Again { message, again, taken } => (*message, Some(again), Some(taken)),
                 }
             }
         };
@@ -92,7 +88,7 @@ impl<H: Head> Call<H> {
             patience: base.patience,
             turns,
             memory: Some(memory),
-            only,
+            again,
         };
         if let Method::List(_) = method {
             return match lobby.hub.begin(asked(&base.seat)).await {
@@ -108,7 +104,11 @@ impl<H: Head> Call<H> {
         } else {
             guest.introduce(Revision::MODERN, ladder::capabilities(&message));
         }
-        match lobby.hub.begin(asked(&guest)).await {
+        let answer = lobby.hub.begin(asked(&guest)).await;
+        if let Some(taken) = taken.filter(|_| !was_not_sent(&answer)) {
+            taken.spend();
+        }
+        match answer {
             begin::Answer::Now(reply) => round.finished(reply, Some(&guest)),
             begin::Answer::List { text, .. } => round.finished(Ok(text), None),
             begin::Answer::Later(exchange) => {
@@ -123,8 +123,7 @@ impl<H: Head> Call<H> {
 /// What a request that brings something back goes on with.
 enum Begun {
     Before(Box<OpenCall>),
-    /// `at`: the only server that it may go to, if there is one.
-    Again { message: Box<Message>, at: Option<usize> },
+    Again { message: Box<Message>, again: begin::Again, taken: Taken },
 }
 
 /// One request and its answer, of as many as a call may take.
@@ -151,19 +150,19 @@ impl Round<'_> {
         let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
         let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
-        let (text, at) = match self.lobby.hub.resume(returning).await? {
+        let (text, again, taken) = match self.lobby.hub.resume(returning).await? {
             Resumed::Call(mut call) => {
                 rounds::answer(&mut call, message);
                 call.refuse_undeclared();
                 return Ok(Begun::Before(call));
             }
-            Resumed::State { text, server } => (rounds::with_state(message, text), Some(server)),
-            Resumed::Again => (rounds::without_rounds(message), None),
+            Resumed::State { text, again, taken } => (rounds::with_state(message, text), again, taken),
+            Resumed::Again { again, taken } => (rounds::without_rounds(message), again, taken),
         };
         let limits = &self.lobby.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         Message::parse_client(text, caps)
-            .map(|again| Begun::Again { message: Box::new(again), at })
+            .map(|message| Begun::Again { message: Box::new(message), again, taken })
             .map_err(|bad| bad.fault())
     }
 
@@ -328,6 +327,14 @@ impl Notes<'_> {
             // Nobody reads any more.
             Err(_) => self.held.clear(),
         }
+    }
+}
+
+/// Whether nothing of a request has left, so that the same may be sent again.
+fn was_not_sent(answer: &begin::Answer) -> bool {
+    match answer {
+        begin::Answer::Now(Err(fault)) => fault.outcome == Some(CallOutcome::NotSent),
+        begin::Answer::Now(Ok(_)) | begin::Answer::List { .. } | begin::Answer::Later(_) => false,
     }
 }
 

@@ -175,7 +175,7 @@ async fn subscribed(lobby: &Lobby, guest: &Seat, uri: &str, early: &Mutex<Vec<By
         patience: Instant::now() + SUBSCRIBED_WITHIN,
         turns: Vec::new(),
         memory: Some(memory),
-        only: None,
+        again: None,
     };
     let reply = match lobby.hub.begin(asked).await {
         begin::Answer::Now(reply) => reply,

@@ -52,7 +52,7 @@ async fn a_call_keeps_nothing_of_a_text_that_was_sent_on() {
         patience: Instant::now() + std::time::Duration::from_secs(1),
         turns: Vec::new(),
         memory: None,
-        only: None,
+        again: None,
     };
     let Answer::Later(exchange) = house.hub.begin(asked).await else { panic!("it is sent on") };
     drop(message);

@@ -235,3 +235,121 @@ async fn states_that_nobody_brought_back_give_their_room_to_new_ones() {
         wait(Duration::from_secs(601)).await;
     }
 }
+
+/// A handle by which a state waits, and how the call goes on that brings it back.
+async fn state(client: &Client) -> String {
+    let (_, answer) = client.call("s__state", json!({"arguments": {"state": "s"}})).await;
+    answer["result"]["requestState"].as_str().unwrap().to_owned()
+}
+
+fn with_state(handle: &str) -> Value {
+    json!({"arguments": {"state": "s"}, "requestState": handle, "inputResponses": {"r": {"roots": []}}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_whose_request_was_not_sent_works_once_more() {
+    let server = Server::modern(&["state", "slow"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| {
+        config.limits.parked_max = 4;
+        config.servers[0].in_flight_max = 1;
+        config.servers[0].waiting_max = 1;
+    });
+    let client = Client::of(&house);
+    let handle = state(&client).await;
+    let slow = client.post("tools/call", json!({"name": "s__slow"}));
+    let heard = server.hear_method("tools/call").await;
+    // One that waits for its turn leaves,
+    let reply = client.post("tools/call", {
+        let mut more = with_state(&handle);
+        more["name"] = "s__state".into();
+        more
+    });
+    settled().await;
+    // while it is on its way nobody else can use it,
+    assert_eq!(client.call("s__state", with_state(&handle)).await.0, 400);
+    reply.abort();
+    settled().await;
+    // another finds no place at all.
+    let waiting = client.post("tools/call", json!({"name": "s__slow"}));
+    settled().await;
+    let (_, refused) = client.call("s__state", with_state(&handle)).await;
+    assert_eq!(refused["error"]["data"]["outcome"], "not_sent", "{refused}");
+    assert_eq!(house.hub.parked(), 1);
+    server.answer(&heard, json!({})).await;
+    let heard = server.hear_method("tools/call").await;
+    server.answer(&heard, json!({})).await;
+    (slow.await.unwrap(), waiting.await.unwrap());
+    let (_, answer) = client.call("s__state", with_state(&handle)).await;
+    assert_eq!(answer["result"]["structuredContent"]["state"], "s", "{answer}");
+    assert_eq!(client.call("s__state", with_state(&handle)).await.0, 400);
+    assert_eq!((house.hub.parked(), house.hub.in_flight()), (0, 0));
+    // One that was put back is forgotten in its time as well.
+    let handle = state(&client).await;
+    let slow = client.post("tools/call", json!({"name": "s__slow"}));
+    let heard = server.hear_method("tools/call").await;
+    let reply = client.bring_back("s__state", with_state(""), &format!("\"{handle}\""));
+    settled().await;
+    reply.abort();
+    settled().await;
+    assert_eq!(house.hub.parked(), 1);
+    wait(Duration::from_secs(60)).await;
+    server.answer(&heard, json!({})).await;
+    slow.await.unwrap();
+    wait(Duration::from_secs(541)).await;
+    assert_eq!(house.hub.parked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_is_what_it_says_and_works_for_one_alone() {
+    let server = Server::modern(&["state"]);
+    let client = Client::of(&House::shared(&server));
+    // However it is spelled,
+    let handle = state(&client).await;
+    let spelled: String = handle.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let reply = client.bring_back("s__state", with_state(""), &format!("\"{spelled}\"")).await.unwrap();
+    assert_eq!(reply.json().await["result"]["structuredContent"]["state"], "s");
+    for again in [&handle, &spelled] {
+        let reply = client.bring_back("s__state", with_state(""), &format!("\"{again}\"")).await.unwrap();
+        assert_eq!(reply.status, 400, "{again}");
+    }
+    // and whoever else comes in the same moment.
+    let handle = state(&client).await;
+    let both = [(); 2].map(|()| client.bring_back("s__state", with_state(""), &format!("\"{handle}\"")));
+    let mut won = 0;
+    for reply in both {
+        let reply = reply.await.unwrap();
+        won += usize::from(reply.status == 200);
+    }
+    assert_eq!(won, 1);
+    let server = Server::new(&["slow"]);
+    let client = Client::of(&House::shared(&server));
+    let (call, handle) = parked(&server, &client).await;
+    let both = [(); 2].map(|()| client.bring_back("s__slow", back(""), &format!("\"{handle}\"")));
+    assert_eq!(server.hear().await.message["id"], 70);
+    server.is_silent().await;
+    server.say(0, json!({"jsonrpc": "2.0", "id": call, "result": {"n": 1}})).await;
+    let mut won = 0;
+    for reply in both {
+        let reply = reply.await.unwrap();
+        won += usize::from(reply.status == 200);
+    }
+    assert_eq!(won, 1);
+    server.is_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_retry_is_gone_is_cancelled_and_its_handle_is_used() {
+    let server = Server::new(&["slow"]);
+    let house = House::shared(&server);
+    let client = Client::of(&house);
+    let (call, handle) = parked(&server, &client).await;
+    let reply = client.bring_back("s__slow", back(""), &format!("\"{handle}\""));
+    assert_eq!(server.hear().await.message["id"], 70);
+    reply.abort();
+    let cancelled = server.hear_method("notifications/cancelled").await;
+    assert_eq!(cancelled.message["params"]["requestId"], call);
+    let reply = client.bring_back("s__slow", back(""), &format!("\"{handle}\"")).await.unwrap();
+    assert_eq!(reply.status, 400);
+    settled().await;
+    assert_eq!((house.hub.parked(), house.hub.in_flight()), (0, 0));
+}
