@@ -10,7 +10,7 @@ use super::Hub;
 use super::begin::Again;
 use super::seat::Seat;
 use crate::mcp::askable::Askable;
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::{Company, Principal};
 use crate::mcp::level::Level;
 use crate::upstream::allowance::Held;
 use crate::upstream::ask::Ask;
@@ -46,6 +46,8 @@ struct Table {
     kept: HashMap<Key, Entry>,
     /// The same by age, oldest first, and what was taken out and may be put back.
     ages: BTreeMap<u64, Age>,
+    /// How many of them each principal has.
+    shares: HashMap<Principal, usize>,
     next: u64,
     /// Somebody waits for the time of the oldest.
     is_swept: bool,
@@ -56,6 +58,7 @@ struct Table {
 struct Age {
     key: Key,
     until: Instant,
+    whose: Principal,
 }
 
 /// The digest of a handle: how long a look-up takes says nothing about handles.
@@ -73,6 +76,8 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     principal: Principal,
+    /// Whether others come by that door.
+    company: Company,
     door: Arc<str>,
     request: [u8; 32],
 }
@@ -175,6 +180,7 @@ impl Binding {
         canon(object.and_then(|object| member(object, "arguments")).unwrap_or("{}"), &mut hash);
         Self {
             principal: seat.caller().principal.clone(),
+            company: if seat.caller().alone { Company::One } else { Company::Many },
             door: seat.door().clone(),
             request: hash.finalize().into(),
         }
@@ -394,12 +400,14 @@ impl Parked {
         let until = now + KEPT;
         self.sweep();
         let mut table = self.table.lock();
-        if table.ages.len() >= self.max {
+        let share_max = match binding.company {
+            Company::One => self.max,
+            Company::Many => self.max.div_ceil(PARTS),
+        };
+        if table.ages.len() >= self.max || table.share(&binding.principal) >= share_max {
             return Err(full("limits.parked"));
         }
-        let age = table.next;
-        table.next += 1;
-        table.ages.insert(age, Age { key, until });
+        let age = table.grow(Age { key, until, whose: binding.principal.clone() });
         table.kept.insert(key, Entry { binding, kept, age, until });
         Ok((handle, key, until))
     }
@@ -461,7 +469,7 @@ impl Parked {
 
     /// What was taken out does not come back.
     fn spend(&self, entry: &Entry) {
-        self.table.lock().ages.remove(&entry.age);
+        self.table.lock().shrink(entry.age);
     }
 
     fn forget(&self, key: &Key) {
@@ -473,16 +481,39 @@ impl Parked {
 impl Table {
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.kept.remove(key)?;
-        self.ages.remove(&entry.age);
+        self.shrink(entry.age);
         Some(entry)
+    }
+
+    fn share(&self, whose: &Principal) -> usize {
+        self.shares.get(whose).copied().unwrap_or_default()
+    }
+
+    fn grow(&mut self, age: Age) -> u64 {
+        *self.shares.entry(age.whose.clone()).or_default() += 1;
+        let at = self.next;
+        self.next += 1;
+        self.ages.insert(at, age);
+        at
+    }
+
+    fn shrink(&mut self, at: u64) -> Option<Age> {
+        let age = self.ages.remove(&at)?;
+        if let Some(share) = self.shares.get_mut(&age.whose) {
+            *share -= 1;
+            if *share == 0 {
+                self.shares.remove(&age.whose);
+            }
+        }
+        Some(age)
     }
 
     /// Takes out whose time is over: all are kept for as long, so the oldest are the first. To be dropped without the lock.
     fn expired(&mut self, now: Instant) -> Vec<Entry> {
         let mut gone = Vec::new();
-        while let Some(oldest) = self.ages.first_entry().filter(|oldest| oldest.get().until <= now) {
-            let Age { key, .. } = oldest.remove();
-            gone.extend(self.kept.remove(&key));
+        while let Some((at, _)) = self.ages.first_key_value().filter(|(_, oldest)| oldest.until <= now) {
+            let at = *at;
+            gone.extend(self.shrink(at).and_then(|age| self.kept.remove(&age.key)));
         }
         gone
     }
@@ -551,3 +582,5 @@ fn full(setting: &str) -> Fault {
 
 /// How long a client may take to come back.
 const KEPT: Duration = Duration::from_secs(10 * 60);
+/// Into how many parts the table is divided among many; whoever is not alone has one of them at most.
+const PARTS: usize = 4;
