@@ -93,7 +93,10 @@ enum Kept {
         server: usize,
         _room: Held,
     },
-    Again,
+    /// `rounds`: how often it was made before.
+    Again {
+        rounds: usize,
+    },
 }
 
 /// What somebody who comes back finds.
@@ -108,6 +111,7 @@ pub enum Resumed {
     },
     /// The request is to be made again as if it were the first time.
     Again {
+        rounds: usize,
         taken: Taken,
         again: Again,
     },
@@ -345,9 +349,9 @@ impl Hub {
         self.park_still(binding, Kept::State { text, server, _room: room })
     }
 
-    /// The same for a request that is to be made again.
-    pub fn park_again(&self, binding: Binding) -> Result<String, Fault> {
-        self.park_still(binding, Kept::Again)
+    /// The same for a request that is to be made again. `rounds`: how often it was made already.
+    pub fn park_again(&self, binding: Binding, rounds: usize) -> Result<String, Fault> {
+        self.park_still(binding, Kept::Again { rounds })
     }
 
     /// What a handle stands for, once. Nothing is sent anywhere before it is found.
@@ -364,7 +368,9 @@ impl Hub {
                 let (text, again) = (text.clone(), Again { place, only: Some(server) });
                 Ok(Resumed::State { text, taken: taken(entry), again })
             }
-            Kept::Again => Ok(Resumed::Again { taken: taken(entry), again: Again { place, only: None } }),
+            Kept::Again { rounds } => {
+                Ok(Resumed::Again { rounds, taken: taken(entry), again: Again { place, only: None } })
+            }
             Kept::Call(asking) => {
                 let (back, call) = oneshot::channel();
                 asking.send(back).map_err(|_| unknown())?;
@@ -451,7 +457,7 @@ impl Parked {
         }
         let entry = match found.kept {
             Kept::Call(_) => table.remove(&key),
-            Kept::State { .. } | Kept::Again => table.kept.remove(&key),
+            Kept::State { .. } | Kept::Again { .. } => table.kept.remove(&key),
         };
         entry.map(|entry| (key, entry))
     }

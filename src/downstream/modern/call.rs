@@ -61,7 +61,7 @@ impl<H: Head> Call<H> {
             refuse_other_arguments(&message, head, &base.seat, base.patience).await?;
         }
         let binding = rounds::has_rounds(method).then(|| Binding::new(&base.seat, &message));
-        let round = Round { lobby: &lobby, id: &id, method, level, binding: binding.as_ref(), notes: &notes };
+        let mut round = Round { lobby: &lobby, id: &id, method, level, rounds: 0, binding: binding.as_ref(), notes: &notes };
         let state = message.params().and_then(|params| params.request_state.as_ref());
         let mut turns = vec![turn];
         // One that is no text was never given to anybody.
@@ -76,7 +76,10 @@ impl<H: Head> Call<H> {
             (Some(Some(handle)), Some(binding)) => {
                 match round.resumed(&handle, binding, &message, &mut turns).await? {
                     Begun::Before(call) => return round.follow(call).await,
-                    Begun::Again { message, again, taken } => (*message, Some(again), Some(taken)),
+                    Begun::Again { message, rounds, again, taken } => {
+                        round.rounds = rounds;
+                        (*message, Some(again), Some(taken))
+                    }
                 }
             }
         };
@@ -123,7 +126,8 @@ impl<H: Head> Call<H> {
 /// What a request that brings something back goes on with.
 enum Begun {
     Before(Box<OpenCall>),
-    Again { message: Box<Message>, again: begin::Again, taken: Taken },
+    /// `rounds`: how often it was sent to pages so far.
+    Again { message: Box<Message>, rounds: usize, again: begin::Again, taken: Taken },
 }
 
 /// One request and its answer, of as many as a call may take.
@@ -133,6 +137,8 @@ struct Round<'a> {
     method: Method,
     /// From which on its client hears the log.
     level: Option<Level>,
+    /// How often its client was sent to pages for it.
+    rounds: usize,
     binding: Option<&'a Binding>,
     notes: &'a mpsc::Sender<Bytes>,
 }
@@ -150,19 +156,25 @@ impl Round<'_> {
         let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
         let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
-        let (text, again, taken) = match self.lobby.hub.resume(returning).await? {
+        let (text, rounds, again, taken) = match self.lobby.hub.resume(returning).await? {
             Resumed::Call(mut call) => {
                 rounds::answer(&mut call, message);
                 call.refuse_undeclared();
                 return Ok(Begun::Before(call));
             }
-            Resumed::State { text, again, taken } => (rounds::with_state(message, text), again, taken),
-            Resumed::Again { again, taken } => (rounds::without_rounds(message), again, taken),
+            Resumed::State { text, again, taken } => (rounds::with_state(message, text), 0, again, taken),
+            Resumed::Again { rounds, again, taken } => {
+                if let Err(fault) = rounds::refuse_declined(message) {
+                    taken.spend();
+                    return Err(fault);
+                }
+                (rounds::without_rounds(message), rounds, again, taken)
+            }
         };
         let limits = &self.lobby.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         Message::parse_client(text, caps)
-            .map(|message| Begun::Again { message: Box::new(message), again, taken })
+            .map(|message| Begun::Again { message: Box::new(message), rounds, again, taken })
             .map_err(|bad| bad.fault())
     }
 
@@ -261,8 +273,11 @@ impl Round<'_> {
                 let pages = era::required_pages(response.str(*value));
                 let askable = guest.map(|guest| guest.mail().askable()).unwrap_or_default();
                 match self.binding.filter(|_| askable.url && !pages.is_empty()) {
+                    Some(_) if self.rounds >= ROUNDS_MAX => {
+                        Err(Fault::ours(Reason::Refused, "its server sends its client to ever more pages"))
+                    }
                     Some(binding) => {
-                        let handle = self.lobby.hub.park_again(binding.clone())?;
+                        let handle = self.lobby.hub.park_again(binding.clone(), self.rounds + 1)?;
                         let requests =
                             pages.into_iter().zip(1..).map(|(page, at)| (format!("page-{at}"), page));
                         Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests, &handle)))
@@ -374,6 +389,8 @@ async fn refuse_other_arguments(
 
 /// 2025-11-25, URLElicitationRequired.
 const URL_REQUIRED: i64 = -32042;
+/// How often one request may send its client to pages.
+const ROUNDS_MAX: usize = 10;
 /// How long more may be asked in one answer.
 const GATHER: Duration = Duration::from_millis(20);
 /// Notes of one call that are held while those before them are not read.

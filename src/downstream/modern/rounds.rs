@@ -10,7 +10,7 @@ use crate::mcp::method::Method;
 use crate::upstream::ask::Ask;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
-use crate::wire::members::{member, members, quote};
+use crate::wire::members::{Member, member, members, quote, string};
 use crate::wire::message::{Message, SERVER_INFO_KEY, Span};
 use crate::wire::splice::{member_cut, splice};
 use bytes::Bytes;
@@ -89,6 +89,20 @@ pub(super) fn answer(call: &mut OpenCall, request: &Message) {
         {
             ask.answer(&response);
         }
+    }
+}
+
+/// Whoever did not go to a page is not sent there again. What it did not answer at all may be asked once more.
+pub(super) fn refuse_declined(request: &Message) -> Result<(), Fault> {
+    let brought = request.params().and_then(|params| params.input_responses).map(|(_, value)| value);
+    let brought = brought.map(|span| request.str(span)).and_then(members).unwrap_or_default();
+    let is_declined = |answer: &Member<'_>| {
+        answer.value.starts_with('{')
+            && member(answer.value, "action").and_then(string).as_deref() != Some("accept")
+    };
+    match brought.iter().any(is_declined) {
+        true => Err(Fault::ours(Reason::Refused, "its server cannot answer unless its client goes to a page")),
+        false => Ok(()),
     }
 }
 

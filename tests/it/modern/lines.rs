@@ -31,6 +31,7 @@ plays! {
     a_state_goes_to_the_server_that_gave_it
     a_task_is_asked_about_where_it_runs
     no_batch_holds_what_stands_by_itself
+    nobody_is_sent_to_a_page_for_ever
     only_what_a_request_declares_may_be_asked
     what_a_server_logs_goes_to_who_asked_for_it
     who_only_discovers_starts_nothing
