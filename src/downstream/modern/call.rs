@@ -270,9 +270,10 @@ impl Round<'_> {
         };
         match outcome {
             Outcome::Error { value, code: Some(URL_REQUIRED), .. } => {
-                let pages = era::required_pages(response.str(*value));
                 let askable = guest.map(|guest| guest.mail().askable()).unwrap_or_default();
-                match self.binding.filter(|_| askable.url && !pages.is_empty()) {
+                let mut pages = era::required_pages(response.str(*value));
+                pages.retain(|page| rounds::is_page(page, &askable));
+                match self.binding.filter(|_| !pages.is_empty()) {
                     Some(_) if self.rounds >= ROUNDS_MAX => {
                         Err(Fault::ours(Reason::Refused, "its server sends its client to ever more pages"))
                     }

@@ -141,20 +141,31 @@ pub(super) fn without_rounds(request: &Message) -> Bytes {
     text
 }
 
+/// Whether an entry of `inputRequests` sends a client to a page, and this client goes to pages.
+pub(super) fn is_page(entry: &str, askable: &Askable) -> bool {
+    let params = member(entry, "params").filter(|params| params.starts_with('{')).unwrap_or("{}");
+    let mode = member(params, "mode").and_then(string);
+    let method = member(entry, "method").unwrap_or_default();
+    mode.as_deref() == Some("url") && refusal(method, params, askable).is_none()
+}
+
 /// A server must not ask its client for what that did not declare.
 pub(super) fn refuse_undeclared(asked: &InputRequired<'_>, askable: &Askable) -> Result<(), Fault> {
     for request in &asked.requests {
-        let params = request.params.unwrap_or("{}");
-        let text = format!(r#"{{"jsonrpc":"2.0","id":0,"method":{},"params":{params}}}"#, request.method);
-        let refusal = match Message::parse_server(text.into()) {
-            Ok(ask) => askable.refusal(&ask).map(|fault| fault.text),
-            Err(bad) => Some(bad.fault().text),
-        };
-        if let Some(why) = refusal {
+        if let Some(why) = refusal(request.method, request.params.unwrap_or("{}"), askable) {
             return Err(Fault::ours(Reason::Refused, format!("its server asks what it may not: {why}")));
         }
     }
     Ok(())
+}
+
+/// Why a client may not be asked this. Both are JSON as it stands, a string and an object.
+fn refusal(method: &str, params: &str, askable: &Askable) -> Option<String> {
+    let text = format!(r#"{{"jsonrpc":"2.0","id":0,"method":{method},"params":{params}}}"#);
+    match Message::parse_server(text.into()) {
+        Ok(ask) => askable.refusal(&ask).map(|fault| fault.text),
+        Err(bad) => Some(bad.fault().text),
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +204,24 @@ mod tests {
             params(&with_state(&request, Bytes::from_static(br#""s\u00e9\/""#))),
             r#"{"requestState" : "s\u00e9\/","name":"x"}"#
         );
+    }
+
+    #[test]
+    fn only_what_is_a_page_sends_anybody_there() {
+        let askable = |modes: &str| {
+            Askable::read(&format!(r#"{{"elicitation":{modes}}}"#), crate::mcp::revision::Revision::MODERN)
+        };
+        let (both, forms) = (askable(r#"{"form":{},"url":{}}"#), askable("{}"));
+        let page = r#"{"method":"elicitation/create","params":{"mode":"url","message":"m","url":"a:b"}}"#;
+        assert!(is_page(page, &both) && !is_page(page, &forms));
+        for other in [
+            r#"{"method":"elicitation/create"}"#,
+            r#"{"method":"elicitation/create","params":7}"#,
+            r#"{"method":"elicitation/create","params":{"message":"m"}}"#,
+            r#"{"method":"elicitation/create","params":{"mode":"form","message":"m"}}"#,
+            r#"{"method":"elicitation/create","params":{"mode":["url"]}}"#,
+        ] {
+            assert!(!is_page(other, &both), "{other}");
+        }
     }
 }

@@ -32,6 +32,7 @@ plays! {
     a_task_is_asked_about_where_it_runs
     no_batch_holds_what_stands_by_itself
     nobody_is_sent_to_a_page_for_ever
+    only_pages_are_shown_as_pages
     only_what_a_request_declares_may_be_asked
     what_a_server_logs_goes_to_who_asked_for_it
     who_only_discovers_starts_nothing
