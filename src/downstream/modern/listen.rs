@@ -74,9 +74,11 @@ impl Listen {
         }
         drop(catalog);
         let mut news = News::new(guest.view(), given);
+        // A server that is still starting cannot agree yet, and nobody asks it later.
+        let until = base.patience.max(Instant::now() + SUBSCRIBED_WITHIN);
         let listening = async {
             let early = Mutex::new(Vec::new());
-            let honored = filter.honored(&lobby, &guest, &early).await;
+            let honored = filter.honored(&lobby, &guest, until, &early).await;
             let say = async |text: Bytes| {
                 if let Some(text) = stamped(text, &id) {
                     notes.send(text).await.ok();
@@ -147,11 +149,10 @@ impl Filter {
         self.lists.contains(&key)
     }
 
-    /// The same without what no server tells of.
-    async fn honored(self, lobby: &Lobby, guest: &Seat, early: &Mutex<Vec<Bytes>>) -> Self {
-        let until = Instant::now() + SUBSCRIBED_WITHIN;
+    /// The same without what no server tells of, as far as they have said so until this moment.
+    async fn honored(self, lobby: &Lobby, guest: &Seat, until: Instant, early: &Mutex<Vec<Bytes>>) -> Self {
         let each = self.resources.into_iter().map(|uri| async move {
-            let subscribed = timeout_at(until, subscribed(lobby, guest, &uri, early)).await;
+            let subscribed = timeout_at(until, subscribed(lobby, guest, &uri, until, early)).await;
             subscribed.unwrap_or_default().then_some(uri)
         });
         let all: Vec<_> = futures::stream::iter(each).buffered(AT_ONCE_MAX).collect().await;
@@ -161,7 +162,13 @@ impl Filter {
 
 /// Whether the server of a resource has agreed to tell of it. `uri` is a JSON string; `early`: what was told of others
 /// meanwhile.
-async fn subscribed(lobby: &Lobby, guest: &Seat, uri: &str, early: &Mutex<Vec<Bytes>>) -> bool {
+async fn subscribed(
+    lobby: &Lobby,
+    guest: &Seat,
+    uri: &str,
+    patience: Instant,
+    early: &Mutex<Vec<Bytes>>,
+) -> bool {
     let text =
         format!(r#"{{"jsonrpc":"2.0","id":0,"method":"resources/subscribe","params":{{"uri":{uri}}}}}"#);
     let Some(memory) = guest.allowance().request(text.len()) else { return false };
@@ -172,7 +179,7 @@ async fn subscribed(lobby: &Lobby, guest: &Seat, uri: &str, early: &Mutex<Vec<By
         id: &id,
         message: &message,
         revision: Revision::MODERN,
-        patience: Instant::now() + SUBSCRIBED_WITHIN,
+        patience,
         turns: Vec::new(),
         memory: Some(memory),
         again: None,
@@ -256,7 +263,7 @@ const RESOURCES: &str = "resourcesListChanged";
 const LISTS: [&str; 3] = [TOOLS, PROMPTS, RESOURCES];
 /// Resources that one request may listen to.
 const RESOURCES_MAX: usize = 1024;
-/// How long servers may take to agree, all of them, and of how many it is asked at a time.
+/// How long servers that have started may take to agree, all of them, and of how many it is asked at a time.
 const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(2);
 const AT_ONCE_MAX: usize = 16;
 /// Updates that are told before all have agreed.
