@@ -247,6 +247,9 @@ impl Session {
                 }
                 let method = Method::parse(method.as_str(&message));
                 match message.id() {
+                    Some(id) if self.is_unclaimed(method, &message) => {
+                        Reply::Now(ladder::unclaimed().render(Some(&id)))
+                    }
                     Some(id) => self.request(id, method, message, memory, outlet),
                     None => Reply::Nothing,
                 }
@@ -261,6 +264,13 @@ impl Session {
                 Reply::Nothing
             }
         }
+    }
+
+    /// Whether a request is of the revision without a handshake and does not say so: it is no other's by that.
+    fn is_unclaimed(&self, method: Method, message: &Message) -> bool {
+        let has_greeted = self.agreed().is_some();
+        self.beside.is_some()
+            && (ladder::stands_unclaimed(message) || (!has_greeted && ladder::is_modern(method)))
     }
 
     fn notification(&self, method: Method, params: &Params, message: &Message) {

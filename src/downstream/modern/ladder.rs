@@ -4,14 +4,15 @@
 //! basic/versioning, basic/transports/streamable-http, server validation): the revision, the head, the method, what
 //! `_meta` says. What the arguments repeat in the head is known only with the tool.
 
+use crate::mcp::era;
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::mirror::{Found, decode};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use crate::wire::id::Id;
-use crate::wire::members::{quote, string};
-use crate::wire::message::{Message, Meta, Params, Text};
+use crate::wire::members::{members, quote, string};
+use crate::wire::message::{Message, Meta, Params, Text, VERSION_KEY};
 use memchr::memmem;
 
 /// What the head of a POST says; over stdio there is none.
@@ -38,6 +39,19 @@ pub(crate) fn may_claim(text: &[u8]) -> bool {
 /// Whether a message says by itself which revision it is of.
 pub(crate) fn claims(message: &Message) -> bool {
     meta(message).is_some_and(|meta| meta.protocol_version.is_some())
+}
+
+/// Whether the `_meta` of a request that claims no revision says what only this one has words for.
+pub(crate) fn stands_unclaimed(message: &Message) -> bool {
+    let Some(meta) = meta(message).filter(|meta| meta.protocol_version.is_none()) else { return false };
+    // The revision may be there and be no text.
+    let says = || members(message.str(meta.object)).unwrap_or_default();
+    era::stands(meta) || says().iter().any(|member| member.key == VERSION_KEY)
+}
+
+/// Whether a method is one that only this revision has.
+pub(crate) fn is_modern(method: Method) -> bool {
+    matches!(method, Method::Discover | Method::Listen | Method::Task)
 }
 
 /// Climbs the ladder. `head`: what the POST said that it came with.
@@ -92,7 +106,7 @@ pub(crate) fn revision(message: &Message, head: Option<&impl Head>) -> Result<()
     }
 }
 
-/// The fault of a request that came over HTTP with a head of this revision and says nothing of it itself.
+/// The fault of a request that is of this revision by all but what it says of that itself.
 pub(crate) fn unclaimed() -> Fault {
     missing("protocolVersion")
 }

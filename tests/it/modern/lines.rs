@@ -28,6 +28,7 @@ plays! {
     a_listener_hears_what_it_asked_for_and_nothing_else
     a_listener_waits_for_a_server_that_starts
     a_question_comes_in_the_answer_and_the_call_goes_on
+    a_request_that_forgets_its_revision_hears_so
     a_server_of_this_revision_gets_its_state_back
     a_state_goes_to_the_server_that_gave_it
     a_task_is_asked_about_where_it_runs
