@@ -5,7 +5,7 @@
 //! request (2026-07-28, basic/transports/streamable-http, cancellation): the task of a request belongs to its response.
 
 use super::answer::Answer;
-use super::base::{Base, Room};
+use super::base::{Admission, Base, Room};
 use super::call::Call;
 use super::discover::discovered;
 use super::ladder::{self, Fit, Head};
@@ -148,9 +148,9 @@ impl Posts {
         if fit.method == Method::Discover {
             return Ok(Begun::Now(discovered(&self.lobby, &fit.id)));
         }
-        let base = self.base(principal, &gate.entrance)?;
-        let admission = base.admit()?;
-        let Some(memory) = posting.memory.or_else(|| base.allowance().request(message.text().len())) else {
+        let admission = self.admit(principal, &gate.entrance)?;
+        let allowance = admission.0.allowance();
+        let Some(memory) = posting.memory.or_else(|| allowance.request(message.text().len())) else {
             let text = "too much is waiting in memory (limits.buffered)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };
@@ -174,12 +174,13 @@ impl Posts {
         Ok(Begun::Later(Flow { id, notes: said, answer }))
     }
 
-    /// What is kept for a principal at a door, from its first request on.
-    fn base(self: &Arc<Self>, principal: Principal, entrance: &Entrance) -> Result<Arc<Base>, Fault> {
+    /// A place at what is kept for a principal at a door, from its first request on. It is taken under the lock under which
+    /// what nobody uses is forgotten: two would else be kept for one.
+    fn admit(self: &Arc<Self>, principal: Principal, entrance: &Entrance) -> Result<Admission, Fault> {
         let mut bases = self.bases.lock();
         let whose = whose(&principal, entrance);
         if let Some(base) = bases.get(&whose) {
-            return Ok(base.clone());
+            return base.admit();
         }
         if bases.len() >= BASES_MAX {
             let text = format!("{BASES_MAX} doors are in use at once; try again later");
@@ -190,8 +191,9 @@ impl Posts {
         let caller = Caller { principal, client, alone: false, guest_of: Some(client) };
         let base = Base::open(hub.seat(caller, entrance), Base::SHARED, self.room);
         bases.insert(whose.clone(), base.clone());
-        self.keepers.spawn(hub.stopping().run_until_cancelled_owned(self.clone().keep(whose, base.clone())));
-        Ok(base)
+        let admission = base.admit();
+        self.keepers.spawn(hub.stopping().run_until_cancelled_owned(self.clone().keep(whose, base)));
+        admission
     }
 
     /// Keeps a base until nobody has used it for long.
