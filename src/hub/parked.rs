@@ -222,12 +222,17 @@ impl OpenCall {
         }
     }
 
-    /// Nobody can be asked: each is refused by being dropped.
+    /// Nobody can be asked in the answer to this request.
     pub fn refuse_asks(&mut self) {
-        self.asks.clear();
+        for (_, ask) in self.asks.drain(..) {
+            let text = "method not found: the request that this belongs to is answered without asking back";
+            ask.refuse(&Fault::plain(METHOD_NOT_FOUND, text));
+        }
     }
 
     /// What happens next, until this moment. Cancel-safe. After `Done` it is `Done` no more.
+    ///
+    /// Time is looked at first: a server that never stops sending notes must not outlast it.
     pub async fn next(&mut self, until: Instant) -> Event {
         let mail = self.guest.mail().clone();
         if self.asks.is_empty()
@@ -235,9 +240,12 @@ impl OpenCall {
         {
             return Event::Done(reply);
         }
-        let is_open = self.ended.is_none();
-        // An ask that its client takes too long for ends before anything else that is waited for.
         let due = self.asks.iter().map(|(_, ask)| ask.until()).min();
+        let until = due.unwrap_or(until).min(until);
+        if until <= Instant::now() {
+            return self.expire();
+        }
+        let is_open = self.ended.is_none();
         tokio::select! {
             // In this order: what waits in the mail was said before what comes with the call by now.
             biased;
@@ -261,16 +269,19 @@ impl OpenCall {
                     Event::Asks
                 }
             },
-            () = sleep_until(due.unwrap_or(until).min(until)) => {
-                let now = Instant::now();
-                let late: Vec<_> = self.asks.extract_if(.., |(_, ask)| ask.until() <= now).collect();
-                if late.is_empty() {
-                    return Event::Nothing;
-                }
-                late.into_iter().for_each(|(_, ask)| ask.expire());
-                Event::Asks
-            }
+            () = sleep_until(until) => self.expire(),
         }
+    }
+
+    /// The asks whose time is over have no answer; or nothing has happened, if there are none.
+    fn expire(&mut self) -> Event {
+        let now = Instant::now();
+        let late: Vec<_> = self.asks.extract_if(.., |(_, ask)| ask.until() <= now).collect();
+        if late.is_empty() {
+            return Event::Nothing;
+        }
+        late.into_iter().for_each(|(_, ask)| ask.expire());
+        Event::Asks
     }
 
     fn is_asked(&mut self, ask: Box<Ask>) -> Event {
@@ -590,3 +601,4 @@ fn full(setting: &str) -> Fault {
 const KEPT: Duration = Duration::from_secs(10 * 60);
 /// Into how many parts the table is divided among many; whoever is not alone has one of them at most.
 const PARTS: usize = 4;
+const METHOD_NOT_FOUND: i32 = -32601;
