@@ -66,12 +66,9 @@ impl Greeter<'_> {
         if asks {
             return self.ask(told).await;
         }
-        let greeted = self.handshake(told).await;
-        if greeted.is_err() {
-            // Perhaps it is another by now.
-            self.verdict.forget();
-        }
-        greeted
+        let greeting = self.handshake(told).await?;
+        self.verdict.confirms();
+        Ok(greeting)
     }
 
     /// Asks whether it does without a handshake, and does as it says.
@@ -92,53 +89,68 @@ impl Greeter<'_> {
         let patience = self.patience(self.born);
         let mut asked = probe::ask(self.stream, self.server, &standing, patience)?;
         self.asking.store(true, Ordering::Release);
-        let silence = match self.distance {
-            Distance::Near => SILENCE,
-            // That nothing comes says nothing of a server behind a network.
-            Distance::Far => patience,
+        let answered = match self.silence() {
+            Some(silence) => timeout(silence, asked.answer()).await,
+            None => Ok(asked.answer().await),
         };
-        let Ok(answer) = timeout(silence, asked.answer()).await else {
-            // A program that is loading answers both in their order; one that ignores what it does not know, the second.
-            let mut told_first = told.clone();
-            let mut handshake = Box::pin(self.handshake(&mut told_first));
-            let answer = tokio::select! {
-                biased;
-                answer = asked.answer() => answer,
-                greeted = &mut handshake => {
-                    self.finds(Manner::Handshake);
-                    return greeted.map(Some);
+        let Ok(answer) = answered else { return self.greet_as_well(asked, told).await };
+        match self.read(&answer?) {
+            Discovered::Stateless(greeting) => self.stands(*greeting, told).await.map(Some),
+            Discovered::Again => Ok(None),
+            Discovered::Foreign(said) => Err(foreign(&said)),
+            Discovered::Handshake => match self.protocol {
+                Protocol::Auto | Protocol::Handshake => self.found(self.handshake(told).await).map(Some),
+                Protocol::Revision(_) => {
+                    let key = toml_key(self.server);
+                    let text =
+                        format!("does not speak revision {} (servers.{key}.protocol)", Revision::MODERN);
+                    Err(refused(text))
                 }
-            };
-            return match answer.map(|answer| self.read(&answer)) {
-                Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await.map(Some),
-                Ok(Discovered::Again) => Ok(None),
-                Ok(Discovered::Foreign(_) | Discovered::Handshake) | Err(_) => handshake.await.map(Some),
-            };
-        };
-        match answer.map(|answer| self.read(&answer)) {
-            Ok(Discovered::Stateless(greeting)) => self.stands(*greeting, told).await.map(Some),
-            Ok(Discovered::Again) => Ok(None),
-            Ok(Discovered::Foreign(said)) => Err(foreign(&said)),
-            Ok(Discovered::Handshake) if matches!(self.protocol, Protocol::Revision(_)) => {
-                let text = format!(
-                    "does not speak revision {} (servers.{}.protocol)",
-                    Revision::MODERN,
-                    toml_key(self.server)
-                );
-                Err(refused(text))
-            }
-            Ok(Discovered::Handshake) => {
-                let greeted = self.handshake(told).await?;
-                self.verdict.finds(Manner::Handshake);
-                Ok(Some(greeted))
-            }
-            Err(fault) => {
-                if let Some(Reason::Timeout | Reason::TimeoutMax) = fault.reason {
-                    self.verdict.suspects(Manner::Handshake);
-                }
-                Err(fault)
-            }
+            },
         }
+    }
+
+    /// How long it may leave the question unanswered before it is greeted as well.
+    fn silence(&self) -> Option<Duration> {
+        match (self.distance, self.protocol) {
+            // That nothing comes says nothing of a server behind a network.
+            (Distance::Far, _) => None,
+            // Whoever wrote that it does without does not want it greeted.
+            (Distance::Near, Protocol::Revision(_)) => None,
+            (Distance::Near, Protocol::Auto | Protocol::Handshake) => Some(SILENCE),
+        }
+    }
+
+    /// Greets a server that has not answered yet. A program that is loading answers both in their order; one that ignores
+    /// what it does not know, the second.
+    async fn greet_as_well(
+        &self,
+        mut asked: Exchange,
+        told: &mut watch::Receiver<Option<Told>>,
+    ) -> Result<Option<Greeting>, Fault> {
+        let mut told_first = told.clone();
+        let mut handshake = Box::pin(self.handshake(&mut told_first));
+        let (answer, fault) = tokio::select! {
+            biased;
+            answer = asked.answer() => (answer, None),
+            greeted = &mut handshake => match greeted {
+                Ok(greeting) => return self.found(Ok(greeting)).map(Some),
+                // One that does without may refuse this sooner than it has looked what it is.
+                Err(fault) => (asked.answer().await, Some(fault)),
+            },
+        };
+        match (answer.map(|answer| self.read(&answer)), fault) {
+            (Ok(Discovered::Stateless(greeting)), _) => self.stands(*greeting, told).await.map(Some),
+            (Ok(Discovered::Again), _) => Ok(None),
+            (Ok(Discovered::Foreign(said)), _) => Err(foreign(&said)),
+            (Ok(Discovered::Handshake) | Err(_), Some(fault)) => Err(fault),
+            (Ok(Discovered::Handshake) | Err(_), None) => self.found(handshake.await).map(Some),
+        }
+    }
+
+    /// What came of a greeting that was not known to be right.
+    fn found(&self, greeted: Result<Greeting, Fault>) -> Result<Greeting, Fault> {
+        greeted.inspect(|_| self.verdict.finds(Manner::Handshake))
     }
 
     fn read(&self, answer: &Message) -> Discovered {
@@ -149,18 +161,13 @@ impl Greeter<'_> {
         }
     }
 
-    fn finds(&self, manner: Manner) {
-        self.asking.store(false, Ordering::Release);
-        self.verdict.finds(manner);
-    }
-
     /// It does: each request says what a handshake would have said.
     async fn stands(
         &self,
         greeting: Greeting,
         told: &mut watch::Receiver<Option<Told>>,
     ) -> Result<Greeting, Fault> {
-        self.finds(Manner::Stateless);
+        self.verdict.finds(Manner::Stateless);
         let told = said(told).await;
         self.stream.stand(greeting.revision, Standing::new(self.introduction, told.capabilities));
         Ok(greeting)
@@ -211,6 +218,7 @@ impl Greeter<'_> {
             Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
                 .never_cancelled();
         let response = exchange.response().await?;
+        self.asking.store(false, Ordering::Release);
         let Head::Response { outcome, .. } = response.head() else {
             return Err(refused("the answer to initialize is no response"));
         };

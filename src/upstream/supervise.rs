@@ -13,7 +13,7 @@ use super::ping;
 use super::process::{Pace, Process};
 use super::stream::{Again, Stream};
 use super::verdict::{Manner, Verdict};
-use crate::config::{Limits, Restart, ServerConfig};
+use crate::config::{Limits, Protocol, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -56,12 +56,20 @@ struct End {
     again: Again,
 }
 
+/// What was begun without a pause, so that it does not go on like that for ever.
+#[derive(Default)]
+struct Haste {
+    /// The connection before.
+    before: bool,
+    /// One that was to be greeted otherwise; it has not been ready since.
+    otherwise: bool,
+}
+
 impl Supervisor {
     pub(super) async fn run(mut self) {
         let backoff = &self.settings.backoff;
         let mut backoff = Backoff::new(backoff.min, backoff.max, backoff.reset_after);
-        // The connection before was made without a pause.
-        let mut hasty = false;
+        let mut haste = Haste::default();
         loop {
             self.state.send_replace(State::Connecting);
             let end = self.live().await;
@@ -77,12 +85,11 @@ impl Supervisor {
                 Restart::OnFailure => !end.content,
                 Restart::Never => false,
             };
-            if again && end.is_only_over(hasty) {
+            // One that is greeted otherwise is still being started.
+            if (again || end.again == Again::Otherwise) && haste.permits(&end) {
                 tracing::info!(server = %self.server, why = end.why.text, "connected anew");
-                hasty = true;
                 continue;
             }
-            hasty = false;
             let pause = backoff.failed(Instant::now().into_std(), end.since.map(Instant::into_std), jitter());
             let retry_at = again.then(|| Instant::now() + pause);
             let parked = backoff.parked();
@@ -169,18 +176,13 @@ impl Supervisor {
             // What went wrong with the greeting says more than that it ended.
             biased;
             greeted = self.greet(stream, born, &asking) => greeted,
-            () = gone(stream, process) => Err(self.lost(stream, "ended before it answered initialize")),
+            () = gone(stream, process) => Err(self.lost(stream, unanswered(&asking))),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
             Ok(greeting) => greeting,
             Err(fault) => {
-                let mut again = again(stream);
-                if process.is_some() && asking.load(Ordering::Acquire) {
-                    // Some cannot bear a question before `initialize`: it is begun with that.
-                    self.verdict.suspects(Manner::Handshake);
-                    again = Again::Otherwise;
-                }
+                let again = self.not_greeted(stream, &fault, &asking);
                 let end = End { why: self.named(fault), since: None, content: false, again };
                 return (end, Pace::CALM);
             }
@@ -218,6 +220,28 @@ impl Supervisor {
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
         }
+    }
+
+    /// The server was asked or greeted in vain: what that says of it, and when it is begun anew.
+    fn not_greeted(&self, stream: &Stream, why: &Fault, asking: &AtomicBool) -> Again {
+        let again = again(stream);
+        match (asking.load(Ordering::Acquire), self.dial.distance()) {
+            (false, Distance::Near | Distance::Far) => self.verdict.doubts(),
+            (true, Distance::Far) => {
+                if let Some(Reason::Timeout | Reason::TimeoutMax | Reason::Internal) = why.reason {
+                    self.verdict.suspects();
+                }
+            }
+            (true, Distance::Near) => {
+                // Some cannot bear a question before `initialize`: it is begun with that.
+                self.verdict.suspects();
+                let is_greeted = self.verdict.known() == Some(Manner::Handshake);
+                if is_greeted && self.settings.protocol == Protocol::Auto {
+                    return Again::Otherwise;
+                }
+            }
+        }
+        again
     }
 
     /// Looks whether a server is still there whose end would not be seen.
@@ -319,16 +343,26 @@ impl Supervisor {
     }
 }
 
-impl End {
-    /// Only the connection is over, and not the server: the next may begin at once, if this one was not as hasty and
-    /// as short.
-    fn is_only_over(&self, hasty: bool) -> bool {
-        let lasted = |since: &Instant| !hasty || since.elapsed() >= STEADY;
-        match self.again {
-            Again::AtOnce => self.since.as_ref().is_some_and(lasted),
-            Again::Otherwise => true,
+impl Haste {
+    /// Whether the next may begin without a pause: only the connection is over, and not the server, or it is to be greeted
+    /// otherwise. Whoever tried that in vain takes its time.
+    fn permits(&mut self, end: &End) -> bool {
+        let permits = match end.again {
+            Again::AtOnce => end.since.is_some_and(|since| !self.before || since.elapsed() >= STEADY),
+            Again::Otherwise => !self.otherwise,
             Again::InTime | Again::NotSooner => false,
-        }
+        };
+        self.before = permits;
+        self.otherwise = end.since.is_none() && (self.otherwise || end.again == Again::Otherwise);
+        permits
+    }
+}
+
+/// What a server ended before.
+fn unanswered(asking: &AtomicBool) -> &'static str {
+    match asking.load(Ordering::Acquire) {
+        true => "ended before it answered server/discover",
+        false => "ended before it answered initialize",
     }
 }
 

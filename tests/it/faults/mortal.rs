@@ -135,6 +135,7 @@ async fn once(hub: &Arc<Hub>, seat: &Seat) -> Result<Bytes, Fault> {
         patience: Instant::now() + Duration::from_secs(4),
         turns: Vec::new(),
         memory: None,
+        again: None,
     };
     match hub.begin(asked).await {
         Answer::Now(reply) => reply,

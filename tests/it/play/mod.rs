@@ -20,6 +20,15 @@ macro_rules! plays {
 plays! {
     a_server_that_dies_between_two_rounds_is_gone
     a_server_without_a_handshake_is_answered_nothing
+    a_crash_where_no_handshake_is_wanted_is_no_reason_for_one
+    a_refused_initialize_does_not_overtake_what_a_server_says_of_itself
+    a_server_known_to_do_without_a_handshake_is_not_greeted_for_one_crash
+    a_server_that_cannot_bear_the_question_is_greeted_and_remembered
+    a_server_that_crashes_when_it_is_asked_is_started_at_most_70_times_in_an_hour
+    a_server_that_may_not_be_restarted_is_greeted_when_it_cannot_bear_the_question
+    a_server_that_refuses_initialize_is_asked_again_what_it_is
+    a_silent_server_is_not_greeted_where_no_handshake_is_wanted
+    what_a_server_ended_before_is_said
     what_a_server_is_listened_to_for_is_said_again_after_a_restart
     a_list_that_may_be_kept_is_looked_at_again_after_that
     a_log_that_may_be_of_several_requests_is_nobodys

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -64,6 +65,8 @@ struct Offer {
     echoes: bool,
     /// Methods that the script answers; `*` for all.
     by_hand: Vec<String>,
+    /// Methods that it does not survive; `*` for all.
+    dies: Vec<String>,
 }
 
 /// The kinds, the method that lists each, and the member of its result.
@@ -90,7 +93,7 @@ impl Desk {
     /// A role's words: a revision; `tools a b`, `prompts a`, `resources uri`, `templates uri` for what is declared and
     /// listed; `2026-07-28`: it does without a handshake; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
     /// `agrees` to subscriptions; `hand METHOD…`: the script answers these, `mute`: it answers all; `pipe 64`: bytes that
-    /// its stdin holds; `refuses`: cannot be started; `apart`: each of its lives is a party, `files.1` the first that was
+    /// its stdin holds; `refuses`: cannot be started; `dies METHOD…`: ends when it hears one of these, `dies *` at whatever it hears; `apart`: each of its lives is a party, `files.1` the first that was
     /// started.
     pub(crate) fn new(role: &Role, crew: TaskTracker) -> Result<Arc<Self>, String> {
         let mut state = State { pipe_bytes: 64 * 1024, ..State::default() };
@@ -100,6 +103,7 @@ impl Desk {
             match first {
                 "mute" => state.offer.by_hand.push("*".to_owned()),
                 "hand" => state.offer.by_hand.extend(rest.split(' ').map(str::to_owned)),
+                "dies" => state.offer.dies.extend(rest.split(' ').map(str::to_owned)),
                 "refuses" => state.refuses = true,
                 "echoes" => state.offer.echoes = true,
                 "completions" => state.offer.completions = true,
@@ -123,8 +127,15 @@ impl Desk {
         self.state.lock().offer.list(words).then_some(()).ok_or_else(|| format!("no such list: {words}"))
     }
 
-    pub(crate) fn refuses(&self, refuses: bool) {
-        self.state.lock().refuses = refuses;
+    pub(crate) fn refuses(&self) {
+        self.state.lock().refuses = true;
+    }
+
+    /// It can be started, and survives what it hears.
+    pub(crate) fn returns(&self) {
+        let mut state = self.state.lock();
+        state.refuses = false;
+        state.offer.dies.clear();
     }
 
     /// Makes a life do something; the latest, if no number is given.
@@ -240,7 +251,10 @@ impl Run {
                     if read.is_ok_and(|count| count == 0) {
                         break;
                     }
-                    self.take_lines(&mut buffer, scanned).await;
+                    if self.take_lines(&mut buffer, scanned).await.is_break() {
+                        buffer.clear();
+                        break;
+                    }
                 }
                 else => break,
             }
@@ -253,8 +267,8 @@ impl Run {
         state.moves += 1;
     }
 
-    /// Hears every whole line; there was none before `scanned`.
-    async fn take_lines(&mut self, buffer: &mut BytesMut, scanned: usize) {
+    /// Hears every whole line; there was none before `scanned`. It breaks at one that it does not survive.
+    async fn take_lines(&mut self, buffer: &mut BytesMut, scanned: usize) -> ControlFlow<()> {
         let mut from = scanned;
         while let Some(end) = memchr::memchr(b'\n', &buffer[from..]) {
             let line = String::from_utf8_lossy(&buffer.split_to(from + end)).into_owned();
@@ -268,8 +282,10 @@ impl Run {
                 }
                 Reply::Nothing => {}
                 Reply::ByHand => self.heard(line),
+                Reply::Death => return ControlFlow::Break(()),
             }
         }
+        ControlFlow::Continue(())
     }
 
     fn heard(&self, line: String) {
@@ -294,6 +310,7 @@ enum Reply {
     Say(String),
     Nothing,
     ByHand,
+    Death,
 }
 
 impl Offer {
@@ -314,6 +331,9 @@ impl Offer {
     fn reply(&self, line: &str) -> Reply {
         let Ok(heard) = serde_json::from_str::<Envelope<'_>>(line) else { return Reply::ByHand };
         let method = heard.method.as_deref().unwrap_or_default();
+        if self.dies.iter().any(|dies| dies == "*" || dies == method) {
+            return Reply::Death;
+        }
         if self.by_hand.iter().any(|by_hand| by_hand == "*" || by_hand == method) {
             return Reply::ByHand;
         }

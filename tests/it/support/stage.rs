@@ -195,8 +195,8 @@ impl Stage {
             Deed::Reads => desk.act(life, Act::Read).await?,
             Deed::Dies => desk.act(life, Act::Die).await?,
             Deed::ClosesStdout => desk.act(life, Act::CloseStdout).await?,
-            Deed::Refuses => desk.refuses(true),
-            Deed::Returns => desk.refuses(false),
+            Deed::Refuses => desk.refuses(),
+            Deed::Returns => desk.returns(),
             Deed::Offers(items) => desk.offers(items)?,
             Deed::Leaves | Deed::Goes | Deed::IsLeft => return Err("a server does no such thing".to_owned()),
         }

@@ -1,7 +1,7 @@
 //! Servers without a handshake over HTTP: how they are found, and what stands in the head of each request.
 
 use super::far::{Far, Seen};
-use super::stage::{Client, Stage, greeting, result, tools};
+use super::stage::{Client, Stage, greeting, greets, result, tools};
 use http::Method;
 use mcp_braid::config::{Protocol, ServerConfig};
 use serde_json::{Value, json};
@@ -293,5 +293,48 @@ async fn down(stage: &Stage, client: &Client) -> String {
             Some(why) => return why,
             None => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_known_to_do_without_a_handshake_may_be_silent_once() {
+    let (mut far, mut stage, client) = found(tools()).await;
+    drop(client);
+    let _another = stage.client("2025-11-25", json!({})).await;
+    let _silent = far.post("server/discover").await;
+    let again = far.expect("a request", |seen| seen.method == Method::POST).await;
+    assert_eq!(again.message()["method"], "server/discover");
+    // Perhaps it is another by now.
+    let greeted = far.expect("a request", |seen| seen.method == Method::POST).await;
+    assert_eq!(greeted.message()["method"], "initialize");
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspicion_that_proves_true_is_remembered() {
+    for garbled in [None, Some(json!({"status": "no such method"}))] {
+        let mut far = Far::in_memory();
+        let mut stage = Stage::with(&far, asked);
+        let _client = stage.client("2025-11-25", json!({})).await;
+        let probe = far.post("server/discover").await;
+        let mut silent = None;
+        match garbled {
+            None => silent = Some(probe),
+            // It names the question, but is no answer.
+            Some(mut body) => {
+                body["id"] = probe.id();
+                probe.json(&body);
+            }
+        }
+        let _events = greets(&mut far, "2025-11-25", Some("s-1")).await;
+        // Longer than a suspicion, and shorter than a finding.
+        tokio::time::sleep(std::time::Duration::from_secs(1800)).await;
+        let _another = stage.client("2025-11-25", json!({})).await;
+        let greeted = far.expect("a greeting", |seen| {
+            matches!(seen.message()["method"].as_str(), Some("initialize" | "server/discover"))
+        });
+        assert_eq!(greeted.await.message()["method"], "initialize");
+        drop(silent);
+        stage.close().await;
     }
 }
