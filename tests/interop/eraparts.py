@@ -18,7 +18,7 @@ counterpart (a client with a session before a server without, or the other way r
     complete       that a sign-in elsewhere has ended: there is such a note only between sessions
     unasked        roots that a server asks for by itself, in no call: there is no such question without a session
     timeout        the client gives up by itself and goes on; the server's tool stops where the SDK tells it
-    server death   the call ends in an error in good time; a server on stdio is there again for the next one
+    server death   the call ends in an error in good time; a server on stdio is there again a moment later
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from flowparts import ACCEPTED, DECLINED, ELICIT, LEVELS, LIST_CHANGED, MESSAGE, OPENED, PROGRESS, ROOTS_BEFORE, SAMPLE, SAMPLED, UPDATED
-from flowparts import COMPLETE, Part, Step, Trace, all_of, answers, ask, asked, call, done, hear, progressed, says
+from flowparts import COMPLETE, Did, Part, Step, Trace, all_of, answers, ask, asked, call, done, hear, progressed, says
 
 FEATURES = (
     "call", "list", "read", "prompt", "completion", "progress", "log", "cancel", "list_changed", "updated",
@@ -37,6 +37,7 @@ FEATURES = (
 LEGACY, MODERN = "legacy", "modern"
 NOT_FOUND_LEGACY = -32002
 DOC, PART = "flows://doc", "flows://doc/part"
+STILL = "flows: still here"
 GREETING = "a “ü” \U0001f600"
 PAGED = {
     "tools/list": {"echo", "count", "die"},
@@ -216,7 +217,7 @@ def ends(eras: Eras) -> list[Part]:
         outcome = trace.steps[0].outcome
         if outcome.kind not in ("error", "fault") or NO_ANSWER in outcome.text:
             return f"the client did not give up: {outcome.kind} {outcome.text[:300]}"
-        return says("echo", "again")(trace)
+        return "" if answered(trace.of("echo")[0]) else f"and does not go on: {trace.of('echo')[0].outcome.text[:300]}"
 
     def died(trace: Trace) -> str:
         if trace.fault or len(trace.steps) < 1:
@@ -226,12 +227,18 @@ def ends(eras: Eras) -> list[Part]:
             return ""
         return "" if outcome.kind in ("error", "fault") and NO_ANSWER not in outcome.text else f"{outcome.kind} {outcome.text[:300]}"
 
+    def answered(did: Did) -> bool:
+        return did.outcome.kind == "result" and json.loads(did.outcome.text).get("structuredContent", {}).get("text") == STILL
+
     def back(trace: Trace) -> str:
-        return says("echo", "again")(trace)
+        found = trace.of("echo")
+        return "" if any(map(answered, found)) else f"not answered: {[did.outcome.text[:200] for did in found] or trace.fault}"
 
     impatient = call("sleep") | {"seconds": IMPATIENCE_SECONDS}
     counted = lambda least: all_of(done, is_so("cancelled there", lambda trace: int(trace.words("was_cancelled").split()[-1]) >= least))
-    again = call("echo", {"text": "again"})
+    again = call("echo", {"text": STILL})
+    # It is started after a pause, and until then calls are refused at once.
+    later = [{"do": "pause", "ms": 1200}, again, {"do": "pause", "ms": 1000}, again]
     parts = [
         Part("cancel", "by the client", [call("sleep", do="begin", progress=True), hear(PROGRESS), {"do": "cancel"}, cancelled(1), PAUSE], counted(1)),
         Part("timeout", "the client goes on", [impatient, again], gave_up),
@@ -239,7 +246,7 @@ def ends(eras: Eras) -> list[Part]:
         Part("death", "in a call", [call("die")], died),
     ]
     # Nobody starts a server over HTTP again but whoever runs it; and directly, whoever started it on stdio.
-    return parts + ([Part("death", "again there", [again], back)] if eras.up == "stdio" else [])
+    return parts + ([Part("death", "again there", later, back)] if eras.up == "stdio" else [])
 
 
 def parts_of(eras: Eras) -> list[Part]:

@@ -339,8 +339,11 @@ fn joined(mut answers: Vec<Value>) -> String {
 /// Without a session a tool asks in its result, and is called again with the answers so far.
 fn asked_in_result(tool: &str, request: &CallToolRequestParams) -> Result<CallToolResponse, ErrorData> {
     let arguments = json!(request.arguments);
-    let mut answered: Value =
-        request.request_state.as_deref().map_or(Ok(json!({})), serde_json::from_str).unwrap_or_default();
+    let mut answered: Value = request
+        .request_state
+        .as_deref()
+        .map_or_else(|| Ok(json!({})), serde_json::from_str)
+        .unwrap_or_default();
     for (key, answer) in json!(request.input_responses).as_object().into_iter().flatten() {
         answered[key] = answer.clone();
     }
