@@ -48,8 +48,8 @@ PAGED = {
 IMPATIENCE_SECONDS = 0.7
 # What a client sees of these is Braid's alone.
 OWED = {("death", "in a call"), ("death", "again there")}
-# A client that waits for so long has not been told that the server is gone.
-NO_ANSWER = "no answer in time"
+# A client that waits for so long, by its program or by its SDK, has not been told that the server is gone.
+NO_ANSWER = ("no answer in time", "timed out")
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def ends(eras: Eras) -> list[Part]:
 
     def gave_up(trace: Trace) -> str:
         outcome = trace.steps[0].outcome
-        if outcome.kind not in ("error", "fault") or NO_ANSWER in outcome.text:
+        if outcome.kind not in ("error", "fault") or NO_ANSWER[0] in outcome.text:
             return f"the client did not give up: {outcome.kind} {outcome.text[:300]}"
         return "" if answered(trace.of("echo")[0]) else f"and does not go on: {trace.of('echo')[0].outcome.text[:300]}"
 
@@ -225,7 +225,8 @@ def ends(eras: Eras) -> list[Part]:
         outcome = trace.steps[0].outcome
         if outcome.kind == "result" and json.loads(outcome.text).get("isError") is True:
             return ""
-        return "" if outcome.kind in ("error", "fault") and NO_ANSWER not in outcome.text else f"{outcome.kind} {outcome.text[:300]}"
+        told = outcome.kind in ("error", "fault") and not any(words in outcome.text for words in NO_ANSWER)
+        return "" if told else f"{outcome.kind} {outcome.text[:300]}"
 
     def answered(did: Did) -> bool:
         return did.outcome.kind == "result" and json.loads(did.outcome.text).get("structuredContent", {}).get("text") == STILL

@@ -121,7 +121,7 @@ ts1-legacy:http > rmcp-legacy:stdio
 ts1-legacy:http > rmcp-modern:stdio
 ts1-legacy:sse > py2-legacy:stdio
 ts1-legacy:sse > ts2-modern:http
-py2-legacy:stdio > ts1-legacy:stdio
+py2-legacy:stdio > py1-legacy:stdio
 py2-legacy:stdio > ts2-modern:stdio
 py2-legacy:http > py1-legacy:http
 py2-legacy:http > rmcp-modern:http
@@ -147,7 +147,7 @@ ts2-modern:http > py1-legacy:sse
 ts2-modern:http > py2-modern:http
 rmcp-modern:stdio > py2-legacy:http
 rmcp-modern:stdio > py2-modern:stdio
-rmcp-modern:http > py1-legacy:stdio
+rmcp-modern:http > ts1-legacy:stdio
 rmcp-modern:http > ts2-modern:http
 """
 # What only `--eras all` tries: these ask first and then speak as one of the others does.
