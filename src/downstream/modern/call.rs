@@ -127,7 +127,7 @@ impl<H: Head> Call<H> {
 enum Begun {
     Before(Box<OpenCall>),
     /// `rounds`: how often it was sent to pages so far.
-    Again { message: Box<Message>, rounds: usize, again: begin::Again, taken: Taken },
+    Again { message: Box<Message>, rounds: usize, again: begin::Again, taken: Box<Taken> },
 }
 
 /// One request and its answer, of as many as a call may take.
@@ -174,7 +174,12 @@ impl Round<'_> {
         let limits = &self.lobby.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         Message::parse_client(text, caps)
-            .map(|message| Begun::Again { message: Box::new(message), rounds, again, taken })
+            .map(|message| Begun::Again {
+                message: Box::new(message),
+                rounds,
+                again,
+                taken: Box::new(taken),
+            })
             .map_err(|bad| bad.fault())
     }
 
