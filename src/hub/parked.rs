@@ -94,9 +94,7 @@ enum Kept {
         _room: Held,
     },
     /// `rounds`: how often it was made before.
-    Again {
-        rounds: usize,
-    },
+    Again { rounds: usize },
 }
 
 /// What somebody who comes back finds.
@@ -104,17 +102,9 @@ pub enum Resumed {
     /// The call that waited.
     Call(Box<OpenCall>),
     /// A JSON string of a server's, as it stood: the request goes to that one again with this.
-    State {
-        text: Bytes,
-        taken: Taken,
-        again: Again,
-    },
+    State { text: Bytes, taken: Taken, again: Again },
     /// The request is to be made again as if it were the first time.
-    Again {
-        rounds: usize,
-        taken: Taken,
-        again: Again,
-    },
+    Again { rounds: usize, taken: Taken, again: Again },
 }
 
 /// What was taken out for a request that is not sent yet. Dropped before that, it is where it was, and the same request

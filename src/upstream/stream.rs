@@ -224,6 +224,9 @@ struct Open {
     abandoned: HashSet<CallId>,
     /// Calls that were cancelled a moment ago, and whose they were: their server may not know yet.
     lingering: VecDeque<(CallId, ClientId, Instant)>,
+    /// Questions that follow a cancel: once one has its answer the server has read the cancel, and that call lingers no
+    /// more.
+    fences: VecDeque<(CallId, CallId)>,
     closed: Option<Fault>,
 }
 
@@ -231,6 +234,23 @@ impl Open {
     /// Remembers a call whose task must be cancelled as soon as its server names it.
     fn abandon(&mut self, id: CallId) -> bool {
         self.closed.is_none() && self.abandoned.len() < ABANDONED_MAX && self.abandoned.insert(id)
+    }
+
+    /// A question follows the cancel of a call. The oldest is forgotten first.
+    fn fence(&mut self, question: CallId, call: CallId) {
+        if self.fences.len() >= LINGERING_MAX {
+            self.fences.pop_front();
+        }
+        self.fences.push_back((question, call));
+    }
+
+    /// The answer to such a question: `false`, if it is none.
+    fn passed(&mut self, question: CallId) -> bool {
+        let Some(at) = self.fences.iter().position(|(id, _)| *id == question) else { return false };
+        if let Some((_, call)) = self.fences.remove(at) {
+            self.lingering.retain(|(id, _, _)| *id != call);
+        }
+        true
     }
 
     fn linger(&mut self, id: CallId, client: ClientId) {
@@ -296,6 +316,7 @@ impl Stream {
                 ledger: Ledger::new(),
                 abandoned: HashSet::new(),
                 lingering: VecDeque::new(),
+                fences: VecDeque::new(),
                 closed: None,
             }),
             audience,
@@ -410,9 +431,25 @@ impl Stream {
             Stage::Asked(_) | Stage::Call | Stage::Stays => (cancelled(id, why), Freight::Cancel(id)),
         };
         match self.outbox.send(Frame::small(text.into(), freight, places.clone())) {
-            Ok(()) => Parting::Told,
+            Ok(()) => {
+                if listener.owner.as_ref().is_some_and(|owner| owner.is_guest && !owner.is_alone) {
+                    self.fence(id);
+                }
+                Parting::Told
+            }
             Err(_) => Parting::Forgotten,
         }
+    }
+
+    /// Asks for a sign that a cancel was read. Every request without a session is a client of its own, so that one that was
+    /// cancelled a moment ago would keep the next from being asked.
+    fn fence(&self, call: CallId) {
+        if self.standing.get().is_some() {
+            return;
+        }
+        let (id, text) = self.ordered("ping", "{}");
+        self.open.lock().fence(id, call);
+        self.pass_as(Freight::Request(id), text.into());
     }
 
     /// Forgets a request without telling the server: `initialize` is never cancelled.
@@ -587,6 +624,7 @@ impl Stream {
                     Err(NoRoom) => listener.end(Arrival::Failed(Box::new(self.no_room(bytes)))),
                 }
             }
+            None if id.is_some_and(|id| self.open.lock().passed(id)) => {}
             None => {
                 self.counters.strays.fetch_add(1, Ordering::Relaxed);
                 if let Some(id) = id {

@@ -61,7 +61,15 @@ impl<H: Head> Call<H> {
             refuse_other_arguments(&message, head, &base.seat, base.patience).await?;
         }
         let binding = rounds::has_rounds(method).then(|| Binding::new(&base.seat, &message));
-        let mut round = Round { lobby: &lobby, id: &id, method, level, rounds: 0, binding: binding.as_ref(), notes: &notes };
+        let mut round = Round {
+            lobby: &lobby,
+            id: &id,
+            method,
+            level,
+            rounds: 0,
+            binding: binding.as_ref(),
+            notes: &notes,
+        };
         let state = message.params().and_then(|params| params.request_state.as_ref());
         let mut turns = vec![turn];
         // One that is no text was never given to anybody.
@@ -127,7 +135,12 @@ impl<H: Head> Call<H> {
 enum Begun {
     Before(Box<OpenCall>),
     /// `rounds`: how often it was sent to pages so far.
-    Again { message: Box<Message>, rounds: usize, again: begin::Again, taken: Box<Taken> },
+    Again {
+        message: Box<Message>,
+        rounds: usize,
+        again: begin::Again,
+        taken: Box<Taken>,
+    },
 }
 
 /// One request and its answer, of as many as a call may take.
@@ -174,12 +187,7 @@ impl Round<'_> {
         let limits = &self.lobby.hub.config().limits;
         let caps = Caps { depth_max: limits.depth_max, elements_max: limits.elements_max };
         Message::parse_client(text, caps)
-            .map(|message| Begun::Again {
-                message: Box::new(message),
-                rounds,
-                again,
-                taken: Box::new(taken),
-            })
+            .map(|message| Begun::Again { message: Box::new(message), rounds, again, taken: Box::new(taken) })
             .map_err(|bad| bad.fault())
     }
 

@@ -101,7 +101,9 @@ pub(super) fn refuse_declined(request: &Message) -> Result<(), Fault> {
             && member(answer.value, "action").and_then(string).as_deref() != Some("accept")
     };
     match brought.iter().any(is_declined) {
-        true => Err(Fault::ours(Reason::Refused, "its server cannot answer unless its client goes to a page")),
+        true => {
+            Err(Fault::ours(Reason::Refused, "its server cannot answer unless its client goes to a page"))
+        }
         false => Ok(()),
     }
 }

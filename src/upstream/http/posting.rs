@@ -7,7 +7,7 @@ use super::super::ear::Ear;
 use super::super::fetch::{BodyError, FetchError, FetchResponse, read_in_room, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
-use super::courier::Courier;
+use super::courier::{Courier, Setback};
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
 use super::refusal::{
     BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error, says_no_method,
@@ -310,6 +310,7 @@ async fn resumed(courier: &Courier, mark: &Mark, failures: &mut u32) -> Resumed 
             Ok(response) if passes(response.status) => *failures += 1,
             // What became of the session, the next request will tell.
             Ok(_) => return Resumed::Never,
+            Err(Setback::Fetch(FetchError::NotSent(_))) => *failures += REFUSED_COUNTS,
             Err(_) => *failures += 1,
         }
     }
@@ -367,4 +368,6 @@ const BODY_WAIT_MAX: Duration = Duration::from_secs(5);
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// Requests in a row for the rest of one stream of events that may fail.
 const RESUMES_MAX: u32 = 32;
+/// As how many of them one counts that could not even be sent: nobody may be there any more, and somebody waits.
+const REFUSED_COUNTS: u32 = 4;
 const TYPE_CHARS_MAX: usize = 100;

@@ -140,6 +140,7 @@ impl Server {
                 "capabilities": {"tools": {"listChanged": true}, "logging": {}},
                 "serverInfo": {"name": "memory", "version": "1"}}),
             "notifications/initialized" => return Some(Value::Null),
+            "ping" => json!({}),
             "tools/list" => {
                 let tools = self.0.tools.lock();
                 let tool = |name: &String| json!({"name": name, "inputSchema": schema(name)});

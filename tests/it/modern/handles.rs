@@ -285,7 +285,8 @@ async fn a_handle_whose_request_was_not_sent_works_once_more() {
     server.answer(&heard, json!({})).await;
     let heard = server.hear_method("tools/call").await;
     server.answer(&heard, json!({})).await;
-    (slow.await.unwrap(), waiting.await.unwrap());
+    slow.await.unwrap();
+    waiting.await.unwrap();
     let (_, answer) = client.call("s__state", with_state(&handle)).await;
     assert_eq!(answer["result"]["structuredContent"]["state"], "s", "{answer}");
     assert_eq!(client.call("s__state", with_state(&handle)).await.0, 400);
