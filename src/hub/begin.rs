@@ -182,7 +182,7 @@ impl Hub {
         let params = asked.message.params();
         let cursor =
             params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));
-        match catalog.page(kind, cursor, asked.revision) {
+        match catalog.page(kind, cursor, asked.revision, Instant::now().into_std()) {
             Ok(page) => {
                 Answer::List { text: response(asked.id, &page), kind, edition: *catalog.digest(kind) }
             }

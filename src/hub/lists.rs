@@ -7,6 +7,7 @@ use super::Hub;
 use super::views::Standing;
 use crate::config::Limits;
 use crate::mcp::method::Kind;
+use crate::routing::catalog::Holds;
 use crate::routing::item::Item;
 use crate::upstream::link::{Link, State};
 use crate::upstream::server::{LinkKey, Server, Watched};
@@ -23,11 +24,17 @@ use tokio::time::{Instant, sleep_until};
 /// Lists that were fetched whole.
 pub(super) type Lists = Vec<(Kind, List)>;
 
-/// One list, and for how many milliseconds its server says that it may be kept.
-#[derive(Default)]
+/// One list, and how long it may be kept.
 pub(super) struct List {
     pub(super) items: Arc<Vec<Item>>,
-    pub(super) ttl_ms: u64,
+    pub(super) holds: Holds,
+}
+
+impl List {
+    /// Of a server that has none.
+    fn none() -> Self {
+        Self { items: Arc::default(), holds: Holds::Ever }
+    }
 }
 
 /// Follows a link for as long as it lives.
@@ -93,23 +100,18 @@ impl Keeper<'_> {
         let declared = kinds.iter().filter(|kind| link.greeting().capabilities.lists(**kind));
         let limits = &hub.config().limits;
         let fetched = declared.map(|kind| async move {
-            let mut fetch = Fetch { server, link, kind: *kind, limits, ttl_ms: None, trouble: None };
+            let mut fetch = Fetch { server, link, kind: *kind, limits, until: None, trouble: None };
             let items = fetch.pages().await;
-            let ttl_ms = fetch.ttl_ms.unwrap_or_default();
-            (*kind, items.map(|items| List { items: Arc::new(items), ttl_ms }), fetch.trouble)
+            let holds = fetch.holds();
+            (*kind, items.map(|items| List { items: Arc::new(items), holds }), fetch.trouble)
         });
         let undeclared = kinds.iter().filter(|kind| !link.greeting().capabilities.lists(**kind));
-        self.publish(link, undeclared.map(|kind| (*kind, List::default())).collect()).await;
+        self.publish(link, undeclared.map(|kind| (*kind, List::none())).collect()).await;
         // Each list counts as soon as it is there: one that hangs holds up no other.
         let mut fetched: FuturesUnordered<_> = fetched.collect();
         while let Some((kind, list, mut trouble)) = fetched.next().await {
             match list {
-                Ok(list) => {
-                    let from = Instant::now() + Duration::from_millis(list.ttl_ms);
-                    let from = (!link.tells_changes(kind)).then_some(from);
-                    hub.views.doubt_from(self.at, self.key, kind, from);
-                    self.publish(link, vec![(kind, list)]).await;
-                }
+                Ok(list) => self.publish(link, vec![(kind, list)]).await,
                 Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
             }
             if let Some(trouble) = &trouble {
@@ -131,8 +133,8 @@ struct Fetch<'a> {
     link: &'a Link,
     kind: Kind,
     limits: &'a Limits,
-    /// For how long its pages may be kept, the shortest of them.
-    ttl_ms: Option<u64>,
+    /// Until when its pages may be kept, the shortest of them.
+    until: Option<Instant>,
     /// Why the list is not all that the server has.
     trouble: Option<String>,
 }
@@ -158,7 +160,8 @@ impl Fetch<'_> {
             };
             let ttl_ms =
                 member(result, "ttlMs").and_then(|ttl| ttl.parse().ok()).unwrap_or(0).min(TTL_MS_MAX);
-            self.ttl_ms = Some(self.ttl_ms.map_or(ttl_ms, |before| before.min(ttl_ms)));
+            let until = Instant::now() + Duration::from_millis(ttl_ms);
+            self.until = Some(self.until.map_or(until, |before| before.min(until)));
             let Some(page) = member(result, kind.member()).and_then(elements) else {
                 return Err(self.refused("the result has no list"));
             };
@@ -199,6 +202,14 @@ impl Fetch<'_> {
         }
         self.left_out("its pages do not end, or are more than limits.list_pages: what came so far is listed");
         Ok(items)
+    }
+
+    /// How long the list may be kept from now on. Only a server without a handshake says so.
+    fn holds(&self) -> Holds {
+        match self.link.greeting().revision.is_modern() {
+            true => Holds::Until(self.until.unwrap_or_else(Instant::now).into_std()),
+            false => Holds::Unsaid,
+        }
     }
 
     fn left_out(&mut self, why: &str) {

@@ -6,11 +6,11 @@
 //! their view alone, and of lists of which none has changed nothing is made again.
 
 use super::entrance::Naming;
-use super::lists::{List, Lists};
+use super::lists::Lists;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
-use crate::routing::catalog::{Catalog, Offer, Presence};
+use crate::routing::catalog::{Catalog, Holds, Offer, Presence};
 use crate::routing::names::NamePlan;
 use crate::upstream::server::LinkKey;
 use parking_lot::Mutex;
@@ -93,8 +93,6 @@ struct Kept {
     standing: Standing,
     /// What is wrong with the lists, by kind.
     troubles: [Option<String>; 4],
-    /// From when on each list is doubtful, if its server does not tell that it is another.
-    doubtful: [Option<Instant>; 4],
 }
 
 impl Place {
@@ -231,11 +229,11 @@ impl Views {
             let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
-            for (kind, List { items, ttl_ms }) in lists {
-                if let (Some(list), Some(ttl)) =
-                    (offer.lists.get_mut(kind.index()), offer.ttl_ms.get_mut(kind.index()))
+            for (kind, list) in lists {
+                if let (Some(items), Some(holds)) =
+                    (offer.lists.get_mut(kind.index()), offer.holds.get_mut(kind.index()))
                 {
-                    (*list, *ttl) = (items, ttl_ms);
+                    (*items, *holds) = (list.items, list.holds);
                 }
             }
             let heeding = shelves.views_where(at, |place| place.heeds(key));
@@ -287,19 +285,15 @@ impl Views {
         }
     }
 
-    /// From then on a list is looked at again when somebody asks for it; `None`: its server tells.
-    pub(super) fn doubt_from(&self, at: usize, key: &LinkKey, kind: Kind, from: Option<Instant>) {
-        let mut shelves = self.shelves.lock();
-        let doubtful = &mut shelves.kept.entry((at, key.clone())).or_default().doubtful;
-        if let Some(place) = doubtful.get_mut(kind.index()) {
-            *place = from;
-        }
-    }
-
+    /// Whether a list was to be kept until now.
     pub(super) fn is_doubtful(&self, at: usize, key: &LinkKey, kind: Kind) -> bool {
+        let now = Instant::now().into_std();
         let shelves = self.shelves.lock();
-        let from = shelves.kept.get(&(at, key.clone())).and_then(|kept| kept.doubtful.get(kind.index()));
-        from.copied().flatten().is_some_and(|from| Instant::now() >= from)
+        let holds = shelves.kept.get(&(at, key.clone())).and_then(|kept| kept.offer.holds.get(kind.index()));
+        match holds {
+            Some(Holds::Until(until)) => *until <= now,
+            Some(Holds::Unsaid | Holds::Ever) | None => false,
+        }
     }
 
     /// What is wrong with a link's lists, a sentence each.

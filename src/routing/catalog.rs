@@ -17,6 +17,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// What one server offers, as last heard. Empty until it was heard for the first time.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,19 @@ pub struct Offer {
     pub completes: bool,
     /// Its lists, by `Kind::index`.
     pub lists: [Arc<Vec<Item>>; 4],
-    /// For how many milliseconds it says that each may be kept.
-    pub ttl_ms: [u64; 4],
+    /// How long each may be kept.
+    pub holds: [Holds; 4],
+}
+
+/// How long a list may be kept. The first is the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Holds {
+    /// Nobody has said: not at all.
+    #[default]
+    Unsaid,
+    Until(Instant),
+    /// Its server has no such list, and has said so.
+    Ever,
 }
 
 /// Whether a server is among those that a catalog shows.
@@ -90,12 +102,12 @@ struct Shelf {
     digest: ListDigest,
     /// The lists that it was made of, a place for each server.
     sources: Vec<Source>,
-    /// For how many milliseconds it may be kept: no longer than any part of it.
-    ttl_ms: u64,
+    /// No longer than any part of it.
+    holds: Holds,
     rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
 }
 
-type Source = (Presence, Arc<Vec<Item>>);
+type Source = (Presence, Holds, Arc<Vec<Item>>);
 
 /// The cursor is none of ours, or of a list that has changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +180,14 @@ impl Catalog {
         &self.shelf(kind).digest
     }
 
-    /// One page of a list, as the `result` of its method for a client of `revision`.
-    pub fn page(&self, kind: Kind, cursor: Option<&str>, revision: Revision) -> Result<Bytes, StaleCursor> {
+    /// One page of a list, as the `result` of its method for a client of `revision` that gets it `now`.
+    pub fn page(
+        &self,
+        kind: Kind,
+        cursor: Option<&str>,
+        revision: Revision,
+        now: Instant,
+    ) -> Result<Bytes, StaleCursor> {
         let shelf = self.shelf(kind);
         let offset = match cursor {
             None => 0,
@@ -187,7 +205,11 @@ impl Catalog {
         if !offset.is_multiple_of(self.page_items_max) {
             return Err(StaleCursor);
         }
-        pages.get(offset / self.page_items_max).cloned().ok_or(StaleCursor)
+        let page = pages.get(offset / self.page_items_max).ok_or(StaleCursor)?;
+        Ok(match revision.is_modern() {
+            true => kept_for(page, shelf.holds.ttl_ms(now)),
+            false => page.clone(),
+        })
     }
 
     fn shelf(&self, kind: Kind) -> &Shelf {
@@ -201,25 +223,38 @@ impl Catalog {
     }
 }
 
+impl Holds {
+    /// For how many milliseconds it may be kept that is handed out now.
+    fn ttl_ms(self, now: Instant) -> u64 {
+        match self {
+            Self::Unsaid | Self::Ever => 0,
+            Self::Until(until) => {
+                u64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
 impl Shelf {
     fn of(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Self {
-        let sources = offers.iter().map(|offer| (offer.presence, list(offer, kind).clone())).collect();
+        let source = |offer: &Offer| (offer.presence, holds(offer, kind), list(offer, kind).clone());
+        let sources = offers.iter().map(source).collect();
         let shelf = match kind {
             Kind::Tools | Kind::Prompts => Self::new(kind, sources, named(kind, plan, offers, servers)),
             Kind::Resources | Kind::Templates => Self::new(kind, sources, addressed(kind, offers, servers)),
         };
         let parts = offers.iter().filter(|offer| offer.presence == Presence::Shown);
-        let parts = parts.filter(|offer| offer.capabilities.lists(kind));
-        let ttl_ms = parts.filter_map(|offer| offer.ttl_ms.get(kind.index())).min();
-        Self { ttl_ms: ttl_ms.copied().unwrap_or_default(), ..shelf }
+        let holds = parts.map(|offer| holds(offer, kind)).min();
+        Self { holds: holds.unwrap_or_default(), ..shelf }
     }
 
     /// Whether it would be the same if it were made of these.
     fn is_of(&self, kind: Kind, offers: &[Offer]) -> bool {
         let same = |(source, offer): (&Source, &Offer)| {
             let list = list(offer, kind);
-            let same_list = Arc::ptr_eq(&source.1, list) || (source.1.is_empty() && list.is_empty());
-            source.0 == offer.presence && same_list
+            let (presence, holds_then, before) = source;
+            let same_list = Arc::ptr_eq(before, list) || (before.is_empty() && list.is_empty());
+            *presence == offer.presence && *holds_then == holds(offer, kind) && same_list
         };
         self.sources.len() == offers.len() && self.sources.iter().zip(offers).all(same)
     }
@@ -242,10 +277,19 @@ impl Shelf {
             entries.push(entry);
         }
         let digest = hash.finalize().into();
-        Self { entries, by_exposed, by_own, hidden, digest, sources, ttl_ms: 0, rendered: Default::default() }
+        Self {
+            entries,
+            by_exposed,
+            by_own,
+            hidden,
+            digest,
+            sources,
+            holds: Holds::Unsaid,
+            rendered: Default::default(),
+        }
     }
 
-    /// Every page as a result object. An empty list has one page.
+    /// Every page as a result object, without how long it may be kept. An empty list has one page.
     fn render(&self, kind: Kind, revision: Revision, page_items_max: usize) -> Vec<Bytes> {
         let mut pages = Vec::new();
         let mut offset = 0;
@@ -270,9 +314,6 @@ impl Shelf {
             if more {
                 let cursor = cursor::write(kind, &self.digest, offset);
                 text.put_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
-            }
-            if revision.is_modern() {
-                text.put_slice(kept_for(self.ttl_ms).as_bytes());
             }
             text.put_u8(b'}');
             pages.push(text.freeze());
@@ -364,10 +405,25 @@ fn list(offer: &Offer, kind: Kind) -> &Arc<Vec<Item>> {
     }
 }
 
-/// What a list of 2026-07-28 says of itself (server/utilities/caching). What one client sees is nobody else's, whatever a
-/// server says of its part.
-fn kept_for(ttl_ms: u64) -> String {
-    format!(r#","resultType":"complete","ttlMs":{ttl_ms},"cacheScope":"private""#)
+fn holds(offer: &Offer, kind: Kind) -> Holds {
+    let [tools, prompts, resources, templates] = offer.holds;
+    match kind {
+        Kind::Tools => tools,
+        Kind::Prompts => prompts,
+        Kind::Resources => resources,
+        Kind::Templates => templates,
+    }
+}
+
+/// A page with what a list of 2026-07-28 says of itself (server/utilities/caching). What one client sees is nobody else's,
+/// whatever a server says of its part.
+fn kept_for(page: &Bytes, ttl_ms: u64) -> Bytes {
+    let tail = format!(r#","resultType":"complete","ttlMs":{ttl_ms},"cacheScope":"private"}}"#);
+    let open = page.strip_suffix(b"}").unwrap_or(page);
+    let mut text = BytesMut::with_capacity(open.len() + tail.len());
+    text.put_slice(open);
+    text.put_slice(tail.as_bytes());
+    text.freeze()
 }
 
 #[cfg(test)]
@@ -377,6 +433,7 @@ mod tests {
     use crate::routing::names::NamePlan;
     use crate::wire::members::{elements, member, quote, string};
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn plan(keys: &[&str]) -> NamePlan {
         let servers: Vec<_> = keys.iter().map(|key| (*key, &Prefix::Key, Uris::Prefixed)).collect();
@@ -389,11 +446,20 @@ mod tests {
         Offer { lists: [Arc::new(items), Arc::default(), Arc::default(), Arc::default()], ..Offer::default() }
     }
 
+    fn listed(catalog: &Catalog, cursor: Option<&str>) -> Bytes {
+        catalog.page(Kind::Tools, cursor, Revision::LATEST, moment()).unwrap()
+    }
+
+    /// Any.
+    fn moment() -> Instant {
+        Instant::now()
+    }
+
     /// Every name on every page, as a client walks them.
     fn walked(catalog: &Catalog) -> Vec<String> {
         let (mut names, mut cursor) = (Vec::new(), None);
         loop {
-            let page = catalog.page(Kind::Tools, cursor.as_deref(), Revision::LATEST).unwrap();
+            let page = listed(catalog, cursor.as_deref());
             let page = std::str::from_utf8(&page).unwrap();
             for item in elements(member(page, "tools").unwrap()).unwrap() {
                 names.push(string(member(item, "name").unwrap()).unwrap().into_owned());
@@ -413,34 +479,65 @@ mod tests {
         let walked = walked(&catalog);
         assert_eq!(walked.len(), 3400);
         assert_eq!((walked[0].as_str(), walked[3399].as_str()), ("one__a0", "two__b1699"));
-        let first = catalog.page(Kind::Tools, None, Revision::LATEST).unwrap();
         let again = Catalog::merge(&plan(&["one", "two"]), &offers, 1000);
-        assert_eq!(
-            first,
-            again.page(Kind::Tools, None, Revision::LATEST).unwrap(),
-            "after a restart as before"
-        );
+        assert_eq!(listed(&catalog, None), listed(&again, None), "after a restart as before");
+    }
+
+    fn offer(holds: Holds, presence: Presence) -> Offer {
+        Offer { presence, holds: [holds; 4], ..tools(&["t".to_owned()]) }
+    }
+
+    /// For how many milliseconds a client may keep what it gets.
+    fn ttl_ms(catalog: &Catalog, now: Instant) -> String {
+        let page = catalog.page(Kind::Tools, None, Revision::MODERN, now).unwrap();
+        let page = std::str::from_utf8(&page).unwrap();
+        assert_eq!(member(page, "cacheScope"), Some(r#""private""#), "{page}");
+        member(page, "ttlMs").unwrap().to_owned()
     }
 
     #[test]
     fn a_list_may_be_kept_no_longer_than_any_part_of_it() {
-        let offer = |ttl_ms: u64, presence| {
-            let mut offer = Offer { presence, ..tools(&["t".to_owned()]) };
-            offer.capabilities.tools = true;
-            offer.ttl_ms = [ttl_ms; 4];
-            offer
-        };
-        let nothing = Offer::default();
-        let page = |offers: &[Offer]| {
-            let catalog = Catalog::merge(&plan(&["a", "b", "c"]), offers, 10);
-            let page = catalog.page(Kind::Tools, None, Revision::MODERN).unwrap();
-            String::from_utf8(page.into()).unwrap()
-        };
-        let both = [offer(9000, Presence::Shown), offer(60_000, Presence::Shown), offer(1, Presence::Named)];
-        assert!(page(&both).ends_with(r#","resultType":"complete","ttlMs":9000,"cacheScope":"private"}"#));
-        let [first, ..] = both;
-        assert!(page(&[first, offer(0, Presence::Shown), nothing.clone()]).contains(r#""ttlMs":0,"#));
-        assert!(page(&[nothing.clone(), nothing.clone(), nothing]).contains(r#""ttlMs":0,"#));
+        use Presence::{Named, Shown};
+        let now = moment();
+        let until = |ms| Holds::Until(now + Duration::from_millis(ms));
+        for (parts, expected) in [
+            ([(until(9000), Shown), (until(60_000), Shown), (until(1), Named)], "9000"),
+            ([(until(9000), Shown), (Holds::Ever, Shown), (Holds::Unsaid, Named)], "9000"),
+            ([(until(9000), Shown), (until(0), Shown), (Holds::Ever, Shown)], "0"),
+            ([(until(9000), Shown), (Holds::Unsaid, Shown), (Holds::Ever, Shown)], "0"),
+            ([(Holds::Ever, Shown); 3], "0"),
+        ] {
+            let offers = parts.map(|(holds, presence)| offer(holds, presence));
+            let catalog = Catalog::merge(&plan(&["a", "b", "c"]), &offers, 10);
+            assert_eq!(ttl_ms(&catalog, now), expected, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_was_not_heard_lets_no_list_be_kept() {
+        let now = moment();
+        let heard = offer(Holds::Until(now + Duration::from_secs(300)), Presence::Shown);
+        let (plan, unheard) = (plan(&["a", "b"]), Offer::default());
+        assert_eq!(ttl_ms(&Catalog::merge(&plan, &[heard, unheard], 10), now), "0");
+    }
+
+    #[test]
+    fn what_is_handed_out_later_may_be_kept_for_less() {
+        let now = moment();
+        let offers = [offer(Holds::Until(now + Duration::from_secs(60)), Presence::Shown)];
+        let catalog = Catalog::merge(&plan(&["a"]), &offers, 10);
+        for (after, expected) in [(0, "60000"), (59, "1000"), (60, "0"), (61, "0")] {
+            assert_eq!(ttl_ms(&catalog, now + Duration::from_secs(after)), expected, "after {after} s");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_that_holds_longer_is_another() {
+        let (plan, now) = (plan(&["a"]), moment());
+        let empty =
+            |ms| Offer { holds: [Holds::Until(now + Duration::from_millis(ms)); 4], ..Offer::default() };
+        let catalog = Catalog::merge(&plan, &[empty(10)], 10).renewed(&plan, &[empty(5000)]);
+        assert_eq!(ttl_ms(&catalog, now), "5000");
     }
 
     #[test]

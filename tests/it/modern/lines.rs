@@ -18,6 +18,7 @@ macro_rules! plays {
 plays! {
     a_question_outlives_the_request_that_it_came_with
     a_completion_is_asked_nothing
+    a_list_is_kept_no_longer_than_is_left_of_its_time
     calls_of_one_person_may_ask_at_once
     both_eras_on_one_pipe_are_each_asked_in_their_way
     a_call_goes_there_and_back
