@@ -48,6 +48,7 @@ pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
             State::Connecting => {}
             State::Down { .. } => hub.views.stands(at, &key, Standing::Failed),
             State::Ready(link) => {
+                link.is_listened_to().await;
                 // What was announced before is in the lists that are fetched now.
                 watched.audience.changed().take();
                 keeper.refresh(&link, &Kind::ALL).await;

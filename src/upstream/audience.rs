@@ -26,7 +26,7 @@ use crate::wire::message::Message;
 use crate::wire::splice::splice;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -310,6 +310,13 @@ impl Audience {
     /// The server has agreed to a subscription.
     pub(super) fn confirmed(&self, uri: &str) {
         self.subscriptions.lock().confirm(uri);
+    }
+
+    /// The server has agreed to these subscriptions and to no others.
+    pub(super) fn agreed(&self, uris: &BTreeSet<Box<str>>) {
+        let mut subscriptions = self.subscriptions.lock();
+        subscriptions.doubt_all();
+        uris.iter().for_each(|uri| subscriptions.confirm(uri));
     }
 
     /// The server has refused a client's `resources/subscribe`, or it never got there.

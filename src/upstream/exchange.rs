@@ -162,9 +162,14 @@ impl Exchange {
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
     }
 
-    /// The same, but it stays open for as long as it is of use.
-    pub(super) fn open(stream: &Arc<Stream>, method: &str, params: &str) -> Result<Self, Fault> {
-        let posting = Posting { stays: true, ..Posting::ours(Freight::Request) };
+    /// The same, but it stays open for as long as it is of use. `room`: that of its text in the queue.
+    pub(super) fn open(
+        stream: &Arc<Stream>,
+        method: &str,
+        params: &str,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Self, Fault> {
+        let posting = Posting { stays: true, room: vec![room], ..Posting::ours(Freight::Request) };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         let nothing = || (String::new(), String::new());
         let server = stream.server().clone();

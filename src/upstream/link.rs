@@ -24,15 +24,17 @@ impl Link {
     }
 
     /// Whether a list is known to be what it was. A server with a handshake that says nothing of changes is taken to have
-    /// none; where there is none, how long a list holds is said with it (2026-07-28, server/utilities/caching).
+    /// none; one without has agreed to tell of them, or how long a list holds is said with it (2026-07-28,
+    /// server/utilities/caching).
     pub fn tells_changes(&self, kind: Kind) -> bool {
-        let [tools, prompts, resources] = self.greeting.capabilities.changes;
-        !self.greeting.revision.is_modern()
-            || match kind {
-                Kind::Tools => tools,
-                Kind::Prompts => prompts,
-                Kind::Resources | Kind::Templates => resources,
-            }
+        self.errands.listening.as_ref().is_none_or(|listening| listening.tells(kind))
+    }
+
+    /// Resolves when a list is worth to be fetched: what changes it from then on is told, if it ever is.
+    pub async fn is_listened_to(&self) {
+        if let Some(listening) = &self.errands.listening {
+            listening.begun().await;
+        }
     }
 
     /// From the start until it was known what the server is.

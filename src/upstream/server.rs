@@ -217,9 +217,12 @@ impl Server {
         unused.is_some_and(|slot| slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none()))
     }
 
-    /// Lets a list be looked at again: it was to be kept until now.
+    /// Lets a list be looked at again that was to be kept until now, unless its server says when it is another.
     pub fn look_again(&self, key: &LinkKey, kind: Kind) {
-        if let Some(slot) = self.links.get(key) {
+        let Some(slot) = self.links.get(key).map(|slot| slot.clone()) else { return };
+        if let State::Ready(link) = &*slot.state.borrow()
+            && !link.tells_changes(kind)
+        {
             slot.audience.changed().raise(kind);
         }
     }
@@ -479,11 +482,7 @@ impl Server {
             }
             return Ok(Begun::Already);
         }
-        if audience.subscribe(client, uri, || ())?.is_some() {
-            listening.ring();
-        }
-        listening.honours(uri).await;
-        Ok(Begun::Already)
+        listening.subscribe(client, uri).await.map(|()| Begun::Already)
     }
 
     /// What of a call stands in headers as well: what the tool's schema says, where there are headers.

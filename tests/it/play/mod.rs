@@ -29,6 +29,12 @@ plays! {
     a_server_that_refuses_initialize_is_asked_again_what_it_is
     a_silent_server_is_not_greeted_where_no_handshake_is_wanted
     what_a_server_ended_before_is_said
+    a_server_that_ends_what_it_tells_is_asked_again_ever_later
+    a_list_is_looked_at_again_whose_changes_a_server_does_not_tell
+    a_list_is_looked_at_again_of_a_server_that_knows_nothing_of_listening
+    what_changes_before_a_server_tells_is_not_missed
+    what_a_server_does_not_tell_of_is_not_subscribed_to
+    what_a_server_tells_goes_on_while_it_refuses_to_tell_more
     what_a_server_is_listened_to_for_is_said_again_after_a_restart
     a_list_that_may_be_kept_is_looked_at_again_after_that
     a_log_that_may_be_of_several_requests_is_nobodys
@@ -326,4 +332,36 @@ fn every_play_is_listed() {
     let files = files.filter_map(|name| Some(name.to_str()?.strip_suffix(".play")?.to_owned()));
     let listed: BTreeSet<String> = PLAYS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(files.collect::<BTreeSet<_>>(), listed);
+}
+
+/// A play whose lines are too long to be written down.
+#[tokio::test(start_paused = true)]
+async fn what_a_server_is_asked_to_tell_takes_its_room_in_the_queue() {
+    let uri = "a".repeat(8000);
+    let subscribe = |n: usize| {
+        format!(
+            r#"client> {{"jsonrpc":"2.0","id":{n},"method":"resources/subscribe","params":{{"uri":"files+{uri}:{n}"}}}}"#
+        )
+    };
+    let subscribes: Vec<String> = (1..=8).map(subscribe).collect();
+    let text = format!(
+        r#"config limits.client_message = "64KiB"
+config limits.link_buffer = "64KiB"
+config servers.files.timeouts.call = "10s"
+server files: 2026-07-28, agrees, pipe 64, tools read, resources a:1
+client: 2025-11-25
+client> {{"jsonrpc":"2.0","id":20,"method":"tools/list"}}
+client< {{"jsonrpc":"2.0","id":20,*}}
+files stalls
+{}
+client> {{"jsonrpc":"2.0","id":21,"method":"tools/call","params":{{"name":"files__read"}}}}
+wait 10s
+client< {{"jsonrpc":"2.0","id":21,"error":{{"code":1003,"message":"files: no place for another request within 10 s (limits.link_buffer)",*}}}}
+files reads
+files<* {{"jsonrpc":"2.0","method":"notifications/cancelled",*}}
+times 8: client<~ {{"jsonrpc":"2.0","id":$n,"result":{{}}}}
+"#,
+        subscribes.join("\n")
+    );
+    play("what_a_server_is_asked_to_tell_takes_its_room_in_the_queue", &text).await;
 }
