@@ -235,8 +235,13 @@ impl Ear {
             }
             Method::ElicitationComplete => self.tell(audience.completed(&message)),
             Method::Cancelled => {
-                let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
-                if let Some(id) = id {
+                if self.stream.standing().is_some() {
+                    // Nothing else is ever taken back (2026-07-28, basic/patterns/cancellation, Behavior Requirements).
+                    let id = params.request_id.and_then(|id| CallId::read(message.str(id)));
+                    if let Some(id) = id.filter(|id| self.may_answer(*id)) {
+                        self.stream.stays_no_longer(id);
+                    }
+                } else if let Some(id) = params.request_id.and_then(|id| Id::parse(message.slice(id))) {
                     self.stream.asks().withdraw(&id, &message);
                 }
                 Vec::new()

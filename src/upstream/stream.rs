@@ -886,6 +886,19 @@ impl Stream {
         }
     }
 
+    /// Its server tells no more by a request that stays open; any other has its answer to come.
+    pub(super) fn stays_no_longer(&self, id: CallId) {
+        let listener = {
+            let mut open = self.open.lock();
+            let stays = open.ledger.get(id).is_some_and(|listener| matches!(listener.stage, Stage::Stays));
+            stays.then(|| open.ledger.close(id)).flatten()
+        };
+        if let Some(listener) = listener {
+            let fault = Fault::ours(Reason::Gone, format!("{}: tells no more", self.server));
+            listener.end(Arrival::Failed(Box::new(fault)));
+        }
+    }
+
     /// Ends it for good: what comes cannot be understood any more, or nothing comes.
     pub(super) fn give_up(&self, lost: Lost) {
         if self.given_up.get().is_none() {
