@@ -50,7 +50,9 @@ pub(crate) fn groups(criterion: &mut Criterion) {
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     let (plan, offers) = thousand();
     let merge = || Catalog::merge(&plan, &offers, TOOLS);
-    let page = |catalog: &Catalog| catalog.page(Kind::Tools, None, Revision::LATEST).expect("a first page");
+    let page = |catalog: &Catalog| {
+        catalog.page(Kind::Tools, None, Revision::LATEST, Instant::now()).expect("a first page")
+    };
     group.bench_function("merge", |bencher| bencher.iter(merge));
     group.bench_function("first render", |bencher| {
         bencher.iter_batched(merge, |catalog| (page(&catalog), catalog), BatchSize::SmallInput);
