@@ -561,7 +561,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.parked",
         PLACES,
         "16384",
-        "requests that wait for what their clients were asked (2026-07-28)",
+        "requests that wait for answers of clients (2026-07-28); of one a quarter",
     ),
     here(
         "limits.buffered",
