@@ -227,7 +227,8 @@ impl World {
             }
             (route, way) => panic!("{said}: {route:?} and not {way:?}"),
         };
-        let Target { server, own, mut edits, needs_task } = target;
+        let Target { server, own, mut edits, needs_task, mirrors } = target;
+        assert!(mirrors.is_none(), "no tool of the model has headers");
         assert!(!needs_task, "no tool of the model needs a task");
         assert_eq!(splice(message.text(), &mut edits), write(&own));
         let client = self.clients[place].id;
