@@ -299,7 +299,14 @@ fn whose(principal: &Principal, entrance: &Entrance) -> Whose {
     (principal.clone(), entrance.label().clone())
 }
 
-/// What an answer is to HTTP. Where nothing is said it is a success of HTTP, whatever the answer is.
+/// What an answer is to HTTP, whoever made the error: a client before us and one before the server see the same. Where
+/// nothing is said it is a success of HTTP, whatever the answer is; so is all that comes after a stream has begun.
+///
+/// What the official suite looks at, by scenario (2026-07-28): `server-stateless` wants 404 of -32601 for removed and unknown
+/// methods, and 400 of -32602 for a `_meta` that lacks something, of -32020, of -32021 that the server raised, and of -32022;
+/// `http-header-validation` and `http-custom-header-server-validation` want 400 of -32020. It leaves open what a server's
+/// -32602 is (`sep-2164-resource-not-found`, `input-required-result-tampered-state` read the body alone), and asks for no
+/// tool, prompt or cursor that is not there: there the servers of the official SDKs answer 400, and so do we.
 fn status(code: Option<i64>) -> StatusCode {
     match code {
         Some(-32601) => StatusCode::NOT_FOUND,
