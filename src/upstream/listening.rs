@@ -19,6 +19,7 @@ use futures::FutureExt;
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -33,6 +34,8 @@ pub(super) struct Listening {
     /// Rung when clients want to hear of something else.
     rung: Notify,
     said: watch::Sender<Said>,
+    /// How often it was looked at what clients want.
+    looks: AtomicU64,
 }
 
 /// What came of asking the server.
@@ -42,12 +45,12 @@ struct Said {
     is_known: bool,
     /// What it tells.
     told: Filter,
-    /// The resources of which it was asked to tell last, whatever it said to that.
-    asked: BTreeSet<Box<str>>,
+    /// Which look at what clients want it follows.
+    look: u64,
 }
 
 /// Of which lists and resources something is told.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, PartialEq, Eq)]
 struct Filter {
     /// In the order of `LISTS`.
     lists: [bool; 3],
@@ -112,7 +115,15 @@ impl Listening {
         patience: Duration,
     ) -> Arc<Self> {
         let said = watch::Sender::default();
-        Arc::new(Self { stream, audience, capabilities, patience, rung: Notify::new(), said })
+        Arc::new(Self {
+            stream,
+            audience,
+            capabilities,
+            patience,
+            rung: Notify::new(),
+            said,
+            looks: AtomicU64::new(0),
+        })
     }
 
     /// Clients want to hear of something else.
@@ -134,16 +145,15 @@ impl Listening {
 
     /// A client wants to hear of a resource. It does if this returns well; dropped before, it does not.
     pub(super) async fn subscribe(&self, client: ClientId, uri: &str) -> Result<(), Fault> {
-        // Before the client is entered: what is said from then on is about its wish too.
         let mut said = self.said.subscribe();
         let hope = || Hope { listening: Some(self), client, uri };
         let Some(hope) = self.audience.subscribe(client, uri, hope)? else { return Ok(()) };
         let agreed = async {
-            if !said.borrow_and_update().told.resources.contains(uri) {
-                self.ring();
-                while said.changed().await.is_ok() && !said.borrow_and_update().asked.contains(uri) {}
-            }
-            said.borrow().told.resources.contains(uri)
+            // What is told at this moment may be about to be told no more: only what follows a look at this wish counts.
+            let before = self.looks.load(Ordering::Acquire);
+            self.ring();
+            let told = said.wait_for(|said| said.look > before).await;
+            told.is_ok_and(|said| said.told.resources.contains(uri))
         };
         let agreed = tokio::select! {
             agreed = timeout(self.patience, agreed) => agreed,
@@ -194,21 +204,29 @@ impl Listening {
         let mut open: Option<Open> = None;
         let mut pause = Pause::default();
         loop {
+            // Before it is looked: whoever wished for something before this is in what is seen.
+            self.looks.fetch_add(1, Ordering::AcqRel);
             let wanted = self.wanted();
+            if open.as_mut().is_some_and(|open| open.asked == wanted && open.tells()) {
+                let told = self.said.borrow().told.clone();
+                self.says(told);
+                self.hear(&mut open, &mut pause, None).await;
+                continue;
+            }
             if wanted.is_empty() {
                 open = None;
-                self.says(Filter::default(), wanted);
+                self.says(Filter::default());
                 self.rung.notified().await;
                 continue;
             }
             let mut again = None;
             match self.opened(&wanted).await {
                 Opened::Agreed(exchange, told) => {
-                    self.agreed(open.as_mut(), told, &wanted);
+                    self.agreed(open.as_mut(), told);
                     open = Some(Open::new(*exchange, wanted, Consent::Given));
                 }
                 Opened::Silent(exchange) => {
-                    self.says(Filter::default(), wanted.clone());
+                    self.says(Filter::default());
                     open = Some(Open::new(*exchange, wanted, Consent::Awaited));
                 }
                 Opened::Overtaken(exchange) => {
@@ -220,12 +238,12 @@ impl Listening {
                 }
                 Opened::NotNow => {
                     let told = self.said.borrow().told.clone();
-                    self.says(told, wanted);
+                    self.says(told);
                     again = Some(pause.again());
                 }
                 Opened::Never => {
                     open = None;
-                    self.says(Filter::default(), wanted);
+                    self.says(Filter::default());
                     self.rung.notified().await;
                     continue;
                 }
@@ -247,7 +265,7 @@ impl Listening {
             tokio::select! {
                             () = self.ends(open.as_mut()) => {
             *open = None;
-                                self.says(Filter::default(), Filter::default());
+                                self.says(Filter::default());
                                 again = Some(pause.again());
                             }
                             () = due => return,
@@ -263,7 +281,7 @@ impl Listening {
             match (open.exchange.word().await, open.consent) {
                 (Word::Note(note), Consent::Awaited) => {
                     if let Some(told) = told(&note) {
-                        self.agreed(None, told, &open.asked);
+                        self.agreed(None, told);
                         open.consent = Consent::Given;
                     }
                 }
@@ -297,18 +315,19 @@ impl Listening {
 
     /// The server has agreed to tell. What happened to a list since it was fetched and before that, nobody told, unless a
     /// request is still open by which it would have been.
-    fn agreed(&self, before: Option<&mut Open>, told: Filter, asked: &Filter) {
+    fn agreed(&self, before: Option<&mut Open>, told: Filter) {
         let before = before.is_some_and(Open::tells).then(|| self.said.borrow().told.clone());
         let before = before.unwrap_or_default();
         for kind in Kind::ALL.into_iter().filter(|kind| told.tells(*kind) && !before.tells(*kind)) {
             self.audience.changed().raise(kind);
         }
-        self.says(told, asked.clone());
+        self.says(told);
     }
 
-    fn says(&self, told: Filter, asked: Filter) {
+    fn says(&self, told: Filter) {
         self.audience.agreed(&told.resources);
-        self.said.send_replace(Said { is_known: true, told, asked: asked.resources });
+        let look = self.looks.load(Ordering::Acquire);
+        self.said.send_replace(Said { is_known: true, told, look });
     }
 
     /// What there is to hear of.

@@ -369,5 +369,5 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// Requests in a row for the rest of one stream of events that may fail.
 const RESUMES_MAX: u32 = 32;
 /// As how many of them one counts that could not even be sent: nobody may be there any more, and somebody waits.
-const REFUSED_COUNTS: u32 = 4;
+const REFUSED_COUNTS: u32 = 16;
 const TYPE_CHARS_MAX: usize = 100;

@@ -16,6 +16,7 @@ macro_rules! plays {
 }
 
 plays! {
+    a_listener_that_takes_anothers_place_misses_nothing
     a_question_outlives_the_request_that_it_came_with
     a_completion_is_asked_nothing
     a_list_is_kept_no_longer_than_is_left_of_its_time

@@ -594,14 +594,25 @@ async fn an_id_that_was_taken_back_is_not_resumed_from() {
 async fn taking_a_stream_up_is_tried_32_times_in_a_row() {
     let (mut far, stage, mut client, call) = one_call().await;
     call.events().raw("id: p\ndata: \n\n").await;
-    for n in 0..32 {
-        let get = far.get().await;
-        if n % 2 == 0 { get.was_not_sent() } else { get.answer(503, &[], "") }
+    for _ in 0..32 {
+        far.get().await.answer(503, &[], "");
     }
     let (_, _, outcome) = client.fault(&json!(7)).await;
     assert_eq!(outcome, "unknown");
     assert_eq!(far.left(), Vec::<String>::new());
     still_works(&mut far, &mut client).await;
+    stage.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_server_that_refuses_connections() {
+    let (mut far, stage, mut client, call) = one_call().await;
+    call.events().raw("id: p\ndata: \n\n").await;
+    for _ in 0..2 {
+        far.get().await.was_not_sent();
+    }
+    let (_, reason, outcome) = client.fault(&json!(7)).await;
+    assert_eq!((reason.as_str(), outcome.as_str()), ("gone", "unknown"));
     stage.close().await;
 }
 
