@@ -46,6 +46,8 @@ PAGED = {
     "resources/templates/list": {"flows://item/{id}"},
 }
 IMPATIENCE_SECONDS = 0.7
+# Over HTTP the stream of an answer that broke is taken up again first, as often as its server asked between.
+DEATH_SECONDS = 20
 # What a client sees of these is Braid's alone.
 OWED = {("death", "in a call"), ("death", "again there")}
 # A client that waits for so long, by its program or by its SDK, has not been told that the server is gone.
@@ -244,7 +246,7 @@ def ends(eras: Eras) -> list[Part]:
         Part("cancel", "by the client", [call("sleep", do="begin", progress=True), hear(PROGRESS), {"do": "cancel"}, cancelled(1), PAUSE], counted(1)),
         Part("timeout", "the client goes on", [impatient, again], gave_up),
         Part("timeout", "the server is told", [cancelled(2)], counted(2)),
-        Part("death", "in a call", [call("die")], died),
+        Part("death", "in a call", [call("die") | {"seconds": DEATH_SECONDS}], died),
     ]
     # Nobody starts a server over HTTP again but whoever runs it; and directly, whoever started it on stdio.
     return parts + ([Part("death", "again there", later, back)] if eras.up == "stdio" else [])
