@@ -194,13 +194,20 @@ fn introduced(meta: &str, info: &str) -> String {
 pub fn bared(result: &str) -> Option<String> {
     let all = members(result)?;
     let mut edits = Edits::new(result);
-    edits.remove(&all, |member| matches!(member.key.as_ref(), "resultType" | "ttlMs" | "cacheScope"));
+    let only_introduces = |meta: &str| {
+        members(meta).is_some_and(|own| !own.is_empty() && own.iter().all(|it| it.key == SERVER_INFO_KEY))
+    };
+    edits.remove(&all, |member| match member.key.as_ref() {
+        "resultType" | "ttlMs" | "cacheScope" => true,
+        "_meta" => only_introduces(member.value),
+        _ => false,
+    });
     for member in &all {
         match member.key.as_ref() {
             "structuredContent" if !member.value.starts_with('{') && member.value != "null" => {
                 edits.replace(member.value, format!(r#"{{"result":{}}}"#, member.value));
             }
-            "_meta" => {
+            "_meta" if !only_introduces(member.value) => {
                 let own = members(member.value).unwrap_or_default();
                 edits.remove(&own, |member| member.key == SERVER_INFO_KEY);
             }
@@ -451,6 +458,10 @@ mod tests {
             r#"{"content":[ 1.0 ],"_meta":{"k":1}}"#
         );
         assert_eq!(bared(r#"{"resultType":"complete","ttlMs":1}"#).unwrap(), "{}");
+        assert_eq!(
+            bared(r#"{"content":[],"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#).unwrap(),
+            r#"{"content":[]}"#
+        );
         assert_eq!(bared(r#"{"content":[]}"#), None);
         assert_eq!(
             bared(r#"{"structuredContent":[1],"content":[]}"#).unwrap(),
