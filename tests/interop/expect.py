@@ -221,6 +221,13 @@ def modern_members(place: Place, expected: Node, seen: Node, must: bool) -> str 
         whole = parse(text) if meta else parse(_with_member(parse(text), seen, "_meta"))
         meta = whole.get("_meta")
         text = splice(whole.text, [(meta.start, meta.end, inner)])
+    # The TypeScript SDK writes the dialect of a schema first where it speaks this era.
+    for name in ("inputSchema", "outputSchema"):
+        schema, other = parse(text).get(name), seen.get(name)
+        if schema is not None and other is not None and "$schema" in [key for key, _ in other.members()]:
+            said = lambda node: {key: item.text for key, item in node.members()}
+            if said(schema) == said(other):
+                text = splice(text, [(schema.start, schema.end, other.text)])
     return text
 
 
