@@ -86,42 +86,6 @@ fn is_standing(member: &Member<'_>) -> bool {
     [VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY].contains(&member.key.as_ref())
 }
 
-/// The result of a server of the handshake, for a modern client: it says that it is whole, and, where that is asked for, how
-/// long it holds (2026-07-28, server/utilities/caching). An object that says so already, or none, stays as it is.
-pub fn completed(method: Method, result: &str) -> Option<String> {
-    let rest = result.trim_start().strip_prefix('{')?;
-    if member(result, "resultType").is_some() {
-        return None;
-    }
-    let hints = match method {
-        Method::ResourcesRead | Method::List(_) => r#","ttlMs":0,"cacheScope":"private""#,
-        Method::Initialize
-        | Method::Discover
-        | Method::Listen
-        | Method::Acknowledged
-        | Method::Task
-        | Method::Initialized
-        | Method::Ping
-        | Method::ToolsCall
-        | Method::PromptsGet
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::Ask(_)
-        | Method::Cancelled
-        | Method::Progress
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::ListChanged(_)
-        | Method::Other => "",
-    };
-    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
-    Some(format!(r#"{{"resultType":"complete"{hints}{comma}{rest}"#))
-}
-
 /// The edits that make a result one of ours for a modern client: it says what it is, who answers, and, where that is asked
 /// for, how long it holds and that nobody else may keep it. What it says already stays, but who answers is us, and what
 /// one principal was told is no other's. `None`: it is no object.
@@ -214,20 +178,6 @@ pub fn bared(result: &str) -> Option<String> {
             _ => {}
         }
     }
-    edits.finish()
-}
-
-/// A modern server's tool for clients of the handshake: its output is an object. `None`: it is one.
-pub fn bared_tool(tool: &str) -> Option<String> {
-    let schema = member(tool, "outputSchema").filter(|schema| *schema != "null")?;
-    if member(schema, "type").and_then(string).as_deref() == Some("object") {
-        return None;
-    }
-    let mut edits = Edits::new(tool);
-    edits.replace(
-        schema,
-        format!(r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#),
-    );
     edits.finish()
 }
 
@@ -372,20 +322,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_result_says_what_it_is_once() {
-        assert_eq!(
-            completed(Method::ToolsCall, r#"{"content":[]}"#).unwrap(),
-            r#"{"resultType":"complete","content":[]}"#
-        );
-        assert_eq!(completed(Method::Complete, " { }").unwrap(), r#"{"resultType":"complete" }"#);
-        assert_eq!(
-            completed(Method::ResourcesRead, r#"{"contents":[]}"#).unwrap(),
-            r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","contents":[]}"#
-        );
-        assert_eq!(completed(Method::ToolsCall, r#"{"resultType":"complete"}"#), None);
-    }
-
     fn shown(method: Method, result: &str) -> String {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
         let message = Message::parse_server(Bytes::from(text)).unwrap();
@@ -403,6 +339,24 @@ mod tests {
             .strip_suffix('}')
             .unwrap()
             .to_owned()
+    }
+
+    #[test]
+    fn a_result_says_what_it_is_once() {
+        const OURS: &str = r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"b"}}"#;
+        assert_eq!(
+            shown(Method::ToolsCall, r#"{"content":[]}"#),
+            format!(r#"{{"resultType":"complete",{OURS},"content":[]}}"#)
+        );
+        assert_eq!(shown(Method::Complete, "{ }"), format!(r#"{{"resultType":"complete",{OURS} }}"#));
+        assert_eq!(
+            shown(Method::ResourcesRead, r#"{"contents":[]}"#),
+            format!(r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"private",{OURS},"contents":[]}}"#)
+        );
+        assert_eq!(
+            shown(Method::ToolsCall, r#"{"resultType":"complete"}"#),
+            format!(r#"{{{OURS},"resultType":"complete"}}"#)
+        );
     }
 
     #[test]

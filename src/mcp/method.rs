@@ -80,6 +80,11 @@ impl Method {
             _ => Self::Other,
         }
     }
+
+    /// Whether a client may be asked something in the answer to this (2026-07-28, basic/patterns/mrtr, Supported Requests).
+    pub fn has_rounds(self) -> bool {
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
+    }
 }
 
 /// What a server can want of a client.

@@ -4,11 +4,43 @@
 //! Owns how a value is written there and read back, and which arguments of a tool its schema wants there. It knows no
 //! HTTP: whoever writes or reads the head brings its values.
 
+use super::method::Method;
 use crate::wire::members::{Member, elements, member, members, string};
+use crate::wire::message::{Params, Text};
 use std::borrow::Cow;
 
 /// The name of a header that repeats an argument begins so.
 pub const PARAM_PREFIX: &str = "Mcp-Param-";
+
+/// Which member of a request's params stands in `Mcp-Name` as well: how it is called, and its value if it is there. `None`: of
+/// this method none does.
+pub fn named(method: Method, params: &Params) -> Option<(&'static str, Option<&Text>)> {
+    match method {
+        Method::ToolsCall | Method::PromptsGet => Some(("params.name", params.name.as_ref())),
+        Method::ResourcesRead => Some(("params.uri", params.uri.as_ref())),
+        Method::Task => Some(("params.taskId", params.task_id.as_ref())),
+        Method::Initialize
+        | Method::Initialized
+        | Method::Ping
+        | Method::List(_)
+        | Method::Complete
+        | Method::SetLevel
+        | Method::Subscribe
+        | Method::Unsubscribe
+        | Method::Ask(_)
+        | Method::Cancelled
+        | Method::Progress
+        | Method::Log
+        | Method::Updated
+        | Method::RootsChanged
+        | Method::ElicitationComplete
+        | Method::ListChanged(_)
+        | Method::Discover
+        | Method::Listen
+        | Method::Acknowledged
+        | Method::Other => None,
+    }
+}
 
 /// A header's value that nobody can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

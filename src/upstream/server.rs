@@ -349,17 +349,12 @@ impl Server {
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
         let (place, room) = self.admit(client, &link, outgoing.bytes(), bounds.idle.1).await?;
-        let token =
-            outgoing.message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
         let owner = audience.member(client);
         let origin = Origin {
             id: outgoing.id.clone(),
             owner: owner.clone(),
-            // Null asks for no progress. A copy: the text itself is not needed once it is written.
-            token: token
-                .map(|span| outgoing.message.str(span))
-                .filter(|token| *token != "null")
-                .map(|token| Bytes::copy_from_slice(token.as_bytes())),
+            // A copy: the text itself is not needed once it is written.
+            token: outgoing.message.wants_progress().map(|token| Bytes::copy_from_slice(token.as_bytes())),
             look: outgoing.look.clone(),
             tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
@@ -376,11 +371,9 @@ impl Server {
             (true, true) => Run::Task(task_lifetime(&self.settings.timeouts)),
         };
         let says = link.stream.standing().map(|standing| Says { standing, level: audience.level_of(client) });
-        // What may have to be sent again stays in memory until it is answered.
-        let may_ask = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
-        // So does what may be sent again with other headers.
+        // What may have to be sent again, with answers or with other headers, stays in memory until it is answered.
         let may_mirror = method == Method::ToolsCall && self.mirrors(&link);
-        let keeps = says.is_some() && (may_mirror || (may_ask && !origin.stands));
+        let keeps = says.is_some() && (may_mirror || (method.has_rounds() && !origin.stands));
         let memory = memory.into_iter().flatten();
         let (held, room) = match keeps {
             true => (turns.into_iter().chain(memory).collect(), vec![room]),

@@ -297,6 +297,12 @@ impl Message {
         }
     }
 
+    /// The token, as written, under which its sender wants to hear of progress. Null asks for none.
+    pub fn wants_progress(&self) -> Option<&str> {
+        let token = self.params()?.meta.as_ref()?.progress_token?;
+        Some(self.str(token)).filter(|token| *token != "null")
+    }
+
     /// The edit that puts a member first into `params._meta`, which it makes where it is missing. The key
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.

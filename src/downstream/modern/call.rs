@@ -60,7 +60,7 @@ impl<H: Head> Call<H> {
         if let (Method::ToolsCall, Some(head)) = (method, &head) {
             refuse_other_arguments(&message, head, &base.seat, base.patience).await?;
         }
-        let binding = rounds::has_rounds(method).then(|| Binding::new(&base.seat, &message));
+        let binding = method.has_rounds().then(|| Binding::new(&base.seat, &message));
         let mut round = Round {
             lobby: &lobby,
             id: &id,
@@ -164,9 +164,7 @@ impl Round<'_> {
         message: &Message,
         turns: &mut Vec<OwnedSemaphorePermit>,
     ) -> Result<Begun, Fault> {
-        let token = message.params().and_then(|params| params.meta.as_ref()).and_then(|m| m.progress_token);
-        let token = token.map(|span| message.str(span)).filter(|token| *token != "null");
-        let token = token.map(|token| Bytes::copy_from_slice(token.as_bytes()));
+        let token = message.wants_progress().map(|token| Bytes::copy_from_slice(token.as_bytes()));
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
         let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
         let (text, rounds, again, taken) = match self.lobby.hub.resume(returning).await? {

@@ -7,12 +7,12 @@
 use crate::mcp::era;
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
-use crate::mcp::mirror::{Found, decode};
+use crate::mcp::mirror::{Found, decode, named};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use crate::wire::id::Id;
 use crate::wire::members::{members, quote, string};
-use crate::wire::message::{Message, Meta, Params, Text, VERSION_KEY};
+use crate::wire::message::{Message, Meta, Params, VERSION_KEY};
 use memchr::memmem;
 
 /// What the head of a POST says; over stdio there is none.
@@ -62,7 +62,9 @@ pub(crate) fn climb(message: &Message, head: Option<&impl Head>) -> Result<Fit, 
     let method = Method::parse(name);
     if let Some(head) = head {
         same(METHOD, "method", head.header(METHOD), Some(name), Plain::AsItIs)?;
-        if let Some((member, body)) = repeated(method, message) {
+        let none = Params::default();
+        if let Some((member, body)) = named(method, message.params().unwrap_or(&none)) {
+            let body = body.map(|text| text.as_str(message));
             same(NAME, member, head.header(NAME), body, Plain::MayBeEncoded)?;
         }
     }
@@ -146,49 +148,6 @@ fn same(name: &str, member: &str, found: Found<'_>, body: Option<&str>, plain: P
 /// The fault of a head that does not fit its body.
 pub(crate) fn mismatch(text: impl Into<String>) -> Fault {
     Fault::plain(HEADER_MISMATCH, text)
-}
-
-/// Which member of a request of this kind stands in the head as well, and what it says.
-fn repeated<'a>(method: Method, message: &'a Message) -> Option<(&'static str, Option<&'a str>)> {
-    let params = message.params();
-    let said = |text: Option<&'a Text>| text.map(|text| text.as_str(message));
-    match method {
-        Method::ToolsCall | Method::PromptsGet => Some(("params.name", said(params.and_then(name)))),
-        Method::ResourcesRead => Some(("params.uri", said(params.and_then(uri)))),
-        Method::Task => Some(("params.taskId", said(params.and_then(task_id)))),
-        Method::Initialize
-        | Method::Initialized
-        | Method::Ping
-        | Method::List(_)
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::Ask(_)
-        | Method::Cancelled
-        | Method::Progress
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::ListChanged(_)
-        | Method::Discover
-        | Method::Listen
-        | Method::Acknowledged
-        | Method::Other => None,
-    }
-}
-
-fn name(params: &Params) -> Option<&Text> {
-    params.name.as_ref()
-}
-
-fn uri(params: &Params) -> Option<&Text> {
-    params.uri.as_ref()
-}
-
-fn task_id(params: &Params) -> Option<&Text> {
-    params.task_id.as_ref()
 }
 
 /// Whether a client of this revision may ask this.

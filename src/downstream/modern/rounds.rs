@@ -6,7 +6,6 @@
 use crate::hub::parked::OpenCall;
 use crate::mcp::askable::Askable;
 use crate::mcp::era::{self, InputRequired};
-use crate::mcp::method::Method;
 use crate::upstream::ask::Ask;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
@@ -15,34 +14,6 @@ use crate::wire::message::{Message, SERVER_INFO_KEY, Span};
 use crate::wire::splice::{member_cut, splice};
 use bytes::Bytes;
 use std::fmt::Write as _;
-
-/// Whether a client may be asked something in the answer to this.
-pub(super) fn has_rounds(method: Method) -> bool {
-    match method {
-        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead => true,
-        Method::Initialize
-        | Method::Initialized
-        | Method::Ping
-        | Method::List(_)
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::Ask(_)
-        | Method::Cancelled
-        | Method::Progress
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::ListChanged(_)
-        | Method::Discover
-        | Method::Listen
-        | Method::Acknowledged
-        | Method::Task
-        | Method::Other => false,
-    }
-}
 
 /// The response that asks. `requests`: the members of `inputRequests`; `handle`: what to bring back.
 pub(super) fn asking(

@@ -4,7 +4,7 @@
 //! goes to the server, in the server's own names, and nothing that a client sent in a header.
 
 use crate::mcp::method::Method;
-use crate::mcp::mirror::encode;
+use crate::mcp::mirror::{encode, named};
 use crate::wire::message::Message;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,31 +15,7 @@ pub(super) fn put_on(headers: &mut HeaderMap, text: &Bytes, mirrored: &[(String,
     let Some(params) = message.params() else { return };
     let Some(version) = params.meta.as_ref().and_then(|meta| meta.protocol_version.as_ref()) else { return };
     let method = message.method().unwrap_or_default();
-    let name = match Method::parse(method) {
-        Method::ToolsCall | Method::PromptsGet => params.name.as_ref(),
-        Method::ResourcesRead => params.uri.as_ref(),
-        Method::Task => params.task_id.as_ref(),
-        Method::Initialize
-        | Method::Initialized
-        | Method::Ping
-        | Method::List(_)
-        | Method::Complete
-        | Method::SetLevel
-        | Method::Subscribe
-        | Method::Unsubscribe
-        | Method::Ask(_)
-        | Method::Cancelled
-        | Method::Progress
-        | Method::Log
-        | Method::Updated
-        | Method::RootsChanged
-        | Method::ElicitationComplete
-        | Method::ListChanged(_)
-        | Method::Discover
-        | Method::Listen
-        | Method::Acknowledged
-        | Method::Other => None,
-    };
+    let name = named(Method::parse(method), params).and_then(|(_, name)| name);
     say(headers, VERSION, version.as_str(&message));
     say(headers, METHOD, method);
     if let Some(name) = name {
