@@ -11,6 +11,8 @@ mod call;
 
 pub mod open;
 
+mod introduction;
+
 pub mod outlet;
 
 pub mod events;

@@ -3,11 +3,24 @@
 //! Owns the handles by which a cancel ends them. An entry leaves when it is dropped, so an id is free as soon as its
 //! request is over, however it ended.
 
+use crate::wire::fault::Fault;
 use crate::wire::id::Id;
+use crate::wire::message::Message;
 use futures::stream::{AbortHandle, AbortRegistration};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Refuses an id or a progress token over `max` bytes: both are kept as long as their request is open.
+pub(super) fn refuse_long_ids(id: Option<&Id>, message: &Message, max: usize) -> Result<(), Fault> {
+    let id = id.map(|id| id.as_str().len()).unwrap_or_default();
+    let token = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.progress_token);
+    let token = token.map(|token| message.str(token).len()).unwrap_or_default();
+    match id.max(token) > max {
+        true => Err(Fault::invalid_request(format!("an id or a token over {max} bytes (limits.id)"))),
+        false => Ok(()),
+    }
+}
 
 /// Whether a client may have two requests open under one id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,10 +6,11 @@
 use super::asks::Asks;
 use super::call::Call;
 use super::delivery::Delivery;
+use super::introduction::{implementation, refuse_loops};
 use super::modern::beside::Beside;
 use super::modern::ladder;
 use super::news::{Given, News};
-use super::open::{Ids, Open};
+use super::open::{Ids, Open, refuse_long_ids};
 use super::outlet::{Outlet, Outlets};
 use crate::config::Limits;
 use crate::hub::Hub;
@@ -348,12 +349,7 @@ impl Session {
         outlet: &Outlet,
     ) -> Result<BoxFuture<'static, Option<Bytes>>, Fault> {
         let limits = &self.hub().config().limits;
-        let token = message.params().and_then(|p| p.meta.as_ref()).and_then(|meta| meta.progress_token);
-        let token = token.map(|token| message.str(token).len()).unwrap_or_default();
-        if id.as_str().len().max(token) > limits.id_bytes_max {
-            let text = format!("an id or a token over {} bytes (limits.id)", limits.id_bytes_max);
-            return Err(Fault::invalid_request(text));
-        }
+        refuse_long_ids(Some(id), &message, limits.id_bytes_max)?;
         if self.open.len() >= limits.session_in_flight_max + limits.session_waiting_max {
             let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
@@ -433,28 +429,19 @@ pub(super) fn asked_revision<'a>(
         let text = format!("`params.capabilities` has more than {CAPABILITIES_BYTES_MAX} bytes");
         return Err(Fault::invalid_params(text));
     }
-    let hops = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.hop);
-    let hops = hops.and_then(|span| string(message.str(span)));
-    if behind_itself || hops.is_some_and(|hops| hops.split(' ').any(|hop| hop == identity)) {
-        let text = "this proxy is behind itself: one of its servers leads back to it";
-        return Err(Fault::ours(Reason::Loop, text).outcome(CallOutcome::NotSent));
-    }
+    refuse_loops(message, identity, behind_itself)?;
     Ok(asked)
 }
 
 /// The `result` of initialize.
 fn greeting(hub: &Hub, revision: Revision, instructions: Option<&str>) -> String {
-    let identity = &hub.config().identity;
-    let title =
-        identity.title.as_ref().map(|title| format!(r#","title":{}"#, quote(title))).unwrap_or_default();
     let instructions =
         instructions.map(|text| format!(r#","instructions":{}"#, quote(text))).unwrap_or_default();
     format!(
-        r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{{"name":{}{title},"version":"{}"}}{instructions}}}"#,
+        r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{instructions}}}"#,
         revision.as_str(),
         capabilities::ours(revision),
-        quote(&identity.name),
-        env!("CARGO_PKG_VERSION"),
+        implementation(&hub.config().identity),
     )
 }
 
