@@ -23,6 +23,7 @@ use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{Fault, Reason};
+use crate::wire::hex::hex;
 use crate::wire::id::Id;
 use crate::wire::message::Message;
 use bytes::Bytes;
@@ -230,7 +231,9 @@ fn identity(config: &Config) -> String {
     for server in &config.servers {
         hash.update(format!("{:?}\0{:?}\0", server.key, server.reach));
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut identity = hex(&hash.finalize());
+    identity.truncate(16);
+    identity
 }
 
 /// A client gives us two seconds for everything.

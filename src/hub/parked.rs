@@ -18,6 +18,7 @@ use crate::upstream::exchange::{Exchange, Step};
 use crate::upstream::mail::Letter;
 use crate::wire::canon::canon;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::hex::hex;
 use crate::wire::id::Id;
 use crate::wire::keeping::keeping;
 use crate::wire::members::member;
@@ -402,7 +403,7 @@ impl Parked {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)
             .map_err(|_| Fault::ours(Reason::Internal, "no randomness for a handle of what waits"))?;
-        let handle: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let handle = hex(&bytes);
         let (key, now) = (key(&handle), Instant::now());
         let until = now + KEPT;
         self.sweep();

@@ -4,6 +4,7 @@
 //! same cursors after a restart. A cursor of another kind, or of a list that has changed since, is none.
 
 use crate::mcp::method::Kind;
+use crate::wire::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// The content of a whole list, in 32 bytes: its edition.
@@ -25,7 +26,9 @@ fn seal(kind: Kind, digest: &ListDigest, offset: usize) -> String {
     hash.update(kind.list_method());
     hash.update(digest);
     hash.update((offset as u64).to_be_bytes());
-    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    let mut seal = hex(&hash.finalize());
+    seal.truncate(24);
+    seal
 }
 
 #[cfg(test)]

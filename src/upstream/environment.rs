@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::config::Command;
 use crate::system::{Blow, Family, Here, MARK_VARIABLE, System};
+use crate::wire::hex::hex;
 
 /// This run's mark in the environment of every child, by which stray descendants are found.
 ///
@@ -40,7 +41,7 @@ impl Cookie {
     pub fn new(identity: &str) -> io::Result<Self> {
         let mut bits = [0_u8; 16];
         getrandom::fill(&mut bits).map_err(|error| io::Error::other(error.to_string()))?;
-        let run = bits.iter().fold(String::new(), |run, byte| format!("{run}{byte:02x}"));
+        let run = hex(&bits);
         let inherited = std::env::var(MARK_VARIABLE)
             .ok()
             .filter(|marks| !marks.is_empty() && marks.len() <= INHERITED_BYTES_MAX)

@@ -12,6 +12,7 @@ use crate::mcp::era::{InputRequest, input_required};
 use crate::mcp::method::Want;
 use crate::mcp::mirror::Mirrors;
 use crate::wire::fault::{Fault, Reason};
+use crate::wire::hex::hex;
 use crate::wire::id::CallId;
 use crate::wire::members::{member, members, quote, string};
 use crate::wire::message::{Head, Message, Outcome, Span};
@@ -311,7 +312,7 @@ fn with_page_id(params: &str) -> String {
     let mut bytes = [0; 16];
     // Without randomness ids may meet: nothing that is told later looks for one of these.
     getrandom::fill(&mut bytes).ok();
-    let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = hex(&bytes);
     let rest = params.trim_start().strip_prefix('{').unwrap_or("}");
     let comma = if members(params).is_some_and(|all| all.is_empty()) { "" } else { "," };
     format!(r#"{{"elicitationId":{}{comma}{rest}"#, quote(&id))

@@ -20,6 +20,8 @@ pub mod members;
 
 pub mod canon;
 
+pub mod hex;
+
 pub mod id;
 
 pub mod fault;

@@ -5,6 +5,7 @@
 
 use super::live::Live;
 use crate::mcp::caller::Principal;
+use crate::wire::hex::hex;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -45,7 +46,7 @@ impl SessionId {
     pub(crate) fn new() -> Option<Self> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).ok()?;
-        Some(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Some(Self(hex(&bytes)))
     }
 
     pub(crate) fn expose(&self) -> &str {
