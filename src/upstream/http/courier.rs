@@ -134,7 +134,8 @@ impl Courier {
         mirrored: &[(String, String)],
     ) -> FetchRequest {
         let mut request = self.request(Method::POST, url);
-        if self.session.get().is_none() {
+        // Nothing that goes to a server of the handshake stands by itself, so none of it has to be read for that.
+        if self.stream.revision().is_none_or(Revision::is_modern) {
             mirrors::put_on(&mut request.headers, &text, mirrored);
         }
         request
