@@ -57,29 +57,29 @@ pub fn restated(message: &Message, first: &str) -> (Span, Bytes) {
         let (key, value) = first.split_once(':').unwrap_or((first, "null"));
         return message.meta_member(key, value);
     };
-    let text = message.str(meta.object);
-    let news = members(&format!("{{{first}}}")).map(|all| keys(&all)).unwrap_or_default();
-    let kept = members(text).unwrap_or_default();
-    let kept = kept.iter().filter(|member| !is_standing(member) && !news.contains(&member.key.to_string()));
-    let rest: String = kept.map(|member| format!(",{}:{}", member.key_raw, member.value)).collect();
-    (meta.object, format!("{{{first}{rest}}}").into())
+    let rest = others(message.str(meta.object), first).unwrap_or_default();
+    let all: Vec<String> = [first.to_owned()].into_iter().chain(rest).collect();
+    (meta.object, format!("{{{}}}", all.join(",")).into())
 }
 
 /// The edit that takes from a request what only a modern server reads; `None`: there is nothing. `more`: members to put in
 /// its place, as above.
 pub fn unstated(message: &Message, more: &str) -> Option<(Span, Bytes)> {
     let meta = message.params()?.meta.as_ref().filter(|meta| stands(meta))?;
-    let kept = members(message.str(meta.object))?;
-    let news = members(&format!("{{{more}}}")).map(|all| keys(&all)).unwrap_or_default();
-    let kept = kept.iter().filter(|member| !is_standing(member) && !news.contains(&member.key.to_string()));
-    let kept = kept.map(|member| format!("{}:{}", member.key_raw, member.value));
-    let all: Vec<String> =
-        Some(more.to_owned()).filter(|more| !more.is_empty()).into_iter().chain(kept).collect();
+    let rest = others(message.str(meta.object), more)?;
+    let more = Some(more.to_owned()).filter(|more| !more.is_empty());
+    let all: Vec<String> = more.into_iter().chain(rest).collect();
     Some((meta.object, format!("{{{}}}", all.join(",")).into()))
 }
 
-fn keys(all: &[Member<'_>]) -> Vec<String> {
-    all.iter().map(|member| member.key.to_string()).collect()
+/// The members of a `_meta` that any server reads, but those that `news` says anew.
+fn others(meta: &str, news: &str) -> Option<Vec<String>> {
+    let news = format!("{{{news}}}");
+    let news = members(&news).unwrap_or_default();
+    let is_said = |key: &str| news.iter().any(|new| new.key == key);
+    let all = members(meta)?;
+    let kept = all.iter().filter(|member| !is_standing(member) && !is_said(&member.key));
+    Some(kept.map(|member| format!("{}:{}", member.key_raw, member.value)).collect())
 }
 
 fn is_standing(member: &Member<'_>) -> bool {
