@@ -7,7 +7,7 @@ URIs of the direct side are first put into the form in which Braid exposes them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from expect import Masks, Place, Rules, as_task, own_unknown_name
 from raw import CARRIED
@@ -38,11 +38,12 @@ class Comparison:
         self.masks = masks or Masks()
 
     def records(self, left: Record, right: Record, other_era: Record | None = None) -> list[Verdict]:
-        """All verdicts on one server. `other_era` is what it says in 2026-07-28, which Braid may speak with it."""
+        """All verdicts on one server. `other_era` is what it says in 2026-07-28, which Braid may speak with it; what the
+        client's own revision cannot carry is gone from that too."""
         verdicts = self._verdicts(left, right)
         if other_era is None or all(verdict.equal for verdict in verdicts):
             return verdicts
-        modern = {(v.kind, v.label): v for v in self._verdicts(other_era, right)}
+        modern = {(v.kind, v.label): v for v in self._verdicts(replace(other_era, revision=left.revision), right)}
         for verdict in verdicts:
             twin = modern.get((verdict.kind, verdict.label))
             if not verdict.equal and twin is not None and twin.equal:

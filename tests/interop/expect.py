@@ -211,16 +211,16 @@ def modern_members(place: Place, expected: Node, seen: Node, must: bool) -> str 
     if expected.get("elicitationId") is not None and seen.get("elicitationId") is None:
         # The era has no word for the end of a page, and so no id of one.
         text = splice(text, [(*without(parse(text), "elicitationId"), "")])
-    order = [key for key, _ in seen.members()]
-    for name in sorted(MODERN_MEMBERS, key=lambda name: order.index(name) if name in order else -1):
-        text = _taken_over(parse(text), seen, name)
-    own = seen.get("_meta", SERVER_INFO)
-    if own is not None:
-        meta = parse(text).get("_meta")
-        inner = _taken_over(parse(meta.text if meta else "{}"), seen.get("_meta"), SERVER_INFO)
-        whole = parse(text) if meta else parse(_with_member(parse(text), seen, "_meta"))
-        meta = whole.get("_meta")
-        text = splice(whole.text, [(meta.start, meta.end, inner)])
+    # In the other side's order: a member is put at the place it has there, which counts on those before it.
+    for name in [key for key, _ in seen.members()]:
+        if name in MODERN_MEMBERS:
+            text = _taken_over(parse(text), seen, name)
+        elif name == "_meta" and seen.get("_meta", SERVER_INFO) is not None:
+            meta = parse(text).get("_meta")
+            inner = _taken_over(parse(meta.text if meta else "{}"), seen.get("_meta"), SERVER_INFO)
+            whole = parse(text) if meta else parse(_with_member(parse(text), seen, "_meta"))
+            meta = whole.get("_meta")
+            text = splice(whole.text, [(meta.start, meta.end, inner)])
     # The TypeScript SDK writes the dialect of a schema first where it speaks this era.
     for name in ("inputSchema", "outputSchema"):
         schema, other = parse(text).get(name), seen.get(name)
