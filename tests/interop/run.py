@@ -99,7 +99,8 @@ class Run:
         """Every server by itself in every revision over what it speaks, and in the modern era where it speaks that too."""
         ups = list(dict.fromkeys(up for _, up in self.pairs))
         wanted = [(peer, revision, up) for up in ups for revision in self.revisions for peer in self.peers if "raw" in self.parts]
-        wanted += [(peer, MODERN, "stdio") for peer in self.peers if peer.dual and "raw" in self.parts]
+        # HTTP+SSE has no such era.
+        wanted += [(peer, MODERN, up) for up in ups if up != "sse" for peer in self.peers if peer.dual and "raw" in self.parts]
         # The client programs take their steps for these from what they list.
         explored = [(peer, REVISIONS[-1], "stdio") for peer in self.client_peers if peer.explore and {"sdk", "inspector"} & {*self.parts}]
         wanted += [one for one in explored if one not in wanted]
@@ -116,7 +117,7 @@ class Run:
             right, faults = record_braid(BRAID, self.peers, revision, folder, left, pair=pair)
         found = []
         for peer in self.peers:
-            found += self.comparison.records(left[peer.key], right[peer.key], direct.get((peer.key, MODERN, "stdio")))
+            found += self.comparison.records(left[peer.key], right[peer.key], direct.get((peer.key, MODERN, up)))
         if faults:
             found.append(Verdict("braid", revision, "session", "session", False, details=faults[:20]))
         for verdict in found if pair != ("stdio", "stdio") else []:

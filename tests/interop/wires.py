@@ -7,6 +7,7 @@ whether it is a request.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -241,6 +242,22 @@ class Web(Wire):
             raise Broken(f"HTTP {response.status} {body[:300]!r}")
 
 
+def standing(message: dict) -> dict[str, str]:
+    """The headers of a request that needs no session (2026-07-28, basic/transports/streamable-http, Standard Headers)."""
+    params = message.get("params") or {}
+    revision = (params.get("_meta") or {}).get("io.modelcontextprotocol/protocolVersion")
+    if revision is None:
+        return {}
+    named = params.get({"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}.get(message["method"]))
+    return {"MCP-Protocol-Version": revision, "Mcp-Method": message["method"]} | ({} if named is None else {"Mcp-Name": header_text(named)})
+
+
+def header_text(text: str) -> str:
+    """A header's value: as it is where it can be, and otherwise in base64 between marks."""
+    plain = text.isascii() and text.isprintable() and text.strip() == text and not text.startswith("=?base64?")
+    return text if plain else f"=?base64?{base64.b64encode(text.encode()).decode()}?="
+
+
 class HttpWire(Web):
     """Streamable HTTP: every request is a POST with a stream of its own; beside them one GET."""
 
@@ -253,7 +270,7 @@ class HttpWire(Web):
     def send(self, text: str) -> None:
         body = text.encode("utf-8", "surrogateescape")
         message = json.loads(body.decode("utf-8", "replace"))
-        extra = self.session | {"Accept": "application/json, text/event-stream"}
+        extra = self.session | standing(message) | {"Accept": "application/json, text/event-stream"}
         if "id" not in message or "method" not in message:
             self.posted(self.url, body, extra)
             return
