@@ -16,7 +16,7 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use super::revision::Revision;
-use crate::wire::members::{Member, elements, members, quote, string};
+use crate::wire::members::{Member, elements, member, members, quote, string};
 use crate::wire::message::Span;
 use crate::wire::splice::splice;
 
@@ -37,15 +37,38 @@ pub fn fit_result(method: &str, result_json: &str, to: Revision) -> Option<Strin
 /// One item of the list that this method asks for, for a client of revision `to`. `None`: it fits as it is.
 ///
 /// Only tools ever need fitting: a client without structured results must not be told of an `outputSchema`,
-/// since what it describes is dropped from the results; and 2026-07-28 has no `execution`.
+/// since what it describes is dropped from the results; before 2026-07-28 it describes an object; and 2026-07-28 has
+/// no `execution`.
 pub fn fit_item(list_method: &str, item_json: &str, to: Revision) -> Option<String> {
     if list_method != "tools/list" {
         return None;
     }
     match to {
         Revision::V2024_11_05 | Revision::V2025_03_26 => without(item_json, "outputSchema"),
-        Revision::V2025_06_18 | Revision::V2025_11_25 => None,
+        Revision::V2025_06_18 | Revision::V2025_11_25 => fit_output_schema(item_json),
         Revision::V2026_07_28 => without(item_json, "execution"),
+    }
+}
+
+/// A tool whose structured results are no objects, for a client that takes nothing else (2025-11-25, schema, Tool): the
+/// schema is that of an object around them, as `era::bared` puts one around each. Where it would not hold there
+/// word by word, or says of no one type, the tool loses it.
+fn fit_output_schema(tool: &str) -> Option<String> {
+    let all = members(tool)?;
+    let schema = all.iter().find(|member| member.key == "outputSchema")?.value;
+    let kind = member(schema, "type").and_then(string);
+    match kind.as_deref() {
+        Some("object") => None,
+        // A reference counts from the root.
+        Some(_) if !["$ref", "$dynamicRef", "\\u"].iter().any(|word| schema.contains(word)) => {
+            let mut edits = Edits::new(tool);
+            let around = format!(
+                r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#
+            );
+            edits.replace(schema, around);
+            edits.finish()
+        }
+        Some(_) | None => without(tool, "outputSchema"),
     }
 }
 
@@ -294,7 +317,8 @@ mod tests {
             {"type":"resource_link","uri":"a:b","name":"n"}],"structuredContent":{"a":1}}"#;
         for to in [V2025_06_18, V2025_11_25] {
             assert_eq!(fit_result("tools/call", result, to), None);
-            assert_eq!(fit_item("tools/list", r#"{"name":"a","outputSchema":{}}"#, to), None);
+            let tool = r#"{"name":"a","outputSchema":{"type":"object"}}"#;
+            assert_eq!(fit_item("tools/list", tool, to), None);
             assert_eq!(fit_note("notifications/progress", r#"{"message":"x"}"#, to), None);
         }
     }
@@ -419,6 +443,33 @@ mod tests {
             fit_result("prompts/get", result, V2024_11_05).unwrap(),
             r#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}, {"content":{"type":"resource","resource":{"uri":"audio:1","mimeType":"audio/wav","blob":"QQ=="}},"role":"user"},{"role":"user","content":{"type":"text","text":"n: a:b"}}]}"#
         );
+    }
+
+    #[test]
+    fn results_that_are_no_objects_are_described_as_they_come() {
+        let object = |inner: &str| {
+            format!(r#"{{"type":"object","properties":{{"result":{inner}}},"required":["result"]}}"#)
+        };
+        let list = r#"{"items":{"type":"object"}, "type":"array"}"#;
+        for (schema, fitted) in [
+            (list, Some(object(list))),
+            (r#"{"type":"number"}"#, Some(object(r#"{"type":"number"}"#))),
+            (r##"{"type":"array","items":{"$ref":"#/$defs/a"},"$defs":{"a":{}}}"##, None),
+            (r##"{"type":"array","items":{"\u0024ref":"#"}}"##, None),
+            (r#"{"type":["array","object"]}"#, None),
+            (r#"{"anyOf":[{"type":"object"}]}"#, None),
+            ("{}", None),
+        ] {
+            let tool = format!(r#"{{"name":"a","outputSchema":{schema},"x":1.0}}"#);
+            let fitted = match fitted {
+                Some(fitted) => tool.replace(schema, &fitted),
+                None => r#"{"name":"a","x":1.0}"#.to_owned(),
+            };
+            for to in [V2025_06_18, V2025_11_25] {
+                assert_eq!(fit_item("tools/list", &tool, to).as_ref(), Some(&fitted), "{tool}");
+            }
+            assert_eq!(fit_item("tools/list", &tool, V2026_07_28), None);
+        }
     }
 
     #[test]
