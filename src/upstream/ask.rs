@@ -4,7 +4,7 @@
 //! by a refusal, or, when it is dropped, by a fault that says so. One that its server has withdrawn is answered
 //! by nobody. Which client is asked is decided by the `Audience`; under which id, by the door.
 
-use super::exchange::words;
+use super::subject::words;
 use super::frame::Places;
 use super::mail::Mail;
 use super::memory::Room;

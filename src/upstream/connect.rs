@@ -6,13 +6,14 @@
 
 use super::clock::Clock;
 use super::dial::Distance;
-use super::exchange::{Exchange, Subject, words};
+use super::exchange::Exchange;
 use super::frame::Freight;
 use super::link::Greeting;
 use super::probe::{self, Discovered};
 use super::standing::Standing;
 use super::stderr::escaped;
 use super::stream::{Posting, Stream};
+use super::subject::{Setting, Subject};
 use super::verdict::{Manner, Verdict};
 use crate::config::{Protocol, toml_key};
 use crate::mcp::caller::Told;
@@ -207,13 +208,7 @@ impl Greeter<'_> {
             ))
         };
         let posted = stream.post(Posting::ours(Freight::Request), request)?;
-        let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(self.start));
-        let subject = Subject {
-            server: server.clone(),
-            what: "initialize".to_owned(),
-            idle: setting.clone(),
-            total: setting,
-        };
+        let subject = Subject::ours(server, "initialize", Setting::Start, self.start);
         let exchange =
             Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
                 .never_cancelled();

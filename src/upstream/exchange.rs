@@ -14,8 +14,8 @@ use super::outgoing::Tasks;
 use super::round::{self, Kept, Round, Says};
 use super::stderr::escaped;
 use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
+use super::subject::{Setting, Subject};
 use super::task::{TaskCall, TaskStep};
-use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::era;
 use crate::mcp::method::Kind;
@@ -74,17 +74,6 @@ pub(super) struct Subscribing {
     pub(super) client: ClientId,
     /// In the server's terms.
     pub(super) uri: Box<str>,
-}
-
-/// How to speak of a request in an error.
-#[derive(Debug)]
-pub(super) struct Subject {
-    pub(super) server: Arc<str>,
-    /// The method, and what the server calls what was asked for.
-    pub(super) what: String,
-    /// The settings behind the two bounds, and their values in words.
-    pub(super) idle: (String, String),
-    pub(super) total: (String, String),
 }
 
 /// One request in flight. Yields any number of notes, then one end, then nothing.
@@ -156,9 +145,7 @@ impl Exchange {
         patience: Duration,
     ) -> Result<Self, Fault> {
         let posted = stream.post(Posting::ours(freight), |id| stream.ours(id, method, params).into())?;
-        let server = stream.server().clone();
-        let setting = (format!("servers.{}.timeouts.list", toml_key(&server)), words(patience));
-        let subject = Subject { server, what: method.to_owned(), idle: setting.clone(), total: setting };
+        let subject = Subject::ours(stream.server(), method, Setting::List, patience);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
     }
 
@@ -171,9 +158,7 @@ impl Exchange {
     ) -> Result<Self, Fault> {
         let posting = Posting { stays: true, room: vec![room], ..Posting::ours(Freight::Request) };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
-        let nothing = || (String::new(), String::new());
-        let server = stream.server().clone();
-        let subject = Subject { server, what: method.to_owned(), idle: nothing(), total: nothing() };
+        let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
     }
 
@@ -546,25 +531,10 @@ impl Exchange {
 
     /// The fault of a bound that ran out; or the answer, if it came in the same moment.
     async fn give_up(&mut self, expiry: Expiry) -> Arrival {
-        let Subject { server, what, idle, total } = &self.subject;
-        let server = server.clone();
+        let server = self.subject.server.clone();
         let (text, reason, why) = match expiry {
-            Expiry::Idle => {
-                let (setting, time) = idle;
-                (
-                    format!("no answer to {what} for {time} ({setting})"),
-                    Reason::Timeout,
-                    "no sign of life in time",
-                )
-            }
-            Expiry::Total => {
-                let (setting, time) = total;
-                (
-                    format!("{what} took longer than {time} ({setting})"),
-                    Reason::TimeoutMax,
-                    "took too long in all",
-                )
-            }
+            Expiry::Idle => (self.subject.silent(), Reason::Timeout, "no sign of life in time"),
+            Expiry::Total => (self.subject.endless(), Reason::TimeoutMax, "took too long in all"),
         };
         // What ends with it is said before it.
         self.after = u64::MAX;
@@ -760,15 +730,6 @@ fn kept(text: Bytes, room: Option<Room>) -> Bytes {
     match room {
         Some(room) => room.of(text),
         None => text,
-    }
-}
-
-/// A time as people write it: `120 s`, `1.5 s`, `250 ms`.
-pub(super) fn words(time: Duration) -> String {
-    match time.as_millis() {
-        ms if ms < 1000 => format!("{ms} ms"),
-        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
-        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 

@@ -6,8 +6,9 @@
 //! server tells, the ear brings to the `Audience`, as it does without this.
 
 use super::audience::Audience;
-use super::exchange::{Exchange, Word, words};
+use super::exchange::{Exchange, Word};
 use super::stream::Stream;
+use super::subject::words;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::capabilities::Capabilities;

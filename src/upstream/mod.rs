@@ -21,6 +21,8 @@ pub mod link;
 
 pub mod exchange;
 
+mod subject;
+
 mod round;
 
 mod gate;

@@ -4,9 +4,10 @@
 //! it may be too busy to answer anything else. When it is in doubt whether there still is a session it asks at once, and
 //! only whoever carries the question draws a conclusion.
 
-use super::exchange::{Exchange, words};
+use super::exchange::Exchange;
 use super::frame::Freight;
 use super::stream::{Again, Lost, Stream};
+use super::subject::words;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use std::sync::Arc;
 use std::time::Duration;

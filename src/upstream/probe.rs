@@ -4,12 +4,12 @@
 //! then, and how long is waited, others decide. Over HTTP the carrier reads what a status says before anybody reads this.
 
 use super::clock::Clock;
-use super::exchange::{Exchange, Subject, words};
+use super::exchange::Exchange;
 use super::frame::Freight;
 use super::link::Greeting;
 use super::standing::{Standing, with_meta};
 use super::stream::{Posting, Stream, ours};
-use crate::config::toml_key;
+use super::subject::{Setting, Subject};
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
@@ -41,13 +41,7 @@ pub(super) fn ask(
     let params = with_meta("{}", &standing.own());
     let posted =
         stream.post(Posting::ours(Freight::Probe), |id| ours(id, "server/discover", &params).into())?;
-    let setting = (format!("servers.{}.timeouts.start", toml_key(server)), words(patience));
-    let subject = Subject {
-        server: server.clone(),
-        what: "server/discover".to_owned(),
-        idle: setting.clone(),
-        total: setting,
-    };
+    let subject = Subject::ours(server, "server/discover", Setting::Start, patience);
     // One that needs a handshake knows nothing of it, so there is nothing to cancel.
     let clock = Clock::plain(patience);
     Ok(Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled())

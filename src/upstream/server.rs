@@ -7,7 +7,7 @@ use super::audience::Audience;
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
-use super::exchange::{Exchange, Origin, Subject, Subscribing, words};
+use super::exchange::{Exchange, Origin, Subscribing};
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
@@ -18,6 +18,7 @@ use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
 use super::stream::Posting;
+use super::subject::{Bound, Setting, Subject, words};
 use super::supervise::Supervisor;
 use super::verdict::Verdict;
 use crate::config::{Limits, ServerConfig, toml_key};
@@ -348,7 +349,8 @@ impl Server {
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
-        let (place, room) = self.admit(client, &link, outgoing.bytes(), bounds.idle.1).await?;
+        let (idle, total) = (bounds.idle.time, bounds.whole.1);
+        let (place, room) = self.admit(client, &link, outgoing.bytes(), idle).await?;
         let owner = audience.member(client);
         let origin = Origin {
             id: outgoing.id.clone(),
@@ -360,8 +362,7 @@ impl Server {
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
         };
-        let (idle, total) = (bounds.idle.1, bounds.whole.1);
-        let subject = self.subject(bounds, own, outgoing.message.method());
+        let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
         let clock = Clock::start(idle, total, held);
         let places = Places::new(vec![place]);
@@ -552,11 +553,8 @@ impl Server {
                 }
                 Err(_) => {
                     let time = words(self.settings.timeouts.start);
-                    let text = format!(
-                        "{}: is still starting after {time} (servers.{}.timeouts.start)",
-                        self.key,
-                        toml_key(&self.key)
-                    );
+                    let setting = Setting::Start.name(&self.key);
+                    let text = format!("{}: is still starting after {time} ({setting})", self.key);
                     return Err(self.ours(Reason::Starting, text));
                 }
             }
@@ -617,35 +615,21 @@ impl Server {
 
     /// How long a request may take.
     fn bounds(&self, method: Method, own: &str) -> Bounds {
-        let (key, timeouts) = (toml_key(&self.key), &self.settings.timeouts);
-        let whole = (format!("servers.{key}.timeouts.call_max"), timeouts.call_max);
+        let timeouts = &self.settings.timeouts;
+        let whole = (Setting::CallMax, timeouts.call_max);
         if method != Method::ToolsCall {
-            return Bounds { idle: (format!("servers.{key}.timeouts.read"), timeouts.read), whole };
+            return Bounds { idle: Bound { setting: Setting::Read, time: timeouts.read }, whole };
         }
         let tool = self.settings.tools.get(own);
         let idle = match tool.and_then(|tool| tool.call) {
-            Some(patience) => (format!("servers.{key}.tool.{}.timeout", toml_key(own)), patience),
-            None => (format!("servers.{key}.timeouts.call"), timeouts.call),
+            Some(time) => Bound { setting: Setting::ToolCall(own.into()), time },
+            None => Bound { setting: Setting::Call, time: timeouts.call },
         };
         let whole = match tool.and_then(|tool| tool.call_max) {
-            Some(max) => (format!("servers.{key}.tool.{}.timeout_max", toml_key(own)), Some(max)),
+            Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
             None => whole,
         };
         Bounds { idle, whole }
-    }
-
-    fn subject(&self, bounds: Bounds, own: &str, said: Option<&str>) -> Subject {
-        let Bounds { idle: (setting, idle), whole: (whole, total) } = bounds;
-        Subject {
-            server: self.key.clone(),
-            what: format!(
-                "{} {}",
-                said.unwrap_or_default(),
-                own.chars().take(OWN_CHARS_MAX).collect::<String>()
-            ),
-            idle: (setting, words(idle)),
-            total: (whole, words(total.unwrap_or_default())),
-        }
     }
 
     fn ours(&self, reason: Reason, text: String) -> Fault {
@@ -655,9 +639,14 @@ impl Server {
 
 /// The silence allowed and the time in all, each with the setting behind it.
 struct Bounds {
-    idle: (String, Duration),
-    whole: (String, Option<Duration>),
+    idle: Bound,
+    whole: (Setting, Option<Duration>),
 }
 
-/// A peer's text within our sentence is no longer than a line.
-const OWN_CHARS_MAX: usize = 200;
+impl Bounds {
+    fn subject(self, server: &Arc<str>, method: &str, own: &str) -> Subject {
+        let (setting, time) = self.whole;
+        let whole = Bound { setting, time: time.unwrap_or_default() };
+        Subject::new(server, method, own, self.idle, whole)
+    }
+}

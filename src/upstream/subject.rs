@@ -1,0 +1,132 @@
+//! How to speak of a request in an error: which server, what was asked of it, and which settings bound its time.
+//!
+//! The words are made when something has gone wrong, and never before. It measures no time.
+
+use crate::config::toml_key;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How to speak of a request in an error.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) server: Arc<str>,
+    /// The method, and what the server calls what was asked for.
+    pub(super) what: Box<str>,
+    idle: Bound,
+    whole: Bound,
+}
+
+/// For how long, and by which setting.
+#[derive(Debug, Clone)]
+pub(super) struct Bound {
+    pub(super) setting: Setting,
+    pub(super) time: Duration,
+}
+
+/// A setting of one server's.
+#[derive(Debug, Clone)]
+pub(super) enum Setting {
+    Start,
+    List,
+    Read,
+    Call,
+    CallMax,
+    /// Of the tool that the server calls so.
+    ToolCall(Box<str>),
+    ToolCallMax(Box<str>),
+}
+
+impl Subject {
+    pub(super) fn new(server: &Arc<str>, method: &str, own: &str, idle: Bound, whole: Bound) -> Self {
+        // A peer's text within our sentence is no longer than a line.
+        let own = own.char_indices().nth(OWN_CHARS_MAX).map_or(own, |(end, _)| own.split_at(end).0);
+        let mut what = String::with_capacity(method.len() + 1 + own.len());
+        what.push_str(method);
+        if !own.is_empty() {
+            what.push(' ');
+            what.push_str(own);
+        }
+        Self { server: server.clone(), what: what.into_boxed_str(), idle, whole }
+    }
+
+    /// A request of our own, which has so long and no longer.
+    pub(super) fn ours(server: &Arc<str>, method: &str, setting: Setting, time: Duration) -> Self {
+        let bound = Bound { setting, time };
+        Self::new(server, method, "", bound.clone(), bound)
+    }
+
+    /// Why it was given up for its silence.
+    pub(super) fn silent(&self) -> String {
+        format!("no answer to {} for {}", self.what, self.idle.words(&self.server))
+    }
+
+    /// Why it was given up although there were signs of life.
+    pub(super) fn endless(&self) -> String {
+        format!("{} took longer than {}", self.what, self.whole.words(&self.server))
+    }
+}
+
+impl Bound {
+    fn words(&self, server: &str) -> String {
+        format!("{} ({})", words(self.time), self.setting.name(server))
+    }
+}
+
+impl Setting {
+    /// As it is written in the configuration.
+    pub(super) fn name(&self, server: &str) -> String {
+        let key = toml_key(server);
+        match self {
+            Self::Start => format!("servers.{key}.timeouts.start"),
+            Self::List => format!("servers.{key}.timeouts.list"),
+            Self::Read => format!("servers.{key}.timeouts.read"),
+            Self::Call => format!("servers.{key}.timeouts.call"),
+            Self::CallMax => format!("servers.{key}.timeouts.call_max"),
+            Self::ToolCall(own) => format!("servers.{key}.tool.{}.timeout", toml_key(own)),
+            Self::ToolCallMax(own) => format!("servers.{key}.tool.{}.timeout_max", toml_key(own)),
+        }
+    }
+}
+
+/// A time as people write it: `120 s`, `1.5 s`, `250 ms`.
+pub(super) fn words(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
+const OWN_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(own: &str) -> Subject {
+        let idle = Bound { setting: Setting::ToolCall(own.into()), time: Duration::from_millis(1500) };
+        let whole = Bound { setting: Setting::CallMax, time: Duration::from_secs(1800) };
+        Subject::new(&Arc::from("my server"), "tools/call", own, idle, whole)
+    }
+
+    #[test]
+    fn each_bound_names_its_setting() {
+        let subject = subject("add");
+        assert_eq!(
+            subject.silent(),
+            r#"no answer to tools/call add for 1.5 s (servers."my server".tool.add.timeout)"#
+        );
+        assert_eq!(
+            subject.endless(),
+            r#"tools/call add took longer than 1800 s (servers."my server".timeouts.call_max)"#
+        );
+    }
+
+    #[test]
+    fn a_name_without_end_is_cut_between_two_characters() {
+        assert_eq!(&*subject(&"ä".repeat(300)).what, format!("tools/call {}", "ä".repeat(200)));
+        let own = "ä".repeat(200);
+        assert_eq!(&*subject(&own).what, format!("tools/call {own}"));
+        assert_eq!(&*subject("").what, "tools/call");
+    }
+}
