@@ -5,6 +5,7 @@
 //! finds no place is offered a few times more and then dropped and counted; an answer always has its place. It knows
 //! nothing of how messages are told apart on the wire.
 
+use super::arrivals::Untold;
 use super::audience::{HeardAsk, Member, Parcel};
 use super::mail::Letter;
 use super::memory::NoRoom;
@@ -22,7 +23,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 /// What is kept from message to message of one stream.
@@ -332,7 +332,7 @@ impl Ear {
     fn progress(&self, id: Option<CallId>, message: Box<Message>) -> Result<(), Crowded> {
         match id.map(|id| (id, self.stream.arrive(id, Arrival::Note(message)))) {
             Some((_, Ok(()))) => {}
-            Some((id, Err(TrySendError::Full(Arrival::Note(note))))) => {
+            Some((id, Err(Untold::Full(Arrival::Note(note))))) => {
                 return Err(Crowded::Progress(id, note));
             }
             Some((_, Err(_))) | None => self.dropped(),
@@ -372,8 +372,9 @@ impl Ear {
             Ok(()) => return Ok(()),
             Err(back) => back,
         };
-        let is_full = matches!(back, TrySendError::Full(_));
-        let Arrival::Letter(letter) = back.into_inner() else { return Ok(()) };
+        let is_full = matches!(back, Untold::Full(_));
+        let (Untold::Full(back) | Untold::Deaf(back)) = back;
+        let Arrival::Letter(letter) = back else { return Ok(()) };
         let is_note = matches!(letter, Letter::Note(_));
         parcel.letter = letter;
         // An ask is never given back: it has a place of its own wherever it waits.

@@ -4,6 +4,7 @@
 //! into everything it yields. Dropping it before its end cancels it at the server. It sends nothing again that may have
 //! run: only what its server has answered with a question, or refused for its head.
 
+use super::arrivals::Arrivals;
 use super::ask::Ask;
 use super::audience::Member;
 use super::clock::Clock;
@@ -32,7 +33,7 @@ use crate::wire::splice::Splice;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 /// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs. Each keeps its
@@ -543,7 +544,7 @@ impl Exchange {
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                let Arrived { arrival, room, .. } = recv(&mut self.posted.arrivals).await;
+                let Arrived { arrival, room, .. } = heard(&mut self.posted.arrivals).await;
                 self.room = room;
                 match arrival {
                     Arrival::Letter(letter) => {
@@ -636,7 +637,7 @@ impl Exchange {
     /// What the server said beside this call is its client's, even when the call is over.
     fn leave_letters(&mut self) {
         let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.clone()) else { return };
-        while let Ok(arrived) = self.posted.arrivals.try_recv() {
+        while let Some(arrived) = self.posted.arrivals.now() {
             if let Arrival::Letter(letter) = arrived.arrival {
                 owner.mail(letter);
             }
@@ -706,10 +707,10 @@ fn bared(response: &Message) -> Option<Message> {
 
 /// What a server says about a request next, or about the task that it became.
 async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
-    let Some(task) = task else { return recv(&mut posted.arrivals).await };
+    let Some(task) = task else { return heard(&mut posted.arrivals).await };
     tokio::select! {
         biased;
-        arrival = recv(&mut posted.arrivals) => arrival,
+        arrival = heard(&mut posted.arrivals) => arrival,
         step = task.step() => {
             let arrival = match step {
                 TaskStep::Lives => Arrival::Lives,
@@ -721,9 +722,9 @@ async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
     }
 }
 
-async fn recv(arrivals: &mut mpsc::Receiver<Arrived>) -> Arrived {
+async fn heard(arrivals: &mut Arrivals<Arrived>) -> Arrived {
     let nobody = || Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer")));
-    arrivals.recv().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
+    arrivals.next().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
 }
 
 fn kept(text: Bytes, room: Option<Room>) -> Bytes {

@@ -23,6 +23,8 @@ pub mod exchange;
 
 mod subject;
 
+mod arrivals;
+
 mod round;
 
 mod gate;

@@ -4,6 +4,7 @@
 //! them there is a `Carry`, what hears the server an `Ear`. It knows JSON-RPC and no MCP: whose a message is, the
 //! `Audience` decides.
 
+use super::arrivals::{Arrivals, Teller, Untold, arrivals};
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::carry::Carry;
@@ -30,7 +31,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -62,8 +62,7 @@ pub(super) struct Arrived {
 
 /// Where an ear puts what it hears about one request. The place for the end is kept from the start.
 struct Listener {
-    arrivals: mpsc::Sender<Arrived>,
-    end: mpsc::OwnedPermit<Arrived>,
+    teller: Teller<Arrived>,
     fate: Arc<Fate>,
     owner: Option<Arc<Member>>,
     stage: Stage,
@@ -81,7 +80,7 @@ impl Listener {
     fn end_with(self, arrival: Arrival, room: Option<Room>) {
         let arrived = self.stamped(arrival, room);
         self.fate.end();
-        self.end.send(arrived);
+        self.teller.end(arrived);
     }
 
     /// A request without a session, at a door that serves nobody else.
@@ -97,8 +96,8 @@ impl Listener {
 /// Whether the next answer is the end of a request.
 enum Stage {
     Call,
-    /// It asks for a task; the place is for the word that there is one.
-    Asked(mpsc::OwnedPermit<Arrived>),
+    /// It asks for a task.
+    Asked,
     /// It runs as the task with this id.
     Running(Box<str>),
     /// It has an answer only when nothing more is told: nobody waits for that.
@@ -141,7 +140,7 @@ impl Posting {
 /// A request that was put on the stream.
 pub(super) struct Posted {
     pub(super) id: CallId,
-    pub(super) arrivals: mpsc::Receiver<Arrived>,
+    pub(super) arrivals: Arrivals<Arrived>,
 }
 
 /// What becomes of a request that nobody waits for any more.
@@ -349,17 +348,14 @@ impl Stream {
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
         let Posting { places, room, owner, is_task, stays, freight, mirrored } = posting;
-        let (sender, arrivals) = mpsc::channel(1 + usize::from(is_task) + NOTES_MAX);
-        let Ok(end) = sender.clone().try_reserve_owned() else {
-            return Err(Fault::ours(Reason::Internal, "no place for an answer"));
-        };
-        let stage = match is_task.then(|| sender.clone().try_reserve_owned()) {
-            Some(Ok(place)) => Stage::Asked(place),
-            Some(Err(_)) | None if stays => Stage::Stays,
-            Some(Err(_)) | None => Stage::Call,
+        let (teller, arrivals) = arrivals(NOTES_MAX);
+        let stage = match is_task {
+            true => Stage::Asked,
+            false if stays => Stage::Stays,
+            false => Stage::Call,
         };
         let fate = Arc::new(Fate::default());
-        let listener = Listener { arrivals: sender, end, fate: fate.clone(), owner, stage };
+        let listener = Listener { teller, fate: fate.clone(), owner, stage };
         let id = {
             let mut open = self.open.lock();
             if let Some(why) = &open.closed {
@@ -417,7 +413,7 @@ impl Stream {
             if let Some(owner) = &listener.owner {
                 open.linger(id, owner.client);
             }
-            let abandoned = matches!(listener.stage, Stage::Asked(_)) && open.abandon(id);
+            let abandoned = matches!(listener.stage, Stage::Asked) && open.abandon(id);
             (listener, abandoned)
         };
         self.call_is_over(id, listener.owner.as_deref());
@@ -427,8 +423,8 @@ impl Stream {
                 let (_, text) = self.ordered("tasks/cancel", &task_params(&task));
                 (text, Freight::Cancel(id))
             }
-            Stage::Asked(_) if abandoned => return Parting::Told,
-            Stage::Asked(_) | Stage::Call | Stage::Stays => (cancelled(id, why), Freight::Cancel(id)),
+            Stage::Asked if abandoned => return Parting::Told,
+            Stage::Asked | Stage::Call | Stage::Stays => (cancelled(id, why), Freight::Cancel(id)),
         };
         match self.outbox.send(Frame::small(text.into(), freight, places.clone())) {
             Ok(()) => {
@@ -649,7 +645,7 @@ impl Stream {
     fn becomes_task(&self, id: CallId, response: &Message) -> bool {
         let expected = {
             let open = self.open.lock();
-            let asked = |listener: &Listener| matches!(listener.stage, Stage::Asked(_));
+            let asked = |listener: &Listener| matches!(listener.stage, Stage::Asked);
             open.abandoned.contains(&id) || open.ledger.get(id).is_some_and(asked)
         };
         if !expected {
@@ -666,13 +662,12 @@ impl Stream {
         };
         let mut open = self.open.lock();
         open.abandoned.remove(&id);
-        let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked(_)));
+        let listener = open.ledger.get_mut(id).filter(|listener| matches!(listener.stage, Stage::Asked));
         match (created, listener) {
             (Some(task), Some(listener)) => {
                 let arrived = listener.stamped(Arrival::Created(Box::new(response.clone())), None);
-                if let Stage::Asked(place) = std::mem::replace(&mut listener.stage, Stage::Running(task)) {
-                    place.send(arrived);
-                }
+                listener.stage = Stage::Running(task);
+                listener.teller.tell_once(arrived);
                 true
             }
             (Some(task), None) => {
@@ -696,14 +691,14 @@ impl Stream {
     }
 
     /// Hands something to whoever waits for a request; given back if there is no room, or nobody waits.
-    pub(super) fn arrive(&self, id: CallId, arrival: Arrival) -> Result<(), TrySendError<Arrival>> {
+    pub(super) fn arrive(&self, id: CallId, arrival: Arrival) -> Result<(), Untold<Arrival>> {
         match self.open.lock().ledger.get(id) {
             Some(listener) => {
                 let room = match &arrival {
                     Arrival::Note(note) => {
                         match self.audience.room(listener.owner.as_deref(), note.text().len()) {
                             Ok(room) => room,
-                            Err(NoRoom) => return Err(TrySendError::Full(arrival)),
+                            Err(NoRoom) => return Err(Untold::Full(arrival)),
                         }
                     }
                     // A letter brings its own; the others have no text, or one that is short.
@@ -713,12 +708,12 @@ impl Stream {
                     | Arrival::Done(_)
                     | Arrival::Failed(_) => None,
                 };
-                listener.arrivals.try_send(listener.stamped(arrival, room)).map_err(|back| match back {
-                    TrySendError::Full(arrived) => TrySendError::Full(arrived.arrival),
-                    TrySendError::Closed(arrived) => TrySendError::Closed(arrived.arrival),
+                listener.teller.tell(listener.stamped(arrival, room)).map_err(|back| match back {
+                    Untold::Full(arrived) => Untold::Full(arrived.arrival),
+                    Untold::Deaf(arrived) => Untold::Deaf(arrived.arrival),
                 })
             }
-            None => Err(TrySendError::Closed(arrival)),
+            None => Err(Untold::Deaf(arrival)),
         }
     }
 
