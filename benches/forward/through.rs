@@ -60,7 +60,7 @@ impl Through {
             message: &request.message,
             revision: Revision::LATEST,
             patience: tokio::time::Instant::now(),
-            turns: Vec::new(),
+            turns: Default::default(),
             memory: None,
             again: None,
         };

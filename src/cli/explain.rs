@@ -77,7 +77,7 @@ fn sentence(run: &Run, kind: Kind, entry: &Entry) -> String {
         Kind::Resources => "resource",
         Kind::Templates => "resource template",
     };
-    let why = match (entry.change, entry.own == entry.exposed) {
+    let why = match (entry.change, *entry.own == *entry.exposed) {
         (Change::None, true) => "it has the name that its server gives it".to_owned(),
         (Change::None, false) => "it is called so because names begin with their server's".to_owned(),
         (Change::Sanitised, _) => "characters that some clients refuse became `_` (BRAID-N001)".to_owned(),

@@ -14,6 +14,7 @@ use crate::mcp::caller::{Caller, Principal};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::system::{Here, Signal, System};
+use crate::upstream::allowance::Permits;
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
@@ -184,7 +185,7 @@ impl Run {
             message: &message,
             revision: Revision::LATEST,
             patience: Instant::now() + self.patience(),
-            turns: Vec::new(),
+            turns: Permits::new(),
             memory: None,
             again: None,
         };

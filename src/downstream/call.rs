@@ -8,6 +8,7 @@ use super::news::Given;
 use super::outlet::Outlet;
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::seat::Seat;
+use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::exchange::Step;
@@ -16,6 +17,7 @@ use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::message::Message;
 use bytes::Bytes;
+use smallvec::smallvec;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -45,12 +47,12 @@ impl Call {
             message: &message,
             revision: self.revision,
             patience: self.patience,
-            turns: vec![turn],
+            turns: smallvec![turn],
             memory: Some(self.memory),
             again: None,
         };
         let answer = self.seat.hub().begin(asked).await;
-        let method = message.method().unwrap_or_default().to_owned();
+        let method = Method::parse(message.method().unwrap_or_default());
         // What it asks is on its way: its text need not wait here for the answer.
         drop(message);
         let reply = match answer {
@@ -72,7 +74,7 @@ impl Call {
             },
         };
         match reply {
-            Ok(text) => one_line(fit_response(text, &method, self.revision)),
+            Ok(text) => one_line(fit_response(text, method, self.revision)),
             Err(fault) => fault.render(Some(&id)),
         }
     }

@@ -7,6 +7,7 @@
 use super::asks::Asks;
 use super::outlet::{Outlet, Outlets, Room};
 use crate::mcp::fit;
+use crate::mcp::method::Method;
 use crate::mcp::method::Want;
 use crate::mcp::revision::Revision;
 use crate::upstream::ask::Ask;
@@ -125,7 +126,7 @@ impl Delivery {
 }
 
 /// A response as a client of `revision` may read it; the latest takes every response as it is.
-pub(super) fn fit_response(text: Bytes, method: &str, revision: Revision) -> Bytes {
+pub(super) fn fit_response(text: Bytes, method: Method, revision: Revision) -> Bytes {
     if revision >= Revision::LATEST {
         return text;
     }

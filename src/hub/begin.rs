@@ -10,7 +10,7 @@ use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
 use crate::routing::route::{Local, Route, Target, route};
-use crate::upstream::allowance::Held;
+use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks};
 use crate::upstream::server::Begun;
@@ -46,7 +46,7 @@ pub struct Asked<'a> {
     /// Until when a list waits for servers that were not heard yet.
     pub patience: Instant,
     /// The turns it took on its way here, given back at its end.
-    pub turns: Vec<OwnedSemaphorePermit>,
+    pub turns: Permits,
     /// The room of its text in memory.
     pub memory: Option<Held>,
     /// It comes back with what it was given.

@@ -13,6 +13,7 @@ use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Company, Principal};
 use crate::mcp::level::Level;
 use crate::upstream::allowance::Held;
+use crate::upstream::allowance::Permits;
 use crate::upstream::ask::Ask;
 use crate::upstream::exchange::{Exchange, Step};
 use crate::upstream::mail::Letter;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// All that waits.
@@ -154,7 +155,7 @@ pub struct Returning<'a> {
     /// What it can be asked.
     pub askable: Askable,
     /// The turns that it took on its way here. They are left to it if it has to be made again.
-    pub turns: &'a mut Vec<OwnedSemaphorePermit>,
+    pub turns: &'a mut Permits,
 }
 
 impl Binding {

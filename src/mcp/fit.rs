@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use memchr::memmem;
 
+use super::method::Method;
 use super::revision::Revision;
 use crate::wire::members::{Member, elements, member, members, quote, string};
 use crate::wire::message::Span;
@@ -23,14 +24,16 @@ use crate::wire::splice::splice;
 /// The result of a request with this method, for a client of revision `to`. `None`: it fits as it is.
 ///
 /// A text that is no JSON object fits too: it is not for this place to refuse it.
-pub fn fit_result(method: &str, result_json: &str, to: Revision) -> Option<String> {
+pub fn fit_result(method: Method, result_json: &str, to: Revision) -> Option<String> {
     if to > Revision::V2025_03_26 || !mentions_later_words(result_json, to) {
         return None;
     }
-    match method {
-        "tools/call" => fit_tool_result(result_json, to),
-        "prompts/get" => fit_prompt(result_json, to),
-        _ => None,
+    if method == Method::ToolsCall {
+        fit_tool_result(result_json, to)
+    } else if method == Method::PromptsGet {
+        fit_prompt(result_json, to)
+    } else {
+        None
     }
 }
 
@@ -62,9 +65,8 @@ fn fit_output_schema(tool: &str) -> Option<String> {
         // A reference counts from the root.
         Some(_) if !["$ref", "$dynamicRef", "\\u"].iter().any(|word| schema.contains(word)) => {
             let mut edits = Edits::new(tool);
-            let around = format!(
-                r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#
-            );
+            let around =
+                format!(r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#);
             edits.replace(schema, around);
             edits.finish()
         }
@@ -308,7 +310,7 @@ mod tests {
     use super::*;
 
     fn call(result: &str, to: Revision) -> String {
-        fit_result("tools/call", result, to).unwrap_or_else(|| result.to_owned())
+        fit_result(Method::ToolsCall, result, to).unwrap_or_else(|| result.to_owned())
     }
 
     #[test]
@@ -316,7 +318,7 @@ mod tests {
         let result = r#"{"content":[{"type":"audio","data":"QQ==","mimeType":"audio/wav"},
             {"type":"resource_link","uri":"a:b","name":"n"}],"structuredContent":{"a":1}}"#;
         for to in [V2025_06_18, V2025_11_25] {
-            assert_eq!(fit_result("tools/call", result, to), None);
+            assert_eq!(fit_result(Method::ToolsCall, result, to), None);
             let tool = r#"{"name":"a","outputSchema":{"type":"object"}}"#;
             assert_eq!(fit_item("tools/list", tool, to), None);
             assert_eq!(fit_note("notifications/progress", r#"{"message":"x"}"#, to), None);
@@ -335,11 +337,11 @@ mod tests {
             "resource_link",
             "",
         ] {
-            assert_eq!(fit_result("tools/call", result, V2024_11_05), None, "{result}");
-            assert_eq!(fit_result("prompts/get", result, V2024_11_05), None, "{result}");
+            assert_eq!(fit_result(Method::ToolsCall, result, V2024_11_05), None, "{result}");
+            assert_eq!(fit_result(Method::PromptsGet, result, V2024_11_05), None, "{result}");
         }
         let read = r#"{"contents":[{"uri":"a:b","mimeType":"audio/wav","blob":"QQ=="}]}"#;
-        assert_eq!(fit_result("resources/read", read, V2024_11_05), None);
+        assert_eq!(fit_result(Method::ResourcesRead, read, V2024_11_05), None);
     }
 
     #[test]
@@ -349,7 +351,7 @@ mod tests {
             call(result, V2024_11_05),
             r#"{"content":[ {"type":"resource","resource":{"uri":"audio:1","mimeType":"audio/wav","blob":"QQ\u003d\u003d"},"annotations":{"priority":1.0},"x":[1, 2]} ,{"type":"text","text":"a"}],"y":1e2}"#
         );
-        assert_eq!(fit_result("tools/call", result, V2025_03_26), None);
+        assert_eq!(fit_result(Method::ToolsCall, result, V2025_03_26), None);
         assert_eq!(
             call(r#"{"content":[{"type":"audio"}]}"#, V2024_11_05),
             r#"{"content":[{"type":"text","text":"(sound without data)"}]}"#
@@ -440,7 +442,7 @@ mod tests {
     fn a_prompts_messages_are_fitted_one_by_one() {
         let result = r#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}, {"content":{"type":"audio","data":"QQ==","mimeType":"audio/wav"},"role":"user"},{"role":"user","content":{"type":"resource_link","uri":"a:b","name":"n"}}]}"#;
         assert_eq!(
-            fit_result("prompts/get", result, V2024_11_05).unwrap(),
+            fit_result(Method::PromptsGet, result, V2024_11_05).unwrap(),
             r#"{"messages":[{"role":"user","content":{"type":"text","text":"x"}}, {"content":{"type":"resource","resource":{"uri":"audio:1","mimeType":"audio/wav","blob":"QQ=="}},"role":"user"},{"role":"user","content":{"type":"text","text":"n: a:b"}}]}"#
         );
     }
@@ -525,9 +527,9 @@ mod tests {
         #[test]
         fn what_was_fitted_is_json_and_fits(result in json_text(), old in any::<bool>()) {
             let to = if old { V2024_11_05 } else { V2025_03_26 };
-            if let Some(fitted) = fit_result("tools/call", &result, to) {
+            if let Some(fitted) = fit_result(Method::ToolsCall, &result, to) {
                 prop_assert!(members(&fitted).is_some(), "{}", fitted);
-                prop_assert_eq!(fit_result("tools/call", &fitted, to), None);
+                prop_assert_eq!(fit_result(Method::ToolsCall, &fitted, to), None);
                 let count = |text: &str| text.matches("12345678901234567890.50").count();
                 prop_assert_eq!(count(&result), count(&fitted));
             }
@@ -535,7 +537,7 @@ mod tests {
 
         #[test]
         fn no_text_is_too_odd(text in any::<String>()) {
-            for method in ["tools/call", "prompts/get"] {
+            for method in [Method::ToolsCall, Method::PromptsGet] {
                 let _ = fit_result(method, &format!("resource_link{text}"), V2024_11_05);
                 let _ = fit_result(method, &text, V2024_11_05);
             }

@@ -58,7 +58,7 @@ pub enum Presence {
 pub struct Entry {
     /// Its server's place in the configuration.
     pub server: usize,
-    pub own: Box<str>,
+    pub own: Arc<str>,
     pub exposed: Box<str>,
     pub change: Change,
     /// A tool that can only be called as a task.
@@ -96,7 +96,7 @@ struct Claim {
 struct Shelf {
     entries: Vec<Entry>,
     by_exposed: HashMap<Box<str>, usize>,
-    by_own: HashMap<Box<str>, Vec<usize>>,
+    by_own: HashMap<Arc<str>, Vec<usize>>,
     /// Entries that could not be listed: an earlier server has the same URI and neither may be rewritten.
     hidden: Vec<Entry>,
     digest: ListDigest,
@@ -262,7 +262,7 @@ impl Shelf {
     fn new(kind: Kind, sources: Vec<Source>, all: impl Iterator<Item = Entry>) -> Self {
         let (mut entries, mut hidden) = (Vec::new(), Vec::new());
         let mut by_exposed = HashMap::new();
-        let mut by_own: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut by_own: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
         let mut hash = Sha256::new();
         hash.update(kind.list_method());
         for entry in all {

@@ -32,7 +32,7 @@ pub struct Target {
     /// The server's place in the configuration.
     pub server: usize,
     /// What the server calls what is asked for; for errors and for settings of a tool.
-    pub own: Box<str>,
+    pub own: Arc<str>,
     /// The request in the server's terms, as replacements in the client's.
     pub edits: Vec<(Span, Bytes)>,
     /// A tool that can only be called as a task.

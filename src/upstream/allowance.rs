@@ -6,6 +6,7 @@
 
 use super::memory::{Memory, is_large, kib, large_max};
 use crate::mcp::caller::Company;
+use smallvec::SmallVec;
 use std::array::IntoIter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,9 @@ pub struct Held {
     all: OwnedSemaphorePermit,
     own: OwnedSemaphorePermit,
 }
+
+/// What one request holds: its turns and places, its room. Seldom more than fits without a place of its own on the heap.
+pub type Permits = SmallVec<[OwnedSemaphorePermit; 4]>;
 
 impl Allowance {
     pub fn new(memory: &Arc<Memory>, company: Company) -> Self {

@@ -4,11 +4,11 @@
 //! by a refusal, or, when it is dropped, by a fault that says so. One that its server has withdrawn is answered
 //! by nobody. Which client is asked is decided by the `Audience`; under which id, by the door.
 
-use super::subject::words;
 use super::frame::Places;
 use super::mail::Mail;
 use super::memory::Room;
 use super::stream::Stream;
+use super::subject::words;
 use super::task::belonging;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
@@ -20,6 +20,7 @@ use crate::wire::message::{Head, Message, Span};
 use crate::wire::splice::{Splice, splice};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::smallvec;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -227,10 +228,10 @@ impl Ask {
             }
         };
         match self.stream.answer_room(text.len()) {
-            Some(room) => self.stream.reply(text, Places::new(vec![place, room])),
+            Some(room) => self.stream.reply(text, Places::new(smallvec![place, room])),
             None => {
                 let fault = Fault::ours(Reason::Busy, "too much waits to be read by this server");
-                self.stream.reply(fault.render(Some(&self.slip.id)), Places::new(vec![place]));
+                self.stream.reply(fault.render(Some(&self.slip.id)), Places::new(smallvec![place]));
             }
         }
     }

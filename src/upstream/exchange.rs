@@ -4,6 +4,7 @@
 //! into everything it yields. Dropping it before its end cancels it at the server. It sends nothing again that may have
 //! run: only what its server has answered with a question, or refused for its head.
 
+use super::allowance::Permits;
 use super::arrivals::Arrivals;
 use super::ask::Ask;
 use super::audience::Member;
@@ -31,6 +32,7 @@ use crate::wire::members::{elements, member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
+use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -103,7 +105,7 @@ pub struct Exchange {
     /// What the client is being asked for that.
     round: Option<Box<Round>>,
     /// What the request holds until its end, however long its server takes to read what is written to it.
-    _turns: Vec<OwnedSemaphorePermit>,
+    _turns: Permits,
 }
 
 impl Exchange {
@@ -132,7 +134,7 @@ impl Exchange {
             kept: None,
             stale: false,
             round: None,
-            _turns: Vec::new(),
+            _turns: Permits::new(),
         }
     }
 
@@ -157,13 +159,13 @@ impl Exchange {
         params: &str,
         room: OwnedSemaphorePermit,
     ) -> Result<Self, Fault> {
-        let posting = Posting { stays: true, room: vec![room], ..Posting::ours(Freight::Request) };
+        let posting = Posting { stays: true, room: smallvec![room], ..Posting::ours(Freight::Request) };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
     }
 
-    pub(super) fn holding(mut self, turns: Vec<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn holding(mut self, turns: Permits) -> Self {
         self._turns = turns;
         self
     }
@@ -182,7 +184,7 @@ impl Exchange {
     }
 
     /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
-    pub fn goes_on(&mut self, id: &Id, token: Option<Bytes>, turns: Vec<OwnedSemaphorePermit>) {
+    pub fn goes_on(&mut self, id: &Id, token: Option<Bytes>, turns: Permits) {
         self._turns = turns;
         if let Some(origin) = &mut self.origin {
             (origin.id, origin.token) = (id.clone(), token);
@@ -354,8 +356,8 @@ impl Exchange {
 
     /// The fault of an answer that is of no use to the client.
     fn faulty(&self, fault: Fault) -> Fault {
-        let Subject { server, what, .. } = &self.subject;
-        let text = format!("{server}: {what}: {}", fault.text);
+        let server = &self.subject.server;
+        let text = format!("{server}: {}: {}", self.subject.what(), fault.text);
         Fault { text, ..fault }.server(&**server).outcome(CallOutcome::Unknown)
     }
 

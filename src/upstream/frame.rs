@@ -3,23 +3,24 @@
 //! Owns the places and the room that it takes, and whether its bytes may have left us. Whatever carries it writes it
 //! once; it knows no JSON-RPC beyond the id that we gave it.
 
+use super::allowance::Permits;
 use super::fetch::Departure;
 use crate::wire::fault::CallOutcome;
 use crate::wire::id::CallId;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The places that a request takes, given back when the last of its frames is written or dropped.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    _held: Vec<OwnedSemaphorePermit>,
+    _held: Permits,
 }
 
 impl Places {
-    pub(super) fn new(held: Vec<OwnedSemaphorePermit>) -> Arc<Self> {
+    pub(super) fn new(held: Permits) -> Arc<Self> {
         Arc::new(Self { _held: held })
     }
 }
@@ -114,21 +115,21 @@ pub(super) struct Frame {
     pub(super) fate: Option<Arc<Fate>>,
     pub(super) places: Arc<Places>,
     /// What bounds the queue: given back when the frame is written.
-    pub(super) room: Vec<OwnedSemaphorePermit>,
+    pub(super) room: Permits,
 }
 
 /// What a frame holds beside its text: given back when that is written, or will not be.
 pub(super) struct Load {
     fate: Option<Arc<Fate>>,
     _places: Arc<Places>,
-    _room: Vec<OwnedSemaphorePermit>,
+    _room: Permits,
     _written: DropGuard,
 }
 
 impl Frame {
     /// A frame that is not taken back and takes no room of its own.
     pub(super) fn small(text: Bytes, freight: Freight, places: Arc<Places>) -> Self {
-        Self { text, freight, mirrored: Vec::new(), fate: None, places, room: Vec::new() }
+        Self { text, freight, mirrored: Vec::new(), fate: None, places, room: Permits::new() }
     }
 
     /// Begins to write it, once; `false` if it was withdrawn.
@@ -151,7 +152,7 @@ impl Load {
     /// Nothing is held, and nobody is told.
     pub(super) fn nothing() -> Self {
         let written = CancellationToken::new().drop_guard();
-        Self { fate: None, _places: Arc::default(), _room: Vec::new(), _written: written }
+        Self { fate: None, _places: Arc::default(), _room: Permits::new(), _written: written }
     }
 }
 

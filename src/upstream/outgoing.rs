@@ -2,7 +2,7 @@
 //!
 //! Knows what is added or taken away for a server that runs tools as tasks. It edits text and sends nothing.
 
-use super::allowance::Held;
+use super::allowance::{Held, Permits};
 use super::standing::Standing;
 use crate::config::Timeouts;
 use crate::mcp::caller::{ClientId, Principal, Told};
@@ -18,7 +18,6 @@ use crate::wire::splice::{member_cut, member_first, splice};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// A request on its way to a server: the client's message, and the edits that put it into the server's terms.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ pub struct Outgoing<'a> {
     pub message: &'a Message,
     pub method: Method,
     /// What the server calls what is asked for.
-    pub own: &'a str,
+    pub own: &'a Arc<str>,
     pub edits: Vec<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
@@ -41,7 +40,7 @@ pub struct Outgoing<'a> {
     /// Which arguments of a tool stand in headers as well, where there are any.
     pub mirrors: Option<&'a Mirrors>,
     /// Turns that the request took on its way here, given back at its end.
-    pub turns: Vec<OwnedSemaphorePermit>,
+    pub turns: Permits,
     /// The room of its text in memory, given back when the text is written.
     pub memory: Option<Held>,
 }

@@ -4,6 +4,7 @@
 //! (2026-07-28, basic/patterns/mrtr). Owns what must be kept for that, how often it may happen, and the answers of one
 //! round. It sends nothing; its exchange does.
 
+use super::allowance::Permits;
 use super::ask::{Ask, Back, Ends};
 use super::audience::{HeardAsk, Member, Whose};
 use super::mail::Letter;
@@ -47,7 +48,7 @@ pub(super) struct Round {
     awaited: FuturesUnordered<Awaited>,
     /// By the server's own keys, raw JSON both.
     answers: Vec<(Box<str>, Option<Bytes>)>,
-    room: Vec<OwnedSemaphorePermit>,
+    room: Permits,
 }
 
 /// The answer to one question, with its place; none, if nobody will give one.
@@ -178,7 +179,7 @@ impl Round {
             asks: VecDeque::new(),
             awaited: FuturesUnordered::new(),
             answers: Vec::new(),
-            room: Vec::new(),
+            room: Permits::new(),
         };
         for request in &asked.requests {
             if let Err(fault) = round.ask(stream, owner, request) {
@@ -255,7 +256,7 @@ impl Round {
     }
 
     /// The room of the answers, for whoever sends them on.
-    pub(super) fn room(&mut self) -> Vec<OwnedSemaphorePermit> {
+    pub(super) fn room(&mut self) -> Permits {
         std::mem::take(&mut self.room)
     }
 

@@ -33,6 +33,7 @@ use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::message::Message;
 use bytes::Bytes;
 use dashmap::DashMap;
+use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -360,12 +361,12 @@ impl Server {
             look: outgoing.look.clone(),
             tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
-            subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: own.into() }),
+            subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
         };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
         let clock = Clock::start(idle, total, held);
-        let places = Places::new(vec![place]);
+        let places = Places::new(smallvec![place]);
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
             (false, _) => Run::AsWritten,
             (true, false) => Run::Call,
@@ -377,7 +378,7 @@ impl Server {
         let keeps = says.is_some() && (may_mirror || (method.has_rounds() && !origin.stands));
         let memory = memory.into_iter().flatten();
         let (held, room) = match keeps {
-            true => (turns.into_iter().chain(memory).collect(), vec![room]),
+            true => (turns.into_iter().chain(memory).collect(), smallvec![room]),
             false => (turns, [room].into_iter().chain(memory).collect()),
         };
         let mirrored = self.mirrored(&link, &outgoing);
@@ -644,9 +645,9 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn subject(self, server: &Arc<str>, method: &str, own: &str) -> Subject {
+    fn subject(self, server: &Arc<str>, method: &str, own: &Arc<str>) -> Subject {
         let (setting, time) = self.whole;
         let whole = Bound { setting, time: time.unwrap_or_default() };
-        Subject::new(server, method, own, self.idle, whole)
+        Subject::new(server, method, Some(own), self.idle, whole)
     }
 }

@@ -4,6 +4,7 @@
 //! them there is a `Carry`, what hears the server an `Ear`. It knows JSON-RPC and no MCP: whose a message is, the
 //! `Audience` decides.
 
+use super::allowance::Permits;
 use super::arrivals::{Arrivals, Teller, Untold, arrivals};
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
@@ -26,6 +27,7 @@ use crate::wire::id::CallId;
 use crate::wire::message::{Head, Message, Outcome};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::smallvec;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,7 +111,7 @@ pub(super) struct Posting {
     /// Held until the end of the exchange and of what is written for it.
     pub(super) places: Arc<Places>,
     /// Held until the request is written.
-    pub(super) room: Vec<OwnedSemaphorePermit>,
+    pub(super) room: Permits,
     /// The client whose call it is; `None`: it is ours.
     pub(super) owner: Option<Arc<Member>>,
     /// It starts a task: its answer is not its end.
@@ -127,7 +129,7 @@ impl Posting {
     pub(super) fn ours(freight: fn(CallId) -> Freight) -> Self {
         Self {
             places: Arc::default(),
-            room: Vec::new(),
+            room: Permits::new(),
             owner: None,
             is_task: false,
             stays: false,
@@ -829,7 +831,7 @@ impl Stream {
     fn pass_as(&self, freight: Freight, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
             Ok(place) if text.len() <= PASSED_BYTES_MAX => {
-                self.outbox.send(Frame::small(text, freight, Places::new(vec![place]))).ok();
+                self.outbox.send(Frame::small(text, freight, Places::new(smallvec![place]))).ok();
             }
             Ok(_) | Err(_) => {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);
@@ -845,7 +847,7 @@ impl Stream {
         }
         match self.answers.clone().try_acquire_owned() {
             Ok(place) => {
-                self.reply(text, Places::new(vec![place]));
+                self.reply(text, Places::new(smallvec![place]));
                 Ok(())
             }
             Err(_) => Err(text),

@@ -3,6 +3,7 @@
 //! The words are made when something has gone wrong, and never before. It measures no time.
 
 use crate::config::toml_key;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) server: Arc<str>,
-    /// The method, and what the server calls what was asked for.
-    pub(super) what: Box<str>,
+    method: Cow<'static, str>,
+    /// What the server calls what was asked for; nothing, where a method says all.
+    own: Option<Arc<str>>,
     idle: Bound,
     whole: Bound,
 }
@@ -37,32 +39,39 @@ pub(super) enum Setting {
 }
 
 impl Subject {
-    pub(super) fn new(server: &Arc<str>, method: &str, own: &str, idle: Bound, whole: Bound) -> Self {
-        // A peer's text within our sentence is no longer than a line.
-        let own = own.char_indices().nth(OWN_CHARS_MAX).map_or(own, |(end, _)| own.split_at(end).0);
-        let mut what = String::with_capacity(method.len() + 1 + own.len());
-        what.push_str(method);
-        if !own.is_empty() {
-            what.push(' ');
-            what.push_str(own);
-        }
-        Self { server: server.clone(), what: what.into_boxed_str(), idle, whole }
+    pub(super) fn new(
+        server: &Arc<str>,
+        method: &str,
+        own: Option<&Arc<str>>,
+        idle: Bound,
+        whole: Bound,
+    ) -> Self {
+        let known = COMMON.into_iter().find(|known| *known == method);
+        let method = known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
+        Self { server: server.clone(), method, own: own.cloned(), idle, whole }
     }
 
     /// A request of our own, which has so long and no longer.
     pub(super) fn ours(server: &Arc<str>, method: &str, setting: Setting, time: Duration) -> Self {
         let bound = Bound { setting, time };
-        Self::new(server, method, "", bound.clone(), bound)
+        Self::new(server, method, None, bound.clone(), bound)
+    }
+
+    /// The method, and what the server calls what was asked for: no longer than a line, as it is a peer's.
+    pub(super) fn what(&self) -> String {
+        let Some(own) = &self.own else { return self.method.clone().into_owned() };
+        let end = own.char_indices().nth(OWN_CHARS_MAX).map_or(own.len(), |(end, _)| end);
+        format!("{} {}", self.method, own.split_at(end).0)
     }
 
     /// Why it was given up for its silence.
     pub(super) fn silent(&self) -> String {
-        format!("no answer to {} for {}", self.what, self.idle.words(&self.server))
+        format!("no answer to {} for {}", self.what(), self.idle.words(&self.server))
     }
 
     /// Why it was given up although there were signs of life.
     pub(super) fn endless(&self) -> String {
-        format!("{} took longer than {}", self.what, self.whole.words(&self.server))
+        format!("{} took longer than {}", self.what(), self.whole.words(&self.server))
     }
 }
 
@@ -98,6 +107,8 @@ pub(super) fn words(time: Duration) -> String {
 }
 
 const OWN_CHARS_MAX: usize = 200;
+/// What is asked most often is not written down for each request anew.
+const COMMON: [&str; 4] = ["tools/call", "resources/read", "prompts/get", "completion/complete"];
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +117,7 @@ mod tests {
     fn subject(own: &str) -> Subject {
         let idle = Bound { setting: Setting::ToolCall(own.into()), time: Duration::from_millis(1500) };
         let whole = Bound { setting: Setting::CallMax, time: Duration::from_secs(1800) };
-        Subject::new(&Arc::from("my server"), "tools/call", own, idle, whole)
+        Subject::new(&Arc::from("my server"), "tools/call", Some(&Arc::from(own)), idle, whole)
     }
 
     #[test]
@@ -124,9 +135,10 @@ mod tests {
 
     #[test]
     fn a_name_without_end_is_cut_between_two_characters() {
-        assert_eq!(&*subject(&"ä".repeat(300)).what, format!("tools/call {}", "ä".repeat(200)));
+        assert_eq!(subject(&"ä".repeat(300)).what(), format!("tools/call {}", "ä".repeat(200)));
         let own = "ä".repeat(200);
-        assert_eq!(&*subject(&own).what, format!("tools/call {own}"));
-        assert_eq!(&*subject("").what, "tools/call");
+        assert_eq!(subject(&own).what(), format!("tools/call {own}"));
+        let ours = Subject::ours(&Arc::from("s"), "initialize", Setting::Start, Duration::from_secs(30));
+        assert_eq!(ours.silent(), "no answer to initialize for 30 s (servers.s.timeouts.start)");
     }
 }

@@ -17,15 +17,17 @@ use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
+use crate::upstream::allowance::Permits;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::message::{Head as Shape, Message, Outcome};
 use bytes::Bytes;
+use smallvec::smallvec;
 use std::collections::VecDeque;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Everything that one request needs.
@@ -71,7 +73,7 @@ impl<H: Head> Call<H> {
             notes: &notes,
         };
         let state = message.params().and_then(|params| params.request_state.as_ref());
-        let mut turns = vec![turn];
+        let mut turns = smallvec![turn];
         // One that is no text was never given to anybody.
         let handle = state.map(|(_, state)| state.as_ref().map(|state| state.as_str(&message).to_owned()));
         let (message, again, taken) = match (handle, &binding) {
@@ -162,7 +164,7 @@ impl Round<'_> {
         handle: &str,
         binding: &Binding,
         message: &Message,
-        turns: &mut Vec<OwnedSemaphorePermit>,
+        turns: &mut Permits,
     ) -> Result<Begun, Fault> {
         let token = message.wants_progress().map(|token| Bytes::copy_from_slice(token.as_bytes()));
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);

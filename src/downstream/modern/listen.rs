@@ -15,6 +15,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::askable::Askable;
 use crate::mcp::method::{Kind, Method, cancelled};
 use crate::mcp::revision::Revision;
+use crate::upstream::allowance::Permits;
 use crate::upstream::exchange::Step;
 use crate::upstream::mail::Letter;
 use crate::wire::caps::Caps;
@@ -180,7 +181,7 @@ async fn subscribed(
         message: &message,
         revision: Revision::MODERN,
         patience,
-        turns: Vec::new(),
+        turns: Permits::new(),
         memory: Some(memory),
         again: None,
     };

@@ -133,7 +133,7 @@ async fn once(hub: &Arc<Hub>, seat: &Seat) -> Result<Bytes, Fault> {
         message: &message,
         revision: Revision::LATEST,
         patience: Instant::now() + Duration::from_secs(4),
-        turns: Vec::new(),
+        turns: Default::default(),
         memory: None,
         again: None,
     };

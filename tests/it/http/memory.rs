@@ -50,7 +50,7 @@ async fn a_call_keeps_nothing_of_a_text_that_was_sent_on() {
         message: &message,
         revision: Revision::LATEST,
         patience: Instant::now() + std::time::Duration::from_secs(1),
-        turns: Vec::new(),
+        turns: Default::default(),
         memory: None,
         again: None,
     };
