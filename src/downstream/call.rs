@@ -27,7 +27,7 @@ pub(super) struct Call {
     pub(super) seat: Arc<Seat>,
     pub(super) revision: Revision,
     pub(super) turns: Arc<Semaphore>,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: Arc<Delivery>,
     /// Where what comes before the answer goes.
     pub(super) outlet: Outlet,
     pub(super) given: Given,

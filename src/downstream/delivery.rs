@@ -21,18 +21,17 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// The way to one client.
-#[derive(Clone)]
 pub(super) struct Delivery {
     pub(super) mail: Arc<Mail>,
     pub(super) asks: Asks,
     pub(super) outlets: Outlets,
-    pub(super) revision: Arc<OnceLock<Revision>>,
+    pub(super) revision: OnceLock<Revision>,
     /// The client has its answer to `initialize`, and has begun to work: nothing is said to it before (2025-11-25,
     /// basic/lifecycle, initialization).
     pub(super) answered: CancellationToken,
     pub(super) begun: CancellationToken,
     /// Held from taking a letter out until it is said, by the door and by calls on other threads. Never across a wait.
-    pub(super) saying: Arc<Mutex<()>>,
+    pub(super) saying: Mutex<()>,
 }
 
 impl Delivery {
@@ -173,15 +172,15 @@ mod tests {
     async fn what_two_threads_deliver_is_in_order_and_said_before_an_answer() {
         let mail: Arc<Mail> = Arc::default();
         let (sender, mut client) = mpsc::channel(64);
-        let delivery = Delivery {
+        let delivery = Arc::new(Delivery {
             mail: mail.clone(),
             asks: Asks::new(mail.clone()),
             outlets: Outlets::Lines(sender.clone()),
-            revision: Arc::default(),
+            revision: OnceLock::new(),
             answered: CancellationToken::new(),
             begun: CancellationToken::new(),
-            saying: Arc::default(),
-        };
+            saying: Mutex::default(),
+        });
         delivery.answered.cancel();
         delivery.begun.cancel();
         let door = delivery.clone();

@@ -25,7 +25,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub struct Door {
     session: Session,
     outbox: mpsc::Sender<Bytes>,
-    calls: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Each may end with something to say.
+    calls: FuturesUnordered<BoxFuture<'static, Option<Bytes>>>,
     /// How long the client may take to greet us. `None`: as long as it likes.
     greets_within: Option<Duration>,
 }
@@ -88,7 +89,7 @@ impl Door {
                     return Closed::Us;
                 }
                 () = outbox.closed() => return Closed::Client,
-                Some(()) = self.calls.next() => {}
+                Some(said) = self.calls.next() => said.into_iter().for_each(|text| self.send(text)),
                 // A client that sends and never reads is not read either, from some point on.
                 heard = inbox.recv(), if self.calls.len() < waiting_max => match heard {
                     Some(Heard::Chunk(chunk)) => {
@@ -117,7 +118,9 @@ impl Door {
                 }
                 room = &mut ready => {
                     // What came to a call in the meantime came before.
-                    while let Some(Some(())) = self.calls.next().now_or_never() {}
+                    while let Some(Some(said)) = self.calls.next().now_or_never() {
+                        said.into_iter().for_each(|text| self.send(text));
+                    }
                     delivery.deliver(room);
                     ready.set(delivery.ready());
                 }
@@ -134,7 +137,11 @@ impl Door {
 
     /// One side hung up: what is about to be answered still may be.
     async fn drain(&mut self, within: Duration) {
-        let answered = async { while self.calls.next().await.is_some() {} };
+        let answered = async {
+            while let Some(said) = self.calls.next().await {
+                said.into_iter().for_each(|text| self.send(text));
+            }
+        };
         timeout(within, answered).await.ok();
     }
 
@@ -153,15 +160,7 @@ impl Door {
         match self.session.hear(text, memory, &Outlet::Lines(self.outbox.clone())) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
-            Reply::Later { call, .. } => {
-                let outbox = self.outbox.clone();
-                let answered = async move {
-                    if let Some(text) = call.await {
-                        outbox.send(text).await.ok();
-                    }
-                };
-                self.calls.push(answered.boxed());
-            }
+            Reply::Later { call, .. } => self.calls.push(call),
         }
     }
 
@@ -169,7 +168,11 @@ impl Door {
     fn send(&mut self, text: Bytes) {
         if let Err(TrySendError::Full(text)) = self.outbox.try_send(text) {
             let outbox = self.outbox.clone();
-            self.calls.push(async move { outbox.send(text).await.unwrap_or_default() }.boxed());
+            let sent = async move {
+                outbox.send(text).await.ok();
+                None
+            };
+            self.calls.push(sent.boxed());
         }
     }
 }

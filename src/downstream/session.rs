@@ -45,7 +45,7 @@ pub struct Session {
     agreed: OnceLock<Agreed>,
     open: Open,
     /// What the servers say beside their answers.
-    pub(super) delivery: Delivery,
+    pub(super) delivery: Arc<Delivery>,
     /// Requests that have begun; the rest wait their turn.
     turns: Arc<Semaphore>,
     /// Our own mark, by which we know ourselves behind ourselves.
@@ -81,15 +81,15 @@ pub(super) enum Reply {
 impl Session {
     pub fn new(seat: Arc<Seat>, outlets: Outlets, ids: Ids, identity: &str, behind_itself: bool) -> Self {
         let turns = Arc::new(Semaphore::new(seat.hub().config().limits.session_in_flight_max));
-        let delivery = Delivery {
+        let delivery = Arc::new(Delivery {
             mail: seat.mail().clone(),
             asks: Asks::new(seat.mail().clone()),
             outlets,
-            revision: Arc::default(),
+            revision: OnceLock::new(),
             answered: CancellationToken::new(),
             begun: CancellationToken::new(),
-            saying: Arc::default(),
-        };
+            saying: Default::default(),
+        });
         Self {
             agreed: OnceLock::new(),
             open: Open::new(ids),
