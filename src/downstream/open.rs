@@ -8,6 +8,7 @@ use crate::wire::id::Id;
 use crate::wire::message::Message;
 use futures::stream::{AbortHandle, AbortRegistration};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,12 +41,15 @@ pub(super) struct Open {
 
 #[derive(Debug, Default)]
 struct Calls {
-    by_id: HashMap<Id, Vec<(u64, AbortHandle)>>,
+    by_id: HashMap<Id, Same>,
     count: usize,
     next: u64,
     /// Cancels that named more than one open request.
     ambiguous: u64,
 }
+
+/// The requests of one id: seldom more than one.
+type Same = SmallVec<[(u64, AbortHandle); 1]>;
 
 /// A request's place among the open ones, until it is dropped.
 #[derive(Debug)]
@@ -83,7 +87,7 @@ impl Open {
     /// specification asks; and so is one that names several, because nothing says which is meant.
     pub(super) fn cancel(&self, id: &Id) {
         let mut calls = self.calls.lock();
-        let handle = match calls.by_id.get(id).map(Vec::as_slice) {
+        let handle = match calls.by_id.get(id).map(Same::as_slice) {
             Some([(_, handle)]) => handle.clone(),
             Some([]) | None => return,
             Some([_, ..]) => {

@@ -131,7 +131,7 @@ impl Hub {
             message: asked.message,
             method,
             own: &target.own,
-            edits: target.edits,
+            edit: target.edit,
             needs_task: target.needs_task,
             mirrors: target.mirrors.as_deref(),
             tasks: self.tasks(asked.seat),
@@ -154,8 +154,8 @@ impl Hub {
         let (server, own) = tasks.read(id.as_str(asked.message)).ok_or_else(unknown)?;
         let at = self.servers.iter().position(|it| it.name().key() == server).ok_or_else(unknown)?;
         asked.seat.reached(at).ok_or_else(unknown)?;
-        let edits = vec![(id.span(), Bytes::from(quote(&own)))];
-        Ok(Target { server: at, own: own.into(), edits, needs_task: false, mirrors: None })
+        let edit = Some((id.span(), Bytes::from(quote(&own))));
+        Ok(Target { server: at, own: own.into(), edit, needs_task: false, mirrors: None })
     }
 
     /// How tasks are called toward this client, if it knows of any.

@@ -565,7 +565,7 @@ fn under(response: &Bytes, id: &Id) -> Bytes {
     match Message::parse_server(response.clone()).as_ref().map(|response| (response, response.head())) {
         Ok((response, Head::Response { id: Some(own), .. })) => {
             // The room of the one is for both.
-            keeping(splice(response.text(), &mut [(*own, id.bytes())]), response.text().clone())
+            keeping(splice(response.text(), &mut [(*own, id.as_str())]), response.text().clone())
         }
         Ok((_, Head::Response { .. } | Head::Request { .. } | Head::Notification { .. })) | Err(_) => {
             response.clone()

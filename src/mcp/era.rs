@@ -19,24 +19,24 @@ use std::borrow::Cow;
 pub struct Standing<'a> {
     pub info: &'a str,
     /// A ClientCapabilities object.
-    pub capabilities: Cow<'a, str>,
-    /// With its quotes.
-    pub log_level: Option<Cow<'a, str>>,
-    /// Members of ours, `"key":value`, each followed by nothing.
-    pub more: Vec<String>,
+    pub capabilities: &'a str,
+    /// Without quotes.
+    pub log_level: Option<&'a str>,
+    /// Members of ours, each `,"key":value`.
+    pub more: &'a str,
 }
 
 impl Standing<'_> {
     /// The members as they stand first in `_meta`.
     pub fn members(&self) -> String {
-        let mut all = vec![
-            format!(r#""{VERSION_KEY}":"{}""#, Revision::MODERN.as_str()),
-            format!(r#""{CLIENT_INFO_KEY}":{}"#, self.info),
-            format!(r#""{CAPABILITIES_KEY}":{}"#, self.capabilities),
+        let level = self.log_level.map(|level| [",\"", LOG_LEVEL_KEY, "\":\"", level, "\""].concat());
+        let parts = [
+            ["\"", VERSION_KEY, "\":\"", Revision::MODERN.as_str()],
+            ["\",\"", CLIENT_INFO_KEY, "\":", self.info],
+            [",\"", CAPABILITIES_KEY, "\":", self.capabilities],
+            [level.as_deref().unwrap_or_default(), "", "", self.more],
         ];
-        all.extend(self.log_level.as_ref().map(|level| format!(r#""{LOG_LEVEL_KEY}":{level}"#)));
-        all.extend(self.more.iter().cloned());
-        all.join(",")
+        parts.as_flattened().concat()
     }
 }
 
@@ -49,37 +49,43 @@ pub fn stands(meta: &Meta) -> bool {
 }
 
 /// The edit that gives a request's `_meta` these members, in place of any that say the same. `first`: `"key":value`
-/// members, separated by commas; a progress token among them replaces the request's own.
-pub fn restated(message: &Message, first: &str) -> (Span, Bytes) {
+/// members, separated by commas; `keys`: those of them that are not of its client.
+pub fn restated(message: &Message, first: &str, keys: &[&str]) -> (Span, Bytes) {
     let meta = message.params().and_then(|params| params.meta.as_ref());
     let Some(meta) = meta else {
         // One member of which the rest is the value: so it goes in as one.
         let (key, value) = first.split_once(':').unwrap_or((first, "null"));
         return message.meta_member(key, value);
     };
-    let rest = others(message.str(meta.object), first).unwrap_or_default();
-    let all: Vec<String> = [first.to_owned()].into_iter().chain(rest).collect();
-    (meta.object, format!("{{{}}}", all.join(",")).into())
+    let text = with_others(first, message.str(meta.object), keys).unwrap_or_else(|| format!("{{{first}}}"));
+    (meta.object, text.into())
 }
 
 /// The edit that takes from a request what only a modern server reads; `None`: there is nothing. `more`: members to put in
-/// its place, as above.
-pub fn unstated(message: &Message, more: &str) -> Option<(Span, Bytes)> {
+/// its place, and `keys` theirs.
+pub fn unstated(message: &Message, more: &str, keys: &[&str]) -> Option<(Span, Bytes)> {
     let meta = message.params()?.meta.as_ref().filter(|meta| stands(meta))?;
-    let rest = others(message.str(meta.object), more)?;
-    let more = Some(more.to_owned()).filter(|more| !more.is_empty());
-    let all: Vec<String> = more.into_iter().chain(rest).collect();
-    Some((meta.object, format!("{{{}}}", all.join(",")).into()))
+    Some((meta.object, with_others(more, message.str(meta.object), keys)?.into()))
 }
 
-/// The members of a `_meta` that any server reads, but those that `news` says anew.
-fn others(meta: &str, news: &str) -> Option<Vec<String>> {
-    let news = format!("{{{news}}}");
-    let news = members(&news).unwrap_or_default();
-    let is_said = |key: &str| news.iter().any(|new| new.key == key);
-    let all = members(meta)?;
-    let kept = all.iter().filter(|member| !is_standing(member) && !is_said(&member.key));
-    Some(kept.map(|member| format!("{}:{}", member.key_raw, member.value)).collect())
+/// A `_meta` of these members, and of those that any server reads in the one before; but for `keys`, which are said anew.
+fn with_others(first: &str, meta: &str, keys: &[&str]) -> Option<String> {
+    let mut text = String::with_capacity(first.len() + meta.len() + 1);
+    text.push('{');
+    text.push_str(first);
+    for member in members(meta)? {
+        if is_standing(&member) || keys.contains(&member.key.as_ref()) {
+            continue;
+        }
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(member.key_raw);
+        text.push(':');
+        text.push_str(member.value);
+    }
+    text.push('}');
+    Some(text)
 }
 
 fn is_standing(member: &Member<'_>) -> bool {
@@ -287,12 +293,8 @@ mod tests {
         String::from_utf8(splice(message.text(), &mut edits).into()).unwrap()
     }
 
-    const STANDING: Standing<'static> = Standing {
-        info: r#"{"name":"c","version":"1"}"#,
-        capabilities: Cow::Borrowed("{}"),
-        log_level: None,
-        more: Vec::new(),
-    };
+    const STANDING: Standing<'static> =
+        Standing { info: r#"{"name":"c","version":"1"}"#, capabilities: "{}", log_level: None, more: "" };
 
     #[test]
     fn a_request_is_made_to_stand_by_itself_and_back() {
@@ -301,23 +303,23 @@ mod tests {
             r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{{{first}}},"name":"x"}}}}"#
         );
         let plain = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
-        assert_eq!(edited(plain, |message| Some(restated(message, &first))), standing);
+        assert_eq!(edited(plain, |message| Some(restated(message, &first, &[]))), standing);
         assert_eq!(
-            edited(&standing, |message| unstated(message, "")),
+            edited(&standing, |message| unstated(message, "", &[])),
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{},"name":"x"}}"#
         );
-        assert_eq!(edited(plain, |message| unstated(message, "")), plain);
+        assert_eq!(edited(plain, |message| unstated(message, "", &[])), plain);
     }
 
     #[test]
     fn what_else_is_in_meta_stays() {
         let text = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{ "a" : 1.0,"io.modelcontextprotocol/clientInfo":{},"progressToken":"t","b":[ ]}}}"#;
         assert_eq!(
-            edited(text, |message| Some(restated(message, r#""x":1,"progressToken":7"#))),
+            edited(text, |message| Some(restated(message, r#""x":1,"progressToken":7"#, &["progressToken"]))),
             r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"x":1,"progressToken":7,"a":1.0,"b":[ ]}}}"#
         );
         assert_eq!(
-            edited(text, |message| unstated(message, r#""y":2"#)),
+            edited(text, |message| unstated(message, r#""y":2"#, &[])),
             r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"y":2,"a":1.0,"progressToken":"t","b":[ ]}}}"#
         );
     }

@@ -33,8 +33,8 @@ pub struct Target {
     pub server: usize,
     /// What the server calls what is asked for; for errors and for settings of a tool.
     pub own: Arc<str>,
-    /// The request in the server's terms, as replacements in the client's.
-    pub edits: Vec<(Span, Bytes)>,
+    /// The request in the server's terms, as a replacement in the client's.
+    pub edit: Option<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
     /// Which of its arguments stand in headers as well.
@@ -147,26 +147,20 @@ fn by_reference(catalog: &Catalog, request: &Message, params: &Params) -> Route 
 }
 
 fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
-    let mut edits = Vec::new();
-    if said != &*entry.own {
-        let own = requote(request.str(name.span()), said, &entry.own);
-        edits.push((name.span(), Bytes::from(own)));
-    }
+    let edit = (said != &*entry.own)
+        .then(|| (name.span(), Bytes::from(requote(request.str(name.span()), said, &entry.own))));
     Target {
         server: entry.server,
         own: entry.own.clone(),
-        edits,
+        edit,
         needs_task: entry.needs_task,
         mirrors: entry.mirrors.clone(),
     }
 }
 
 fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
-    let mut edits = Vec::new();
-    if said != own {
-        edits.push((uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
-    }
-    Target { server, own: own.into(), edits, needs_task: false, mirrors: None }
+    let edit = (said != own).then(|| (uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
+    Target { server, own: own.into(), edit, needs_task: false, mirrors: None }
 }
 
 enum Owner<'a> {
@@ -276,7 +270,7 @@ mod tests {
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"uri":"b+demo://x"}}}}"#);
             let (request, Route::One(mut target)) = routed(&text) else { panic!("{method}") };
             assert_eq!((target.server, &*target.own), (1, "demo://x"));
-            assert_eq!(splice(request.text(), &mut target.edits), text.replace("b+", ""));
+            assert_eq!(splice(request.text(), target.edit.as_mut_slice()), text.replace("b+", ""));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::routing::held::Held;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::{CallId, Id};
 use crate::wire::message::{Head, Message, Span};
-use crate::wire::splice::{Splice, splice};
+use crate::wire::splice::{New, Splice, splice};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::smallvec;
@@ -179,8 +179,8 @@ impl Ask {
     /// The client's answer, under the server's own id; a result or an error, as it wrote it.
     pub fn answer(mut self, response: &Message) {
         let Head::Response { id: Some(id), .. } = response.head() else { return };
-        let mut edits = vec![(*id, self.slip.id.bytes())];
-        edits.extend(belonging(&self.message, response));
+        let mut edits = vec![(*id, New::Lent(self.slip.id.as_str()))];
+        edits.extend(belonging(&self.message, response).map(|(span, text)| (span, New::Own(text))));
         let text = splice(response.text(), &mut edits);
         self.finish(text);
     }

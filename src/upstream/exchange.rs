@@ -602,7 +602,7 @@ impl Exchange {
         let (Some(origin), Head::Response { id: Some(id), outcome }) = (&self.origin, response.head()) else {
             return response.text().clone();
         };
-        let mut splice = Splice::new(response).replace(*id, origin.id.bytes());
+        let mut splice = Splice::new(response).replace(*id, origin.id.as_str());
         let places: &[Text] = match outcome {
             Outcome::Result { places, .. } => &places.uris,
             Outcome::Error { uri, .. } => uri.as_slice(),

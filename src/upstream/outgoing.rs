@@ -13,13 +13,14 @@ use crate::mcp::mirror::Mirrors;
 use crate::routing::look::Look;
 use crate::routing::task_ids::TaskIds;
 use crate::wire::id::{CallId, Id};
-use crate::wire::message::{Head, Message, Span};
-use crate::wire::splice::{member_cut, member_first, splice};
+use crate::wire::message::{HOP_KEY, Head, Message, Span};
+use crate::wire::splice::{New, member_cut, member_first, splice};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A request on its way to a server: the client's message, and the edits that put it into the server's terms.
+/// A request on its way to a server: the client's message, and the edit that puts it into the server's terms.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub client: ClientId,
@@ -32,7 +33,7 @@ pub struct Outgoing<'a> {
     pub method: Method,
     /// What the server calls what is asked for.
     pub own: &'a Arc<str>,
-    pub edits: Vec<(Span, Bytes)>,
+    pub edit: Option<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
     /// How its tasks are called toward the client; `None`: it takes none.
@@ -95,36 +96,42 @@ pub(super) struct Says<'a> {
 /// The request in the server's terms: our id, our progress token, its own names. `says`: what stands in it for want of a
 /// handshake.
 pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Option<Says<'_>>) -> Bytes {
-    let Outgoing { message, method, told, mut edits, .. } = outgoing;
+    let Outgoing { message, method, told, edit, .. } = outgoing;
     let stands = told.is_some_and(|told| told.revision.is_modern());
     let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
-    let number = id.to_string();
+    let mut number = itoa::Buffer::new();
+    let number = number.format(id.0);
     let is_stateless = says.is_some();
-    edits.push((*client_id, Bytes::from(number.clone())));
+    let mut edits: Edits<'_> = edit.map(|(span, own)| (span, New::Own(own))).into_iter().collect();
+    edits.push((*client_id, New::Lent(number)));
     if let Some(asked) = params.task.filter(|_| stands || says.is_some() || !matches!(run, Run::AsWritten)) {
-        edits.push((member_cut(message.text(), asked.start, asked.end), Bytes::new()));
+        edits.push((member_cut(message.text(), asked.start, asked.end), New::Lent("")));
     }
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
         let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
         let (at, member) = member_first(message.text(), object, "\"task\"", &format!("{{{lifetime}}}"));
-        edits.push((Span { start: at, end: at }, member));
+        edits.push((Span { start: at, end: at }, New::Own(member)));
     }
     let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
     // A sign of life renews the patience: we ask for one where the client did not.
-    let wanted = (token.is_some() || method == Method::ToolsCall).then_some(number.as_str());
+    let wanted = (token.is_some() || method == Method::ToolsCall).then_some(number);
     let unstated = || {
-        let more = wanted.map(|number| format!(r#""progressToken":{number}"#)).unwrap_or_default();
-        era::unstated(message, &more)
+        let more = wanted.map(|number| format!(r#""{TOKEN_KEY}":{number}"#)).unwrap_or_default();
+        let keys: &[&str] = if wanted.is_some() { &[TOKEN_KEY] } else { &[] };
+        era::unstated(message, &more, keys)
     };
+    let own = |(span, text)| (span, New::Own(text));
     if let Some(Says { standing, level }) = says {
         let capabilities = told.map(|told| &*told.capabilities);
-        edits.push(era::restated(message, &standing.of(message, capabilities, level, wanted)));
-    } else if let Some(edit) = unstated() {
-        edits.push(edit);
+        let first = standing.of(message, capabilities, level, wanted);
+        let keys: &[&str] = if wanted.is_some() { &[HOP_KEY, TOKEN_KEY] } else { &[HOP_KEY] };
+        edits.push(own(era::restated(message, &first, keys)));
+    } else if let Some(edit) = params.meta.as_ref().is_some_and(era::stands).then(unstated).flatten() {
+        edits.push(own(edit));
     } else if let Some(token) = token {
-        edits.push((token, Bytes::from(number)));
+        edits.push((token, New::Lent(number)));
     } else if let Some(number) = wanted {
-        edits.push(message.meta_member("\"progressToken\"", number));
+        edits.push(own(message.meta_member("\"progressToken\"", number)));
     }
     let is_retry = params.request_state.is_some() || params.input_responses.is_some();
     let text = splice(message.text(), &mut edits);
@@ -147,6 +154,10 @@ fn without_retry(mut text: Bytes) -> Bytes {
     }
     text
 }
+
+const TOKEN_KEY: &str = "progressToken";
+/// No more edits than fit without a place on the heap, as a rule.
+type Edits<'a> = SmallVec<[(Span, New<'a>); 4]>;
 
 /// `requestState` and `inputResponses`.
 const RETRY_MEMBERS: usize = 2;

@@ -17,6 +17,8 @@ pub(super) struct Standing {
     /// Our name and version, as JSON.
     info: Arc<str>,
     hops: Arc<str>,
+    /// The same as JSON.
+    said_hops: Arc<str>,
     /// What requests of our own declare, a JSON object.
     capabilities: Arc<str>,
 }
@@ -27,6 +29,7 @@ impl Standing {
         let (name, version) = (quote(&introduction.name), quote(introduction.version));
         Self {
             info: format!(r#"{{"name":{name},"version":{version}}}"#).into(),
+            said_hops: quote(&introduction.hops).into(),
             hops: introduction.hops.clone(),
             capabilities,
         }
@@ -59,18 +62,15 @@ impl Standing {
         token: Option<&str>,
     ) -> String {
         let hops = match passed {
-            Some(passed) => quote(&format!("{passed} {}", self.hops)),
-            None => quote(&self.hops),
+            Some(passed) => Cow::Owned(quote(&format!("{passed} {}", self.hops))),
+            None => Cow::Borrowed(&*self.said_hops),
         };
-        let more = [format!(r#""{HOP_KEY}":{hops}"#)];
-        let token = token.map(|token| format!(r#""progressToken":{token}"#));
-        era::Standing {
-            info: &self.info,
-            capabilities: Cow::Borrowed(capabilities),
-            log_level: level.map(|level| quote(level.as_str()).into()),
-            more: more.into_iter().chain(token).collect(),
+        let mut more = [",\"", HOP_KEY, "\":", &hops].concat();
+        if let Some(token) = token {
+            more.extend([",\"progressToken\":", token]);
         }
-        .members()
+        let log_level = level.map(Level::as_str);
+        era::Standing { info: &self.info, capabilities, log_level, more: &more }.members()
     }
 }
 

@@ -4,7 +4,7 @@
 //! breaks or the stream hangs up.
 
 use super::frame::Frame;
-use crate::wire::lines::one_line;
+use crate::wire::lines::on_one_line;
 use bytes::BytesMut;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -54,7 +54,7 @@ async fn write_all(
         if !frame.leave() {
             continue;
         }
-        let text = one_line(frame.text.clone());
+        let text = on_one_line(&frame.text);
         if batch.len() + text.len() > BATCH_BYTES_MAX {
             writer.write_all(batch).await?;
             batch.clear();

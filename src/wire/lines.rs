@@ -5,6 +5,7 @@
 //! can be failed, and the next line is served. Never reads by itself: its owner fills the buffer.
 
 use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
 
 use crate::wire::glimpse::Glimpse;
 pub use crate::wire::glimpse::readable_id;
@@ -169,14 +170,22 @@ impl Lines {
 /// Without this a pretty-printed message would be several lines to a peer on a pipe, and one of them may
 /// be a whole message that nobody has checked.
 pub fn one_line(text: Bytes) -> Bytes {
-    let Some(first) = memchr::memchr2(b'\n', b'\r', &text) else { return text };
-    let mut line = BytesMut::from(text.as_ref());
+    match on_one_line(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(line) => line.into(),
+    }
+}
+
+/// The same of a text that stays where it is.
+pub fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr2(b'\n', b'\r', text) else { return Cow::Borrowed(text) };
+    let mut line = text.to_owned();
     for byte in line.iter_mut().skip(first) {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
         }
     }
-    line.freeze()
+    Cow::Owned(line)
 }
 
 /// A line without a byte order mark before it and a carriage return after it; `None` if it is blank.

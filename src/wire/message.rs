@@ -275,7 +275,7 @@ impl Message {
             Head::Response { id, .. } => (*id)?,
             Head::Notification { .. } => return None,
         };
-        Id::parse(Bytes::copy_from_slice(self.str(span).as_bytes()))
+        Id::parse(self.str(span))
     }
 
     /// Whether it is a response that is no error.

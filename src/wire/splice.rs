@@ -2,7 +2,8 @@
 //!
 //! The only way in which a forwarded message ever changes. It knows nothing of what the spans mean.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::wire::message::{Message, Span};
 
@@ -12,24 +13,58 @@ use crate::wire::message::{Message, Span};
 #[derive(Debug)]
 pub struct Splice<'a> {
     message: &'a Message,
-    edits: Vec<(Span, Bytes)>,
+    edits: SmallVec<[(Span, New<'a>); 4]>,
+}
+
+/// What stands in a text from now on.
+#[derive(Debug)]
+pub enum New<'a> {
+    Lent(&'a str),
+    Own(Bytes),
+}
+
+impl AsRef<[u8]> for New<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Lent(text) => text.as_bytes(),
+            Self::Own(text) => text,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for New<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Lent(text)
+    }
+}
+
+impl From<Bytes> for New<'_> {
+    fn from(text: Bytes) -> Self {
+        Self::Own(text)
+    }
+}
+
+impl From<String> for New<'_> {
+    fn from(text: String) -> Self {
+        Self::Own(text.into())
+    }
 }
 
 impl<'a> Splice<'a> {
     pub fn new(message: &'a Message) -> Self {
-        Self { message, edits: Vec::with_capacity(4) }
+        Self { message, edits: SmallVec::new() }
     }
 
     /// Puts `new` where `span` was.
     #[must_use]
-    pub fn replace(mut self, span: Span, new: impl Into<Bytes>) -> Self {
+    pub fn replace(mut self, span: Span, new: impl Into<New<'a>>) -> Self {
         self.edits.push((span, new.into()));
         self
     }
 
     /// Puts `new` before the byte at `at`.
     #[must_use]
-    pub fn insert(self, at: u32, new: impl Into<Bytes>) -> Self {
+    pub fn insert(self, at: u32, new: impl Into<New<'a>>) -> Self {
         self.replace(Span { start: at, end: at }, new)
     }
 
@@ -46,13 +81,16 @@ impl<'a> Splice<'a> {
 ///
 /// Spans lie within the text and do not overlap; an edit that breaks this is a programming error and is
 /// left out, because a forwarder does not end over it.
-pub fn splice(text: &[u8], edits: &mut [(Span, Bytes)]) -> Bytes {
+pub fn splice<N: AsRef<[u8]>>(text: &[u8], edits: &mut [(Span, N)]) -> Bytes {
     // The end counts too, so that an insert stands before the replacement that starts at its place.
     edits.sort_by_key(|(span, _)| *span);
-    let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
-    let mut out = BytesMut::with_capacity(text.len() + grown);
+    let grown: usize = edits.iter().map(|(_, new)| new.as_ref().len()).sum();
+    let gone: usize = edits.iter().map(|(span, _)| span.end.saturating_sub(span.start) as usize).sum();
+    // To the byte: what is to be shared later then needs no more room.
+    let mut out = Vec::with_capacity((text.len() + grown).saturating_sub(gone));
     let mut at = 0;
     for (span, new) in edits.iter() {
+        let new = new.as_ref();
         let between = text.get(at..span.start as usize);
         let inside = span.start <= span.end && (span.end as usize) <= text.len();
         debug_assert!(between.is_some() && inside, "edits overlap or lie outside the text: {span:?}");
@@ -62,7 +100,7 @@ pub fn splice(text: &[u8], edits: &mut [(Span, Bytes)]) -> Bytes {
         at = span.end as usize;
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
-    out.freeze()
+    out.into()
 }
 
 /// The insert that makes `key: value` the first member of the object at `object`, empty or not.

@@ -24,7 +24,7 @@ use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::members::{elements, member, string};
 use crate::wire::message::{Message, SERVER_INFO_KEY, SUBSCRIPTION_KEY};
-use crate::wire::splice::splice;
+use crate::wire::splice::{New, splice};
 use bytes::Bytes;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -233,8 +233,11 @@ fn stamped(text: Bytes, id: &Id) -> Option<Bytes> {
     let note = Message::parse_server(text).ok()?;
     let own = note.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.subscription);
     let edit = match own {
-        Some(place) => (place, id.bytes()),
-        None => note.meta_member(&format!("\"{SUBSCRIPTION_KEY}\""), id.as_str()),
+        Some(place) => (place, New::Lent(id.as_str())),
+        None => {
+            let (place, member) = note.meta_member(&format!("\"{SUBSCRIPTION_KEY}\""), id.as_str());
+            (place, New::Own(member))
+        }
     };
     Some(one_line(splice(note.text(), &mut [edit])))
 }
