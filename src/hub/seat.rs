@@ -21,6 +21,7 @@ use crate::wire::fault::Fault;
 use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,8 +39,18 @@ pub struct Seat {
     told: Arc<watch::Sender<Option<Told>>>,
     /// What it said of itself.
     declared: OnceLock<Told>,
+    /// What was declared last, by whichever guest.
+    last: Arc<Mutex<Option<Declared>>>,
     /// There for as long as one request is.
     visit: Option<Visit>,
+}
+
+/// What a client declared, and what that says.
+#[derive(Clone)]
+struct Declared {
+    text: Arc<str>,
+    askable: Askable,
+    told: Told,
 }
 
 /// What a guest has of the servers.
@@ -47,7 +58,7 @@ struct Visit {
     /// From which level on it wants their logs; `None`: nothing of them.
     level: Mutex<Option<Level>>,
     /// At which servers it is.
-    joined: Mutex<Vec<usize>>,
+    joined: Mutex<SmallVec<[usize; 1]>>,
 }
 
 /// A server behind a client's entrance.
@@ -64,7 +75,8 @@ impl Seat {
         let allowance = hub.allowance(company);
         let (mail, told) = (Arc::default(), Arc::new(watch::Sender::new(None)));
         let declared = OnceLock::new();
-        Self { hub, caller, entrance, view, mail, allowance, told, declared, visit: None }
+        let last = Arc::default();
+        Self { hub, caller, entrance, view, mail, allowance, told, declared, last, visit: None }
     }
 
     /// A place for one request without a session, by the links that this seat keeps. What its client can be asked is said
@@ -81,6 +93,7 @@ impl Seat {
             allowance: self.allowance.clone(),
             told: self.told.clone(),
             declared: OnceLock::new(),
+            last: self.last.clone(),
             visit: Some(Visit { level: Mutex::new(level), joined: Mutex::default() }),
         }
     }
@@ -158,8 +171,7 @@ impl Seat {
 
     /// The client has said which revision it speaks and what it can be asked: a `capabilities` object as it wrote it.
     pub fn introduce(&self, revision: Revision, capabilities: &str) {
-        let askable = Askable::read(capabilities, revision);
-        let told = Told { revision, capabilities: Arc::from(askable.told(capabilities)) };
+        let Declared { askable, told, .. } = self.read(revision, capabilities);
         self.mail.introduce(askable);
         self.declared.get_or_init(|| told.clone());
         if self.visit.is_none() {
@@ -169,8 +181,23 @@ impl Seat {
 
     /// The same of a request in whose answer nothing can be asked.
     pub fn declare(&self, revision: Revision, capabilities: &str) {
-        let told = Askable::read(capabilities, revision).told(capabilities);
-        self.declared.get_or_init(|| Told { revision, capabilities: Arc::from(told) });
+        let Declared { told, .. } = self.read(revision, capabilities);
+        self.declared.get_or_init(|| told);
+    }
+
+    /// What a `capabilities` object says. Who has no session says the same with each request, as a rule: the last is
+    /// remembered for all guests of one keeper.
+    fn read(&self, revision: Revision, capabilities: &str) -> Declared {
+        let mut last = self.last.lock();
+        if let Some(known) = last.as_ref()
+            && *known.text == *capabilities
+            && known.told.revision == revision
+        {
+            return known.clone();
+        }
+        let askable = Askable::read(capabilities, revision);
+        let told = Told { revision, capabilities: Arc::from(askable.told(capabilities)) };
+        last.insert(Declared { text: Arc::from(capabilities), askable, told }).clone()
     }
 
     /// What it said of itself; nothing, as long as it has not.

@@ -42,7 +42,7 @@ impl Standing<'_> {
 
 /// Whether a `_meta` says anything that only a request that stands by itself says.
 pub fn stands(meta: &Meta) -> bool {
-    meta.protocol_version.is_some()
+    meta.has_version
         || meta.client_info.is_some()
         || meta.client_capabilities.is_some()
         || meta.log_level.is_some()

@@ -27,17 +27,17 @@ impl Gate {
     /// A place, once it is this client's turn. Turned away at once when too many wait, or later by somebody more modest.
     /// Cancel-safe: who stops waiting leaves nothing behind, and no place is lost.
     pub(super) async fn enter(&self, client: ClientId) -> Result<OwnedSemaphorePermit, Full> {
-        let (call, mut called) = oneshot::channel();
-        let (ticket, turned_away) = {
+        let (mut called, ticket, turned_away) = {
             let mut queue = self.queue.lock();
             if queue.is_empty()
                 && let Ok(place) = self.places.clone().try_acquire_owned()
             {
                 return Ok(place);
             }
+            let (call, called) = oneshot::channel();
             match queue.enter(client, call) {
-                Entered::Waits(ticket) => (ticket, None),
-                Entered::Instead(ticket, turned_away) => (ticket, Some(turned_away)),
+                Entered::Waits(ticket) => (called, ticket, None),
+                Entered::Instead(ticket, turned_away) => (called, ticket, Some(turned_away)),
                 Entered::Full(_) => return Err(Full),
             }
         };

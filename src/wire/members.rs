@@ -109,7 +109,7 @@ pub fn requote(raw: &str, said: &str, new: &str) -> String {
     }
     let taken = said.strip_suffix(new).and_then(|front| raw.strip_prefix('"')?.strip_prefix(front));
     match taken {
-        Some(rest) => format!("\"{rest}"),
+        Some(rest) => ["\"", rest].concat(),
         None => quote(new),
     }
 }

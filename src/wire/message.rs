@@ -133,6 +133,8 @@ pub struct Meta {
     pub progress_token: Option<Span>,
     /// `io.modelcontextprotocol/protocolVersion` (2026-07-28).
     pub protocol_version: Option<Text>,
+    /// It is there, and perhaps no text.
+    pub has_version: bool,
     /// `io.modelcontextprotocol/clientInfo` (2026-07-28).
     pub client_info: Option<Span>,
     /// `io.modelcontextprotocol/clientCapabilities` (2026-07-28).
@@ -198,6 +200,7 @@ impl Meta {
             object,
             progress_token: None,
             protocol_version: None,
+            has_version: false,
             client_info: None,
             client_capabilities: None,
             log_level: None,

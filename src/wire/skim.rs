@@ -411,7 +411,10 @@ impl<'a> Shape<'a> for MetaShape<'_, 'a> {
                     }
                     meta.progress_token = Some(span(whole, token));
                 }
-                Ok(VERSION_KEY) => meta.protocol_version = text(whole, raw(&mut map)?),
+                Ok(VERSION_KEY) => {
+                    meta.has_version = true;
+                    meta.protocol_version = text(whole, raw(&mut map)?);
+                }
                 Ok(CLIENT_INFO_KEY) => meta.client_info = Some(span(whole, raw(&mut map)?)),
                 Ok(CAPABILITIES_KEY) => meta.client_capabilities = Some(span(whole, raw(&mut map)?)),
                 Ok(LOG_LEVEL_KEY) => meta.log_level = Some(span(whole, raw(&mut map)?)),

@@ -3,6 +3,7 @@
 //! Memory is taken before bytes are kept, in steps, so that a length that was only announced takes nothing from
 //! others. The body that is refused is left unread; the connection hears its sender out.
 
+use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::wire::fault::{Fault, Reason};
 #[derive(Debug)]
 pub struct Whole<R> {
     pub bytes: Bytes,
-    pub memory: Vec<R>,
+    pub memory: SmallVec<[R; 1]>,
 }
 
 /// Why a body was not read to its end.
@@ -51,7 +52,7 @@ pub async fn read_body<R>(
         return Err(Unread::TooLarge { max: bytes_max });
     }
     let size = announced.exact().map_or(bytes_max, |size| size as usize);
-    let mut room = Room { buffer, size, taken: 0, memory: Vec::new() };
+    let mut room = Room { buffer, size, taken: 0, memory: SmallVec::new() };
     let mut bytes = Vec::new();
     room.make(&mut bytes, size.min(STEP_BYTES))?;
     loop {
@@ -83,7 +84,7 @@ struct Room<F, R> {
     /// How large the body is or may become.
     size: usize,
     taken: usize,
-    memory: Vec<R>,
+    memory: SmallVec<[R; 1]>,
 }
 
 impl<R, F: Fn(usize) -> Option<R>> Room<F, R> {

@@ -42,7 +42,8 @@ pub(crate) fn fit_json(headers: &HeaderMap) -> Result<(), Unfit> {
     if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Encoding` must be left out");
     }
-    match one(headers, &CONTENT_TYPE).is_some_and(|kind| media(kind) == "application/json") {
+    match one(headers, &CONTENT_TYPE).is_some_and(|kind| media(kind).eq_ignore_ascii_case("application/json"))
+    {
         true => Ok(()),
         false => unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Type` must be application/json"),
     }
@@ -58,7 +59,8 @@ pub(crate) fn fit_get(headers: &HeaderMap) -> Result<(), Unfit> {
 
 /// Whether the head is one of a session: it says so, or, as is the rule before 2025-06-18, nothing.
 pub(crate) fn is_of_session(headers: &HeaderMap) -> bool {
-    fit_version(headers).is_ok()
+    !headers.contains_key(PROTOCOL_VERSION)
+        || one(headers, &PROTOCOL_VERSION).and_then(Revision::parse).is_some_and(|said| !said.is_modern())
 }
 
 /// Whether it says that the message stands by itself.
@@ -68,12 +70,9 @@ pub(crate) fn is_modern(headers: &HeaderMap) -> bool {
 
 /// The revision must be one that is spoken in a session; none is the rule before 2025-06-18.
 pub(crate) fn fit_version(headers: &HeaderMap) -> Result<(), Unfit> {
-    if !headers.contains_key(PROTOCOL_VERSION) {
-        return Ok(());
-    }
-    match one(headers, &PROTOCOL_VERSION).and_then(Revision::parse) {
-        Some(revision) if !revision.is_modern() => Ok(()),
-        Some(_) | None => {
+    match is_of_session(headers) {
+        true => Ok(()),
+        false => {
             let ours = Revision::ALL.map(Revision::as_str).join(", ");
             unfit(
                 StatusCode::BAD_REQUEST,
@@ -103,9 +102,9 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a s
     }
 }
 
-/// The type without its parameters, in lower case.
-fn media(value: &str) -> String {
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// The type without its parameters; its case is no matter.
+fn media(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
 }
 
 /// Whether the client takes answers of this type. One that says nothing takes everything.
@@ -117,7 +116,8 @@ fn takes(headers: &HeaderMap, wanted: &str) -> bool {
     }
     let listed = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     listed.filter(|range| !is_unwanted(range)).map(media).any(|range| {
-        range == wanted || range == "*/*" || range.strip_suffix("/*").is_some_and(|listed| listed == family)
+        let all_of = || range.strip_suffix("/*").is_some_and(|listed| listed.eq_ignore_ascii_case(family));
+        range.eq_ignore_ascii_case(wanted) || range == "*/*" || all_of()
     })
 }
 

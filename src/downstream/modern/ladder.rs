@@ -11,8 +11,8 @@ use crate::mcp::mirror::{Found, decode, named};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::Fault;
 use crate::wire::id::Id;
-use crate::wire::members::{members, quote, string};
-use crate::wire::message::{Message, Meta, Params, VERSION_KEY};
+use crate::wire::members::{quote, string};
+use crate::wire::message::{Message, Meta, Params};
 use memchr::memmem;
 
 /// What the head of a POST says; over stdio there is none.
@@ -43,10 +43,7 @@ pub(crate) fn claims(message: &Message) -> bool {
 
 /// Whether the `_meta` of a request that claims no revision says what only this one has words for.
 pub(crate) fn stands_unclaimed(message: &Message) -> bool {
-    let Some(meta) = meta(message).filter(|meta| meta.protocol_version.is_none()) else { return false };
-    // The revision may be there and be no text.
-    let says = || members(message.str(meta.object)).unwrap_or_default();
-    era::stands(meta) || says().iter().any(|member| member.key == VERSION_KEY)
+    meta(message).is_some_and(|meta| meta.protocol_version.is_none() && era::stands(meta))
 }
 
 /// Whether a method is one that only this revision has.
