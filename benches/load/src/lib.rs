@@ -8,5 +8,8 @@ pub mod json;
 pub mod words;
 
 pub mod body;
+pub mod events;
 
 pub mod mock;
+
+pub mod load;
