@@ -163,6 +163,21 @@ fn errors_are_wrong_and_silence_is_lost() {
 }
 
 #[test]
+fn second_answers_and_texts_of_others_are_wrong() {
+    let run = |edit: &str| -> Report {
+        let target = format!("sh -c '{MOCK} stdio | sed -u {edit}'");
+        print(&["--stdio", &target, "--calls", "10"])
+    };
+    // The one to `initialize` too; the last one may come too late to be seen.
+    let report = run("p");
+    assert_eq!((report.calls, report.lost), (10, 0));
+    assert!((10..=11).contains(&report.wrong), "{report:?}");
+    let report = run("s/#0[.]/#1./");
+    assert_eq!((report.calls, report.wrong, report.lost), (0, 10, 0));
+    assert!(report.first_wrong.unwrap().contains("#1."));
+}
+
+#[test]
 fn at_a_rate_waiting_for_a_turn_counts() {
     // One call at a time of 10 ms, 1000 in a second: the last of 20 is due after 19 ms and begins after 190.
     let target = format!("{MOCK} stdio");

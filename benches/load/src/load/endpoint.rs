@@ -63,6 +63,16 @@ impl Endpoint {
         Ok(sender)
     }
 
+    /// The connection that was kept, or another one if the server has closed it.
+    pub async fn connected(&self, kept: Option<SendRequest<Body>>) -> Result<SendRequest<Body>, Failure> {
+        if let Some(mut sender) = kept
+            && sender.ready().await.is_ok()
+        {
+            return Ok(sender);
+        }
+        self.connect().await
+    }
+
     /// What goes with everything, and what JSON needs.
     pub fn posting(&self) -> HeaderMap {
         let mut headers = self.headers.clone();

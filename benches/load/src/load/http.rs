@@ -110,11 +110,7 @@ impl Slot {
         if let Some(template) = shared.asking.template(*turn) {
             template.put(&mut text, *number, id);
         }
-        let mut sender = match kept.take() {
-            Some(sender) if !sender.is_closed() => sender,
-            _ => endpoint.connect().await?,
-        };
-        sender.ready().await.map_err(broken)?;
+        let mut sender = endpoint.connected(kept.take()).await?;
         let head = heads.get(*turn % heads.len().max(1)).cloned().unwrap_or_default();
         let request = endpoint.request(Method::POST, head, text.freeze());
         let response = sender.send_request(request).await.map_err(broken)?;

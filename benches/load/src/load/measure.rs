@@ -7,7 +7,7 @@ use super::args::{Ask, Era, Run};
 use super::book::SLOTS_MAX;
 use super::endpoint::Endpoint;
 use super::plan::Plan;
-use super::processes::{Trees, tick_nanos};
+use super::processes::{Reading, Trees, tick_nanos};
 use super::report::{Report, Used};
 use super::shared::Shared;
 use super::stdio::Pipe;
@@ -31,16 +31,15 @@ pub async fn run(run: Run) -> Result<Report, Failure> {
     let mut roots = run.pids.clone();
     roots.extend(crew.children());
     let trees = Trees::new(roots, run.excluded.clone());
-    let own = Trees::new(vec![std::process::id()], Vec::new());
 
     let crew = crew.run(Plan::calls(run.warmup)).await?;
     let warmup = shared.take_tally();
 
-    let (before, own_before) = (trees.read()?, own.read()?);
+    let (before, own_before) = (trees.read()?, Reading::own()?);
     let start = Instant::now();
     let crew = crew.run(plan(&run)).await?;
     let seconds = start.elapsed().as_secs_f64();
-    let (own_after, after) = (own.read()?, trees.read());
+    let (own_after, after) = (Reading::own()?, trees.read());
 
     let crew = crew.linger().await;
     let tally = shared.take_tally();

@@ -64,6 +64,15 @@ impl Trees {
 }
 
 impl Reading {
+    /// Of this process, without what descends from it.
+    pub fn own() -> Result<Self, Failure> {
+        let pid = std::process::id();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let ticks = parse_stat(&stat).map_or(0, |stat| stat.ticks);
+        let usage = Usage { nanos: threads(pid), ticks };
+        Ok(Self { processes: HashMap::from([(pid, usage)]), rss_kib: 0 })
+    }
+
     /// The CPU time between two readings.
     pub fn nanos_since(&self, before: &Self, tick_nanos: u64) -> u64 {
         let nothing = Usage::default();
@@ -228,6 +237,7 @@ mod tests {
         }
         let after = trees.read().unwrap();
         assert!(after.nanos_since(&before, tick_nanos()) > 1_000_000);
+        assert!(Reading::own().unwrap().nanos_since(&before, tick_nanos()) > 1_000_000);
         assert!(after.rss_kib > 0);
         assert!(Trees::new(vec![u32::MAX], Vec::new()).read().is_err());
     }

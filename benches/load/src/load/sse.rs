@@ -124,10 +124,7 @@ impl Slot {
         if let Some(template) = shared.asking.template(self.turn) {
             template.put(&mut text, *number, id);
         }
-        let mut sender = match self.sender.take() {
-            Some(sender) if !sender.is_closed() => sender,
-            _ => endpoint.connect().await?,
-        };
+        let mut sender = endpoint.connected(self.sender.take()).await?;
         post(&mut sender, endpoint, text.freeze()).await?;
         self.sender = Some(sender);
         let closed = self.state.closed.get(slot_of(id));

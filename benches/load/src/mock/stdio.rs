@@ -32,7 +32,10 @@ pub fn serve(server: &Server) -> io::Result<()> {
         let done = answer(server, lines, held - read, &mut out, &delays);
         room.copy_within(done..held, 0);
         held -= done;
-        output.write_all(&out)?;
+        match output.write_all(&out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
         out.clear();
     }
 }
