@@ -7,6 +7,7 @@ use super::args::{Era, Run};
 use super::asking;
 use super::book::{Book, Entry};
 use super::endpoint::{Endpoint, all, broken, messages};
+use super::patience::Patience;
 use super::plan::{Plan, Turn};
 use super::shared::Shared;
 use super::{Failure, args};
@@ -76,6 +77,7 @@ impl Slot {
 
     /// Calls until the plan is over, or the server is silent for longer than patience lasts.
     pub async fn run(mut self, plan: Arc<Plan>) -> Self {
+        let mut patience = Patience::new(&self.shared);
         let mut heard = Instant::now();
         while let Turn::Due(due) = plan.turn().await {
             let now = Instant::now();
@@ -84,7 +86,7 @@ impl Slot {
                 continue;
             }
             let Some(id) = self.book.open(Entry { due, sent: now }) else { break };
-            let outcome = timeout(self.shared.patience, self.call(id)).await;
+            let outcome = patience.lasts(self.call(id)).await;
             self.turn += 1;
             if self.book.close(id).is_none() {
                 heard = Instant::now();
@@ -95,7 +97,7 @@ impl Slot {
             if heard.elapsed() >= self.shared.patience {
                 break;
             }
-            if let Ok(Err(_)) = outcome {
+            if let Some(Err(_)) = outcome {
                 sleep(FAILED_PAUSE).await;
             }
         }

@@ -19,6 +19,7 @@ pub mod tally;
 pub mod command;
 pub mod endpoint;
 pub mod http;
+pub mod patience;
 pub mod shared;
 pub mod sse;
 pub mod stdio;

@@ -176,6 +176,8 @@ impl Timer {
             });
             if let Ok(read) = read {
                 read?;
+                // Else the next wait would begin with a read in vain.
+                ready.clear_ready();
                 return Ok(());
             }
         }

@@ -7,6 +7,7 @@ use super::Failure;
 use super::asking;
 use super::book::{Book, Entry, slot_of};
 use super::endpoint::{Endpoint, all, broken};
+use super::patience::Patience;
 use super::plan::{Plan, Turn};
 use super::shared::Shared;
 use super::verdict::Verdict;
@@ -91,6 +92,7 @@ impl Session {
 impl Slot {
     /// Calls until the plan is over, or the server is silent for longer than patience lasts.
     pub async fn run(mut self, plan: Arc<Plan>) -> Self {
+        let mut patience = Patience::new(&self.state.shared);
         let mut heard = Instant::now();
         while let Turn::Due(due) = plan.turn().await {
             let now = Instant::now();
@@ -100,7 +102,7 @@ impl Slot {
                 continue;
             }
             let Some(id) = self.state.book().open(Entry { due, sent: now }) else { break };
-            let outcome = timeout(shared.patience, self.call(id)).await;
+            let outcome = patience.lasts(self.call(id)).await;
             self.turn += 1;
             if self.state.book().close(id).is_none() {
                 heard = Instant::now();
@@ -111,7 +113,7 @@ impl Slot {
             if self.state.has_ended() || heard.elapsed() >= shared.patience {
                 break;
             }
-            if let Ok(Err(_)) = outcome {
+            if let Some(Err(_)) = outcome {
                 sleep(FAILED_PAUSE).await;
             }
         }
