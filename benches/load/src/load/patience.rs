@@ -1,7 +1,7 @@
 //! How long whoever has one call open waits for it.
 //!
 //! Owns one timer for all calls of a slot. It is looked at now and then and not set anew with each call: setting a timer wakes
-//! the runtime, which costs as much as sending the call.
+//! the runtime by a system call where no other timer is set.
 
 use super::shared::Shared;
 use std::future::Future;
