@@ -1,7 +1,7 @@
 //! `braid stdio`: one client on our stdin and stdout.
 
 use super::exit::Exit;
-use super::run::{Run, left, runtime};
+use super::run::{Run, left, runtime_for_one};
 use super::{Globals, Source, log, out, source};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
@@ -15,8 +15,10 @@ pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, None, globals);
-    let served = runtime().and_then(|runtime| {
-        let exit = runtime.block_on(serve(config, group));
+    let served = runtime_for_one().and_then(|runtime| {
+        // A task of its own: to wake what is waited for here costs a call of the kernel, even from the same thread.
+        let served = runtime.spawn(serve(config, group.map(str::to_owned)));
+        let exit = runtime.block_on(served).unwrap_or_else(|failed| Err(std::io::Error::other(failed)));
         // Whoever still reads our stdin or waits for our stdout must not hold us up.
         runtime.shutdown_timeout(Duration::ZERO);
         exit
@@ -27,11 +29,11 @@ pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit
     }
 }
 
-async fn serve(config: crate::config::Config, group: Option<&str>) -> std::io::Result<Exit> {
+async fn serve(config: crate::config::Config, group: Option<String>) -> std::io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
     let (outbox, written) = stdio::stdout()?;
-    let run = Run::prepare(config, group)?;
+    let run = Run::prepare(config, group.as_deref())?;
     let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);
     let exit = tokio::select! {

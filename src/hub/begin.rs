@@ -67,7 +67,7 @@ impl Hub {
         let method = Method::parse(asked.message.method().unwrap_or_default());
         let view = asked.seat.view();
         if let Method::List(_) = method {
-            view.settled(asked.patience).await;
+            Box::pin(view.settled(asked.patience)).await;
         }
         if method == Method::Task {
             return match self.task(&asked) {
@@ -77,23 +77,25 @@ impl Hub {
         }
         let mut routed = route(&view.catalog(), method, asked.message);
         if let (Route::Unknown(_), false) = (&routed, view.is_settled()) {
-            view.settled(asked.patience).await;
+            Box::pin(view.settled(asked.patience)).await;
             routed = route(&view.catalog(), method, asked.message);
         }
-        if let (Route::Unknown(_), Some(at)) = (&routed, unheard(&asked)) {
+        if let Route::Unknown(_) = &routed
+            && let Some(at) = unheard(&asked)
+        {
             // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
             if let Some((reached, key)) = asked.seat.reached(at)
-                && let Err(why) = reached.server.reach(&key).await
+                && let Err(why) = Box::pin(reached.server.reach(&key)).await
             {
                 return Answer::Now(Err(why));
             }
             // It is there now. That it failed before says nothing of the lists that are being fetched.
-            view.heard(at, Instant::now() + server_patience(self, at)).await;
+            Box::pin(view.heard(at, Instant::now() + server_patience(self, at))).await;
             routed = route(&view.catalog(), method, asked.message);
         }
         let target = match routed {
             Route::One(target) => target,
-            Route::Local(local) => return self.local(local, &asked).await,
+            Route::Local(local) => return Box::pin(self.local(local, &asked)).await,
             Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
         };
         self.send(asked, target).await

@@ -221,13 +221,13 @@ impl Ask {
             Back::Server(place) => place,
             Back::Round { answer, .. } => {
                 // Without room there is no answer, which ends the round.
-                if let Some(room) = self.stream.answer_room(text.len()) {
+                if let Some(room) = self.stream.room_now(text.len()) {
                     answer.send((text, room)).ok();
                 }
                 return;
             }
         };
-        match self.stream.answer_room(text.len()) {
+        match self.stream.room_now(text.len()) {
             Some(room) => self.stream.reply(text, Places::new(smallvec![place, room])),
             None => {
                 let fault = Fault::ours(Reason::Busy, "too much waits to be read by this server");

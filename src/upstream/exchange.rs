@@ -198,16 +198,18 @@ impl Exchange {
     }
 
     /// What happens next. After `Done` it yields `Done` with a fault of ours.
+    ///
+    /// What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
     pub async fn next(&mut self) -> Step {
         loop {
             if self.stale {
-                match self.remirrored().await {
+                match Box::pin(self.remirrored()).await {
                     Ok(()) => continue,
                     Err(fault) => return Step::Done(Err(fault)),
                 }
             }
             if self.round.is_some() {
-                match self.turn().await {
+                match Box::pin(self.turn()).await {
                     Some(step) => return step,
                     None => continue,
                 }
@@ -495,7 +497,7 @@ impl Exchange {
         let arrival = loop {
             // Looked at first: a server that never stops sending notes must not outlast its time in all.
             match self.clock.expired() {
-                Some(Expiry::Total) => break self.give_up(Expiry::Total).await,
+                Some(Expiry::Total) => break Box::pin(self.give_up(Expiry::Total)).await,
                 Some(Expiry::Idle) | None => {}
             }
             let next = happens(&mut self.posted, self.task.as_deref_mut());
@@ -504,7 +506,7 @@ impl Exchange {
                 break arrival;
             }
             if let Some(expiry) = self.clock.expired() {
-                break self.give_up(expiry).await;
+                break Box::pin(self.give_up(expiry)).await;
             }
         };
         match arrival {

@@ -24,6 +24,12 @@ impl Gate {
         Self { places: Arc::new(Semaphore::new(places_max)), queue: Mutex::new(FairQueue::new(waiting_max)) }
     }
 
+    /// A place, if one is free and nobody waits for it.
+    pub(super) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        let queue = self.queue.lock();
+        if queue.is_empty() { self.places.clone().try_acquire_owned().ok() } else { None }
+    }
+
     /// A place, once it is this client's turn. Turned away at once when too many wait, or later by somebody more modest.
     /// Cancel-safe: who stops waiting leaves nothing behind, and no place is lost.
     pub(super) async fn enter(&self, client: ClientId) -> Result<OwnedSemaphorePermit, Full> {

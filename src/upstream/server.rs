@@ -335,14 +335,19 @@ impl Server {
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
     pub async fn begin(&self, key: &LinkKey, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
-        let link = self.ready(key).await?;
-        let Some(audience) = self.links.get(key).map(|slot| slot.audience.clone()) else {
-            return Err(self.ours(Reason::Unreachable, format!("{}: is not running", self.key)));
+        // What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
+        let (link, audience) = match self.at_hand(key) {
+            Some(found) => found,
+            None => {
+                let link = Box::pin(self.ready(key)).await?;
+                let audience = self.links.get(key).map(|slot| slot.audience.clone());
+                (link, audience.ok_or_else(|| self.is_not_running())?)
+            }
         };
         if let (Some(listening), true) =
             (&link.errands.listening, matches!(outgoing.method, Method::Subscribe | Method::Unsubscribe))
         {
-            return self.listens(&audience, listening, &link, &outgoing).await;
+            return Box::pin(self.listens(&audience, listening, &link, &outgoing)).await;
         }
         if outgoing.method == Method::Task && link.stream.standing().is_none() {
             return Err(Fault::invalid_params("unknown task"));
@@ -351,7 +356,12 @@ impl Server {
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
-        let (place, room) = self.admit(client, &link, outgoing.bytes(), idle).await?;
+        let bytes = outgoing.bytes();
+        let at_once = self.gate.try_enter().and_then(|place| Some((place, link.stream.room_now(bytes)?)));
+        let (place, room) = match at_once {
+            Some(admitted) => admitted,
+            None => Box::pin(self.admit(client, &link, bytes, idle)).await?,
+        };
         let owner = audience.member(client);
         let origin = Origin {
             id: outgoing.id.clone(),
@@ -518,11 +528,22 @@ impl Server {
         self.links.get(key).map_or(State::Connecting, |slot| slot.state.borrow().clone())
     }
 
+    /// The link and who listens to it, if it is ready.
+    fn at_hand(&self, key: &LinkKey) -> Option<(Arc<Link>, Arc<Audience>)> {
+        let slot = self.links.get(key)?;
+        match &*slot.state.borrow() {
+            State::Ready(link) => Some((link.clone(), slot.audience.clone())),
+            State::Connecting | State::Down { .. } => None,
+        }
+    }
+
+    fn is_not_running(&self) -> Fault {
+        self.ours(Reason::Unreachable, format!("{}: is not running", self.key))
+    }
+
     /// The link once it is ready. Waits while it is being made, and for no longer than a start may take.
     async fn ready(&self, key: &LinkKey) -> Result<Arc<Link>, Fault> {
-        let Some(slot) = self.links.get(key).map(|slot| slot.clone()) else {
-            return Err(self.ours(Reason::Unreachable, format!("{}: is not running", self.key)));
-        };
+        let slot = self.links.get(key).map(|slot| slot.clone()).ok_or_else(|| self.is_not_running())?;
         let mut state = slot.state;
         let until = Instant::now() + self.settings.timeouts.start;
         let mut woken = false;

@@ -464,6 +464,11 @@ impl Stream {
         self.room.clone().acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).await.ok()
     }
 
+    /// The same, if there is room now.
+    pub(super) fn room_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).ok()
+    }
+
     /// What was agreed on, once it is.
     pub(super) fn revision(&self) -> Option<Revision> {
         self.revision.get().copied()
@@ -815,11 +820,6 @@ impl Stream {
 
     pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
         self.outbox.send(Frame::small(text, Freight::Plain, place)).ok();
-    }
-
-    /// Room in the writer's queue for a client's answer; `None` when the server does not read.
-    pub(super) fn answer_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().try_acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).ok()
     }
 
     /// Sends a notification of a client's; dropped and counted when it is too long, or too many wait to be written: who

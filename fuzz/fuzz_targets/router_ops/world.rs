@@ -227,10 +227,10 @@ impl World {
             }
             (route, way) => panic!("{said}: {route:?} and not {way:?}"),
         };
-        let Target { server, own, mut edits, needs_task, mirrors } = target;
+        let Target { server, own, mut edit, needs_task, mirrors } = target;
         assert!(mirrors.is_none(), "no tool of the model has headers");
         assert!(!needs_task, "no tool of the model needs a task");
-        assert_eq!(splice(message.text(), &mut edits), write(&own));
+        assert_eq!(splice(message.text(), edit.as_mut_slice()), write(&own));
         let client = self.clients[place].id;
         let link = self.link_of(server, place);
         let Link { subscriptions, notes, .. } = &mut self.links[link];
