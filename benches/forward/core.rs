@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot run may fail loudly")]
 #![expect(clippy::print_stderr, reason = "a bench speaks to a person")]
 
+mod client;
 mod echo;
 mod through;
 
@@ -25,7 +26,9 @@ use mcp_braid::routing::names::NamePlan;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use echo::{Client, Echo, Line, tool};
+use client::{Client, Line};
+pub(crate) use echo::tool;
+use echo::{Echo, Era};
 use through::{Request, Through, door};
 
 /// How many calls are on their way at a time.
@@ -59,7 +62,7 @@ pub(crate) fn groups(criterion: &mut Criterion) {
     });
     let catalog = merge();
     group.bench_function("cached page", |bencher| bencher.iter(|| page(black_box(&catalog))));
-    let through = (&bench.thread).block_on(Through::open(Echo::with(TOOLS)));
+    let through = (&bench.thread).block_on(Through::open(Echo::with(Era::Handshake, TOOLS)));
     let list = Request::new(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     group.bench_function("cached page through the hub", |bencher| {
         bencher.to_async(&bench.thread).iter(|| through.ask(&list));
@@ -76,16 +79,18 @@ pub(crate) fn table() {
     let mut bench = Bench::new();
     let clock = if thread_time().is_some() { "CPU time" } else { "time" };
     eprintln!("\ncalls per second of {clock} of one thread that is client, Braid and server");
-    eprintln!("in flight    direct         through the hub     through a door and the hub");
+    eprintln!(
+        "in flight    direct         through the hub                through a door and the hub     both without a handshake"
+    );
     for in_flight in IN_FLIGHT {
         let rounds: Vec<_> = (0..ROUNDS).map(|_| Way::ALL.map(|way| bench.work(way, in_flight))).collect();
-        let median = |of: &dyn Fn(&[f64; 3]) -> f64| {
+        let median = |of: &dyn Fn(&[f64; 4]) -> f64| {
             let mut all: Vec<_> = rounds.iter().map(of).collect();
             all.sort_by(f64::total_cmp);
             all[ROUNDS / 2]
         };
         let mut line = format!("{in_flight:9} {:9.0}", 1.0 / median(&|work| work[0]));
-        for way in [1, 2] {
+        for way in [1, 2, 3] {
             let rate = 1.0 / median(&|work| work[way]);
             let ratio = median(&|work| work[way] / work[0]);
             let more = 1e6 * median(&|work| work[way] - work[0]);
@@ -101,16 +106,19 @@ enum Way {
     Direct,
     Hub,
     Door,
+    /// The same, and neither client nor server has a handshake.
+    Stateless,
 }
 
 impl Way {
-    const ALL: [Self; 3] = [Self::Direct, Self::Hub, Self::Door];
+    const ALL: [Self; 4] = [Self::Direct, Self::Hub, Self::Door, Self::Stateless];
 
     fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Hub => "hub",
             Self::Door => "door",
+            Self::Stateless => "door without a handshake",
         }
     }
 
@@ -118,7 +126,7 @@ impl Way {
     fn calls(self) -> u64 {
         match self {
             Self::Direct => 20_000,
-            Self::Hub | Self::Door => 2_000,
+            Self::Hub | Self::Door | Self::Stateless => 2_000,
         }
     }
 }
@@ -149,21 +157,24 @@ struct Bench {
     hub: Through,
     call: Request,
     door: Client,
+    stateless: Client,
 }
 
 impl Bench {
     fn new() -> Self {
         let thread = Thread::new();
-        let (direct, hub, door) = (&thread).block_on(async {
-            let pipe = Line::Pipe(Echo::with(1).start(), BytesMut::new());
-            let direct = Client { line: pipe, tool: "read_0", next_id: 0 };
-            (direct, Through::open(Echo::with(1)).await, door().await)
+        let (direct, hub, door, stateless) = (&thread).block_on(async {
+            let pipe = Line::Pipe(Echo::with(Era::Handshake, 1).start(), BytesMut::new());
+            let direct = Client { line: pipe, tool: "read_0", says: "", next_id: 0 };
+            let hub = Through::open(Echo::with(Era::Handshake, 1)).await;
+            let door_of = async |era| door(era, era).await;
+            (direct, hub, door_of(Era::Handshake).await, door_of(Era::Stateless).await)
         });
         // What a door would have read already.
         let call = Request::new(
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo__read_0","arguments":{"path":"src/main.rs"}}}"#,
         );
-        Self { thread, direct, hub, call, door }
+        Self { thread, direct, hub, call, door, stateless }
     }
 
     fn timed(&mut self, way: Way, calls: u64, in_flight: u64) -> Duration {
@@ -172,6 +183,7 @@ impl Bench {
             Way::Direct => thread.block_on(self.direct.calls(calls, in_flight)),
             Way::Hub => thread.block_on(self.hub.calls(&self.call, calls, in_flight)),
             Way::Door => thread.block_on(self.door.calls(calls, in_flight)),
+            Way::Stateless => thread.block_on(self.stateless.calls(calls, in_flight)),
         }
         begun.elapsed()
     }

@@ -1,31 +1,59 @@
-//! A server in memory that answers as cheaply as an answer can be given, and a client that asks as cheaply.
+//! A server in memory that answers as cheaply as an answer can be given.
 //!
-//! Neither reads JSON: the server cuts the id out of the text, the client counts lines. What a round trip
-//! between them costs is what everything costs that is not Braid.
+//! It reads no JSON: it cuts the id out of the text. What a round trip between it and its client costs is what
+//! everything costs that is not Braid.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use futures::future::{BoxFuture, ready};
-use mcp_braid::downstream::door::Heard;
+use mcp_braid::config::{Command, Config, Reach, ServerConfig};
+use mcp_braid::hub::Hub;
 use mcp_braid::upstream::dial::{Dial, Dialed};
 use mcp_braid::wire::fault::Fault;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
-use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Whether what two sides know of each other is settled by a handshake, or said in each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// 2025-11-25.
+    Handshake,
+    /// 2026-07-28.
+    Stateless,
+}
 
 /// The server. Every tool of it does the same.
 #[derive(Clone)]
 pub(crate) struct Echo {
-    /// As the text of an array.
+    era: Era,
+    /// What it says of its tools, as a result.
     tools: Arc<str>,
 }
 
 impl Echo {
     /// A server with so many tools.
-    pub(crate) fn with(tools: usize) -> Self {
+    pub(crate) fn with(era: Era, tools: usize) -> Self {
         let tools: Vec<_> = (0..tools).map(tool).collect();
-        Self { tools: Arc::from(format!("[{}]", tools.join(","))) }
+        let tools = tools.join(",");
+        let tools = match era {
+            Era::Handshake => format!(r#"{{"tools":[{tools}]}}"#),
+            Era::Stateless => format!(
+                r#"{{"resultType":"complete","ttlMs":3600000,"cacheScope":"private","tools":[{tools}],{INFO}}}"#
+            ),
+        };
+        Self { era, tools: Arc::from(tools) }
+    }
+
+    /// A hub whose only server it is.
+    pub(crate) fn hub(self) -> Arc<Hub> {
+        let folder = Path::new("/");
+        let mut config = Config::new("a bench", folder);
+        config.servers = vec![ServerConfig::new("echo", Reach::Stdio(Command::new("echo", folder)))];
+        let dials: Vec<Arc<dyn Dial>> = vec![Arc::new(self)];
+        Hub::new(Arc::new(config), dials, "a mark", TaskTracker::new())
     }
 
     /// Starts the server, and returns the other end of its pipe.
@@ -56,17 +84,30 @@ impl Echo {
         let (id, rest) = rest.split_at(comma);
         answers.extend_from_slice(HEAD);
         answers.extend_from_slice(id);
-        answers.extend_from_slice(br#","result":"#);
-        if rest.starts_with(br#","method":"tools/call""#) {
-            answers.extend_from_slice(RESULT);
-        } else if rest.starts_with(br#","method":"tools/list""#) {
-            answers.extend_from_slice(br#"{"tools":"#);
+        answers.extend_from_slice(self.end(rest));
+        if rest.starts_with(LIST) {
             answers.extend_from_slice(self.tools.as_bytes());
-            answers.push(b'}');
-        } else {
-            answers.extend_from_slice(GREETING);
+            answers.extend_from_slice(b"}");
         }
-        answers.extend_from_slice(b"}\n");
+        answers.push(b'\n');
+    }
+
+    /// What follows the id in the answer to a request, from what follows its own; but for its list.
+    fn end(&self, rest: &[u8]) -> &'static [u8] {
+        if rest.starts_with(br#","method":"tools/call""#) {
+            match self.era {
+                Era::Handshake => RESULT.as_bytes(),
+                Era::Stateless => COMPLETE.as_bytes(),
+            }
+        } else if rest.starts_with(LIST) {
+            br#","result":"#
+        } else if rest.starts_with(br#","method":"initialize""#) && self.era == Era::Handshake {
+            GREETING.as_bytes()
+        } else if rest.starts_with(br#","method":"server/discover""#) && self.era == Era::Stateless {
+            DISCOVERED.as_bytes()
+        } else {
+            UNKNOWN.as_bytes()
+        }
     }
 }
 
@@ -82,84 +123,6 @@ impl Dial for Echo {
     }
 }
 
-/// A client at one end of something that takes its lines and gives it others.
-pub(crate) struct Client {
-    pub(crate) line: Line,
-    /// What it calls the tool.
-    pub(crate) tool: &'static str,
-    pub(crate) next_id: u64,
-}
-
-/// What a client talks through.
-pub(crate) enum Line {
-    Pipe(DuplexStream, BytesMut),
-    Door(mpsc::Sender<Heard>, mpsc::Receiver<Bytes>),
-}
-
-impl Client {
-    /// So many calls to their ends, so many of them at a time.
-    pub(crate) async fn calls(&mut self, calls: u64, in_flight: u64) {
-        let (mut begun, mut over) = (0, 0);
-        let mut room = in_flight;
-        while over < calls {
-            let more = room.min(calls - begun);
-            if more > 0 {
-                let requests = self.requests(more);
-                self.line.send(requests).await;
-                begun += more;
-            }
-            room = self.line.answers().await;
-            over += room;
-        }
-    }
-
-    fn requests(&mut self, count: u64) -> Bytes {
-        use std::io::Write as _;
-        let mut text = Vec::with_capacity(128 * count as usize);
-        for _ in 0..count {
-            self.next_id += 1;
-            let request = (self.next_id, self.tool);
-            writeln!(
-                text,
-                r#"{{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{{"name":"{}","arguments":{{"path":"src/main.rs"}}}}}}"#,
-                request.0, request.1
-            )
-            .ok();
-        }
-        text.into()
-    }
-}
-
-impl Line {
-    pub(crate) async fn send(&mut self, lines: Bytes) {
-        match self {
-            Self::Pipe(pipe, _) => pipe.write_all(&lines).await.expect("a pipe that is read"),
-            Self::Door(inbox, _) => inbox.send(Heard::Chunk(lines)).await.expect("a door that is open"),
-        }
-    }
-
-    /// Waits for at least one line, and counts those that are there.
-    pub(crate) async fn answers(&mut self) -> u64 {
-        match self {
-            Self::Pipe(pipe, arrived) => loop {
-                let count = pipe.read_buf(arrived).await.expect("a pipe that is written");
-                assert!(count > 0, "the server hung up");
-                let lines = memchr_iter(b'\n', arrived).count();
-                if lines > 0 {
-                    // The rest of a line has no newline in it, and begins after the last one.
-                    let end = arrived.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
-                    arrived.advance(end + 1);
-                    return lines as u64;
-                }
-            },
-            Self::Door(_, outbox) => {
-                let mut lines = Vec::with_capacity(LINES_MAX);
-                outbox.recv_many(&mut lines, LINES_MAX).await as u64
-            }
-        }
-    }
-}
-
 /// A tool of ordinary size.
 pub(crate) fn tool(n: usize) -> String {
     format!(
@@ -168,13 +131,14 @@ pub(crate) fn tool(n: usize) -> String {
 }
 
 const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
+const LIST: &[u8] = br#","method":"tools/list""#;
 
-const RESULT: &[u8] =
-    br#"{"content":[{"type":"text","text":"fn main() -> ExitCode {\n    cli::run()\n}\n"}],"isError":false}"#;
-
-const GREETING: &[u8] = br#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}"#;
+const RESULT: &str = r#","result":{"content":[{"type":"text","text":"fn main() -> ExitCode {\n    cli::run()\n}\n"}],"isError":false}}"#;
+const COMPLETE: &str = r#","result":{"resultType":"complete","content":[{"type":"text","text":"fn main() -> ExitCode {\n    cli::run()\n}\n"}],"isError":false,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"echo","version":"1"}}}}"#;
+const GREETING: &str = r#","result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}}"#;
+const DISCOVERED: &str = r#","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":3600000,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"echo","version":"1"}}}}"#;
+const UNKNOWN: &str = r#","error":{"code":-32601,"message":"unknown"}}"#;
+const INFO: &str = r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"echo","version":"1"}}"#;
 
 /// More than all requests in flight take, so that neither side ever waits for room.
 const PIPE_BYTES: usize = 1024 * 1024;
-
-const LINES_MAX: usize = 64;

@@ -2,29 +2,28 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use mcp_braid::config::{Command, Config, Reach, ServerConfig};
 use mcp_braid::downstream::door::Door;
+use mcp_braid::downstream::modern::lobby::Lobby;
 use mcp_braid::hub::Hub;
 use mcp_braid::hub::begin::{Answer, Asked};
 use mcp_braid::hub::seat::Seat;
-use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
+use mcp_braid::mcp::caller::{Caller, Principal};
 use mcp_braid::mcp::method::Kind;
 use mcp_braid::mcp::revision::Revision;
-use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::exchange::Step;
 use mcp_braid::wire::id::Id;
 use mcp_braid::wire::message::{Caps, Message};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
-use super::echo::{Client, Echo, Line};
+use super::client::{Client, Line};
+use super::echo::{Echo, Era};
 
 /// A hub with one server, and its only caller.
 pub(crate) struct Through {
@@ -34,7 +33,8 @@ pub(crate) struct Through {
 
 impl Through {
     pub(crate) async fn open(server: Echo) -> Self {
-        let (hub, seat) = opened(server);
+        let (hub, seat) = seated(server);
+        assert!(seat.open().is_empty(), "the server cannot be opened");
         seat.introduce(Revision::LATEST, "{}");
         settled(&seat).await;
         Self { hub, seat }
@@ -91,30 +91,37 @@ impl Request {
     }
 }
 
-/// A client of a door, greeted and with the server there.
-pub(crate) async fn door() -> Client {
-    let (_, seat) = opened(Echo::with(1));
+/// A client of a door with the server there: greeted, or one that says with each request who it is.
+pub(crate) async fn door(client: Era, server: Era) -> Client {
+    let (hub, seat) = seated(Echo::with(server, 1));
     let seat = Arc::new(seat);
     let (inbox, chunks) = mpsc::channel(4);
     let (lines, outbox) = mpsc::channel(64);
-    let door = Door::new(seat.clone(), lines, "", false);
-    spawn_local(door.serve(chunks));
-    let mut line = Line::Door(inbox, outbox);
-    line.send(Bytes::from_static(INITIALIZE)).await;
-    line.answers().await;
-    settled(&seat).await;
-    Client { line, tool: "echo__read_0", next_id: 0 }
+    let lobby = Lobby::new(hub, "", false, CancellationToken::new());
+    spawn_local(Door::new(seat.clone(), lines, "", false).for_any_era(lobby).serve(chunks));
+    let line = Line::Door(inbox, outbox);
+    match client {
+        Era::Handshake => {
+            let mut client = Client { line, tool: "echo__read_0", says: "", next_id: 0 };
+            client.line.send(Bytes::from_static(INITIALIZE)).await;
+            client.line.answers().await;
+            settled(&seat).await;
+            client
+        }
+        Era::Stateless => {
+            let mut client = Client { line, tool: "echo__read_0", says: STANDS, next_id: 0 };
+            // Its answer waits for the server.
+            client.calls(1, 1).await;
+            client
+        }
+    }
 }
 
-fn opened(server: Echo) -> (Arc<Hub>, Seat) {
-    let folder = Path::new("/");
-    let mut config = Config::new("a bench", folder);
-    config.servers = vec![ServerConfig::new("echo", Reach::Stdio(Command::new("echo", folder)))];
-    let dials: Vec<Arc<dyn Dial>> = vec![Arc::new(server)];
-    let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
-    let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true, guest_of: None };
+fn seated(server: Echo) -> (Arc<Hub>, Seat) {
+    let hub = server.hub();
+    let client = hub.next_client();
+    let caller = Caller { principal: Principal::local(), client, alone: true, guest_of: None };
     let seat = hub.seat(caller, &hub.entrance_all());
-    assert!(seat.open().is_empty(), "the server cannot be opened");
     (hub, seat)
 }
 
@@ -126,3 +133,5 @@ async fn settled(seat: &Seat) {
 const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}
 {"jsonrpc":"2.0","method":"notifications/initialized"}
 "#;
+
+const STANDS: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}},"#;

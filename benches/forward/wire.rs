@@ -32,6 +32,25 @@ pub(crate) fn groups(criterion: &mut Criterion) {
         });
     }
     group.finish();
+
+    let mut group = criterion.benchmark_group("parse");
+    for (name, text) in [("a call", CALL), ("a call without a handshake", STATELESS_CALL)] {
+        let text = Bytes::from_static(text.as_bytes());
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                Message::parse_client(black_box(&text).clone(), Caps::default()).expect("a message")
+            });
+        });
+    }
+    for (name, text) in [("an answer", ANSWER), ("an answer without a handshake", STATELESS_ANSWER)] {
+        let text = Bytes::from_static(text.as_bytes());
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| Message::parse_server(black_box(&text).clone()).expect("a message"));
+        });
+    }
+    group.finish();
 }
 
 /// Panics unless the splice is [`RATIO_MIN`] times as fast as the tree at 4 KiB.
@@ -100,3 +119,8 @@ fn call(bytes: usize) -> Bytes {
         r#"{{"jsonrpc":"2.0","id":"a-7f3c","method":"tools/call","params":{{"_meta":{{"progressToken":"t-1"}},"name":"files__read","arguments":{{"records":[{records}]}}}}}}"#
     ))
 }
+
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo__read_0","arguments":{"path":"src/main.rs"},"_meta":{"progressToken":1}}}"#;
+const STATELESS_CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo__read_0","arguments":{"path":"src/main.rs"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{},"progressToken":1}}}"#;
+const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"fn main() -> ExitCode {\n    cli::run()\n}\n"}],"isError":false}}"#;
+const STATELESS_ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","content":[{"type":"text","text":"fn main() -> ExitCode {\n    cli::run()\n}\n"}],"isError":false,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"echo","version":"1"}}}}"#;
