@@ -54,6 +54,8 @@ def main():
     arguments.add_argument("--write", action="store_true")
     arguments.add_argument("--only", choices=CASES)
     arguments = arguments.parse_args()
+    if arguments.write and arguments.only:
+        sys.exit("what is kept is of all cases: --write stands alone")
     cases = [arguments.only] if arguments.only else CASES
 
     now = counted(built(ROOT, "now"), cases)
