@@ -1,0 +1,4 @@
+//! How a client arrives.
+
+pub(crate) mod http;
+pub(crate) mod stdio;
