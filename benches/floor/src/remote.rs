@@ -8,13 +8,13 @@ use std::io;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -39,6 +39,9 @@ pub(crate) struct Wire {
     sender: SendRequest<Full<Bytes>>,
     /// None once it ended.
     driver: Option<Pin<Box<Driver>>>,
+    bell: Arc<Bell>,
+    /// The bell's.
+    waker: Waker,
 }
 
 type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>>;
@@ -171,11 +174,7 @@ impl Remote {
     async fn exchange(&self, request: hyper::Request<Full<Bytes>>) -> io::Result<(Response<Incoming>, Wire)> {
         let mut wire = self.wire().await?;
         let mut sent = pin!(wire.sender.send_request(request));
-        let response = poll_fn(|context| {
-            wire.drive(context);
-            sent.as_mut().poll(context)
-        })
-        .await;
+        let response = poll_fn(|context| wire.turn(context, |_, context| sent.as_mut().poll(context))).await;
         Ok((response.map_err(io::Error::other)?, wire))
     }
 
@@ -189,8 +188,11 @@ impl Remote {
         }
         let socket = TcpStream::connect(&self.authority).await?;
         socket.set_nodelay(true)?;
-        let (sender, driver) = handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
-        let mut wire = Wire { sender, driver: Some(Box::pin(driver)) };
+        // Requests are short: head and body are one piece.
+        let (sender, driver) =
+            Builder::new().writev(false).handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+        let bell = Arc::new(Bell::default());
+        let mut wire = Wire { sender, driver: Some(Box::pin(driver)), waker: bell.clone().into(), bell };
         if wire.ready().await { Ok(wire) } else { Err(io::Error::other("the connection is closed at once")) }
     }
 
@@ -202,23 +204,10 @@ impl Remote {
 }
 
 impl Wire {
-    /// Reads and writes what there is. Whether the connection goes on.
-    fn drive(&mut self, context: &mut Context<'_>) -> bool {
-        if self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
-            self.driver = None;
-        }
-        self.driver.is_some()
-    }
-
     /// Whether the next request may be sent.
     async fn ready(&mut self) -> bool {
-        poll_fn(|context| {
-            if !self.drive(context) {
-                return Poll::Ready(false);
-            }
-            self.sender.poll_ready(context).map(|ready| ready.is_ok())
-        })
-        .await
+        let ready = poll_fn(|context| self.turn(context, SendRequest::poll_ready)).await;
+        ready.is_ok() && self.driver.is_some()
     }
 
     /// The next piece of the body.
@@ -231,12 +220,82 @@ impl Wire {
         body: &mut Incoming,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Option<Bytes>>> {
-        // The body before and after: only what is wanted is read, and what was read is there at once.
-        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
-            return Poll::Ready(data_of(frame));
+        self.turn(context, |_, context| Pin::new(&mut *body).poll_frame(context)).map(data_of)
+    }
+
+    /// Polls what the connection is used for, and the connection where that is not there yet.
+    fn turn<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut poll: impl FnMut(&mut SendRequest<Full<Bytes>>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut inside = Context::from_waker(&self.waker);
+        self.bell.enter(context.waker());
+        for _ in 0..TURNS_MAX {
+            if let Poll::Ready(found) = poll(&mut self.sender, &mut inside) {
+                self.bell.leave();
+                return Poll::Ready(found);
+            }
+            // Whatever was rung for until now, the connection is about to look at.
+            self.bell.hush();
+            if let Some(driver) = &mut self.driver
+                && driver.as_mut().poll(&mut inside).is_ready()
+            {
+                self.driver = None;
+            }
+            if let Poll::Ready(found) = poll(&mut self.sender, &mut inside) {
+                self.bell.leave();
+                return Poll::Ready(found);
+            }
+            if !self.bell.leave() {
+                return Poll::Pending;
+            }
+            self.bell.hush();
         }
-        self.drive(context);
-        Pin::new(body).poll_frame(context).map(data_of)
+        // Somebody moves it all the time; others want their turn.
+        self.bell.leave();
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Who wakes the task that drives a connection, unless that task is what rings.
+#[derive(Default)]
+struct Bell {
+    state: AtomicU8,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    fn enter(&self, task: &Waker) {
+        let mut kept = self.task.lock();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(task)) {
+            *kept = Some(task.clone());
+        }
+        self.hush();
+    }
+
+    fn hush(&self) {
+        self.state.store(INSIDE, Ordering::SeqCst);
+    }
+
+    /// Whether it rang meanwhile.
+    fn leave(&self) -> bool {
+        self.state.swap(AWAY, Ordering::SeqCst) == RUNG
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let rung = self.state.compare_exchange(INSIDE, RUNG, Ordering::SeqCst, Ordering::SeqCst);
+        if rung == Err(AWAY) {
+            let task = self.task.lock().clone();
+            task.inspect(Waker::wake_by_ref);
+        }
     }
 }
 
@@ -281,6 +340,12 @@ fn response_of_events(events: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
         at = end + 1;
     }
 }
+
+/// The bell's states: nobody is there to hear it, somebody is, and it rang meanwhile.
+const AWAY: u8 = 0;
+const INSIDE: u8 = 1;
+const RUNG: u8 = 2;
+const TURNS_MAX: usize = 4;
 
 const EVENTS: &[u8] = b"text/event-stream";
 const MODERN: &str = "2026-07-28";

@@ -28,9 +28,11 @@ pub(crate) async fn serve(relay: Arc<Relay>, address: SocketAddr) -> io::Result<
         let relay = relay.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| serve_one(&relay, request));
-            // A client that leaves is no news.
+            // A client that leaves is no news. That it may close its half keeps hyper from reading beside every call
+            // whether it has.
             let _ = http1::Builder::new()
                 .auto_date_header(false)
+                .half_close(true)
                 .serve_connection(TokioIo::new(socket), service)
                 .await;
         });
