@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Braid beside the floor, beside nothing at all, and beside other proxies, in turns.
 
-    benches/compare.py [--quick] [--rounds N] [--only ROW]... [--no-peers] [--no-build] [--json] [--write]
+    benches/compare.py [--quick] [--rounds N] [--only ROW]... [--no-peers] [--without NAME]... [--no-build] [--json] [--write]
 
 Builds Braid, the floor and `load`, installs the other proxies under target/bench-peers the first time, starts everything
 on 127.0.0.1, and prints a table for each row. `--only` takes the beginning of a row's name and may be given several times;
@@ -15,6 +15,7 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -64,10 +65,13 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, metavar="N", help=f"{ROUNDS} unless it is said")
     arguments.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast")
     arguments.add_argument("--no-peers", action="store_true", help="only direct, the floor and Braid")
+    arguments.add_argument("--without", action="append", default=[], metavar="NAME", help="leave this one out, such as `fastmcp`")
     arguments.add_argument("--no-build", action="store_true", help="take all programs as they are, the other proxies too")
     arguments.add_argument("--json", action="store_true", help="one object on stdout")
     arguments.add_argument("--write", action="store_true", help="write BENCHMARKS.md")
     options = arguments.parse_args()
+    # Whoever ends us wants all that we started to end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     every = rows()
     if options.rows:
         print("\n".join(f"{row.key:24} {row.title}" for row in every))
@@ -90,9 +94,9 @@ def main() -> int:
         if missing := [proxy.name for proxy in OURS if not proxy.present()]:
             print(f"compare: not built: {', '.join(missing)}", file=sys.stderr)
             return 2
-        others = [] if options.no_peers else [proxy for proxy in OTHERS if proxy.present()]
+        others = [] if options.no_peers else [proxy for proxy in OTHERS if proxy.present() and proxy.name not in options.without]
         for proxy in OTHERS:
-            if not options.no_peers and proxy not in others:
+            if not (options.no_peers or proxy in others or proxy.name in options.without):
                 print(f"compare: {proxy} is not here and is left out", file=sys.stderr)
         folder = PEERS / "run"
         shutil.rmtree(folder, ignore_errors=True)

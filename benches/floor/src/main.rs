@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "it has no log")]
 
 mod args;
+mod bell;
 mod front;
 mod outbox;
 mod piped;
@@ -26,6 +27,9 @@ use args::{Arguments, Door, Reach};
 use outbox::Outbox;
 use piped::Piped;
 use remote::Remote;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {

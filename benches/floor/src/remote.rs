@@ -8,8 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -22,6 +22,7 @@ use memchr::memchr;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use crate::bell::{Bell, TURNS_MAX};
 use crate::piped::{INITIALIZE, INITIALIZED};
 use crate::scan::{self, Digits, Heard, Request};
 
@@ -259,46 +260,6 @@ impl Wire {
     }
 }
 
-/// Who wakes the task that drives a connection, unless that task is what rings.
-#[derive(Default)]
-struct Bell {
-    state: AtomicU8,
-    task: Mutex<Option<Waker>>,
-}
-
-impl Bell {
-    fn enter(&self, task: &Waker) {
-        let mut kept = self.task.lock();
-        if !kept.as_ref().is_some_and(|kept| kept.will_wake(task)) {
-            *kept = Some(task.clone());
-        }
-        self.hush();
-    }
-
-    fn hush(&self) {
-        self.state.store(INSIDE, Ordering::SeqCst);
-    }
-
-    /// Whether it rang meanwhile.
-    fn leave(&self) -> bool {
-        self.state.swap(AWAY, Ordering::SeqCst) == RUNG
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let rung = self.state.compare_exchange(INSIDE, RUNG, Ordering::SeqCst, Ordering::SeqCst);
-        if rung == Err(AWAY) {
-            let task = self.task.lock().clone();
-            task.inspect(Waker::wake_by_ref);
-        }
-    }
-}
-
 impl Through {
     pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(beginning) = self.beginning.take() {
@@ -340,12 +301,6 @@ fn response_of_events(events: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
         at = end + 1;
     }
 }
-
-/// The bell's states: nobody is there to hear it, somebody is, and it rang meanwhile.
-const AWAY: u8 = 0;
-const INSIDE: u8 = 1;
-const RUNG: u8 = 2;
-const TURNS_MAX: usize = 4;
 
 const EVENTS: &[u8] = b"text/event-stream";
 const MODERN: &str = "2026-07-28";

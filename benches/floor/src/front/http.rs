@@ -17,6 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use crate::bell::Quiet;
 use crate::{Relay, Upstream, piped, remote, scan};
 
 pub(crate) async fn serve(relay: Arc<Relay>, address: SocketAddr) -> io::Result<()> {
@@ -30,11 +31,11 @@ pub(crate) async fn serve(relay: Arc<Relay>, address: SocketAddr) -> io::Result<
             let service = service_fn(|request| serve_one(&relay, request));
             // A client that leaves is no news. That it may close its half keeps hyper from reading beside every call
             // whether it has.
-            let _ = http1::Builder::new()
+            let connection = http1::Builder::new()
                 .auto_date_header(false)
                 .half_close(true)
-                .serve_connection(TokioIo::new(socket), service)
-                .await;
+                .serve_connection(TokioIo::new(socket), service);
+            let _ = Quiet::new(connection).await;
         });
     }
 }
