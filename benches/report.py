@@ -61,13 +61,13 @@ def grid(row: Row) -> list[list[str]]:
 
 def table(row: Row) -> str:
     lines = grid(row)
-    full = [line for line in lines if len(line) > 2]
+    full = [line for line in lines if len(line) == len(lines[0])]
     widths = [max(len(line[at]) for line in full) for at in range(len(lines[0]))]
     widths[0] = max(len(line[0]) for line in lines)
     text = [row.title]
     for line in lines:
         first = line[0].ljust(widths[0])
-        rest = [line[1]] if len(line) == 2 else [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
+        rest = [line[1]] if len(line) < len(widths) else [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
         text.append("  ".join(["", first, *rest]).rstrip())
     return "\n".join(text)
 

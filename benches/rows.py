@@ -119,7 +119,8 @@ class Row:
         if not mine or not other or mine.void or other.void:
             return None
         pairs = [(a.get(column.key), b.get(column.key)) for a, b in zip(mine.rounds, other.rounds)]
-        ratios = [a / b for a, b in pairs if a is not None and b]
+        # What is added to one call can come out as less than nothing on a machine that does other things.
+        ratios = [a / b for a, b in pairs if a is not None and b is not None and b > 0]
         return statistics.median(ratios) if ratios else None
 
     def problem(self) -> str:
@@ -184,7 +185,7 @@ class Calls(InPlace):
 
 
 class Alone(InPlace):
-    """One call at a time: what is added to it."""
+    """One call at a time: what is added to it. Each subject has a direct run beside its own to be compared with."""
 
     columns = (
         Column("p50_us", "p50 us"),
@@ -193,15 +194,19 @@ class Alone(InPlace):
         Column("p99_us", "p99 us"),
     )
 
-    def leaders(self) -> tuple[str, ...]:
-        return ("direct",)
+    @contextmanager
+    def open(self, bench: Bench) -> Iterator[dict[str, object]]:
+        with super().open(bench) as targets:
+            self.direct = targets["direct"]
+            yield targets
 
     def once(self, bench: Bench, name: str, subject: object, so_far: dict[str, Values]) -> Values:
-        assert isinstance(subject, Target)
+        assert isinstance(subject, Target) and isinstance(self.direct, Target)
         found = run(subject, self.words(1, bench, subject), bench.seconds)
         values = {"p50_us": found["p50_us"], "p99_us": found["p99_us"]}
-        if name != "direct" and "direct" in so_far:
-            values["added_us"] = found["p50_us"] - so_far["direct"]["p50_us"]
+        if name != "direct":
+            beside = run(self.direct, self.words(1, bench, self.direct), bench.seconds)
+            values["added_us"] = found["p50_us"] - beside["p50_us"]
         return values
 
 

@@ -11,22 +11,26 @@ usage: floor (--listen ADDRESS:PORT | --stdio) [--threads N] (--server NAME COMM
   --server   its tools are NAME__TOOL; what begins with http:// is a URL, anything else is split on spaces
   --threads  1 is a runtime without workers; 2 unless it is said";
 
+#[derive(Clone)]
 pub(crate) struct Arguments {
     pub(crate) door: Door,
     pub(crate) threads: usize,
     pub(crate) servers: Vec<Named>,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum Door {
     Http(SocketAddr),
     Stdio,
 }
 
+#[derive(Clone)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) reach: Reach,
 }
 
+#[derive(Clone)]
 pub(crate) enum Reach {
     Command(Vec<String>),
     Url(String),

@@ -19,14 +19,17 @@ mod remote;
 mod scan;
 
 use std::io;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use args::{Arguments, Door, Reach};
 use outbox::Outbox;
 use piped::Piped;
 use remote::Remote;
+use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -49,23 +52,48 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> io::Result<()> {
+    // Clients that come before the servers have answered wait in its queue.
+    let listener = match arguments.door {
+        Door::Http(address) => Some(TcpListener::bind(address)?),
+        Door::Stdio => None,
+    };
+    if listener.is_some() && arguments.servers.iter().all(|server| matches!(server.reach, Reach::Url(_))) {
+        return run_apart(&arguments, listener.as_ref());
+    }
     let mut builder = match arguments.threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
+        1 => Builder::new_current_thread(),
         threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let mut builder = Builder::new_multi_thread();
             builder.worker_threads(threads);
             builder
         }
     };
+    run_on(&mut builder, arguments, listener)
+}
+
+/// Without a pipe there is nothing that threads must share: each is a relay of its own, and none ever wakes another.
+fn run_apart(arguments: &Arguments, listener: Option<&TcpListener>) -> io::Result<()> {
+    let mut threads = Vec::new();
+    for _ in 0..arguments.threads {
+        let (arguments, listener) = (arguments.clone(), listener.map(TcpListener::try_clone).transpose()?);
+        threads.push(thread::spawn(|| run_on(&mut Builder::new_current_thread(), arguments, listener)));
+    }
+    for thread in threads {
+        thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
+    }
+    Ok(())
+}
+
+fn run_on(builder: &mut Builder, arguments: Arguments, listener: Option<TcpListener>) -> io::Result<()> {
     let runtime = builder.enable_io().build()?;
     // `block_on` polls on a thread that is no worker: what is to be fast is spawned.
     runtime.block_on(async move {
-        let served = tokio::spawn(serve(arguments));
+        let served = tokio::spawn(serve(arguments, listener));
         served.await.map_err(io::Error::other)?
     })
 }
 
-async fn serve(arguments: Arguments) -> io::Result<()> {
+async fn serve(arguments: Arguments, listener: Option<TcpListener>) -> io::Result<()> {
     let load = Load::default();
     let stdout = match arguments.door {
         Door::Stdio => Some(Outbox::of_stdout()?),
@@ -88,9 +116,9 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
         servers.push(Server { prefix: format!("{name}__"), upstream });
     }
     let relay = Arc::new(Relay { servers });
-    match arguments.door {
-        Door::Http(address) => front::http::serve(relay, address).await,
-        Door::Stdio => front::stdio::serve(relay).await,
+    match listener {
+        Some(listener) => front::http::serve(relay, listener).await,
+        None => front::stdio::serve(relay).await,
     }
 }
 

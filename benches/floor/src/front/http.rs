@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,8 +19,9 @@ use tokio::net::TcpListener;
 use crate::bell::Quiet;
 use crate::{Relay, Upstream, piped, remote, scan};
 
-pub(crate) async fn serve(relay: Arc<Relay>, address: SocketAddr) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
+pub(crate) async fn serve(relay: Arc<Relay>, listener: std::net::TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
     eprintln!("listening on {}", listener.local_addr()?);
     loop {
         let (socket, _) = listener.accept().await?;
