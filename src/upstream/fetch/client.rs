@@ -214,8 +214,9 @@ const KEEPALIVE_RETRIES: u32 = 3;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Connections of one server that wait for the next request.
-const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Connections of one server that wait for the next request: as many as it has calls at a time, as a rule. With fewer,
+/// those who come beside many others connect anew each time.
+const IDLE_CONNECTIONS_MAX: usize = 64;
 
 /// How long one waits. Less than the five seconds after which the common servers close theirs: a request that
 /// meets the close half-way has an outcome that nobody knows.
