@@ -65,40 +65,46 @@ impl Hub {
     /// Decides what becomes of a request. Total: every request gets exactly one answer.
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        let view = asked.seat.view();
         if let Method::List(_) = method {
-            Box::pin(view.settled(asked.patience)).await;
+            Box::pin(asked.seat.view().settled(asked.patience)).await;
         }
-        if method == Method::Task {
-            return match self.task(&asked) {
-                Ok(target) => self.send(asked, target).await,
-                Err(fault) => Answer::Now(Err(fault)),
+        let mut routed = self.route(&asked, method);
+        if let Route::Unknown(_) = routed {
+            routed = match Box::pin(self.route_again(&asked, method)).await {
+                Ok(routed) => routed,
+                Err(why) => return Answer::Now(Err(why)),
             };
         }
-        let mut routed = route(&view.catalog(), method, asked.message);
-        if let (Route::Unknown(_), false) = (&routed, view.is_settled()) {
-            Box::pin(view.settled(asked.patience)).await;
-            routed = route(&view.catalog(), method, asked.message);
+        match routed {
+            Route::One(target) => self.send(asked, target).await,
+            Route::Local(local) => Box::pin(self.local(local, &asked)).await,
+            Route::Unknown(fault) | Route::Refuse(fault) => Answer::Now(Err(fault)),
         }
-        if let Route::Unknown(_) = &routed
-            && let Some(at) = unheard(&asked)
-        {
-            // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
-            if let Some((reached, key)) = asked.seat.reached(at)
-                && let Err(why) = Box::pin(reached.server.reach(&key)).await
-            {
-                return Answer::Now(Err(why));
-            }
-            // It is there now. That it failed before says nothing of the lists that are being fetched.
-            Box::pin(view.heard(at, Instant::now() + server_patience(self, at))).await;
-            routed = route(&view.catalog(), method, asked.message);
+    }
+
+    fn route(&self, asked: &Asked<'_>, method: Method) -> Route {
+        match method == Method::Task {
+            true => self.task(asked).map_or_else(Route::Refuse, Route::One),
+            false => route(&asked.seat.view().catalog(), method, asked.message),
         }
-        let target = match routed {
-            Route::One(target) => target,
-            Route::Local(local) => return Box::pin(self.local(local, &asked)).await,
-            Route::Unknown(fault) | Route::Refuse(fault) => return Answer::Now(Err(fault)),
-        };
-        self.send(asked, target).await
+    }
+
+    /// Where a request leads whose name nobody has now, when those were heard who may have it. The fault: the server that
+    /// may have it cannot be heard.
+    async fn route_again(&self, asked: &Asked<'_>, method: Method) -> Result<Route, Fault> {
+        let view = asked.seat.view();
+        if !view.is_settled() {
+            view.settled(asked.patience).await;
+        }
+        let routed = self.route(asked, method);
+        let (Route::Unknown(_), Some(at)) = (&routed, unheard(asked)) else { return Ok(routed) };
+        // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
+        if let Some((reached, key)) = asked.seat.reached(at) {
+            reached.server.reach(&key).await?;
+        }
+        // It is there now. That it failed before says nothing of the lists that are being fetched.
+        view.heard(at, Instant::now() + server_patience(self, at)).await;
+        Ok(self.route(asked, method))
     }
 
     /// Sends a request where it leads.

@@ -20,7 +20,7 @@ use crate::upstream::mail::Letter;
 use crate::wire::canon::canon;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::hex::hex;
-use crate::wire::id::Id;
+use crate::wire::id::{Id, Raw};
 use crate::wire::keeping::keeping;
 use crate::wire::members::member;
 use crate::wire::message::{Head, Message};
@@ -149,7 +149,7 @@ pub struct Returning<'a> {
     pub handle: &'a str,
     pub binding: &'a Binding,
     pub id: &'a Id,
-    pub token: Option<Bytes>,
+    pub token: Option<Raw>,
     /// From which level on it hears the log.
     pub level: Option<Level>,
     /// What it can be asked.

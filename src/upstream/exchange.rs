@@ -27,7 +27,7 @@ use crate::routing::asking::{
 use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::{CallId, Id};
+use crate::wire::id::{CallId, Id, Raw};
 use crate::wire::members::{elements, member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
@@ -62,7 +62,7 @@ pub(super) struct Origin {
     pub(super) id: Id,
     /// `None`: it has left.
     pub(super) owner: Option<Arc<Member>>,
-    pub(super) token: Option<Bytes>,
+    pub(super) token: Option<Raw>,
     pub(super) look: Arc<Look>,
     pub(super) subscribing: Option<Subscribing>,
     /// How a task is called toward the client, where it may take one for an answer.
@@ -184,7 +184,7 @@ impl Exchange {
     }
 
     /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
-    pub fn goes_on(&mut self, id: &Id, token: Option<Bytes>, turns: Permits) {
+    pub fn goes_on(&mut self, id: &Id, token: Option<Raw>, turns: Permits) {
         self._turns = turns;
         if let Some(origin) = &mut self.origin {
             (origin.id, origin.token) = (id.clone(), token);
@@ -578,7 +578,7 @@ impl Exchange {
     /// A progress note in the client's terms; `None` if it gave no token, or the note does not move forward
     /// (2025-11-25, basic/utilities/progress: the value must increase).
     fn note(&mut self, note: &Message) -> Option<Bytes> {
-        let token = self.origin.as_ref()?.token.clone()?;
+        let token = self.origin.as_ref()?.token.as_ref()?;
         let params = note.params()?;
         let progress = params.progress.and_then(|span| note.str(span).parse::<f64>().ok());
         if let (Some(now), Some(before)) = (progress, self.progress)
@@ -587,7 +587,7 @@ impl Exchange {
             return None;
         }
         self.progress = progress.or(self.progress);
-        Some(Splice::new(note).replace(params.progress_token?, token).finish())
+        Some(Splice::new(note).replace(params.progress_token?, token.as_str()).finish())
     }
 
     /// The response under the client's id, URIs in its terms, and without what only a client without a handshake reads.

@@ -30,6 +30,7 @@ use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
 use crate::routing::names::ServerName;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::id::Raw;
 use crate::wire::message::Message;
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -367,7 +368,7 @@ impl Server {
             id: outgoing.id.clone(),
             owner: owner.clone(),
             // A copy: the text itself is not needed once it is written.
-            token: outgoing.message.wants_progress().map(|token| Bytes::copy_from_slice(token.as_bytes())),
+            token: outgoing.message.wants_progress().map(Raw::new),
             look: outgoing.look.clone(),
             tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),

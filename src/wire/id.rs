@@ -23,19 +23,38 @@ pub const ID_DIGITS_MAX: usize = 64;
 /// [`ID_DIGITS_MAX`] digits (schema: `RequestId`), without white space around it; so it is UTF-8 and
 /// holds no control character.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Id(SmallVec<[u8; INLINE_BYTES]>);
+pub struct Id(Raw);
+
+/// A short JSON text of a peer's exactly as it wrote it, in a place of its own: it outlives its message.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Raw(SmallVec<[u8; INLINE_BYTES]>);
+
+impl Raw {
+    pub fn new(json: &str) -> Self {
+        Self(SmallVec::from_slice(json.as_bytes()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        // It was made of text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 impl Id {
     /// Takes the raw JSON of an id. `None` for anything but a string or an integer within the bounds.
     pub fn parse(raw: impl AsRef<[u8]>) -> Option<Self> {
-        let raw = raw.as_ref();
-        let text = std::str::from_utf8(raw).ok()?;
-        is_id(text).then(|| Self(SmallVec::from_slice(raw)))
+        let text = std::str::from_utf8(raw.as_ref()).ok()?;
+        is_id(text).then(|| Self(Raw::new(text)))
     }
 
     pub fn as_str(&self) -> &str {
-        // The invariant says that this never falls back.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        self.0.as_str()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::upstream::allowance::Held;
 use crate::upstream::allowance::Permits;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
-use crate::wire::id::Id;
+use crate::wire::id::{Id, Raw};
 use crate::wire::lines::one_line;
 use crate::wire::message::{Head as Shape, Message, Outcome};
 use bytes::Bytes;
@@ -166,7 +166,7 @@ impl Round<'_> {
         message: &Message,
         turns: &mut Permits,
     ) -> Result<Begun, Fault> {
-        let token = message.wants_progress().map(|token| Bytes::copy_from_slice(token.as_bytes()));
+        let token = message.wants_progress().map(Raw::new);
         let askable = Askable::read(ladder::capabilities(message), Revision::MODERN);
         let returning = Returning { handle, binding, id: self.id, token, level: self.level, askable, turns };
         let (text, rounds, again, taken) = match self.lobby.hub.resume(returning).await? {
