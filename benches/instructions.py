@@ -130,8 +130,8 @@ def counted_before(cases):
             print(f"{commit} has no such program: there is nothing to compare with")
             return {}
         return counted(built(tree, "then"), cases)
-    except subprocess.CalledProcessError as error:
-        print(f"{commit} cannot be had: there is nothing to compare with\n{error.stderr or error}")
+    except (subprocess.CalledProcessError, OSError) as error:
+        print(f"{commit} cannot be had: there is nothing to compare with\n{getattr(error, 'stderr', None) or error}")
         return {}
     finally:
         discard(tree)
