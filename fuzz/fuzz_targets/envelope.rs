@@ -156,7 +156,7 @@ fn refused(input: &[u8], bad: &BadMessage) {
     assert_eq!(bad.code() == -32700, !is_json(input), "{bad}");
     if let Some(id) = &bad.id {
         // It stands in the text as it is, and names one request only.
-        assert!(input.windows(id.bytes().len()).any(|part| *part == *id.bytes()));
+        assert!(input.windows(id.as_str().len()).any(|part| *part == *id.as_str().as_bytes()));
         if is_json(input) && input.first() == Some(&b'{') {
             let text = std::str::from_utf8(input).expect("UTF-8");
             assert_eq!(member(text, "id"), Some(id.as_str()));
