@@ -239,7 +239,7 @@ impl World {
                 let added = subscriptions.add(client, &own);
                 assert_eq!(added, notes.add(client, &own));
                 match added {
-                    Added::First => self.opens(client, link, What::Subscribe(own.into())),
+                    Added::First => self.opens(client, link, What::Subscribe(own.to_string())),
                     Added::Joined => {}
                 }
             }
