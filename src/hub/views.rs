@@ -229,6 +229,7 @@ impl Views {
             let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
+            offer.spoken = Some(revision);
             for (kind, list) in lists {
                 if let (Some(items), Some(holds)) =
                     (offer.lists.get_mut(kind.index()), offer.holds.get_mut(kind.index()))

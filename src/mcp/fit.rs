@@ -37,18 +37,21 @@ pub fn fit_result(method: Method, result_json: &str, to: Revision) -> Option<Str
     }
 }
 
-/// One item of the list that this method asks for, for a client of revision `to`. `None`: it fits as it is.
+/// One item of the list that this method asks for, for a client of revision `to`, from a server that is spoken to in `of`.
+/// `None`: it fits as it is.
 ///
 /// Only tools ever need fitting: a client without structured results must not be told of an `outputSchema`,
-/// since what it describes is dropped from the results; before 2026-07-28 it describes an object; and 2026-07-28 has
-/// no `execution`.
-pub fn fit_item(list_method: &str, item_json: &str, to: Revision) -> Option<String> {
+/// since what it describes is dropped from the results; what a server of 2026-07-28 describes may be no object, which
+/// it must be before that; and 2026-07-28 has no `execution`.
+pub fn fit_item(list_method: &str, item_json: &str, to: Revision, of: Option<Revision>) -> Option<String> {
     if list_method != "tools/list" {
         return None;
     }
     match to {
         Revision::V2024_11_05 | Revision::V2025_03_26 => without(item_json, "outputSchema"),
-        Revision::V2025_06_18 | Revision::V2025_11_25 => fit_output_schema(item_json),
+        Revision::V2025_06_18 | Revision::V2025_11_25 => {
+            of.filter(|of| of.is_modern()).and_then(|_| fit_output_schema(item_json))
+        }
         Revision::V2026_07_28 => without(item_json, "execution"),
     }
 }
@@ -62,8 +65,12 @@ fn fit_output_schema(tool: &str) -> Option<String> {
     let kind = member(schema, "type").and_then(string);
     match kind.as_deref() {
         Some("object") => None,
+        // A result that is null is left so.
+        Some("null") => without(tool, "outputSchema"),
         // A reference counts from the root.
-        Some(_) if !["$ref", "$dynamicRef", "\\u"].iter().any(|word| schema.contains(word)) => {
+        Some(_)
+            if !["$ref", "$dynamicRef", "$recursiveRef", "\\u"].iter().any(|word| schema.contains(word)) =>
+        {
             let mut edits = Edits::new(tool);
             let around =
                 format!(r#"{{"type":"object","properties":{{"result":{schema}}},"required":["result"]}}"#);
@@ -320,7 +327,7 @@ mod tests {
         for to in [V2025_06_18, V2025_11_25] {
             assert_eq!(fit_result(Method::ToolsCall, result, to), None);
             let tool = r#"{"name":"a","outputSchema":{"type":"object"}}"#;
-            assert_eq!(fit_item("tools/list", tool, to), None);
+            assert_eq!(fit_item("tools/list", tool, to, Some(V2026_07_28)), None);
             assert_eq!(fit_note("notifications/progress", r#"{"message":"x"}"#, to), None);
         }
     }
@@ -459,6 +466,7 @@ mod tests {
             (r##"{"type":"array","items":{"$ref":"#/$defs/a"},"$defs":{"a":{}}}"##, None),
             (r##"{"type":"array","items":{"\u0024ref":"#"}}"##, None),
             (r#"{"type":["array","object"]}"#, None),
+            (r#"{"type":"null"}"#, None),
             (r#"{"anyOf":[{"type":"object"}]}"#, None),
             ("{}", None),
         ] {
@@ -468,9 +476,11 @@ mod tests {
                 None => r#"{"name":"a","x":1.0}"#.to_owned(),
             };
             for to in [V2025_06_18, V2025_11_25] {
-                assert_eq!(fit_item("tools/list", &tool, to).as_ref(), Some(&fitted), "{tool}");
+                let fit = |of| fit_item("tools/list", &tool, to, of);
+                assert_eq!(fit(Some(V2026_07_28)).as_ref(), Some(&fitted), "{tool}");
+                assert_eq!(fit(Some(V2025_11_25)), None, "{tool}");
             }
-            assert_eq!(fit_item("tools/list", &tool, V2026_07_28), None);
+            assert_eq!(fit_item("tools/list", &tool, V2026_07_28, Some(V2026_07_28)), None);
         }
     }
 
@@ -478,11 +488,14 @@ mod tests {
     fn a_tool_loses_its_output_schema_and_nothing_else() {
         let tool = r#"{"name":"a","title":"A","inputSchema":{"type":"object"},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}"#;
         assert_eq!(
-            fit_item("tools/list", tool, V2025_03_26).unwrap(),
+            fit_item("tools/list", tool, V2025_03_26, Some(V2025_11_25)).unwrap(),
             r#"{"name":"a","title":"A","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}"#
         );
-        assert_eq!(fit_item("tools/list", r#"{"name":"outputSchema"}"#, V2024_11_05), None);
-        assert_eq!(fit_item("prompts/list", tool, V2024_11_05), None);
+        assert_eq!(
+            fit_item("tools/list", r#"{"name":"outputSchema"}"#, V2024_11_05, Some(V2025_11_25)),
+            None
+        );
+        assert_eq!(fit_item("prompts/list", tool, V2024_11_05, Some(V2025_11_25)), None);
     }
 
     #[test]
@@ -541,7 +554,7 @@ mod tests {
                 let _ = fit_result(method, &format!("resource_link{text}"), V2024_11_05);
                 let _ = fit_result(method, &text, V2024_11_05);
             }
-            let _ = fit_item("tools/list", &text, V2024_11_05);
+            let _ = fit_item("tools/list", &text, V2024_11_05, Some(V2025_11_25));
             let _ = fit_note("notifications/progress", &text, V2024_11_05);
         }
     }

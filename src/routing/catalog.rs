@@ -26,6 +26,8 @@ pub struct Offer {
     pub capabilities: Capabilities,
     /// Whether refs to this server are worth completing.
     pub completes: bool,
+    /// The revision that it is spoken to in.
+    pub spoken: Option<Revision>,
     /// Its lists, by `Kind::index`.
     pub lists: [Arc<Vec<Item>>; 4],
     /// How long each may be kept.
@@ -65,6 +67,7 @@ pub struct Entry {
     pub needs_task: bool,
     /// Which of its arguments stand in headers as well.
     pub mirrors: Option<Arc<Mirrors>>,
+    spoken: Option<Revision>,
     text: Bytes,
 }
 
@@ -107,7 +110,7 @@ struct Shelf {
     rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
 }
 
-type Source = (Presence, Holds, Arc<Vec<Item>>);
+type Source = (Presence, Holds, Option<Revision>, Arc<Vec<Item>>);
 
 /// The cursor is none of ours, or of a list that has changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,7 +240,8 @@ impl Holds {
 
 impl Shelf {
     fn of(kind: Kind, plan: &NamePlan, offers: &[Offer], servers: &[Claim]) -> Self {
-        let source = |offer: &Offer| (offer.presence, holds(offer, kind), list(offer, kind).clone());
+        let source =
+            |offer: &Offer| (offer.presence, holds(offer, kind), offer.spoken, list(offer, kind).clone());
         let sources = offers.iter().map(source).collect();
         let shelf = match kind {
             Kind::Tools | Kind::Prompts => Self::new(kind, sources, named(kind, plan, offers, servers)),
@@ -252,9 +256,10 @@ impl Shelf {
     fn is_of(&self, kind: Kind, offers: &[Offer]) -> bool {
         let same = |(source, offer): (&Source, &Offer)| {
             let list = list(offer, kind);
-            let (presence, holds_then, before) = source;
+            let (presence, holds_then, spoken, before) = source;
             let same_list = Arc::ptr_eq(before, list) || (before.is_empty() && list.is_empty());
-            *presence == offer.presence && *holds_then == holds(offer, kind) && same_list
+            let same_server = *presence == offer.presence && *spoken == offer.spoken;
+            same_server && *holds_then == holds(offer, kind) && same_list
         };
         self.sources.len() == offers.len() && self.sources.iter().zip(offers).all(same)
     }
@@ -303,7 +308,7 @@ impl Shelf {
                     text.put_u8(b',');
                 }
                 let item = std::str::from_utf8(&entry.text).unwrap_or_default();
-                match fit::fit_item(kind.list_method(), item, revision) {
+                match fit::fit_item(kind.list_method(), item, revision, entry.spoken) {
                     Some(fitted) => text.put_slice(fitted.as_bytes()),
                     None => text.put_slice(&entry.text),
                 }
@@ -347,11 +352,12 @@ fn named<'a>(
         offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
     let exposed = plan.expose(&own);
     shown(offers, servers).zip(exposed).flat_map(move |((server, items), names)| {
-        let items = items
-            .into_iter()
-            .flat_map(move |(offer, uris)| list(offer, kind).iter().map(move |item| (item, uris)));
-        items.zip(names).map(move |((item, uris), name)| Entry {
+        let items = items.into_iter().flat_map(move |(offer, uris)| {
+            list(offer, kind).iter().map(move |item| (item, uris, offer.spoken))
+        });
+        items.zip(names).map(move |((item, uris, spoken), name)| Entry {
             server,
+            spoken,
             own: item.own().into(),
             text: item.render(&name.name, uris),
             exposed: name.name,
@@ -374,6 +380,7 @@ fn addressed<'a>(
                 let exposed = uris.expose(item.own());
                 Entry {
                     server,
+                    spoken: offer.spoken,
                     own: item.own().into(),
                     text: item.render(&exposed, uris),
                     exposed: exposed.into_owned().into_boxed_str(),
