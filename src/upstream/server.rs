@@ -358,10 +358,13 @@ impl Server {
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
         let bytes = outgoing.bytes();
-        let at_once = self.gate.try_enter().and_then(|place| Some((place, link.stream.room_now(bytes)?)));
-        let (place, room) = match at_once {
-            Some(admitted) => admitted,
-            None => Box::pin(self.admit(client, &link, bytes, idle)).await?,
+        let place = match self.gate.try_enter() {
+            Some(place) => place,
+            None => Box::pin(self.place(client, idle)).await?,
+        };
+        let room = match link.stream.room_now(bytes) {
+            Some(room) => room,
+            None => Box::pin(self.room(&link, bytes, idle)).await?,
         };
         let owner = audience.member(client);
         let origin = Origin {
@@ -600,23 +603,24 @@ impl Server {
         fault
     }
 
-    /// A place among those in flight when it is the client's turn, and room for the text.
-    async fn admit(
+    /// A place among those in flight when it is the client's turn.
+    async fn place(&self, client: ClientId, patience: Duration) -> Result<OwnedSemaphorePermit, Fault> {
+        match timeout(patience, self.gate.enter(client)).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(Full)) => Err(self.busy()),
+            Err(_) => Err(self.no_place(patience, &format!("servers.{}.concurrency", toml_key(&self.key)))),
+        }
+    }
+
+    /// Room for a text in the queue of what is on its way.
+    async fn room(
         &self,
-        client: ClientId,
         link: &Link,
         bytes: usize,
         patience: Duration,
-    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Fault> {
-        let place = match timeout(patience, self.gate.enter(client)).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(Full)) => return Err(self.busy()),
-            Err(_) => {
-                return Err(self.no_place(patience, &format!("servers.{}.concurrency", toml_key(&self.key))));
-            }
-        };
+    ) -> Result<OwnedSemaphorePermit, Fault> {
         match timeout(patience, link.stream.room(bytes)).await {
-            Ok(Some(room)) => Ok((place, room)),
+            Ok(Some(room)) => Ok(room),
             Ok(None) | Err(_) => Err(self.no_place(patience, "limits.link_buffer")),
         }
     }
