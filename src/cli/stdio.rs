@@ -18,7 +18,10 @@ pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit
     let served = runtime_for_one().and_then(|runtime| {
         // A task of its own: to wake what is waited for here costs a call of the kernel, even from the same thread.
         let served = runtime.spawn(serve(config, group.map(str::to_owned)));
-        let exit = runtime.block_on(served).unwrap_or_else(|failed| Err(std::io::Error::other(failed)));
+        let exit = runtime.block_on(served).unwrap_or_else(|failed| match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(ended) => Err(std::io::Error::other(ended)),
+        });
         // Whoever still reads our stdin or waits for our stdout must not hold us up.
         runtime.shutdown_timeout(Duration::ZERO);
         exit

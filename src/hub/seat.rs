@@ -188,6 +188,14 @@ impl Seat {
     /// What a `capabilities` object says. Who has no session says the same with each request, as a rule: the last is
     /// remembered for all guests of one keeper.
     fn read(&self, revision: Revision, capabilities: &str) -> Declared {
+        let declared = || {
+            let askable = Askable::read(capabilities, revision);
+            let told = Told { revision, capabilities: Arc::from(askable.told(capabilities)) };
+            Declared { text: Arc::from(capabilities), askable, told }
+        };
+        if self.visit.is_none() {
+            return declared();
+        }
         let mut last = self.last.lock();
         if let Some(known) = last.as_ref()
             && *known.text == *capabilities
@@ -195,9 +203,7 @@ impl Seat {
         {
             return known.clone();
         }
-        let askable = Askable::read(capabilities, revision);
-        let told = Told { revision, capabilities: Arc::from(askable.told(capabilities)) };
-        last.insert(Declared { text: Arc::from(capabilities), askable, told }).clone()
+        last.insert(declared()).clone()
     }
 
     /// What it said of itself; nothing, as long as it has not.
