@@ -92,6 +92,7 @@ fn offer(tools: &[&str], resources: &[&str], templates: &[&str]) -> Offer {
         presence: Presence::Shown,
         capabilities: Capabilities::read(r#"{"tools":{},"resources":{"subscribe":true}}"#),
         completes: false,
+        spoken: None,
         holds: Default::default(),
         lists: [
             items(Kind::Tools, tools),
