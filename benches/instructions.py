@@ -120,11 +120,11 @@ def built(root, name):
 
 def counted_before(cases):
     """The same of the commit before; nothing, if it has no such program or there is none."""
-    tree = KEPT / "before"
-    is_changed = said(["git", "status", "--porcelain", "--", "src", "benches", "Cargo.toml", "Cargo.lock"])
-    commit = "HEAD" if is_changed else "HEAD^"
+    tree, commit = KEPT / "before", "the commit before"
     discard(tree)
     try:
+        is_changed = said(["git", "status", "--porcelain", "--", "src", "benches", "Cargo.toml", "Cargo.lock"])
+        commit = "HEAD" if is_changed else "HEAD^"
         said(["git", "worktree", "add", "--quiet", "--detach", "--force", str(tree), commit])
         if not (tree / "benches/instructions/Cargo.toml").exists():
             print(f"{commit} has no such program: there is nothing to compare with")
@@ -138,8 +138,9 @@ def counted_before(cases):
 
 
 def discard(tree):
-    subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True)
-    shutil.rmtree(tree, ignore_errors=True)
+    if tree.exists():
+        subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True)
+        shutil.rmtree(tree, ignore_errors=True)
 
 
 def key():
