@@ -8,7 +8,7 @@ use super::{template, uris};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::mirror::Mirrors;
-use crate::wire::fault::Fault;
+use crate::wire::fault::{self, Fault};
 use crate::wire::members::{quote, requote};
 use crate::wire::message::{Message, Params, Span, Text};
 use bytes::Bytes;
@@ -231,10 +231,7 @@ fn ambiguous(catalog: &Catalog, said: &str, servers: &[usize]) -> Fault {
 
 /// A peer's text within our sentence: no longer than a line.
 fn brief(text: &str) -> &str {
-    match text.char_indices().nth(BRIEF_CHARS_MAX) {
-        Some((end, _)) => text.get(..end).unwrap_or(text),
-        None => text,
-    }
+    fault::brief(text, BRIEF_CHARS_MAX)
 }
 
 const BRIEF_CHARS_MAX: usize = 200;

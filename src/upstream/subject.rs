@@ -3,6 +3,7 @@
 //! The words are made when something has gone wrong, and never before. It measures no time.
 
 use crate::config::toml_key;
+use crate::wire::fault::brief;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +61,7 @@ impl Subject {
     /// The method, and what the server calls what was asked for: no longer than a line, as it is a peer's.
     pub(super) fn what(&self) -> String {
         let Some(own) = &self.own else { return self.method.clone().into_owned() };
-        let end = own.char_indices().nth(OWN_CHARS_MAX).map_or(own.len(), |(end, _)| end);
-        format!("{} {}", self.method, own.split_at(end).0)
+        format!("{} {}", self.method, brief(own, OWN_CHARS_MAX))
     }
 
     /// Why it was given up for its silence.

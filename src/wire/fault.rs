@@ -212,6 +212,14 @@ impl CallOutcome {
     }
 }
 
+/// The beginning of a text, of so many characters at most: a peer's within our sentence is no longer than a line.
+pub fn brief(text: &str, chars_max: usize) -> &str {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => text.get(..end).unwrap_or(text),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

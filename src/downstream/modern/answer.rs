@@ -4,7 +4,7 @@
 
 use crate::mcp::era;
 use crate::mcp::method::Method;
-use crate::wire::fault::{Fault, Reason};
+use crate::wire::fault::{self, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::keeping::keeping;
 use crate::wire::lines::one_line;
@@ -95,10 +95,7 @@ fn odd(what: &str) -> Fault {
 
 /// A server's text within our sentence is no longer than a line.
 fn brief(text: &str) -> &str {
-    match text.char_indices().nth(BRIEF_CHARS_MAX) {
-        Some((end, _)) => text.get(..end).unwrap_or(text),
-        None => text,
-    }
+    fault::brief(text, BRIEF_CHARS_MAX)
 }
 
 const BRIEF_CHARS_MAX: usize = 100;

@@ -9,7 +9,7 @@ use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::mirror::{Found, decode, named};
 use crate::mcp::revision::Revision;
-use crate::wire::fault::Fault;
+use crate::wire::fault::{self, Fault};
 use crate::wire::id::Id;
 use crate::wire::members::{quote, string};
 use crate::wire::message::{Message, Meta, Params};
@@ -191,10 +191,7 @@ fn meta(message: &Message) -> Option<&Meta> {
 
 /// A client's text within our sentence is no longer than a line.
 fn brief(text: &str) -> &str {
-    match text.char_indices().nth(BRIEF_CHARS_MAX) {
-        Some((end, _)) => text.get(..end).unwrap_or(text),
-        None => text,
-    }
+    fault::brief(text, BRIEF_CHARS_MAX)
 }
 
 const VERSION: &str = "mcp-protocol-version";
