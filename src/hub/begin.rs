@@ -76,7 +76,7 @@ impl Hub {
             };
         }
         match routed {
-            Route::One(target) => self.send(asked, target).await,
+            Route::One(target) => self.send(asked, method, target).await,
             Route::Local(local) => Box::pin(self.local(local, &asked)).await,
             Route::Unknown(fault) | Route::Refuse(fault) => Answer::Now(Err(fault)),
         }
@@ -108,8 +108,7 @@ impl Hub {
     }
 
     /// Sends a request where it leads.
-    async fn send(&self, asked: Asked<'_>, target: Target) -> Answer {
-        let method = Method::parse(asked.message.method().unwrap_or_default());
+    async fn send(&self, asked: Asked<'_>, method: Method, target: Target) -> Answer {
         let (place, only) = asked.again.map(|Again { place, only }| (place, only)).unzip();
         if only.flatten().is_some_and(|only| only != target.server) {
             // What it asks for is another's by now.

@@ -12,8 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// The places at one server, and the queue before them.
 pub(super) struct Gate {
     places: Arc<Semaphore>,
-    queue: Mutex<FairQueue<oneshot::Sender<OwnedSemaphorePermit>>>,
+    queue: Mutex<Queue>,
 }
+
+type Queue = FairQueue<oneshot::Sender<OwnedSemaphorePermit>>;
 
 /// Too many wait, and none of them for a client with more of them than the one that was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,10 @@ impl Gate {
 
     /// A place, if one is free and nobody waits for it.
     pub(super) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
-        let queue = self.queue.lock();
+        self.free(&self.queue.lock())
+    }
+
+    fn free(&self, queue: &Queue) -> Option<OwnedSemaphorePermit> {
         if queue.is_empty() { self.places.clone().try_acquire_owned().ok() } else { None }
     }
 
@@ -35,9 +40,7 @@ impl Gate {
     pub(super) async fn enter(&self, client: ClientId) -> Result<OwnedSemaphorePermit, Full> {
         let (mut called, ticket, turned_away) = {
             let mut queue = self.queue.lock();
-            if queue.is_empty()
-                && let Ok(place) = self.places.clone().try_acquire_owned()
-            {
+            if let Some(place) = self.free(&queue) {
                 return Ok(place);
             }
             let (call, called) = oneshot::channel();

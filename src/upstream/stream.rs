@@ -461,12 +461,16 @@ impl Stream {
 
     /// Room for so many bytes in the writer's queue. A text over all the room waits for all of it.
     pub(super) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).await.ok()
+        self.room.clone().acquire_many_owned(self.room_of(bytes)).await.ok()
     }
 
     /// The same, if there is room now.
     pub(super) fn room_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().try_acquire_many_owned(kib(bytes).max(1).min(self.room_kib)).ok()
+        self.room.clone().try_acquire_many_owned(self.room_of(bytes)).ok()
+    }
+
+    fn room_of(&self, bytes: usize) -> u32 {
+        kib(bytes).max(1).min(self.room_kib)
     }
 
     /// What was agreed on, once it is.
