@@ -7,8 +7,7 @@
 use super::asks::Asks;
 use super::outlet::{Outlet, Outlets, Room};
 use crate::mcp::fit;
-use crate::mcp::method::Method;
-use crate::mcp::method::Want;
+use crate::mcp::method::{Method, Want};
 use crate::mcp::revision::Revision;
 use crate::upstream::ask::Ask;
 use crate::upstream::mail::{Letter, Mail};

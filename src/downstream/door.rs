@@ -89,7 +89,7 @@ impl Door {
                     return Closed::Us;
                 }
                 () = outbox.closed() => return Closed::Client,
-                Some(said) = self.calls.next() => said.into_iter().for_each(|text| self.send(text)),
+                Some(said) = self.calls.next() => self.say(said),
                 // A client that sends and never reads is not read either, from some point on.
                 heard = inbox.recv(), if self.calls.len() < waiting_max => match heard {
                     Some(Heard::Chunk(chunk)) => {
@@ -119,7 +119,7 @@ impl Door {
                 room = &mut ready => {
                     // What came to a call in the meantime came before.
                     while let Some(Some(said)) = self.calls.next().now_or_never() {
-                        said.into_iter().for_each(|text| self.send(text));
+                        self.say(said);
                     }
                     delivery.deliver(room);
                     ready.set(delivery.ready());
@@ -139,7 +139,7 @@ impl Door {
     async fn drain(&mut self, within: Duration) {
         let answered = async {
             while let Some(said) = self.calls.next().await {
-                said.into_iter().for_each(|text| self.send(text));
+                self.say(said);
             }
         };
         timeout(within, answered).await.ok();
@@ -161,6 +161,13 @@ impl Door {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later { call, .. } => self.calls.push(call),
+        }
+    }
+
+    /// What a call ended with, if with anything.
+    fn say(&mut self, said: Option<Bytes>) {
+        if let Some(text) = said {
+            self.send(text);
         }
     }
 
