@@ -8,6 +8,8 @@ use std::fmt;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+use crate::wire::cursor::is_plain_string;
+
 /// Longest string id, in bytes between its quotes as they stand in the text.
 pub const ID_BYTES_MAX: usize = 1024;
 
@@ -99,7 +101,8 @@ pub(super) fn is_id(text: &str) -> bool {
 
 fn is_string(text: &str) -> bool {
     text.len() <= ID_BYTES_MAX + 2
-        && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get().len() == text.len())
+        && (is_plain_string(text)
+            || serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get().len() == text.len()))
 }
 
 fn is_integer(text: &str) -> bool {

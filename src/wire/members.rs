@@ -4,12 +4,9 @@
 //! What lies inside a member stays text, however deep.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::wire::caps::Caps;
+use crate::wire::cursor::{Cursor, is_plain_string};
 
 /// One member of an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,56 +22,47 @@ pub struct Member<'a> {
 
 /// The members of an object in order, repeated ones included. `None` if the text is no JSON object.
 pub fn members(object: &str) -> Option<Vec<Member<'_>>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<Member<'de>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-            let mut members = Vec::new();
-            while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                let key_raw = key.get();
-                let key = string(key_raw).unwrap_or_else(|| Cow::Borrowed(inner(key_raw)));
-                members.push(Member { key, key_raw, value: value.get() });
-            }
-            Ok(members)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(object);
-    let members = reader.deserialize_map(Members).ok()?;
-    reader.end().ok()?;
+    let mut members = Vec::new();
+    let mut cursor = Cursor::over(object)?;
+    let walk = cursor.object(|cursor, key| {
+        let plain = || Cow::Borrowed(inner(key.raw));
+        let says = match key.says {
+            Cow::Borrowed(_) => plain(),
+            Cow::Owned(says) => String::from_utf8(says).map_or_else(|_| plain(), Cow::Owned),
+        };
+        members.push(Member { key: says, key_raw: key.raw, value: cursor.raw()? });
+        Ok(())
+    });
+    walk.and_then(|()| cursor.end()).ok()?;
     Some(members)
 }
 
 /// The elements of an array in order. `None` if the text is no JSON array.
 pub fn elements(array: &str) -> Option<Vec<&str>> {
-    struct Elements;
-    impl<'de> Visitor<'de> for Elements {
-        type Value = Vec<&'de str>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-        fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-            let mut elements = Vec::new();
-            while let Some(element) = seq.next_element::<&RawValue>()? {
-                elements.push(element.get());
-            }
-            Ok(elements)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(array);
-    let elements = reader.deserialize_seq(Elements).ok()?;
-    reader.end().ok()?;
+    let mut elements = Vec::new();
+    let mut cursor = Cursor::over(array)?;
+    let walk = cursor.array(|cursor| {
+        elements.push(cursor.raw()?);
+        Ok(())
+    });
+    walk.and_then(|()| cursor.end()).ok()?;
     Some(elements)
 }
 
 /// The value of the one member with this key. `None` if the text is no object, or if the key is missing
 /// or stands there twice: then nobody can say which of the two its reader will take.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
-    let mut found = members(object)?.into_iter().filter(|member| member.key == key);
-    let first = found.next()?;
-    found.next().is_none().then_some(first.value)
+    let (mut found, mut twice) = (None, false);
+    let mut cursor = Cursor::over(object)?;
+    let walk = cursor.object(|cursor, at| {
+        let value = cursor.raw()?;
+        if *at.says == *key.as_bytes() {
+            twice |= found.replace(value).is_some();
+        }
+        Ok(())
+    });
+    walk.and_then(|()| cursor.end()).ok()?;
+    found.filter(|_| !twice)
 }
 
 /// Every value of a member, should it stand there more than once. None if the text is no object.
@@ -86,13 +74,13 @@ pub fn each<'a>(object: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
 /// What a JSON string says; borrowed unless it is escaped. `None` if the text is no JSON string, or one
 /// that is no Unicode text.
 pub fn string(raw: &str) -> Option<Cow<'_, str>> {
+    if is_plain_string(raw) {
+        return Some(Cow::Borrowed(inner(raw)));
+    }
     if !raw.starts_with('"') {
         return None;
     }
-    if memchr::memchr(b'\\', raw.as_bytes()).is_some() {
-        return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
-    }
-    serde_json::from_str::<&str>(raw).ok().map(Cow::Borrowed)
+    serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
 }
 
 /// The JSON string that says `text`.

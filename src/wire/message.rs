@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 pub use crate::wire::batch::batch;
 pub use crate::wire::caps::Caps;
 use crate::wire::caps::Over;
+use crate::wire::cursor::Stop;
 pub use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
@@ -372,25 +373,36 @@ fn head(text: &Bytes, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
     let Ok(whole) = std::str::from_utf8(text) else {
         return unread(BadKind::Encoding, "the message is not UTF-8");
     };
-    match caps.map(|caps| caps.check(whole)) {
-        Some(Err(Over::Depth)) => return unread(BadKind::Depth, "the message is nested too deep"),
-        Some(Err(Over::Elements)) => return unread(BadKind::Elements, "the message holds too many values"),
-        Some(Ok(())) | None => {}
-    }
-    let syntax = |error: serde_json::Error| {
-        Refusal::Unread(BadMessage::new(BadKind::Syntax, format!("the message is not JSON: {error}")))
-    };
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
-        serde_json::from_str::<&RawValue>(whole).map_err(syntax)?;
+        if let Some(syntax) = syntax_of(whole) {
+            return Err(Refusal::Unread(syntax));
+        }
         if whole.starts_with('[') {
             return unread(BadKind::Batch, "a batch is not allowed here");
         }
         return unread(BadKind::Object, "the message is not a JSON object");
     }
-    let found = skim::skim(whole).map_err(syntax)?;
+    let found = match skim::skim(whole, caps) {
+        Ok(found) => found,
+        Err(Stop::Over(Over::Depth)) => return unread(BadKind::Depth, "the message is nested too deep"),
+        Err(Stop::Over(Over::Elements)) => {
+            return unread(BadKind::Elements, "the message holds too many values");
+        }
+        Err(Stop::Syntax) => {
+            let plain = || BadMessage::new(BadKind::Syntax, "the message is not JSON");
+            return Err(Refusal::Unread(syntax_of(whole).unwrap_or_else(plain)));
+        }
+    };
     let (id, response) = (found.id(), found.is_response());
     found.head().map_err(|bad| Refusal::Read { bad, id, response })
+}
+
+/// Where a text stops being JSON, in words.
+#[cold]
+fn syntax_of(whole: &str) -> Option<BadMessage> {
+    let error = serde_json::from_str::<&RawValue>(whole).err()?;
+    Some(BadMessage::new(BadKind::Syntax, format!("the message is not JSON: {error}")))
 }
 
 /// Without white space around it: a body may end in a newline.

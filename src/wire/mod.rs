@@ -8,6 +8,8 @@ pub mod message;
 
 mod skim;
 
+mod cursor;
+
 pub mod flaw;
 
 pub mod batch;

@@ -1,10 +1,7 @@
 //! One pass over a message's text: checks the envelope and finds the places that matter.
 //!
-//! Reads with serde_json's borrowing reader and builds nothing but spans. A flaw does not end the pass:
-//! it is remembered and the rest is read, so that the id is known wherever it stands and so that only
-//! text that is no JSON is called that.
-
-mod shape;
+//! Builds nothing but spans. A flaw does not end the pass: it is remembered and the rest is read, so that the id is known
+//! wherever it stands and so that only text that is no JSON is called that.
 
 mod keys;
 
@@ -12,11 +9,10 @@ mod places;
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
-
 use self::keys::Keys;
-use self::places::{Failure, Found, Gather, Messages};
-use self::shape::{Key, Lenient, Shape, UNKNOWN, last_value_end, raw, span, text, value_end};
+use self::places::Gather;
+use crate::wire::caps::Caps;
+use crate::wire::cursor::{Cursor, Stop, Walk};
 use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::is_id;
 use crate::wire::members::string;
@@ -67,34 +63,13 @@ pub(super) struct Skim<'a> {
     error: Option<Span>,
     code: Option<i64>,
     error_uri: Option<Text>,
-    places: Gather<'a>,
+    places: Gather,
     /// The first thing that is wrong.
     flaw: Option<BadMessage>,
 }
 
-/// Reads a text that starts with `{`. An error means that it is no JSON.
-pub(super) fn skim(whole: &str) -> Result<Skim<'_>, serde_json::Error> {
-    // The second pass is for a result in which the first one stumbles over what is valid but odd: it is
-    // nested deep along `content`, say. Then it has no places, and all else is found again.
-    pass(whole, Look::Inside).or_else(|_| pass(whole, Look::Outside))
-}
-
-/// The places in an array of messages, which is a slice of `whole`. None if it is nested too deep.
-pub(super) fn messages(whole: &str, messages: &str) -> Places {
-    let mut places = Gather::new(whole);
-    let mut reader = serde_json::Deserializer::from_str(messages);
-    let read = Lenient(Messages(&mut places)).deserialize(&mut reader);
-    read.map_or_else(|_| Places::default(), |()| places.finish())
-}
-
-/// Whether places are looked for inside results and errors.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    Inside,
-    Outside,
-}
-
-fn pass(whole: &str, look: Look) -> Result<Skim<'_>, serde_json::Error> {
+/// Reads a text that starts with `{`. It is no JSON, or is over the caps, where it stops.
+pub(super) fn skim(whole: &str, caps: Option<Caps>) -> Result<Skim<'_>, Stop> {
     let mut skim = Skim {
         whole,
         jsonrpc: None,
@@ -105,13 +80,42 @@ fn pass(whole: &str, look: Look) -> Result<Skim<'_>, serde_json::Error> {
         error: None,
         code: None,
         error_uri: None,
-        places: Gather::new(whole),
+        places: Gather::default(),
         flaw: None,
     };
-    let mut reader = serde_json::Deserializer::from_str(whole);
-    Lenient(Envelope { skim: &mut skim, look }).deserialize(&mut reader)?;
-    reader.end()?;
+    let mut cursor = Cursor::new(whole, caps);
+    skim.envelope(&mut cursor)?;
+    cursor.end()?;
     Ok(skim)
+}
+
+/// The places in an array of messages, which is a slice of `whole`. None if it is no JSON.
+pub(super) fn messages(whole: &str, messages: &str) -> Places {
+    let mut found = Gather::default();
+    let Some(at) = Span::of(whole, messages) else { return Places::default() };
+    let Some(until) = whole.get(..at.end as usize) else { return Places::default() };
+    let mut cursor = Cursor::at_place(until, at.start);
+    match places::messages(&mut cursor, &mut found) {
+        Ok(()) => found.finish(),
+        Err(_) => Places::default(),
+    }
+}
+
+/// A raw value as a text, if it is a string and Unicode.
+fn text(whole: &str, raw: &str) -> Option<Text> {
+    if !raw.starts_with('"') {
+        return None;
+    }
+    let unescaped = match memchr::memchr(b'\\', raw.as_bytes()) {
+        Some(_) => Some(serde_json::from_str::<Box<str>>(raw).ok()?),
+        None => None,
+    };
+    Some(Text::new(span(whole, raw), unescaped))
+}
+
+/// Where `part`, which is a slice of `whole`, stands in it.
+fn span(whole: &str, part: &str) -> Span {
+    Span::of(whole, part).unwrap_or(Span { start: 0, end: 0 })
 }
 
 impl<'a> Skim<'a> {
@@ -178,257 +182,181 @@ impl<'a> Skim<'a> {
         }
     }
 
-    /// The end of the params and, if that is its last member, of the `_meta` in it.
-    fn close_params(&mut self, end: u32) {
-        let Some(object) = &mut self.params.object else { return };
-        object.end = end;
-        if let Some(meta) = self.params.meta.as_mut().filter(|meta| meta.object.end == UNKNOWN) {
-            meta.object.end = last_value_end(self.whole, end);
-        }
-    }
-}
-
-/// The message itself.
-struct Envelope<'s, 'a> {
-    skim: &'s mut Skim<'a>,
-    look: Look,
-}
-
-/// The member whose end is not known until the next one starts.
-#[derive(Clone, Copy)]
-enum Open {
-    Nothing,
-    Params,
-    Result,
-    Error,
-}
-
-impl<'a> Shape<'a> for Envelope<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let Self { skim, look } = self;
-        let whole = skim.whole;
+    /// The message itself.
+    fn envelope(&mut self, cursor: &mut Cursor<'a>) -> Walk<()> {
         let mut keys = Keys::new(&ENVELOPE);
-        let mut open = Open::Nothing;
         let mut id_twice = false;
-        while let Some(key) = Key::next(whole, &mut map)? {
-            close(skim, open, value_end(whole, key.start));
-            open = Open::Nothing;
-            if let Some(kind) = keys.note(&key) {
-                skim.flaw(kind, about_key(kind, "the message"));
-                id_twice |= kind == BadKind::Duplicate && *key.says == *b"id";
+        cursor.object(|cursor, key| {
+            let noted = keys.note(&key);
+            if let Some(kind) = noted.flaw {
+                self.flaw(kind, about_key(kind, "the message"));
+                id_twice |= kind == BadKind::Duplicate && noted.routed == Some("id");
             }
-            let started = Some(Span { start: key.value_start, end: UNKNOWN });
-            match &*key.says {
-                b"jsonrpc" => skim.jsonrpc = Some(raw(&mut map)?),
-                b"id" => skim.id = Some(raw(&mut map)?),
-                b"method" => skim.method = Some(raw(&mut map)?),
-                b"params" => match key.first {
+            let start = cursor.at();
+            match noted.routed {
+                Some("jsonrpc") => self.jsonrpc = Some(cursor.raw()?),
+                Some("id") => self.id = Some(cursor.raw()?),
+                Some("method") => self.method = Some(cursor.raw()?),
+                Some("params") => match key.first {
                     b'{' => {
-                        skim.params.object = started;
-                        map.next_value_seed(Lenient(ParamsShape(skim)))?;
-                        open = Open::Params;
+                        self.params(cursor)?;
+                        self.params.object = Some(cursor.since(start));
                     }
-                    b'n' => skim.params.null = Some(span(whole, raw(&mut map)?)),
+                    b'n' => self.params.null = Some(cursor.skip()?),
                     _ => {
-                        raw(&mut map)?;
-                        skim.flaw(BadKind::Params, "`params` is not an object");
+                        cursor.skip()?;
+                        self.flaw(BadKind::Params, "`params` is not an object");
                     }
                 },
-                b"result" => {
-                    skim.result = started;
-                    open = Open::Result;
-                    match look {
-                        Look::Inside => key.value(&mut map, Found(&mut skim.places))?,
-                        Look::Outside => map.next_value::<IgnoredAny>().map(|_| ())?,
-                    }
+                Some("result") => {
+                    places::result(cursor, &mut self.places)?;
+                    self.result = Some(cursor.since(start));
                 }
-                b"error" => {
-                    skim.error = started;
-                    open = Open::Error;
-                    match look {
-                        Look::Inside => key.value(
-                            &mut map,
-                            Failure { whole, code: &mut skim.code, uri: &mut skim.error_uri },
-                        )?,
-                        Look::Outside => map.next_value::<IgnoredAny>().map(|_| ())?,
-                    }
+                Some("error") => {
+                    places::failure(cursor, &mut self.code, &mut self.error_uri)?;
+                    self.error = Some(cursor.since(start));
                 }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+                Some(_) | None => {
+                    cursor.skip()?;
                 }
             }
-        }
-        close(skim, open, last_value_end(whole, whole.len() as u32));
+            Ok(())
+        })?;
         if id_twice {
-            skim.id = None;
+            self.id = None;
         }
         // Alone as well: where a missing member has a meaning (no id: a notification), a reader that
         // takes `Id` for it reads another message than we do.
         if keys.has_variant() {
-            skim.flaw(BadKind::Variant, "the message has a key that only case tells from one of JSON-RPC");
+            self.flaw(BadKind::Variant, "the message has a key that only case tells from one of JSON-RPC");
         }
         Ok(())
     }
-}
 
-fn close(skim: &mut Skim<'_>, open: Open, end: u32) {
-    match open {
-        Open::Nothing => {}
-        Open::Params => skim.close_params(end),
-        Open::Result => {
-            if let Some(value) = &mut skim.result {
-                value.end = end;
-            }
-        }
-        Open::Error => {
-            if let Some(value) = &mut skim.error {
-                value.end = end;
-            }
-        }
-    }
-}
-
-struct ParamsShape<'s, 'a>(&'s mut Skim<'a>);
-
-impl<'a> Shape<'a> for ParamsShape<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let skim = self.0;
-        let whole = skim.whole;
+    fn params(&mut self, cursor: &mut Cursor<'a>) -> Walk<()> {
+        let whole = self.whole;
         let mut keys = Keys::new(&PARAMS);
-        let mut open = false;
-        while let Some(key) = Key::next(whole, &mut map)? {
-            if let Some(meta) = skim.params.meta.as_mut().filter(|_| open) {
-                meta.object.end = value_end(whole, key.start);
+        cursor.object(|cursor, key| {
+            let noted = keys.note(&key);
+            if let Some(kind) = noted.flaw {
+                self.flaw(kind, about_key(kind, "`params`"));
             }
-            open = false;
-            if let Some(kind) = keys.note(&key) {
-                skim.flaw(kind, about_key(kind, "`params`"));
-            }
-            match &*key.says {
-                b"name" => skim.params.name = text(whole, raw(&mut map)?),
-                b"uri" => skim.params.uri = text(whole, raw(&mut map)?),
-                b"cursor" => skim.params.cursor = text(whole, raw(&mut map)?),
-                b"level" => skim.params.level = text(whole, raw(&mut map)?),
-                b"requestId" => skim.params.request_id = Some(span(whole, raw(&mut map)?)),
-                b"progressToken" => skim.params.progress_token = Some(span(whole, raw(&mut map)?)),
-                b"progress" => skim.params.progress = Some(span(whole, raw(&mut map)?)),
-                b"task" => {
-                    let value = span(whole, raw(&mut map)?);
-                    skim.params.task = Some(Span { start: key.start, end: value.end });
+            match noted.routed {
+                Some("name") => self.params.name = text(whole, cursor.raw()?),
+                Some("uri") => self.params.uri = text(whole, cursor.raw()?),
+                Some("cursor") => self.params.cursor = text(whole, cursor.raw()?),
+                Some("level") => self.params.level = text(whole, cursor.raw()?),
+                Some("requestId") => self.params.request_id = Some(cursor.skip()?),
+                Some("progressToken") => self.params.progress_token = Some(cursor.skip()?),
+                Some("progress") => self.params.progress = Some(cursor.skip()?),
+                Some("task") => {
+                    cursor.skip()?;
+                    self.params.task = Some(cursor.since(key.start));
                 }
-                b"taskId" => skim.params.task_id = text(whole, raw(&mut map)?),
-                b"requestState" => {
-                    let value = raw(&mut map)?;
-                    let whole_member = Span { start: key.start, end: span(whole, value).end };
-                    skim.params.request_state = Some((whole_member, text(whole, value)));
+                Some("taskId") => self.params.task_id = text(whole, cursor.raw()?),
+                Some("requestState") => {
+                    let value = cursor.raw()?;
+                    self.params.request_state = Some((cursor.since(key.start), text(whole, value)));
                 }
-                b"inputResponses" => {
-                    let value = span(whole, raw(&mut map)?);
-                    skim.params.input_responses = Some((Span { start: key.start, end: value.end }, value));
+                Some("inputResponses") => {
+                    let value = cursor.skip()?;
+                    self.params.input_responses = Some((cursor.since(key.start), value));
                 }
-                b"ref" => {
-                    let mut reference = Reference::default();
-                    key.value(&mut map, ReferenceShape { whole, reference: &mut reference, skim })?;
-                    skim.params.reference = (key.first == b'{').then_some(reference);
+                Some("ref") => {
+                    let reference = self.reference(cursor)?;
+                    self.params.reference = reference;
                 }
-                b"_meta" => match key.first {
+                Some("_meta") => match key.first {
                     b'{' => {
-                        let object = Span { start: key.value_start, end: UNKNOWN };
-                        let mut meta = Meta::at(object);
-                        map.next_value_seed(Lenient(MetaShape { skim, meta: &mut meta }))?;
-                        skim.params.meta = Some(meta);
-                        open = true;
+                        let meta = self.meta(cursor)?;
+                        self.params.meta = Some(meta);
                     }
-                    b'n' => skim.params.meta_null = Some(span(whole, raw(&mut map)?)),
+                    b'n' => self.params.meta_null = Some(cursor.skip()?),
                     _ => {
-                        raw(&mut map)?;
-                        skim.flaw(BadKind::Params, "`params._meta` is not an object");
+                        cursor.skip()?;
+                        self.flaw(BadKind::Params, "`params._meta` is not an object");
                     }
                 },
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+                Some(_) | None => {
+                    cursor.skip()?;
                 }
             }
-        }
+            Ok(())
+        })?;
         if keys.has_rivals() {
-            skim.flaw(BadKind::Variant, "`params` has two keys that only case tells apart");
+            self.flaw(BadKind::Variant, "`params` has two keys that only case tells apart");
         }
         Ok(())
     }
-}
 
-struct ReferenceShape<'s, 'a> {
-    whole: &'a str,
-    reference: &'s mut Reference,
-    skim: &'s mut Skim<'a>,
-}
-
-impl<'a> Shape<'a> for ReferenceShape<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+    fn reference(&mut self, cursor: &mut Cursor<'a>) -> Walk<Option<Reference>> {
+        if cursor.first() != b'{' {
+            cursor.skip()?;
+            return Ok(None);
+        }
+        let whole = self.whole;
+        let mut reference = Reference::default();
         let mut keys = Keys::new(&["name", "uri"]);
-        while let Some(key) = Key::next(self.whole, &mut map)? {
+        cursor.object(|cursor, key| {
+            let noted = keys.note(&key);
             // Routed by its members, so what holds for `params` holds here.
-            if let Some(kind) = keys.note(&key) {
-                self.skim.flaw(kind, about_key(kind, "`params.ref`"));
+            if let Some(kind) = noted.flaw {
+                self.flaw(kind, about_key(kind, "`params.ref`"));
             }
-            match &*key.says {
-                b"name" => self.reference.name = text(self.whole, raw(&mut map)?),
-                b"uri" => self.reference.uri = text(self.whole, raw(&mut map)?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            let value = cursor.raw()?;
+            match noted.routed {
+                Some("name") => reference.name = text(whole, value),
+                Some("uri") => reference.uri = text(whole, value),
+                Some(_) | None => {}
             }
-        }
+            Ok(())
+        })?;
         if keys.has_rivals() {
-            self.skim.flaw(BadKind::Variant, "`params.ref` has two keys that only case tells apart");
+            self.flaw(BadKind::Variant, "`params.ref` has two keys that only case tells apart");
         }
-        Ok(())
+        Ok(Some(reference))
     }
-}
 
-struct MetaShape<'s, 'a> {
-    skim: &'s mut Skim<'a>,
-    meta: &'s mut Meta,
-}
-
-impl<'a> Shape<'a> for MetaShape<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let Self { skim, meta } = self;
-        let whole = skim.whole;
+    fn meta(&mut self, cursor: &mut Cursor<'a>) -> Walk<Meta> {
+        let whole = self.whole;
+        let start = cursor.at();
+        let mut meta = Meta::at(Span { start, end: start });
         let mut keys = Keys::new(&META);
-        while let Some(key) = Key::next(whole, &mut map)? {
-            if let Some(kind) = keys.note(&key) {
-                skim.flaw(kind, about_key(kind, "`params._meta`"));
+        cursor.object(|cursor, key| {
+            let noted = keys.note(&key);
+            if let Some(kind) = noted.flaw {
+                self.flaw(kind, about_key(kind, "`params._meta`"));
             }
-            match std::str::from_utf8(&key.says) {
-                Ok("progressToken") => {
-                    let token = raw(&mut map)?;
-                    if !is_token(token) {
-                        skim.flaw(
+            let value = cursor.raw()?;
+            let place = span(whole, value);
+            match noted.routed {
+                Some("progressToken") => {
+                    if !is_token(value) {
+                        self.flaw(
                             BadKind::Token,
                             "`progressToken` is not a string or a number of allowed length",
                         );
                     }
-                    meta.progress_token = Some(span(whole, token));
+                    meta.progress_token = Some(place);
                 }
-                Ok(VERSION_KEY) => {
+                Some(VERSION_KEY) => {
                     meta.has_version = true;
-                    meta.protocol_version = text(whole, raw(&mut map)?);
+                    meta.protocol_version = text(whole, value);
                 }
-                Ok(CLIENT_INFO_KEY) => meta.client_info = Some(span(whole, raw(&mut map)?)),
-                Ok(CAPABILITIES_KEY) => meta.client_capabilities = Some(span(whole, raw(&mut map)?)),
-                Ok(LOG_LEVEL_KEY) => meta.log_level = Some(span(whole, raw(&mut map)?)),
-                Ok(SUBSCRIPTION_KEY) => meta.subscription = Some(span(whole, raw(&mut map)?)),
-                Ok(HOP_KEY) => meta.hop = Some(span(whole, raw(&mut map)?)),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                Some(CLIENT_INFO_KEY) => meta.client_info = Some(place),
+                Some(CAPABILITIES_KEY) => meta.client_capabilities = Some(place),
+                Some(LOG_LEVEL_KEY) => meta.log_level = Some(place),
+                Some(SUBSCRIPTION_KEY) => meta.subscription = Some(place),
+                Some(HOP_KEY) => meta.hop = Some(place),
+                Some(_) | None => {}
             }
-        }
+            Ok(())
+        })?;
+        meta.object = cursor.since(start);
         if keys.has_rivals() {
-            skim.flaw(BadKind::Variant, "`params._meta` has two keys that only case tells apart");
+            self.flaw(BadKind::Variant, "`params._meta` has two keys that only case tells apart");
         }
-        Ok(())
+        Ok(meta)
     }
 }
 

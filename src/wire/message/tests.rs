@@ -498,7 +498,7 @@ fn nothing_else_of_a_result_is_a_place() {
         "[]",
         r#"[{"content":[{"type":"resource_link","uri":"no"}]}]"#,
         r#"{"content":"text","contents":null,"messages":1e999,"nextCursor":null}"#,
-        r#"{"content":[1e999,{"type":"resource_link","uri":"no"}]}"#,
+        r#"{"content":[1e999,{"type":"other","uri":"no"}]}"#,
         r#"{"content":["\ud800"],"contents":[[{"uri":"no"}],null,1,true,"s",-1,1.5]}"#,
         r#"{"content":[{"type":"image","resource":{"uri":"no"}},{"uri":"no"},{"type":"other","uri":"no","content":[{"type":"resource_link","uri":"no"}]}]}"#,
         r#"{"content":[{"type":"resource_link","uri":null},{"type":"resource","resource":"x"},{"type":1,"uri":"no"}]}"#,

@@ -6,17 +6,18 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use smallvec::SmallVec;
+
+use crate::wire::cursor::Key;
 use crate::wire::flaw::BadKind;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
-use crate::wire::skim::shape::Key;
 
 /// The keys of one object so far. The routed ones are those that the pass reads there.
 pub(super) struct Keys<'a> {
     routed: &'static [&'static str],
     count: usize,
-    /// The first few, where comparing with each is cheapest.
-    few: [&'a [u8]; 12],
-    few_count: usize,
+    /// The first few that are not routed, where comparing with each is cheapest.
+    few: SmallVec<[&'a [u8]; FEW]>,
     /// The others, and those that had to be decoded.
     many: Option<HashSet<Cow<'a, [u8]>>>,
     /// One bit per routed key: it is there.
@@ -25,43 +26,61 @@ pub(super) struct Keys<'a> {
     variant: u32,
 }
 
+/// What a key is.
+pub(super) struct Noted {
+    /// The routed one that it is.
+    pub(super) routed: Option<&'static str>,
+    pub(super) flaw: Option<BadKind>,
+}
+
 impl<'a> Keys<'a> {
     pub(super) fn new(routed: &'static [&'static str]) -> Self {
-        Self { routed, count: 0, few: [&[]; 12], few_count: 0, many: None, real: 0, variant: 0 }
+        Self { routed, count: 0, few: SmallVec::new(), many: None, real: 0, variant: 0 }
     }
 
     /// Notes a key, and says what is wrong with it.
-    pub(super) fn note(&mut self, key: &Key<'a>) -> Option<BadKind> {
+    pub(super) fn note(&mut self, key: &Key<'a>) -> Noted {
         let says: &[u8] = &key.says;
+        let is = |routed: &&str| routed.as_bytes() == says;
+        let found = self.routed.iter().enumerate().find(|(_, routed)| is(routed));
+        let routed = found.map(|(_, routed)| *routed);
         if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
-            return Some(BadKind::Keys);
+            return Noted { routed, flaw: Some(BadKind::Keys) };
         }
-        let few = self.few.get(..self.few_count).unwrap_or_default();
-        if few.contains(&says) || self.many.as_ref().is_some_and(|many| many.contains(says)) {
-            return Some(BadKind::Duplicate);
+        let twice = match found {
+            Some((bit, _)) => {
+                let twice = self.real & 1 << bit != 0;
+                self.real |= 1 << bit;
+                twice
+            }
+            None => !self.is_new(key),
+        };
+        if twice {
+            return Noted { routed, flaw: Some(BadKind::Duplicate) };
         }
         self.count += 1;
-        match (&key.says, self.few.get_mut(self.few_count)) {
-            (Cow::Borrowed(says), Some(free)) => {
-                *free = says;
-                self.few_count += 1;
-            }
-            _ => {
-                self.many.get_or_insert_default().insert(key.says.clone());
+        Noted { routed, flaw: None }
+    }
+
+    /// Notes one that is not routed, unless it is there already.
+    fn is_new(&mut self, key: &Key<'a>) -> bool {
+        let says: &[u8] = &key.says;
+        if self.few.contains(&says) || self.many.as_ref().is_some_and(|many| many.contains(says)) {
+            return false;
+        }
+        match &key.says {
+            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push(says),
+            says => {
+                self.many.get_or_insert_default().insert(says.clone());
             }
         }
         let ascii = says.is_ascii();
         for (bit, routed) in self.routed.iter().enumerate() {
-            if ascii && says.len() != routed.len() {
-                continue;
-            }
-            if says == routed.as_bytes() {
-                self.real |= 1 << bit;
-            } else if is_variant(says, routed) {
+            if (!ascii || says.len() == routed.len()) && is_variant(says, routed) {
                 self.variant |= 1 << bit;
             }
         }
-        None
+        true
     }
 
     /// There is a variant of a routed key.
@@ -93,6 +112,8 @@ fn fold(text: &str) -> impl Iterator<Item = char> {
     let lower = text.chars().flat_map(char::to_lowercase);
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
+
+const FEW: usize = 8;
 
 #[cfg(test)]
 mod tests {

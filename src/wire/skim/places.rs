@@ -3,24 +3,19 @@
 //! Knows where results of MCP have content blocks. What has another shape is passed over; what could be
 //! read in two ways makes the whole result odd, and an odd result has no places and passes as it is.
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
-
+use crate::wire::cursor::{Cursor, Walk};
 use crate::wire::members::string;
-use crate::wire::message::{PLACES_MAX, Places, Span, Text};
-use crate::wire::skim::shape::{Key, Lenient, Shape, raw, span, text};
+use crate::wire::message::{PLACES_MAX, Places, Text};
+use crate::wire::skim::{span, text};
 
 /// The places found so far.
-pub(super) struct Gather<'a> {
-    whole: &'a str,
+#[derive(Default)]
+pub(super) struct Gather {
     places: Places,
     odd: bool,
 }
 
-impl<'a> Gather<'a> {
-    pub(super) fn new(whole: &'a str) -> Self {
-        Self { whole, places: Places::default(), odd: false }
-    }
-
+impl Gather {
     pub(super) fn finish(self) -> Places {
         match self.odd {
             true => Places { result_type: self.places.result_type, ..Places::default() },
@@ -42,62 +37,76 @@ impl<'a> Gather<'a> {
 struct Seen(u8);
 
 impl Seen {
-    fn once(&mut self, bit: u8, gather: &mut Gather<'_>) {
+    fn once(&mut self, bit: u8, gather: &mut Gather) {
         gather.odd |= self.0 & bit != 0;
         self.0 |= bit;
     }
 }
 
 /// The value of `result`.
-pub(super) struct Found<'s, 'a>(pub(super) &'s mut Gather<'a>);
-
-impl<'a> Shape<'a> for Found<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let gather = self.0;
-        let whole = gather.whole;
-        let mut seen = Seen::default();
-        while let Some(key) = Key::next(whole, &mut map)? {
-            match &*key.says {
-                b"content" => {
-                    seen.once(1, gather);
-                    key.value(&mut map, Blocks(gather))?;
-                }
-                b"messages" => {
-                    seen.once(2, gather);
-                    key.value(&mut map, Items { gather, hold: Hold::Content })?;
-                }
-                b"contents" => {
-                    seen.once(4, gather);
-                    key.value(&mut map, Items { gather, hold: Hold::Uri })?;
-                }
-                b"nextCursor" => {
-                    seen.once(8, gather);
-                    gather.places.next_cursor = text(whole, raw(&mut map)?);
-                }
-                b"resultType" => {
-                    seen.once(16, gather);
-                    let value = raw(&mut map)?;
-                    let member = Span { start: key.start, end: span(whole, value).end };
-                    // What is no string says what it is.
-                    let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
-                    gather.places.result_type = Some((member, says));
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
+    if cursor.first() != b'{' {
+        return pass(cursor);
+    }
+    let whole = cursor.whole();
+    let mut seen = Seen::default();
+    cursor.object(|cursor, key| {
+        match &*key.says {
+            b"content" => {
+                seen.once(1, gather);
+                blocks(cursor, gather)?;
             }
+            b"messages" => {
+                seen.once(2, gather);
+                items(cursor, gather, Hold::Content)?;
+            }
+            b"contents" => {
+                seen.once(4, gather);
+                items(cursor, gather, Hold::Uri)?;
+            }
+            b"nextCursor" => {
+                seen.once(8, gather);
+                gather.places.next_cursor = text(whole, cursor.raw()?);
+            }
+            b"resultType" => {
+                seen.once(16, gather);
+                let value = cursor.raw()?;
+                // What is no string says what it is.
+                let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
+                gather.places.result_type = Some((cursor.since(key.start), says));
+            }
+            _ => pass(cursor)?,
         }
         Ok(())
-    }
+    })
 }
 
 /// An array of messages.
-pub(super) struct Messages<'s, 'a>(pub(super) &'s mut Gather<'a>);
+pub(super) fn messages(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
+    items(cursor, gather, Hold::Content)
+}
 
-impl<'a> Shape<'a> for Messages<'_, 'a> {
-    fn array<S: SeqAccess<'a>>(self, seq: S) -> Result<(), S::Error> {
-        Items { gather: self.0, hold: Hold::Content }.array(seq)
+/// The value of `error`: its code, and the resource that its data names.
+pub(super) fn failure(cursor: &mut Cursor<'_>, code: &mut Option<i64>, uri: &mut Option<Text>) -> Walk<()> {
+    if cursor.first() != b'{' {
+        return pass(cursor);
     }
+    cursor.object(|cursor, key| {
+        match &*key.says {
+            b"code" => *code = cursor.raw()?.parse().ok(),
+            b"data" => {
+                let mut data = Gather::default();
+                item(cursor, &mut data, Hold::Uri)?;
+                *uri = data.finish().uris.into_iter().next();
+            }
+            _ => pass(cursor)?,
+        }
+        Ok(())
+    })
+}
+
+fn pass(cursor: &mut Cursor<'_>) -> Walk<()> {
+    cursor.skip().map(|_| ())
 }
 
 /// What matters of an item: the uri of resource contents, the content of a message.
@@ -108,136 +117,96 @@ enum Hold {
 }
 
 /// An array of items.
-struct Items<'s, 'a> {
-    gather: &'s mut Gather<'a>,
-    hold: Hold,
-}
-
-impl<'a> Shape<'a> for Items<'_, 'a> {
-    fn array<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        let Self { gather, hold } = self;
-        while seq.next_element_seed(Lenient(Item { gather: &mut *gather, hold }))?.is_some() {}
-        Ok(())
+fn items(cursor: &mut Cursor<'_>, gather: &mut Gather, hold: Hold) -> Walk<()> {
+    match cursor.first() {
+        b'[' => cursor.array(|cursor| item(cursor, gather, hold)),
+        _ => pass(cursor),
     }
 }
 
-struct Item<'s, 'a> {
-    gather: &'s mut Gather<'a>,
-    hold: Hold,
-}
-
-impl<'a> Shape<'a> for Item<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let Self { gather, hold } = self;
-        let whole = gather.whole;
-        let mut seen = Seen::default();
-        while let Some(key) = Key::next(whole, &mut map)? {
-            match (hold, &*key.says) {
-                (Hold::Uri, b"uri") => {
-                    seen.once(1, gather);
-                    let uri = text(whole, raw(&mut map)?);
-                    gather.place(uri);
-                }
-                (Hold::Content, b"content") => {
-                    seen.once(1, gather);
-                    key.value(&mut map, Blocks(gather))?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+fn item(cursor: &mut Cursor<'_>, gather: &mut Gather, hold: Hold) -> Walk<()> {
+    if cursor.first() != b'{' {
+        return pass(cursor);
+    }
+    let whole = cursor.whole();
+    let mut seen = Seen::default();
+    cursor.object(|cursor, key| {
+        match (hold, &*key.says) {
+            (Hold::Uri, b"uri") => {
+                seen.once(1, gather);
+                let uri = text(whole, cursor.raw()?);
+                gather.place(uri);
             }
+            (Hold::Content, b"content") => {
+                seen.once(1, gather);
+                blocks(cursor, gather)?;
+            }
+            _ => pass(cursor)?,
         }
         Ok(())
-    }
+    })
 }
 
 /// One content block, or an array of them.
-struct Blocks<'s, 'a>(&'s mut Gather<'a>);
-
-impl<'a> Shape<'a> for Blocks<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, map: M) -> Result<(), M::Error> {
-        Block(self.0).object(map)
-    }
-    fn array<S: SeqAccess<'a>>(self, mut seq: S) -> Result<(), S::Error> {
-        while seq.next_element_seed(Lenient(Block(&mut *self.0)))?.is_some() {}
-        Ok(())
+fn blocks(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
+    match cursor.first() {
+        b'[' => cursor.array(|cursor| block(cursor, gather)),
+        _ => block(cursor, gather),
     }
 }
 
 /// One content block.
-struct Block<'s, 'a>(&'s mut Gather<'a>);
-
-impl<'a> Shape<'a> for Block<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let gather = self.0;
-        let whole = gather.whole;
-        let mut seen = Seen::default();
-        let (mut kind, mut link) = (None, None);
-        // The type may come last, so what the other members hold is kept or dropped at the end.
-        let before = gather.places.uris.len();
-        let (mut resource, mut nested) = (before..before, before..before);
-        while let Some(key) = Key::next(whole, &mut map)? {
-            let from = gather.places.uris.len();
-            match &*key.says {
-                b"type" => {
-                    seen.once(1, gather);
-                    kind = string(raw(&mut map)?);
-                }
-                b"uri" => {
-                    seen.once(2, gather);
-                    link = text(whole, raw(&mut map)?);
-                }
-                b"resource" => {
-                    seen.once(4, gather);
-                    key.value(&mut map, Item { gather, hold: Hold::Uri })?;
-                    resource = from..gather.places.uris.len();
-                }
-                b"content" => {
-                    seen.once(8, gather);
-                    key.value(&mut map, Blocks(gather))?;
-                    nested = from..gather.places.uris.len();
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
+    if cursor.first() != b'{' {
+        return pass(cursor);
+    }
+    if cursor.depth() > DEPTH_MAX {
+        gather.odd = true;
+        return pass(cursor);
+    }
+    let whole = cursor.whole();
+    let mut seen = Seen::default();
+    // The type may come last, so what the other members hold is kept or dropped at the end.
+    let (mut kind, mut link) = (None, None);
+    let before = gather.places.uris.len();
+    let (mut resource, mut nested) = (before..before, before..before);
+    cursor.object(|cursor, key| {
+        let from = gather.places.uris.len();
+        match &*key.says {
+            b"type" => {
+                seen.once(1, gather);
+                kind = string(cursor.raw()?);
             }
-        }
-        let kept = match kind.as_deref() {
-            Some("resource") => resource,
-            Some("tool_result") => nested,
-            Some(_) | None => before..before,
-        };
-        gather.places.uris.truncate(kept.end);
-        gather.places.uris.drain(before..kept.start);
-        if kind.as_deref() == Some("resource_link") {
-            gather.place(link);
+            b"uri" => {
+                seen.once(2, gather);
+                link = text(whole, cursor.raw()?);
+            }
+            b"resource" => {
+                seen.once(4, gather);
+                item(cursor, gather, Hold::Uri)?;
+                resource = from..gather.places.uris.len();
+            }
+            b"content" => {
+                seen.once(8, gather);
+                blocks(cursor, gather)?;
+                nested = from..gather.places.uris.len();
+            }
+            _ => pass(cursor)?,
         }
         Ok(())
+    })?;
+    let kept = match kind.as_deref() {
+        Some("resource") => resource,
+        Some("tool_result") => nested,
+        Some(_) | None => before..before,
+    };
+    gather.places.uris.truncate(kept.end);
+    gather.places.uris.drain(before..kept.start);
+    if kind.as_deref() == Some("resource_link") {
+        gather.place(link);
     }
+    Ok(())
 }
 
-/// The value of `error`: its code, and the resource that its data names.
-pub(super) struct Failure<'s, 'a> {
-    pub(super) whole: &'a str,
-    pub(super) code: &'s mut Option<i64>,
-    pub(super) uri: &'s mut Option<Text>,
-}
-
-impl<'a> Shape<'a> for Failure<'_, 'a> {
-    fn object<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(key) = Key::next(self.whole, &mut map)? {
-            match &*key.says {
-                b"code" => *self.code = raw(&mut map)?.parse().ok(),
-                b"data" => {
-                    let mut data = Gather::new(self.whole);
-                    key.value(&mut map, Item { gather: &mut data, hold: Hold::Uri })?;
-                    *self.uri = data.finish().uris.into_iter().next();
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
+/// Blocks are read within one another as deep as this, for each takes a piece of the stack.
+const DEPTH_MAX: usize = 120;
