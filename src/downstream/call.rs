@@ -6,7 +6,7 @@
 use super::delivery::{Delivery, fit_response};
 use super::news::Given;
 use super::outlet::Outlet;
-use crate::hub::begin::{Answer, Asked};
+use crate::hub::begin::{Answer, Asked, AtOnce};
 use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
@@ -19,42 +19,75 @@ use crate::wire::message::Message;
 use bytes::Bytes;
 use smallvec::smallvec;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Everything that one request needs of its session.
 pub(super) struct Call {
     pub(super) seat: Arc<Seat>,
     pub(super) revision: Revision,
-    pub(super) turns: Arc<Semaphore>,
     pub(super) delivery: Arc<Delivery>,
     /// Where what comes before the answer goes.
     pub(super) outlet: Outlet,
     pub(super) given: Given,
     pub(super) patience: Instant,
-    pub(super) memory: Held,
 }
 
 impl Call {
+    /// What becomes of the request, if that can be said at once; else the room of its text comes back.
+    pub(super) fn begin_now(
+        &self,
+        turns: &Arc<Semaphore>,
+        id: &Id,
+        message: &Message,
+        memory: Held,
+    ) -> Result<Answer, Option<Held>> {
+        let Ok(turn) = turns.clone().try_acquire_owned() else { return Err(Some(memory)) };
+        match self.seat.hub().begin_now(self.asked(id, message, turn, Some(memory))) {
+            AtOnce::Is(answer) => Ok(answer),
+            AtOnce::Waits(asked) => Err(asked.memory),
+        }
+    }
+
     /// The answer, whatever happens: one line.
-    pub(super) async fn run(self, id: Id, message: Message) -> Bytes {
-        let Ok(turn) = self.turns.clone().acquire_owned().await else {
+    pub(super) async fn run(
+        self,
+        turns: Arc<Semaphore>,
+        id: Id,
+        message: Message,
+        memory: Option<Held>,
+    ) -> Bytes {
+        let Ok(turn) = turns.acquire_owned().await else {
             return Fault::ours(Reason::Stopping, "Braid is stopping").render(Some(&id));
         };
-        let asked = Asked {
-            seat: &self.seat,
-            id: &id,
-            message: &message,
-            revision: self.revision,
-            patience: self.patience,
-            turns: smallvec![turn],
-            memory: Some(self.memory),
-            again: None,
-        };
-        let answer = self.seat.hub().begin(asked).await;
+        let answer = self.seat.hub().begin(self.asked(&id, &message, turn, memory)).await;
         let method = Method::parse(message.method().unwrap_or_default());
         // What it asks is on its way: its text need not wait here for the answer.
         drop(message);
+        self.finish(answer, id, method).await
+    }
+
+    fn asked<'a>(
+        &'a self,
+        id: &'a Id,
+        message: &'a Message,
+        turn: OwnedSemaphorePermit,
+        memory: Option<Held>,
+    ) -> Asked<'a> {
+        Asked {
+            seat: &self.seat,
+            id,
+            message,
+            revision: self.revision,
+            patience: self.patience,
+            turns: smallvec![turn],
+            memory,
+            again: None,
+        }
+    }
+
+    /// The answer of a request that has begun: one line. What seldom happens meanwhile has a place of its own.
+    pub(super) async fn finish(self, answer: Answer, id: Id, method: Method) -> Bytes {
         let reply = match answer {
             Answer::Now(reply) => reply,
             Answer::List { text, kind, edition } => {
@@ -63,11 +96,17 @@ impl Call {
             }
             Answer::Later(mut exchange) => loop {
                 match exchange.next().await {
-                    Step::Notify(note) => self.delivery.note(note, exchange.after(), &self.outlet).await,
-                    Step::Ask(ask) => self.delivery.ask(ask, exchange.after(), &self.outlet).await,
+                    Step::Notify(note) => {
+                        Box::pin(self.delivery.note(note, exchange.after(), &self.outlet)).await;
+                    }
+                    Step::Ask(ask) => {
+                        Box::pin(self.delivery.ask(ask, exchange.after(), &self.outlet)).await;
+                    }
                     Step::Done(reply) => {
                         // What its server said before the end must not come after it.
-                        self.delivery.flush(exchange.after(), &self.outlet).await;
+                        if self.delivery.holds(exchange.after()) {
+                            Box::pin(self.delivery.flush(exchange.after(), &self.outlet)).await;
+                        }
                         break reply;
                     }
                 }

@@ -58,6 +58,13 @@ impl Delivery {
         self.begun.cancelled().await;
     }
 
+    /// Whether something must be said, or waited for, before what comes after the first so many letters.
+    pub(super) fn holds(&self, first: u64) -> bool {
+        !self.answered.is_cancelled()
+            || !self.begun.is_cancelled()
+            || self.is_unsaid(first.min(self.mail.sent()))
+    }
+
     /// Delivers the first so many letters of all, as far as they are there and not delivered yet, ahead of what goes to
     /// this outlet next. Cancel-safe.
     pub(super) async fn flush(&self, first: u64, outlet: &Outlet) {

@@ -10,7 +10,7 @@ use super::introduction::{implementation, refuse_loops};
 use super::modern::beside::Beside;
 use super::modern::ladder;
 use super::news::{Given, News};
-use super::open::{Ids, Open, refuse_long_ids};
+use super::open::{Entry, Ids, Open, refuse_long_ids};
 use super::outlet::{Outlet, Outlets};
 use crate::config::Limits;
 use crate::hub::Hub;
@@ -364,21 +364,22 @@ impl Session {
         let call = Call {
             seat: self.seat.clone(),
             revision: agreed.revision,
-            turns: self.turns.clone(),
             delivery: self.delivery.clone(),
             outlet: outlet.clone(),
             given: self.given.clone(),
             patience: agreed.since + self.hub().config().first_list,
-            memory,
         };
-        let answered = Abortable::new(call.run(id.clone(), message), registration);
-        Ok(async move {
-            let text = answered.await.ok();
-            // Before the answer leaves: the client may use the id again as soon as it has it.
-            drop(entry);
-            text
-        }
-        .boxed())
+        let id = id.clone();
+        Ok(match call.begin_now(&self.turns, &id, &message, memory) {
+            Ok(answer) => {
+                let method = Method::parse(message.method().unwrap_or_default());
+                ended(entry, Abortable::new(call.finish(answer, id, method), registration)).boxed()
+            }
+            Err(memory) => {
+                let run = call.run(self.turns.clone(), id, message, memory);
+                ended(entry, Abortable::new(run, registration)).boxed()
+            }
+        })
     }
 
     fn initialize(&self, id: Id, message: &Message) -> Reply {
@@ -412,6 +413,14 @@ impl Session {
         self.agreed.get_or_init(|| Agreed { revision, since: Instant::now() });
         self.seat.introduce(revision, capabilities);
     }
+}
+
+/// The answer of an open request, unless it is withdrawn.
+async fn ended(entry: Entry, answered: Abortable<impl Future<Output = Bytes>>) -> Option<Bytes> {
+    let text = answered.await.ok();
+    // Before the answer leaves: the client may use the id again as soon as it has it.
+    drop(entry);
+    text
 }
 
 /// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or declares more than

@@ -9,16 +9,18 @@ use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::cursor::ListDigest;
+use crate::routing::look::Look;
 use crate::routing::route::{Local, Route, Target, route};
 use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::exchange::Exchange;
-use crate::upstream::outgoing::{Outgoing, Tasks};
+use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
 use crate::upstream::server::Begun;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::quote;
 use crate::wire::message::Message;
 use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -53,6 +55,13 @@ pub struct Asked<'a> {
     pub again: Option<Again>,
 }
 
+/// What becomes of a request at once.
+pub enum AtOnce<'a> {
+    Is(Answer),
+    /// Something must be waited for: it is as it was.
+    Waits(Asked<'a>),
+}
+
 /// A request that was here before.
 pub struct Again {
     /// Its place among all requests in flight.
@@ -62,6 +71,26 @@ pub struct Again {
 }
 
 impl Hub {
+    /// Decides what becomes of a request, if nothing of that has to be waited for.
+    pub fn begin_now<'a>(&self, asked: Asked<'a>) -> AtOnce<'a> {
+        let method = Method::parse(asked.message.method().unwrap_or_default());
+        if asked.again.is_some() || matches!(method, Method::List(_)) {
+            return AtOnce::Waits(asked);
+        }
+        let Route::One(target) = self.route(&asked, method) else { return AtOnce::Waits(asked) };
+        let Some((reached, key)) = asked.seat.reached(target.server) else { return AtOnce::Waits(asked) };
+        if !asked.seat.is_at(&reached) {
+            return AtOnce::Waits(asked);
+        }
+        let bytes = bytes_of(asked.message, asked.seat.declared());
+        let (Some(place), Some(way)) = (self.place(), reached.server.way(&key, method, bytes)) else {
+            return AtOnce::Waits(asked);
+        };
+        let id = asked.id;
+        let outgoing = self.outgoing(asked, method, &target, reached.look, place);
+        AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
+    }
+
     /// Decides what becomes of a request. Total: every request gets exactly one answer.
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
@@ -108,8 +137,8 @@ impl Hub {
     }
 
     /// Sends a request where it leads.
-    async fn send(&self, asked: Asked<'_>, method: Method, target: Target) -> Answer {
-        let (place, only) = asked.again.map(|Again { place, only }| (place, only)).unzip();
+    async fn send(&self, mut asked: Asked<'_>, method: Method, target: Target) -> Answer {
+        let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
         if only.flatten().is_some_and(|only| only != target.server) {
             // What it asks for is another's by now.
             return Answer::Now(Err(unknown()));
@@ -128,9 +157,22 @@ impl Hub {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };
+        let id = asked.id;
+        begun(id, server.begin(&key, self.outgoing(asked, method, &target, look, place)).await)
+    }
+
+    /// A request as its server is given it.
+    fn outgoing<'a>(
+        &self,
+        asked: Asked<'a>,
+        method: Method,
+        target: &'a Target,
+        look: &Arc<Look>,
+        place: OwnedSemaphorePermit,
+    ) -> Outgoing<'a> {
         let mut turns = asked.turns;
         turns.push(place);
-        let outgoing = Outgoing {
+        Outgoing {
             client: asked.seat.caller().client,
             told: asked.seat.declared(),
             look: look.clone(),
@@ -138,17 +180,12 @@ impl Hub {
             message: asked.message,
             method,
             own: &target.own,
-            edit: target.edit,
+            edit: target.edit.clone(),
             needs_task: target.needs_task,
             mirrors: target.mirrors.as_deref(),
             tasks: self.tasks(asked.seat),
             turns,
             memory: asked.memory,
-        };
-        match server.begin(&key, outgoing).await {
-            Ok(Begun::Exchange(exchange)) => Answer::Later(exchange),
-            Ok(Begun::Already) => Answer::Now(Ok(response(asked.id, b"{}"))),
-            Err(fault) => Answer::Now(Err(fault)),
         }
     }
 
@@ -198,6 +235,15 @@ impl Hub {
                 Answer::Now(Err(Fault::invalid_params(text)))
             }
         }
+    }
+}
+
+/// What became of a request at its server.
+fn begun(id: &Id, begun: Result<Begun, Fault>) -> Answer {
+    match begun {
+        Ok(Begun::Exchange(exchange)) => Answer::Later(exchange),
+        Ok(Begun::Already) => Answer::Now(Ok(response(id, b"{}"))),
+        Err(fault) => Answer::Now(Err(fault)),
     }
 }
 

@@ -148,6 +148,11 @@ impl Seat {
         Ok(())
     }
 
+    /// Whether it has come to a server already.
+    pub(super) fn is_at(&self, reached: &Reached<'_>) -> bool {
+        self.visit.as_ref().is_none_or(|visit| visit.joined.lock().contains(&reached.at))
+    }
+
     /// The server that a guest's request went to.
     pub(super) fn visited(&self) -> Option<usize> {
         self.visit.as_ref()?.joined.lock().first().copied()

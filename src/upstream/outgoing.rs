@@ -49,8 +49,13 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// How long it may become on its way: what the client said of itself may go with it.
     pub(super) fn bytes(&self) -> usize {
-        self.message.text().len() + self.told.map(|told| told.capabilities.len()).unwrap_or_default()
+        bytes_of(self.message, self.told)
     }
+}
+
+/// The same of a request that is still to become one.
+pub fn bytes_of(message: &Message, told: Option<&Told>) -> usize {
+    message.text().len() + told.map(|told| told.capabilities.len()).unwrap_or_default()
 }
 
 /// What tasks are called toward the clients of one principal.
@@ -109,7 +114,7 @@ pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Opti
     }
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
         let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
-        let (at, member) = member_first(message.text(), object, "\"task\"", &format!("{{{lifetime}}}"));
+        let (at, member) = member_first(message.text(), object, "\"task\"", &["{", &lifetime, "}"]);
         edits.push((Span { start: at, end: at }, New::Own(member)));
     }
     let token = params.meta.as_ref().and_then(|meta| meta.progress_token);

@@ -153,7 +153,7 @@ impl Kept {
         if let Some(object) = params.object {
             let said = round.map(|round| [round.responses(), round.state()]).into_iter().flatten();
             for (key, value) in said.flatten() {
-                let (at, text) = member_first(message.text(), object, key, &value);
+                let (at, text) = member_first(message.text(), object, key, &[&value]);
                 edits.push((Span { start: at, end: at }, text));
             }
         }

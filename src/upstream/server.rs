@@ -86,6 +86,22 @@ pub enum Begun {
     Already,
 }
 
+/// The way of one request into a server: nothing on it has to be waited for. What is not used is given back by being
+/// dropped.
+pub struct Way {
+    link: Arc<Link>,
+    audience: Arc<Audience>,
+    place: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
+}
+
+/// What came of waiting for a way in.
+enum Entered {
+    Way(Way),
+    /// It needs none.
+    Done(Begun),
+}
+
 /// A configured server.
 pub struct Server {
     name: Arc<ServerName>,
@@ -335,12 +351,34 @@ impl Server {
     }
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
-    pub async fn begin(&self, key: &LinkKey, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
-        // What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
+    pub async fn begin(&self, key: &LinkKey, outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
+        let way = match self.way(key, outgoing.method, outgoing.bytes()) {
+            Some(way) => way,
+            // What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
+            None => match Box::pin(self.way_in_time(key, &outgoing)).await? {
+                Entered::Way(way) => way,
+                Entered::Done(begun) => return Ok(begun),
+            },
+        };
+        self.begin_on(way, outgoing)
+    }
+
+    /// The way in for a request of so many bytes, if nothing on it has to be waited for.
+    pub fn way(&self, key: &LinkKey, method: Method, bytes: usize) -> Option<Way> {
+        let (link, audience) = self.at_hand(key)?;
+        if is_answered_otherwise(&link, method) {
+            return None;
+        }
+        let place = self.gate.try_enter()?;
+        let room = link.stream.room_now(bytes)?;
+        Some(Way { link, audience, place, room })
+    }
+
+    async fn way_in_time(&self, key: &LinkKey, outgoing: &Outgoing<'_>) -> Result<Entered, Fault> {
         let (link, audience) = match self.at_hand(key) {
             Some(found) => found,
             None => {
-                let link = Box::pin(self.ready(key)).await?;
+                let link = self.ready(key).await?;
                 let audience = self.links.get(key).map(|slot| slot.audience.clone());
                 (link, audience.ok_or_else(|| self.is_not_running())?)
             }
@@ -348,24 +386,31 @@ impl Server {
         if let (Some(listening), true) =
             (&link.errands.listening, matches!(outgoing.method, Method::Subscribe | Method::Unsubscribe))
         {
-            return Box::pin(self.listens(&audience, listening, &link, &outgoing)).await;
+            return self.listens(&audience, listening, &link, outgoing).await.map(Entered::Done);
         }
         if outgoing.method == Method::Task && link.stream.standing().is_none() {
             return Err(Fault::invalid_params("unknown task"));
         }
+        let patience = self.bounds(outgoing.method, outgoing.own).idle.time;
+        let place = match self.gate.try_enter() {
+            Some(place) => place,
+            None => self.place(outgoing.client, patience).await?,
+        };
+        let bytes = outgoing.bytes();
+        let room = match link.stream.room_now(bytes) {
+            Some(room) => room,
+            None => self.room(&link, bytes, patience).await?,
+        };
+        Ok(Entered::Way(Way { link, audience, place, room }))
+    }
+
+    /// Sends a request whose way is free.
+    pub fn begin_on(&self, way: Way, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
+        let Way { link, audience, place, room } = way;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
-        let bytes = outgoing.bytes();
-        let place = match self.gate.try_enter() {
-            Some(place) => place,
-            None => Box::pin(self.place(client, idle)).await?,
-        };
-        let room = match link.stream.room_now(bytes) {
-            Some(room) => room,
-            None => Box::pin(self.room(&link, bytes, idle)).await?,
-        };
         let owner = audience.member(client);
         let origin = Origin {
             id: outgoing.id.clone(),
@@ -662,6 +707,13 @@ impl Server {
     fn ours(&self, reason: Reason, text: String) -> Fault {
         Fault::ours(reason, text).server(&*self.key).outcome(CallOutcome::NotSent)
     }
+}
+
+/// Whether a request is answered otherwise than by being sent as it is.
+fn is_answered_otherwise(link: &Link, method: Method) -> bool {
+    let is_subscription = matches!(method, Method::Subscribe | Method::Unsubscribe);
+    (is_subscription && link.errands.listening.is_some())
+        || (method == Method::Task && link.stream.standing().is_none())
 }
 
 /// The silence allowed and the time in all, each with the setting behind it.

@@ -4,6 +4,7 @@
 //! remembers where the few members stand that Braid ever reads or replaces. All else is opaque.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 pub use crate::wire::batch::batch;
@@ -15,7 +16,7 @@ use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
 use crate::wire::members::inner;
 use crate::wire::skim;
-use crate::wire::splice::member_first;
+use crate::wire::splice::{joined, member_first};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
@@ -66,7 +67,7 @@ pub struct Text {
 /// of the head lies within it. Cloning copies no text.
 #[derive(Clone, Debug)]
 pub struct Message {
-    text: Bytes,
+    text: ByteString,
     head: Head,
 }
 
@@ -234,22 +235,25 @@ impl Message {
 
     fn parse(text: Bytes, caps: Option<Caps>) -> Result<Self, BadMessage> {
         let text = trim(text);
+        if u32::try_from(text.len()).is_err() {
+            return Err(unread(BadKind::Size, "the message is longer than 4 GiB", &text));
+        }
+        // Once over the whole text: nobody looks at its encoding again.
+        let Ok(text) = ByteString::try_from(text.clone()) else {
+            return Err(unread(BadKind::Encoding, "the message is not UTF-8", &text));
+        };
         match head(&text, caps) {
             Ok(head) => Ok(Self { text, head }),
             Err(Refusal::Read { bad, id, response }) => {
                 let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
                 Err(bad.of(id, response))
             }
-            Err(Refusal::Unread(bad)) => {
-                let mut glimpse = Glimpse::default();
-                glimpse.feed(&text);
-                Err(bad.of(glimpse.id(), glimpse.is_response()))
-            }
+            Err(Refusal::Unread(bad)) => Err(glimpsed(bad, text.as_bytes())),
         }
     }
 
     pub fn text(&self) -> &Bytes {
-        &self.text
+        self.text.as_bytes()
     }
 
     pub fn head(&self) -> &Head {
@@ -259,16 +263,15 @@ impl Message {
     /// What stands at `span`, as a slice of the text: it keeps the whole text in memory. Empty for a
     /// span of another message that lies outside this one.
     pub fn slice(&self, span: Span) -> Bytes {
-        match self.text.get(span.start as usize..span.end as usize) {
-            Some(part) => self.text.slice_ref(part),
+        match self.text().get(span.start as usize..span.end as usize) {
+            Some(part) => self.text().slice_ref(part),
             None => Bytes::new(),
         }
     }
 
     /// What stands at `span`. Empty for a span of another message that lies outside this one.
     pub fn str(&self, span: Span) -> &str {
-        let part = self.text.get(span.start as usize..span.end as usize);
-        part.and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     /// The id of a request, or of a response if it is one that a request can have. A copy of its own,
@@ -311,20 +314,21 @@ impl Message {
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
     pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, Bytes) {
-        let first = |object: Span, key: &str, value: &str| {
-            let (at, new) = member_first(&self.text, object, key, value);
+        let first = |object: Span, key: &str, value: &[&str]| {
+            let (at, new) = member_first(self.text(), object, key, value);
             (Span { start: at, end: at }, new)
         };
-        let meta = format!("{{{key_json}:{value_json}}}");
-        let params = self.params();
-        match params {
-            Some(Params { meta: Some(found), .. }) => first(found.object, key_json, value_json),
-            Some(Params { meta_null: Some(null), .. }) => (*null, meta.into()),
+        let meta = ["{", key_json, ":", value_json, "}"];
+        match self.params() {
+            Some(Params { meta: Some(found), .. }) => first(found.object, key_json, &[value_json]),
+            Some(Params { meta_null: Some(null), .. }) => (*null, joined(&meta)),
             Some(Params { object: Some(object), .. }) => first(*object, "\"_meta\"", &meta),
-            Some(Params { null: Some(null), .. }) => (*null, format!("{{\"_meta\":{meta}}}").into()),
+            Some(Params { null: Some(null), .. }) => {
+                (*null, joined(&["{\"_meta\":{", key_json, ":", value_json, "}}"]))
+            }
             Some(_) | None => {
                 let whole = Span { start: 0, end: self.text.len() as u32 };
-                first(whole, "\"params\"", &format!("{{\"_meta\":{meta}}}"))
+                first(whole, "\"params\"", &["{\"_meta\":{", key_json, ":", value_json, "}}"])
             }
         }
     }
@@ -364,15 +368,19 @@ enum Refusal<'a> {
     Unread(BadMessage),
 }
 
-fn head(text: &Bytes, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
+fn unread(kind: BadKind, why: &'static str, text: &[u8]) -> BadMessage {
+    glimpsed(BadMessage::new(kind, why), text)
+}
+
+/// With what can be seen of the id in a text that was not read.
+fn glimpsed(bad: BadMessage, text: &[u8]) -> BadMessage {
+    let mut glimpse = Glimpse::default();
+    glimpse.feed(text);
+    bad.of(glimpse.id(), glimpse.is_response())
+}
+
+fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
     let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
-    if u32::try_from(text.len()).is_err() {
-        return unread(BadKind::Size, "the message is longer than 4 GiB");
-    }
-    // Once over the whole text: the JSON reader looks at no encoding in members that it passes over.
-    let Ok(whole) = std::str::from_utf8(text) else {
-        return unread(BadKind::Encoding, "the message is not UTF-8");
-    };
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
         if let Some(syntax) = syntax_of(whole) {

@@ -3,7 +3,7 @@
 //! The only way in which a forwarded message ever changes. It knows nothing of what the spans mean.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::wire::message::{Message, Span};
 
@@ -105,13 +105,23 @@ pub fn splice<N: AsRef<[u8]>>(text: &[u8], edits: &mut [(Span, N)]) -> Bytes {
 
 /// The insert that makes `key: value` the first member of the object at `object`, empty or not.
 ///
-/// Both are JSON already, the key with its quotes. The object must not have the key yet.
-pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &str) -> (u32, Bytes) {
+/// Both are JSON already, the key with its quotes, the value in pieces. The object must not have the key yet.
+pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &[&str]) -> (u32, Bytes) {
     let at = object.start.saturating_add(1);
     let rest = text.get(at as usize..).unwrap_or_default();
     let next = rest.iter().find(|byte| !byte.is_ascii_whitespace());
     let comma = if next == Some(&b'}') { "" } else { "," };
-    (at, Bytes::from([key_json, ":", value_json, comma].concat()))
+    let mut pieces: SmallVec<[&str; 8]> = smallvec![key_json, ":"];
+    pieces.extend_from_slice(value_json);
+    pieces.push(comma);
+    (at, joined(&pieces))
+}
+
+/// All pieces in one text, of which no byte is left over.
+pub(super) fn joined(pieces: &[&str]) -> Bytes {
+    let mut out = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+    out.into()
 }
 
 /// What is to be cut so that the member from `start`, where its key begins, to `end`, where its value ends, is gone,
@@ -189,7 +199,7 @@ mod tests {
             ("{ \"a\":2}", "{\"k\":1, \"a\":2}"),
         ] {
             let whole = span(0, object.len() as u32);
-            let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", "1");
+            let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", &["1"]);
             assert_eq!(splice(object.as_bytes(), &mut [(span(at, at), new)]), after);
         }
     }

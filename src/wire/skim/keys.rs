@@ -70,7 +70,7 @@ impl<'a> Keys<'a> {
         }
         match &key.says {
             Cow::Borrowed(says) if self.few.len() < FEW => self.few.push(says),
-            says => {
+            says @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
                 self.many.get_or_insert_default().insert(says.clone());
             }
         }
