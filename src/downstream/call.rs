@@ -11,7 +11,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
-use crate::upstream::exchange::Step;
+use crate::upstream::exchange::{Exchange, Step};
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::lines::one_line;
@@ -64,7 +64,10 @@ impl Call {
         let method = Method::parse(message.method().unwrap_or_default());
         // What it asks is on its way: its text need not wait here for the answer.
         drop(message);
-        self.finish(answer, id, method).await
+        match answer {
+            Answer::Later(exchange) => self.follow(exchange, id, method).await,
+            Answer::Now(_) | Answer::List { .. } => self.told(answer, &id, method),
+        }
     }
 
     fn asked<'a>(
@@ -86,35 +89,46 @@ impl Call {
         }
     }
 
-    /// The answer of a request that has begun: one line. What seldom happens meanwhile has a place of its own.
-    pub(super) async fn finish(self, answer: Answer, id: Id, method: Method) -> Bytes {
-        let reply = match answer {
-            Answer::Now(reply) => reply,
+    /// The answer of a request that is at its server: one line. What seldom happens meanwhile has a place of its own: for
+    /// most of a call's time this is all that is kept of it.
+    pub(super) async fn follow(self, mut exchange: Box<Exchange>, id: Id, method: Method) -> Bytes {
+        let reply = loop {
+            match exchange.next().await {
+                Step::Notify(note) => {
+                    Box::pin(self.delivery.note(note, exchange.after(), &self.outlet)).await;
+                }
+                Step::Ask(ask) => {
+                    Box::pin(self.delivery.ask(ask, exchange.after(), &self.outlet)).await;
+                }
+                Step::Done(reply) => break reply,
+            }
+        };
+        // What its server said before the end must not come after it.
+        if self.delivery.holds(exchange.after()) {
+            Box::pin(self.delivery.flush(exchange.after(), &self.outlet)).await;
+        }
+        self.said(reply, &id, method)
+    }
+
+    /// An answer that is there.
+    pub(super) fn told(&self, answer: Answer, id: &Id, method: Method) -> Bytes {
+        match answer {
+            Answer::Now(reply) => self.said(reply, id, method),
             Answer::List { text, kind, edition } => {
                 self.given.give(kind, edition);
-                return text;
+                text
             }
-            Answer::Later(mut exchange) => loop {
-                match exchange.next().await {
-                    Step::Notify(note) => {
-                        Box::pin(self.delivery.note(note, exchange.after(), &self.outlet)).await;
-                    }
-                    Step::Ask(ask) => {
-                        Box::pin(self.delivery.ask(ask, exchange.after(), &self.outlet)).await;
-                    }
-                    Step::Done(reply) => {
-                        // What its server said before the end must not come after it.
-                        if self.delivery.holds(exchange.after()) {
-                            Box::pin(self.delivery.flush(exchange.after(), &self.outlet)).await;
-                        }
-                        break reply;
-                    }
-                }
-            },
-        };
+            Answer::Later(_) => {
+                self.said(Err(Fault::ours(Reason::Internal, "the answer is not there yet")), id, method)
+            }
+        }
+    }
+
+    /// How the end of a request is said.
+    fn said(&self, reply: Result<Bytes, Fault>, id: &Id, method: Method) -> Bytes {
         match reply {
             Ok(text) => one_line(fit_response(text, method, self.revision)),
-            Err(fault) => fault.render(Some(&id)),
+            Err(fault) => fault.render(Some(id)),
         }
     }
 }

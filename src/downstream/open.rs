@@ -112,12 +112,12 @@ impl Open {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut calls = self.calls.lock();
-        let Some(same) = calls.by_id.get_mut(&self.id) else { return };
+        let Some(mut same) = calls.by_id.remove(&self.id) else { return };
         let before = same.len();
         same.retain(|(number, _)| *number != self.number);
-        let (left, is_empty) = (before - same.len(), same.is_empty());
-        if is_empty {
-            calls.by_id.remove(&self.id);
+        let left = before - same.len();
+        if !same.is_empty() {
+            calls.by_id.insert(self.id.clone(), same);
         }
         calls.count -= left;
     }

@@ -14,7 +14,7 @@ use super::open::{Entry, Ids, Open, refuse_long_ids};
 use super::outlet::{Outlet, Outlets};
 use crate::config::Limits;
 use crate::hub::Hub;
-use crate::hub::begin::response;
+use crate::hub::begin::{Answer, response};
 use crate::hub::seat::Seat;
 use crate::mcp::capabilities;
 use crate::mcp::method::Method;
@@ -30,7 +30,7 @@ use crate::wire::members::{member, quote, string};
 use crate::wire::message::{Head, Message, Params};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::{BoxFuture, join_all, ready};
 use futures::stream::Abortable;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -198,7 +198,7 @@ impl Session {
             match reply {
                 Reply::Nothing => {}
                 Reply::Now(text) | Reply::Refused(text) => {
-                    pending.push(futures::future::ready(Some(text)).boxed());
+                    pending.push(ready(Some(text)).boxed());
                 }
                 Reply::Later { call, .. } => pending.push(call),
             }
@@ -369,11 +369,15 @@ impl Session {
             given: self.given.clone(),
             patience: agreed.since + self.hub().config().first_list,
         };
-        let id = id.clone();
+        let (id, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
         Ok(match call.begin_now(&self.turns, &id, &message, memory) {
-            Ok(answer) => {
-                let method = Method::parse(message.method().unwrap_or_default());
-                ended(entry, Abortable::new(call.finish(answer, id, method), registration)).boxed()
+            Ok(Answer::Later(exchange)) => {
+                let follow = call.follow(exchange, id, method);
+                ended(entry, Abortable::new(follow, registration)).boxed()
+            }
+            Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
+                drop((entry, registration));
+                ready(Some(call.told(answer, &id, method))).boxed()
             }
             Err(memory) => {
                 let run = call.run(self.turns.clone(), id, message, memory);

@@ -74,10 +74,14 @@ impl Hub {
     /// Decides what becomes of a request, if nothing of that has to be waited for.
     pub fn begin_now<'a>(&self, asked: Asked<'a>) -> AtOnce<'a> {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        if asked.again.is_some() || matches!(method, Method::List(_)) {
+        if asked.again.is_some() || (matches!(method, Method::List(_)) && !asked.seat.view().is_settled()) {
             return AtOnce::Waits(asked);
         }
-        let Route::One(target) = self.route(&asked, method) else { return AtOnce::Waits(asked) };
+        let target = match self.route(&asked, method) {
+            Route::One(target) => target,
+            Route::Local(Local::List(kind)) => return AtOnce::Is(self.page(kind, &asked)),
+            Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
+        };
         let Some((reached, key)) = asked.seat.reached(target.server) else { return AtOnce::Waits(asked) };
         if !asked.seat.is_at(&reached) {
             return AtOnce::Waits(asked);

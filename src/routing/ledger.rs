@@ -3,19 +3,18 @@
 //! A `Ledger` mints ids and keeps one entry per id until it is closed. It neither sends nor waits;
 //! its owner does both. Closing takes the entry, so a second answer to an id finds nothing.
 
-use crate::wire::id::CallId;
-use std::collections::HashMap;
+use crate::wire::id::{CallId, MintedMap};
 
 /// Requests in flight toward one peer. Each id enters once and leaves once, and is never used again.
 #[derive(Debug)]
 pub struct Ledger<T> {
     next: u64,
-    open: HashMap<CallId, T>,
+    open: MintedMap<CallId, T>,
 }
 
 impl<T> Ledger<T> {
     pub fn new() -> Self {
-        Self { next: 1, open: HashMap::new() }
+        Self { next: 1, open: MintedMap::default() }
     }
 
     pub fn open(&mut self, entry: T) -> CallId {

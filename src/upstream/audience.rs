@@ -20,13 +20,13 @@ use crate::routing::look::Look;
 use crate::routing::owner::{Owner, owner};
 use crate::routing::subscriptions::{Added, Removed, Subscriptions};
 use crate::wire::fault::{Fault, Reason};
-use crate::wire::id::{CallId, Id};
+use crate::wire::id::{CallId, Id, MintedMap};
 use crate::wire::members::{elements, member, string};
 use crate::wire::message::Message;
 use crate::wire::splice::splice;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub struct Audience {
 
 #[derive(Default)]
 struct State {
-    members: HashMap<ClientId, Arc<Member>>,
+    members: MintedMap<ClientId, Arc<Member>>,
     levels: Levels,
     /// The level that the server should have.
     wanted: Option<Level>,

@@ -38,11 +38,10 @@ pub(super) type Walk<T> = Result<T, Stop>;
 
 /// A key of an object.
 pub(super) struct Key<'a> {
-    /// As it stands, quotes included.
-    pub(super) raw: &'a str,
+    /// Where it stands, quotes included.
+    pub(super) span: Span,
     /// Decoded. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
     pub(super) says: Cow<'a, [u8]>,
-    pub(super) start: u32,
     /// The first byte of its value.
     pub(super) first: u8,
 }
@@ -88,6 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The first byte of what comes; 0 at the end.
+    #[inline]
     pub(super) fn first(&self) -> u8 {
         self.whole.as_bytes().get(self.at).copied().unwrap_or_default()
     }
@@ -167,7 +167,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn text(&self, span: Span) -> &'a str {
+    pub(super) fn text(&self, span: Span) -> &'a str {
         self.whole.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
@@ -221,9 +221,10 @@ impl<'a> Cursor<'a> {
     fn key(&mut self) -> Walk<Key<'a>> {
         let Literal { span, escaped } = self.literal()?;
         self.colon()?;
-        let raw = self.text(span);
-        let says = if escaped { decoded(raw) } else { Cow::Borrowed(inner(raw).as_bytes()) };
-        Ok(Key { raw, says, start: span.start, first: self.first() })
+        let said =
+            self.whole.as_bytes().get(span.start as usize + 1..span.end as usize - 1).unwrap_or_default();
+        let says = if escaped { decoded(self.text(span)) } else { Cow::Borrowed(said) };
+        Ok(Key { span, says, first: self.first() })
     }
 
     fn colon(&mut self) -> Walk<()> {
@@ -300,26 +301,33 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a string.
+    #[inline]
     fn literal(&mut self) -> Walk<Literal> {
         if self.first() != b'"' {
             return Err(Stop::Syntax);
         }
         let start = self.at();
-        self.at += 1;
-        let mut escaped = false;
+        self.at = plain_end(self.whole.as_bytes(), self.at + 1);
+        if self.first() == b'"' {
+            self.at += 1;
+            return Ok(Literal { span: self.since(start), escaped: false });
+        }
+        self.escaped(start)
+    }
+
+    /// The rest of a string that is not plain.
+    #[cold]
+    fn escaped(&mut self, start: u32) -> Walk<Literal> {
         loop {
-            self.at = plain_end(self.whole.as_bytes(), self.at);
             match self.first() {
                 b'"' => {
                     self.at += 1;
-                    return Ok(Literal { span: self.since(start), escaped });
+                    return Ok(Literal { span: self.since(start), escaped: true });
                 }
-                b'\\' => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                b'\\' => self.escape()?,
                 _ => return Err(Stop::Syntax),
             }
+            self.at = plain_end(self.whole.as_bytes(), self.at);
         }
     }
 

@@ -3,7 +3,9 @@
 //! A peer's id is text to us. It is compared and echoed byte for byte and never becomes a number, so
 //! `18446744073709551616` and `"\u0061"` come back as they came.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -28,8 +30,15 @@ pub const ID_DIGITS_MAX: usize = 64;
 pub struct Id(Raw);
 
 /// A short JSON text of a peer's exactly as it wrote it, in a place of its own: it outlives its message.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 pub struct Raw(SmallVec<[u8; INLINE_BYTES]>);
+
+impl Clone for Raw {
+    fn clone(&self) -> Self {
+        // As a whole, and not byte by byte.
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Raw {
     pub fn new(json: &str) -> Self {
@@ -91,6 +100,28 @@ impl CallId {
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A map by ids that we minted: nobody else chooses them, so nothing is won by finding two that hash alike.
+pub type MintedMap<K, V> = HashMap<K, V, BuildHasherDefault<MintedHasher>>;
+
+/// Spreads numbers that follow one another.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct MintedHasher(u64);
+
+impl Hasher for MintedHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Odd, so that the low bits stay apart, and with its bits all over, so that the high ones come to be.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

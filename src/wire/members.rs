@@ -25,12 +25,13 @@ pub fn members(object: &str) -> Option<Vec<Member<'_>>> {
     let mut members = Vec::new();
     let mut cursor = Cursor::over(object)?;
     let walk = cursor.object(|cursor, key| {
-        let plain = || Cow::Borrowed(inner(key.raw));
+        let raw = cursor.text(key.span);
+        let plain = || Cow::Borrowed(inner(raw));
         let says = match key.says {
             Cow::Borrowed(_) => plain(),
             Cow::Owned(says) => String::from_utf8(says).map_or_else(|_| plain(), Cow::Owned),
         };
-        members.push(Member { key: says, key_raw: key.raw, value: cursor.raw()? });
+        members.push(Member { key: says, key_raw: raw, value: cursor.raw()? });
         Ok(())
     });
     walk.and_then(|()| cursor.end()).ok()?;

@@ -251,16 +251,16 @@ impl<'a> Skim<'a> {
                 Some("progress") => self.params.progress = Some(cursor.skip()?),
                 Some("task") => {
                     cursor.skip()?;
-                    self.params.task = Some(cursor.since(key.start));
+                    self.params.task = Some(cursor.since(key.span.start));
                 }
                 Some("taskId") => self.params.task_id = text(whole, cursor.raw()?),
                 Some("requestState") => {
                     let value = cursor.raw()?;
-                    self.params.request_state = Some((cursor.since(key.start), text(whole, value)));
+                    self.params.request_state = Some((cursor.since(key.span.start), text(whole, value)));
                 }
                 Some("inputResponses") => {
                     let value = cursor.skip()?;
-                    self.params.input_responses = Some((cursor.since(key.start), value));
+                    self.params.input_responses = Some((cursor.since(key.span.start), value));
                 }
                 Some("ref") => {
                     let reference = self.reference(cursor)?;

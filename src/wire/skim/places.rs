@@ -73,7 +73,7 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
                 let value = cursor.raw()?;
                 // What is no string says what it is.
                 let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
-                gather.places.result_type = Some((cursor.since(key.start), says));
+                gather.places.result_type = Some((cursor.since(key.span.start), says));
             }
             _ => pass(cursor)?,
         }
