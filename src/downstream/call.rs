@@ -83,7 +83,7 @@ impl Call {
             message,
             revision: self.revision,
             patience: self.patience,
-            turns: smallvec![turn],
+            turns: smallvec![turn.into()],
             memory,
             again: None,
         }

@@ -381,7 +381,12 @@ impl Session {
             }
             Err(memory) => {
                 let run = call.run(self.turns.clone(), id, message, memory);
-                ended(entry, Abortable::new(run, registration)).boxed()
+                let mut call = ended(entry, Abortable::new(run, registration)).boxed();
+                // As far as it comes now: what the client says after it must not be there before it.
+                match (&mut call).now_or_never() {
+                    Some(text) => ready(text).boxed(),
+                    None => call,
+                }
             }
         })
     }
@@ -465,4 +470,4 @@ fn caps(limits: &Limits) -> Caps {
 /// The most that a client may declare: it is kept as long as the client is there, and told to servers of its own.
 const CAPABILITIES_BYTES_MAX: usize = 64 * 1024;
 /// How long `initialize` waits for the servers' instructions.
-const GREETING: Duration = Duration::from_millis(150);
+const GREETING: Duration = Duration::from_millis(25);

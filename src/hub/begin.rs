@@ -175,7 +175,7 @@ impl Hub {
         place: OwnedSemaphorePermit,
     ) -> Outgoing<'a> {
         let mut turns = asked.turns;
-        turns.push(place);
+        turns.push(place.into());
         Outgoing {
             client: asked.seat.caller().client,
             told: asked.seat.declared(),

@@ -378,7 +378,7 @@ impl Hub {
                 let (back, call) = oneshot::channel();
                 asking.send(back).map_err(|_| unknown())?;
                 let mut call = call.await.map_err(|_| unknown())?;
-                let turns = turns.drain(..).chain([place]).collect();
+                let turns = turns.drain(..).chain([place.into()]).collect();
                 call.exchange.goes_on(id, token, turns);
                 call.guest.returns(level, askable).await;
                 if let Some(End { reply: Ok(text), .. }) = &mut call.ended {

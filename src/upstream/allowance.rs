@@ -4,19 +4,19 @@
 //! ones leave room for small ones. Where it is alone it has all of it. Every request counts in the whole memory as well.
 //! It waits for nobody.
 
+use super::budget::{Budget, Taken};
 use super::memory::{Memory, is_large, kib, large_max};
 use crate::mcp::caller::Company;
 use smallvec::SmallVec;
-use std::array::IntoIter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What one client may have in memory of its requests at a time.
 #[derive(Debug, Clone)]
 pub struct Allowance {
     memory: Arc<Memory>,
-    own: Arc<Semaphore>,
+    own: Arc<Budget>,
     kib: u32,
     /// What requests may have of it after a large one.
     large_kib_max: u32,
@@ -26,12 +26,31 @@ pub struct Allowance {
 /// dropped.
 #[derive(Debug)]
 pub struct Held {
-    all: OwnedSemaphorePermit,
-    own: OwnedSemaphorePermit,
+    all: Taken,
+    own: Taken,
 }
 
 /// What one request holds: its turns and places, its room. Seldom more than fits without a place of its own on the heap.
-pub type Permits = SmallVec<[OwnedSemaphorePermit; 4]>;
+pub type Permits = SmallVec<[Permit; 2]>;
+
+/// One of these.
+#[derive(Debug)]
+pub enum Permit {
+    Place(OwnedSemaphorePermit),
+    Room(Held),
+}
+
+impl From<OwnedSemaphorePermit> for Permit {
+    fn from(place: OwnedSemaphorePermit) -> Self {
+        Self::Place(place)
+    }
+}
+
+impl From<Held> for Permit {
+    fn from(room: Held) -> Self {
+        Self::Room(room)
+    }
+}
 
 impl Allowance {
     pub fn new(memory: &Arc<Memory>, company: Company) -> Self {
@@ -39,7 +58,7 @@ impl Allowance {
             Company::One => memory.kib(),
             Company::Many => memory.kib() / PARTS,
         };
-        let own = Arc::new(Semaphore::new(kib as usize));
+        let own = Budget::new(kib);
         Self { memory: memory.clone(), own, kib, large_kib_max: large_max(kib) }
     }
 
@@ -67,10 +86,10 @@ impl Allowance {
         let part = |bytes: usize| if bytes == 0 { 0 } else { kib(bytes).min(max) };
         let more = part(whole) - part(before);
         // Others may take of what is left free meanwhile: that is what it is for.
-        if self.own.available_permits() < (more + self.kib - max) as usize {
+        if self.own.left() < more + self.kib - max {
             return None;
         }
-        let own = self.own.clone().try_acquire_many_owned(more).ok()?;
+        let own = self.own.take(more)?;
         Some(Held { all: self.memory.more_of_request(before, bytes)?, own })
     }
 }
@@ -80,15 +99,6 @@ impl Held {
     pub fn merge(&mut self, more: Self) {
         self.all.merge(more.all);
         self.own.merge(more.own);
-    }
-}
-
-impl IntoIterator for Held {
-    type Item = OwnedSemaphorePermit;
-    type IntoIter = IntoIter<OwnedSemaphorePermit, 2>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        [self.all, self.own].into_iter()
     }
 }
 
@@ -116,7 +126,7 @@ mod tests {
         assert!(more(1).is_none(), "it would be large");
         drop(most);
         all.merge(more(1).unwrap());
-        assert_eq!((all.all.num_permits(), all.own.num_permits()), (65, 65));
+        assert_eq!((all.all.units(), all.own.units()), (65, 65));
         drop(all);
         assert_eq!(memory.free(), 100 * KIB);
     }

@@ -228,10 +228,10 @@ impl Ask {
             }
         };
         match self.stream.room_now(text.len()) {
-            Some(room) => self.stream.reply(text, Places::new(smallvec![place, room])),
+            Some(room) => self.stream.reply(text, Places::new(smallvec![place.into(), room.into()])),
             None => {
                 let fault = Fault::ours(Reason::Busy, "too much waits to be read by this server");
-                self.stream.reply(fault.render(Some(&self.slip.id)), Places::new(smallvec![place]));
+                self.stream.reply(fault.render(Some(&self.slip.id)), Places::new(smallvec![place.into()]));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! into everything it yields. Dropping it before its end cancels it at the server. It sends nothing again that may have
 //! run: only what its server has answered with a question, or refused for its head.
 
-use super::allowance::Permits;
+use super::allowance::{Permit, Permits};
 use super::arrivals::Arrivals;
 use super::ask::Ask;
 use super::audience::Member;
@@ -159,7 +159,8 @@ impl Exchange {
         params: &str,
         room: OwnedSemaphorePermit,
     ) -> Result<Self, Fault> {
-        let posting = Posting { stays: true, room: smallvec![room], ..Posting::ours(Freight::Request) };
+        let posting =
+            Posting { stays: true, room: smallvec![room.into()], ..Posting::ours(Freight::Request) };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
@@ -434,7 +435,7 @@ impl Exchange {
         };
         let posting = Posting {
             places: self.places.clone(),
-            room: [room].into_iter().chain(answers).collect(),
+            room: [Permit::Place(room)].into_iter().chain(answers).collect(),
             owner: self.origin.as_ref().and_then(|origin| origin.owner.clone()),
             is_task: false,
             stays: false,

@@ -7,35 +7,35 @@
 //! them has not read takes a quarter, for the same reason. Room is a guard, given back by being dropped. It waits for
 //! nobody.
 
+use super::budget::{Budget, Taken};
 use crate::mcp::caller::Company;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The memory of a run, in KiB: every text takes at least one.
 #[derive(Debug)]
 pub struct Memory {
-    room: Arc<Semaphore>,
+    room: Arc<Budget>,
     kib: u32,
     /// Held while a request looks whether it may and takes what it needs.
     looking: Mutex<()>,
     /// What servers say, of all links, as far as it is large.
-    said: Arc<Semaphore>,
+    said: Arc<Budget>,
 }
 
 /// What one link's server may have in memory at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
     memory: Arc<Memory>,
-    own: Arc<Semaphore>,
+    own: Arc<Budget>,
     kib: u32,
 }
 
 /// What one client of a link may leave unread of what its server says.
 #[derive(Debug)]
 pub(super) struct Part {
-    own: Arc<Semaphore>,
+    own: Arc<Budget>,
     kib: u32,
 }
 
@@ -54,22 +54,17 @@ pub(super) struct NoRoom;
 /// The room of one text. Given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Room {
-    _all: OwnedSemaphorePermit,
-    _said: Option<OwnedSemaphorePermit>,
-    _own: OwnedSemaphorePermit,
-    _part: Option<OwnedSemaphorePermit>,
+    _all: Taken,
+    _said: Option<Taken>,
+    _own: Taken,
+    _part: Option<Taken>,
 }
 
 impl Memory {
     /// `bytes_max`: all that may wait at once.
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let kib = kib(bytes_max);
-        Arc::new(Self {
-            room: Arc::new(Semaphore::new(kib as usize)),
-            kib,
-            looking: Mutex::new(()),
-            said: Arc::new(Semaphore::new((kib / 2) as usize)),
-        })
+        Arc::new(Self { room: Budget::new(kib), kib, looking: Mutex::new(()), said: Budget::new(kib / 2) })
     }
 
     pub(super) fn kib(&self) -> u32 {
@@ -77,7 +72,7 @@ impl Memory {
     }
 
     /// Room for so many more bytes of a request of which there are some already; `None` when too much is taken.
-    pub(super) fn more_of_request(&self, before: usize, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn more_of_request(&self, before: usize, bytes: usize) -> Option<Taken> {
         let kib_max = match is_large(before.saturating_add(bytes)) {
             true => large_max(self.kib),
             false => (self.kib * SMALL_PERCENT_MAX).div_ceil(100),
@@ -86,14 +81,14 @@ impl Memory {
         let kib = kib(bytes);
         let _looking = self.looking.lock();
         // Others may give back meanwhile, and what servers say may take of what is kept free: both harm nothing.
-        let is_free = self.room.available_permits() >= kib as usize + kept_free as usize;
-        is_free.then(|| self.room.clone().try_acquire_many_owned(kib).ok()).flatten()
+        let is_free = self.room.left() >= kib + kept_free;
+        is_free.then(|| self.room.take(kib)).flatten()
     }
 
     /// The share of one link.
     pub(super) fn share(self: &Arc<Self>) -> Share {
         let kib = self.kib / 4;
-        Share { memory: self.clone(), own: Arc::new(Semaphore::new(kib as usize)), kib }
+        Share { memory: self.clone(), own: Budget::new(kib), kib }
     }
 }
 
@@ -119,7 +114,7 @@ impl Share {
             Company::One => self.kib,
             Company::Many => self.kib / PARTS,
         };
-        Part { own: Arc::new(Semaphore::new(kib as usize)), kib }
+        Part { own: Budget::new(kib), kib }
     }
 
     /// Room for something that is for one client; none either when too much waits for it.
@@ -157,7 +152,7 @@ impl Growing {
         let wanted = kib(bytes).saturating_add(STEP_KIB).min(kib_max);
         let kib = wanted - self.kib;
         // Others may take of what is spared meanwhile: that is what it is for.
-        if share.own.available_permits() < kib as usize + spared as usize {
+        if share.own.left() < kib + spared {
             return Err(NoRoom);
         }
         let (own, said) = (taken(&share.own, kib)?, taken(&share.memory.said, kib)?);
@@ -174,9 +169,9 @@ impl Growing {
 }
 
 impl Part {
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, NoRoom> {
+    fn take(&self, bytes: usize) -> Result<Taken, NoRoom> {
         // One text over the whole part takes all of it.
-        self.own.clone().try_acquire_many_owned(kib(bytes).min(self.kib)).map_err(|_| NoRoom)
+        taken(&self.own, kib(bytes).min(self.kib))
     }
 
     /// A text that has room already, as it waits for this client.
@@ -205,8 +200,8 @@ impl<R> AsRef<[u8]> for Kept<R> {
     }
 }
 
-fn taken(room: &Arc<Semaphore>, kib: u32) -> Result<OwnedSemaphorePermit, NoRoom> {
-    room.clone().try_acquire_many_owned(kib).map_err(|_| NoRoom)
+fn taken(room: &Arc<Budget>, kib: u32) -> Result<Taken, NoRoom> {
+    room.take(kib).ok_or(NoRoom)
 }
 
 /// How much of so many KiB may be taken after a large request.
@@ -233,7 +228,7 @@ const PARTS: u32 = 4;
 const STEP_KIB: u32 = 64;
 /// Answers that are still coming leave this part of their link's share for what is there: a small one passes them.
 const SPARED: u32 = 8;
-/// The most that a semaphore counts.
+/// The most that is counted.
 const KIB_MAX: u32 = u32::MAX >> 7;
 
 #[cfg(test)]
@@ -246,10 +241,10 @@ mod tests {
     impl Memory {
         /// How many KiB are free.
         pub(in crate::upstream) fn free(&self) -> usize {
-            self.room.available_permits()
+            self.room.left() as usize
         }
 
-        fn request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        fn request(&self, bytes: usize) -> Option<Taken> {
             self.more_of_request(0, bytes)
         }
     }

@@ -31,6 +31,8 @@ mod gate;
 
 pub mod memory;
 
+pub mod budget;
+
 pub mod allowance;
 
 mod clock;

@@ -232,7 +232,7 @@ impl Round {
         while let Some((at, text)) = self.awaited.next().await {
             let gone = || Fault::ours(Reason::Gone, "what it asked of the client has no answer");
             let (text, room) = text.ok_or_else(gone)?;
-            self.room.push(room);
+            self.room.push(room.into());
             let response = Message::parse_server(text).map_err(|_| unreadable())?;
             match response.head() {
                 Head::Response { outcome: Outcome::Result { value, .. }, .. } => {

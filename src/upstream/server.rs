@@ -3,6 +3,7 @@
 //! Owns a bounded map from `LinkKey` to link: one process for whoever shares it, whatever the concurrency.
 //! `begin` is the only way a request reaches a server; it never sends one twice.
 
+use super::allowance::{Permit, Permits};
 use super::audience::Audience;
 use super::clock::Clock;
 use super::connect::Introduction;
@@ -425,7 +426,7 @@ impl Server {
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
         let clock = Clock::start(idle, total, held);
-        let places = Places::new(smallvec![place]);
+        let places = Places::new(smallvec![place.into()]);
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
             (false, _) => Run::AsWritten,
             (true, false) => Run::Call,
@@ -435,11 +436,8 @@ impl Server {
         // What may have to be sent again, with answers or with other headers, stays in memory until it is answered.
         let may_mirror = method == Method::ToolsCall && self.mirrors(&link);
         let keeps = says.is_some() && (may_mirror || (method.has_rounds() && !origin.stands));
-        let memory = memory.into_iter().flatten();
-        let (held, room) = match keeps {
-            true => (turns.into_iter().chain(memory).collect(), smallvec![room]),
-            false => (turns, [room].into_iter().chain(memory).collect()),
-        };
+        let (mut held, mut room): (Permits, Permits) = (turns, smallvec![room.into()]);
+        if keeps { &mut held } else { &mut room }.extend(memory.map(Permit::Room));
         let mirrored = self.mirrored(&link, &outgoing);
         let mut kept = None;
         let posting = Posting {

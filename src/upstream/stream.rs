@@ -835,7 +835,7 @@ impl Stream {
     fn pass_as(&self, freight: Freight, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
             Ok(place) if text.len() <= PASSED_BYTES_MAX => {
-                self.outbox.send(Frame::small(text, freight, Places::new(smallvec![place]))).ok();
+                self.outbox.send(Frame::small(text, freight, Places::new(smallvec![place.into()]))).ok();
             }
             Ok(_) | Err(_) => {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);
@@ -851,7 +851,7 @@ impl Stream {
         }
         match self.answers.clone().try_acquire_owned() {
             Ok(place) => {
-                self.reply(text, Places::new(smallvec![place]));
+                self.reply(text, Places::new(smallvec![place.into()]));
                 Ok(())
             }
             Err(_) => Err(text),

@@ -73,7 +73,7 @@ impl<H: Head> Call<H> {
             notes: &notes,
         };
         let state = message.params().and_then(|params| params.request_state.as_ref());
-        let mut turns = smallvec![turn];
+        let mut turns = smallvec![turn.into()];
         // One that is no text was never given to anybody.
         let handle = state.map(|(_, state)| state.as_ref().map(|state| state.as_str(&message).to_owned()));
         let (message, again, taken) = match (handle, &binding) {
