@@ -55,6 +55,8 @@ class Place:
     front: str
     back: str
     servers: int
+    # The servers know no revision without a handshake: neither do the floor and the other proxies, so all do the same.
+    handshake: bool = True
 
     def __str__(self) -> str:
         front, back = ({"http": "HTTP", "stdio": "stdio"}[one] for one in (self.front, self.back))
@@ -76,6 +78,7 @@ class Scene:
     def server(self, number: int) -> Behind:
         name = f"s{number}"
         extra = ["--tools", str(self.tools)] if self.tools else []
+        extra += ["--legacy-only"] if self.place.handshake else []
         if self.place.back == "stdio":
             return Behind(name, [str(MOCK), "stdio", "--name", name, *extra])
         port = free_port()

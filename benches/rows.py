@@ -25,6 +25,8 @@ HTTP_STDIO = Place("http-stdio10", "http", "stdio", 10)
 HTTP_HTTP1 = Place("http-http1", "http", "http", 1)
 HTTP_HTTP10 = Place("http-http10", "http", "http", 10)
 STDIO_STDIO = Place("stdio-stdio10", "stdio", "stdio", 10)
+BRIDGED_STDIO = Place("bridged-stdio10", "http", "stdio", 10, handshake=False)
+BRIDGED_HTTP = Place("bridged-http1", "http", "http", 1, handshake=False)
 HTTP_STDIO1 = Place("http-stdio1", "http", "stdio", 1)
 
 Values = dict[str, float]
@@ -182,6 +184,12 @@ class Calls(InPlace):
         if ratio is not None and ratio > FLOOR_OVER_NGINX_MAX:
             return f"{self.key}: the floor takes {ratio:.2f} times nginx's CPU, more than {FLOOR_OVER_NGINX_MAX}: it is no floor"
         return super().problem()
+
+
+class Bridged(Calls):
+    """The same where the servers can do without a handshake: Braid does, and the floor beside it does what it always does."""
+
+    only = ("floor", "braid")
 
 
 class Alone(InPlace):
@@ -386,6 +394,8 @@ def rows() -> list[Row]:
         Calls("calls-http-http1", "Calls, HTTP to 1 HTTP server, 32 in flight", HTTP_HTTP1),
         Calls("calls-http-http10", "Calls, HTTP to 10 HTTP servers, 32 in flight", HTTP_HTTP10),
         Calls("calls-stdio-stdio10", "Calls, stdio to 10 stdio servers, 32 in flight", STDIO_STDIO),
+        Bridged("bridged-http-stdio10", "Calls of a client with a handshake to 10 stdio servers without", BRIDGED_STDIO),
+        Bridged("bridged-http-http1", "Calls of a client with a handshake to 1 HTTP server without", BRIDGED_HTTP),
         Alone("alone-http-stdio", "One call at a time, HTTP to a stdio server", HTTP_STDIO1),
         Alone("alone-http-http", "One call at a time, HTTP to an HTTP server", HTTP_HTTP1),
         Tail("tail-http-stdio10", "Latency at half of Braid's most, HTTP to 10 stdio servers", HTTP_STDIO),

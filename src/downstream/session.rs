@@ -373,7 +373,7 @@ impl Session {
         Ok(match call.begin_now(&self.turns, &id, &message, memory) {
             Ok(Answer::Later(exchange)) => {
                 let follow = call.follow(exchange, id, method);
-                ended(entry, Abortable::new(follow, registration)).boxed()
+                ended(entry, Abortable::new(follow, registration))
             }
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
@@ -381,7 +381,7 @@ impl Session {
             }
             Err(memory) => {
                 let run = call.run(self.turns.clone(), id, message, memory);
-                let mut call = ended(entry, Abortable::new(run, registration)).boxed();
+                let mut call = ended(entry, Abortable::new(run, registration));
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
                     Some(text) => ready(text).boxed(),
@@ -424,12 +424,17 @@ impl Session {
     }
 }
 
-/// The answer of an open request, unless it is withdrawn.
-async fn ended(entry: Entry, answered: Abortable<impl Future<Output = Bytes>>) -> Option<Bytes> {
-    let text = answered.await.ok();
-    // Before the answer leaves: the client may use the id again as soon as it has it.
-    drop(entry);
-    text
+/// The answer of an open request, unless it is withdrawn. No future of its own: one would hold what it waits for twice.
+fn ended(
+    entry: Entry,
+    answered: Abortable<impl Future<Output = Bytes> + Send + 'static>,
+) -> BoxFuture<'static, Option<Bytes>> {
+    let ended = answered.map(move |text| {
+        // Before the answer leaves: the client may use the id again as soon as it has it.
+        drop(entry);
+        text.ok()
+    });
+    ended.boxed()
 }
 
 /// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or declares more than

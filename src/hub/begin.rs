@@ -18,7 +18,7 @@ use crate::upstream::server::Begun;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::quote;
-use crate::wire::message::Message;
+use crate::wire::message::{Message, Span};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl Hub {
         if asked.again.is_some() || (matches!(method, Method::List(_)) && !asked.seat.view().is_settled()) {
             return AtOnce::Waits(asked);
         }
-        let target = match self.route(&asked, method) {
+        let mut target = match self.route(&asked, method) {
             Route::One(target) => target,
             Route::Local(Local::List(kind)) => return AtOnce::Is(self.page(kind, &asked)),
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
@@ -90,8 +90,8 @@ impl Hub {
         let (Some(place), Some(way)) = (self.place(), reached.server.way(&key, method, bytes)) else {
             return AtOnce::Waits(asked);
         };
-        let id = asked.id;
-        let outgoing = self.outgoing(asked, method, &target, reached.look, place);
+        let (id, edit) = (asked.id, target.edit.take());
+        let outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
     }
 
@@ -141,7 +141,7 @@ impl Hub {
     }
 
     /// Sends a request where it leads.
-    async fn send(&self, mut asked: Asked<'_>, method: Method, target: Target) -> Answer {
+    async fn send(&self, mut asked: Asked<'_>, method: Method, mut target: Target) -> Answer {
         let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
         if only.flatten().is_some_and(|only| only != target.server) {
             // What it asks for is another's by now.
@@ -161,8 +161,8 @@ impl Hub {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };
-        let id = asked.id;
-        begun(id, server.begin(&key, self.outgoing(asked, method, &target, look, place)).await)
+        let (id, edit) = (asked.id, target.edit.take());
+        begun(id, server.begin(&key, self.outgoing(asked, method, (&target, edit), look, place)).await)
     }
 
     /// A request as its server is given it.
@@ -170,7 +170,7 @@ impl Hub {
         &self,
         asked: Asked<'a>,
         method: Method,
-        target: &'a Target,
+        (target, edit): (&'a Target, Option<(Span, Bytes)>),
         look: &Arc<Look>,
         place: OwnedSemaphorePermit,
     ) -> Outgoing<'a> {
@@ -184,7 +184,7 @@ impl Hub {
             message: asked.message,
             method,
             own: &target.own,
-            edit: target.edit.clone(),
+            edit,
             needs_task: target.needs_task,
             mirrors: target.mirrors.as_deref(),
             tasks: self.tasks(asked.seat),
