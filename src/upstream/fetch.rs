@@ -4,21 +4,31 @@
 //! stands behind it knows connections, TLS and proxies. Nothing here knows MCP, repeats a request, or waits
 //! for an answer with a deadline: whoever asked drops the future, or the body, and the connection with it.
 
+mod address;
+mod bell;
+mod body;
 mod client;
 mod headers;
 mod leaving;
+mod pool;
 mod proxies;
+mod reach;
 mod sentence;
+mod through;
+mod trust;
+mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode};
 
+pub use self::address::Address;
+pub use self::body::FetchBody;
 pub use self::client::Client;
 pub use self::headers::{HEADERS_MAX, HEADERS_OUTPUT_BYTES_MAX, HEADERS_WAIT_MAX, HeadersError, headers_of};
 pub use self::proxies::Proxies;
@@ -39,9 +49,11 @@ pub trait Departure: Send + Sync + 'static {
 /// A request. Its `Debug` shows neither values of headers nor the query.
 pub struct FetchRequest {
     pub method: Method,
-    /// Absolute, `http` or `https`.
-    pub url: String,
-    /// All that is to be sent, but what belongs to the connection: `Host`, `Content-Length` and the like.
+    pub url: Address,
+    /// What many requests say alike.
+    pub common: Arc<HeaderMap>,
+    /// What this one says, beside that and in its place. With it that is all that is to be sent, but what belongs to the
+    /// connection: `Content-Length`, `Host` where it is not among them, and the like.
     pub headers: HeaderMap,
     /// Empty: none.
     pub body: Bytes,
@@ -53,9 +65,7 @@ pub struct FetchRequest {
 pub struct FetchResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Ends after its first error. Not unpacked: no encoding is asked for. Dropping it before its end closes
-    /// the connection.
-    pub body: BoxStream<'static, Result<Bytes, FetchError>>,
+    pub body: FetchBody,
 }
 
 /// Why there is no answer, or not all of it: a sentence without secrets, for a person, that begins in lower
@@ -84,7 +94,7 @@ pub enum BodyError {
 
 /// The whole of a body of at most `bytes_max` bytes. A body of one chunk is not copied.
 pub async fn read_whole(
-    body: BoxStream<'static, Result<Bytes, FetchError>>,
+    body: impl Stream<Item = Result<Bytes, FetchError>> + Unpin,
     bytes_max: usize,
 ) -> Result<Bytes, BodyError> {
     read_in_room(body, bytes_max, |_| true).await
@@ -92,7 +102,7 @@ pub async fn read_whole(
 
 /// The same, as long as there is room: `has_room` is asked for that of all that has come, before the last of it is kept.
 pub async fn read_in_room(
-    mut body: BoxStream<'static, Result<Bytes, FetchError>>,
+    mut body: impl Stream<Item = Result<Bytes, FetchError>> + Unpin,
     bytes_max: usize,
     mut has_room: impl FnMut(usize) -> bool,
 ) -> Result<Bytes, BodyError> {
@@ -136,11 +146,26 @@ pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Redirects that one request follows.
 pub const REDIRECTS_MAX: usize = 3;
 
+impl FetchRequest {
+    /// What it says, but for what belongs to the connection.
+    pub fn all_headers(&self) -> HeaderMap {
+        together(&self.common, &self.headers)
+    }
+}
+
+fn together(common: &HeaderMap, own: &HeaderMap) -> HeaderMap {
+    let mut all = common.clone();
+    if !own.is_empty() {
+        all.extend(own.clone());
+    }
+    all
+}
+
 impl fmt::Debug for FetchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<&str> = self.headers.keys().map(http::HeaderName::as_str).collect();
-        let url = shown(&self.url);
-        write!(f, "FetchRequest({} {url}, {headers:?}, {} bytes)", self.method, self.body.len())
+        let names = self.common.keys().chain(self.headers.keys());
+        let headers: Vec<&str> = names.map(http::HeaderName::as_str).collect();
+        write!(f, "FetchRequest({} {:?}, {headers:?}, {} bytes)", self.method, self.url, self.body.len())
     }
 }
 
@@ -153,7 +178,7 @@ impl fmt::Debug for FetchResponse {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use futures::stream::{self, BoxStream};
     use http::HeaderValue;
 
     use super::*;
@@ -196,11 +221,13 @@ mod tests {
     fn nothing_that_is_shown_holds_a_value() {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
-        let url = "http://h/mcp?s3cret".to_owned();
-        let response = FetchResponse { status: StatusCode::OK, headers: headers.clone(), body: body(&[]) };
+        let url = Address::new("http://h/mcp?s3cret");
+        let body = FetchBody::empty();
+        let response = FetchResponse { status: StatusCode::OK, headers: headers.clone(), body };
         let request = FetchRequest {
             method: Method::POST,
             url,
+            common: Arc::default(),
             headers,
             body: Bytes::from_static(b"s3cret"),
             departure: None,

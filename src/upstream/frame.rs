@@ -8,10 +8,12 @@ use super::fetch::Departure;
 use crate::wire::fault::CallOutcome;
 use crate::wire::id::CallId;
 use bytes::Bytes;
+use futures::task::AtomicWaker;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Poll;
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The places that a request takes, given back when the last of its frames is written or dropped.
 #[derive(Debug, Default)]
@@ -25,17 +27,33 @@ impl Places {
     }
 }
 
-/// Whether a request's bytes may have left us.
+/// What becomes of one request on its way: whether its bytes may have left us, how far its carrier is, and whether anybody
+/// still waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     state: AtomicU8,
-    over: Notify,
+    signs: AtomicU8,
+    /// Who carries it.
+    carrier: AtomicWaker,
+    /// Who waits for it on its way.
+    watched: Notify,
 }
 
 impl Fate {
     const QUEUED: u8 = 0;
     const LEFT: u8 = 1;
     const WITHDRAWN: u8 = 2;
+
+    const OVER: u8 = 1;
+    const DROPPED: u8 = 1 << 1;
+    const WRITTEN: u8 = 1 << 2;
+    const ARRIVED: u8 = 1 << 3;
+    const NOBODYS: u8 = 1 << 4;
+
+    /// That of a request whose answer nobody waits for.
+    pub(super) fn of_nobody() -> Self {
+        Self { signs: AtomicU8::new(Self::NOBODYS), ..Self::default() }
+    }
 
     /// The carrier writes the frame; `false` if it was withdrawn.
     fn leave(&self) -> bool {
@@ -61,12 +79,76 @@ impl Fate {
 
     /// Nobody waits for an answer any more, or it has come.
     pub(super) fn end(&self) {
-        self.over.notify_one();
+        self.sign(Self::OVER);
+        self.carrier.wake();
     }
 
-    /// Resolves after that; for the one who carries it.
+    /// The same, and its carrier lets go of it: where that is how it is cancelled.
+    pub(super) fn let_go(&self) {
+        self.sign(Self::OVER | Self::DROPPED);
+        self.carrier.wake();
+    }
+
+    /// Its carrier is to let go of it.
+    pub(super) fn is_let_go(&self) -> bool {
+        self.has(Self::DROPPED)
+    }
+
+    /// Nobody has ever waited for its answer.
+    pub(super) fn is_nobodys(&self) -> bool {
+        self.has(Self::NOBODYS)
+    }
+
+    /// Resolves after its end; for the one who carries it.
     pub(super) async fn ended(&self) {
-        self.over.notified().await;
+        poll_fn(|context| {
+            if self.has(Self::OVER) {
+                return Poll::Ready(());
+            }
+            self.carrier.register(context.waker());
+            // It may have ended while nobody was registered.
+            if self.has(Self::OVER) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Its answer has begun, or there will be none.
+    pub(super) fn arrives(&self) {
+        self.sign(Self::ARRIVED);
+        self.watched.notify_waiters();
+    }
+
+    /// Resolves when the server has it for sure, or will not get it.
+    pub(super) async fn arrived(&self) {
+        self.seen(Self::ARRIVED).await;
+    }
+
+    /// Resolves when nothing more of it will be written.
+    pub(super) async fn written(&self) {
+        self.seen(Self::WRITTEN).await;
+    }
+
+    async fn seen(&self, sign: u8) {
+        loop {
+            let watched = self.watched.notified();
+            if self.has(sign) {
+                return;
+            }
+            watched.await;
+        }
+    }
+
+    fn is_written(&self) {
+        self.sign(Self::WRITTEN);
+        self.watched.notify_waiters();
+    }
+
+    fn sign(&self, sign: u8) {
+        self.signs.fetch_or(sign, Ordering::AcqRel);
+    }
+
+    fn has(&self, sign: u8) -> bool {
+        self.signs.load(Ordering::Acquire) & sign != 0
     }
 
     /// What may be said of the call if it fails now.
@@ -113,6 +195,8 @@ pub(super) struct Frame {
     /// What of its text stands in headers as well, where its carrier has any.
     pub(super) mirrored: Vec<(String, String)>,
     pub(super) fate: Option<Arc<Fate>>,
+    /// Of a cancel: the fate of what it cancels.
+    pub(super) follows: Option<Arc<Fate>>,
     pub(super) places: Arc<Places>,
     /// What bounds the queue: given back when the frame is written.
     pub(super) room: Permits,
@@ -123,13 +207,12 @@ pub(super) struct Load {
     fate: Option<Arc<Fate>>,
     _places: Arc<Places>,
     _room: Permits,
-    _written: DropGuard,
 }
 
 impl Frame {
     /// A frame that is not taken back and takes no room of its own.
     pub(super) fn small(text: Bytes, freight: Freight, places: Arc<Places>) -> Self {
-        Self { text, freight, mirrored: Vec::new(), fate: None, places, room: Permits::new() }
+        Self { text, freight, mirrored: Vec::new(), fate: None, follows: None, places, room: Permits::new() }
     }
 
     /// Begins to write it, once; `false` if it was withdrawn.
@@ -141,23 +224,70 @@ impl Frame {
         self.fate.as_ref().is_some_and(|fate| fate.is_withdrawn())
     }
 
-    /// Its text, and what is held for it. `written` is told when that is over.
-    pub(super) fn unload(self, written: CancellationToken) -> (Bytes, Load) {
+    /// The fate of a request.
+    pub(super) fn fate(&mut self) -> Arc<Fate> {
+        self.fate.get_or_insert_with(|| Arc::new(Fate::of_nobody())).clone()
+    }
+
+    /// Its text, and what is held for it.
+    pub(super) fn unload(self) -> (Bytes, Load) {
         let Self { text, fate, places, room, .. } = self;
-        (text, Load { fate, _places: places, _room: room, _written: written.drop_guard() })
+        (text, Load { fate, _places: places, _room: room })
     }
 }
 
 impl Load {
     /// Nothing is held, and nobody is told.
     pub(super) fn nothing() -> Self {
-        let written = CancellationToken::new().drop_guard();
-        Self { fate: None, _places: Arc::default(), _room: Permits::new(), _written: written }
+        Self { fate: None, _places: Arc::default(), _room: Permits::new() }
     }
 }
 
 impl Departure for Load {
     fn begins(&self) -> bool {
         self.fate.as_ref().is_none_or(|fate| fate.leave())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(fate) = &self.fate {
+            fate.is_written();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn who_waits_for_a_request_on_its_way_is_told_how_far_it_is() {
+        let fate = Arc::new(Fate::default());
+        assert!(fate.written().now_or_never().is_none() && fate.arrived().now_or_never().is_none());
+        let watching = fate.clone();
+        let watches = tokio::spawn(async move { tokio::join!(watching.written(), watching.arrived()) });
+        tokio::task::yield_now().await;
+        let frame = Frame { fate: Some(fate.clone()), ..Frame::small(Bytes::new(), Freight::Plain, Arc::default()) };
+        drop(frame.unload());
+        assert!(fate.written().now_or_never().is_some() && fate.arrived().now_or_never().is_none());
+        fate.arrives();
+        watches.await.unwrap();
+        assert!(fate.arrived().now_or_never().is_some(), "and whoever asks later");
+    }
+
+    #[tokio::test]
+    async fn who_carries_a_request_is_told_of_its_end() {
+        for is_let_go in [false, true] {
+            let fate = Arc::new(Fate::default());
+            assert!(fate.ended().now_or_never().is_none());
+            let carried = fate.clone();
+            let carries = tokio::spawn(async move { carried.ended().await });
+            tokio::task::yield_now().await;
+            if is_let_go { fate.let_go() } else { fate.end() }
+            carries.await.unwrap();
+            assert!(fate.ended().now_or_never().is_some() && fate.is_let_go() == is_let_go);
+        }
     }
 }

@@ -27,7 +27,7 @@ use self::courier::Courier;
 use self::headers::Headers;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
-use super::fetch::{Client, Fetch, FetchError, Proxies};
+use super::fetch::{Address, Client, Fetch, FetchError, Proxies};
 use super::process::Nursery;
 use super::stream::Stream;
 use crate::config::{Remote, Transport};
@@ -93,7 +93,7 @@ impl HttpDial {
         let fetch = self.fetch().await?;
         let headers = Headers::make(&self.server, &self.remote, &self.nursery).await?;
         Ok(Dialed::carried(HttpCarry {
-            url: self.remote.url.clone(),
+            url: Address::new(&self.remote.url),
             transport: self.remote.transport,
             headers,
             fetch,
@@ -127,7 +127,7 @@ const SSE: &str = "sse";
 
 /// One connection before its stream begins.
 struct HttpCarry {
-    url: String,
+    url: Address,
     transport: Transport,
     headers: Headers,
     fetch: Arc<dyn Fetch>,

@@ -367,7 +367,7 @@ impl Stream {
         };
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
-        let frame = Frame { text, freight: freight(id), mirrored, fate: Some(fate), places, room };
+        let frame = Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }
@@ -428,7 +428,9 @@ impl Stream {
             Stage::Asked if abandoned => return Parting::Told,
             Stage::Asked | Stage::Call | Stage::Stays => (cancelled(id, why), Freight::Cancel(id)),
         };
-        match self.outbox.send(Frame::small(text.into(), freight, places.clone())) {
+        let frame =
+            Frame { follows: Some(listener.fate), ..Frame::small(text.into(), freight, places.clone()) };
+        match self.outbox.send(frame) {
             Ok(()) => {
                 if listener.owner.as_ref().is_some_and(|owner| owner.is_guest && !owner.is_alone) {
                     self.fence(id);

@@ -1,121 +1,167 @@
-//! Requests made by reqwest: HTTP/1.1, TLS by rustls with ring, connections that are used again.
+//! Requests to one server: HTTP/1.1, over connections that are used again.
 //!
-//! Owns what a server must not decide: whom we trust, where a redirect may lead, and that nothing is kept
-//! but connections. No cookies, no unpacking, no second try.
+//! Owns what a server must not decide: where a redirect may lead, and that nothing is kept but connections. No cookies, no
+//! unpacking, no second try. Straight to the server a request goes over connections of ours (`pool`, `wire`), through a
+//! proxy by reqwest (`through`).
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use parking_lot::Mutex;
 use reqwest::Url;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 
+use super::address::{Address, Place};
+use super::body::FetchBody;
 use super::leaving::Leaving;
+use super::pool::Pool;
 use super::proxies::Proxies;
-use super::sentence::{Way, half_an_answer, no_answer, place};
-use super::{CONNECT_WAIT_MAX, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX};
+use super::reach::Reach;
+use super::sentence::{no_answer, no_connection, place};
+use super::through::Through;
+use super::trust::trusting;
+use super::wire::{Unanswered, Wire};
+use super::{Departure, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX, together};
 use crate::upstream::stderr::escaped;
 
 /// A client for one server.
-#[derive(Debug, Clone)]
-pub struct Client {
-    http: reqwest::Client,
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    reach: Reach,
     proxies: Arc<Proxies>,
+    /// There is one where there are proxies.
+    through: Option<Through>,
     /// From where to where the last short body was led, if it was.
-    led: Arc<Mutex<Option<(Url, Url)>>>,
+    led: Mutex<Option<(Address, Address)>>,
+}
+
+/// One request on its way, to one place.
+pub(super) struct Going<'a> {
+    pub(super) method: Method,
+    pub(super) place: &'a Place,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) departure: Option<Box<dyn Departure>>,
 }
 
 impl Client {
     /// Trusts the system's roots and what is in `ca_file`, a PEM file. Reads both now, which blocks for some
     /// milliseconds. Connects to nothing yet.
     pub fn new(ca_file: Option<&Path>, proxies: Proxies) -> Result<Self, FetchError> {
-        let proxies = Arc::new(proxies);
-        let before = proxies.clone();
-        let through = move |url: &Url| before.before(url).map(|proxy| proxy.url.clone());
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(trusting(ca_file)?)
-            .http1_only()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .no_proxy()
-            .proxy(reqwest::Proxy::custom(through))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_WAIT_MAX)
-            .tcp_nodelay(true)
-            .tcp_keepalive(KEEPALIVE_AFTER)
-            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
-            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_CONNECTION_KEPT);
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let builder = builder.tcp_user_timeout(UNACKNOWLEDGED_WAIT_MAX);
-        let http = builder.build().map_err(|error| {
-            FetchError::NotSent(format!("no HTTP client: {}", escaped(&error.without_url().to_string())))
-        })?;
-        Ok(Self { http, proxies, led: Arc::default() })
+        let (tls, proxies) = (trusting(ca_file)?, Arc::new(proxies));
+        let through = proxies.any().then(|| Through::new(tls.clone(), &proxies)).transpose()?;
+        Ok(Self(Arc::new(Inner {
+            pool: Pool::default(),
+            reach: Reach::new(tls),
+            proxies,
+            through,
+            led: Mutex::default(),
+        })))
     }
+}
 
-    async fn follow(self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
-        let FetchRequest { method, url, headers, mut body, mut departure } = request;
-        let first = Url::parse(&url)
-            .map_err(|error| FetchError::NotSent(format!("the URL cannot be used: {error}")))?;
+impl Inner {
+    async fn follow(self: Arc<Self>, request: FetchRequest) -> Result<FetchResponse, FetchError> {
+        let FetchRequest { method, url: first, common, headers, mut body, mut departure } = request;
         let length = body.len();
         let mut url = if length > KEPT_BYTES_MAX { self.led_from(&first) } else { first.clone() };
         for _ in 0..=REDIRECTS_MAX {
-            let mut next = reqwest::Request::new(method.clone(), url.clone());
-            *next.headers_mut() = headers.clone();
-            if length > 0 {
-                // What is long is not kept to be sent twice: whoever gave it counts it as gone once it is written.
-                let sent = if length > KEPT_BYTES_MAX { std::mem::take(&mut body) } else { body.clone() };
-                *next.body_mut() = Some(match departure.take() {
-                    Some(departure) => reqwest::Body::wrap(Leaving::new(sent, departure)),
-                    None => sent.into(),
-                });
-            }
-            let way = Way { to: &url, proxy: self.proxies.before(&url) };
-            let response = self.http.execute(next).await.map_err(|error| no_answer(&error, &way))?;
-            match redirect(&response, &url)? {
+            let place = url.place()?;
+            // What is long is not kept to be sent twice: whoever gave it counts it as gone once it is written.
+            let sent = if length > KEPT_BYTES_MAX { std::mem::take(&mut body) } else { body.clone() };
+            let going = Going {
+                method: method.clone(),
+                place,
+                headers: together(&common, &headers),
+                body: sent,
+                departure: departure.take(),
+            };
+            let response = match self.before(place) {
+                Some(through) => Box::pin(through.send(going)).await?,
+                None => self.send(going).await?,
+            };
+            match redirect(&response, &place.url)? {
                 Some(_) if length > KEPT_BYTES_MAX => {
-                    let (here, code) = (place(&url), response.status().as_u16());
+                    let (here, code) = (&place.origin.shown, response.status.as_u16());
                     let why = "what is too long to be kept until then; change `url` to where it leads";
                     return Err(FetchError::Broken(format!("{here} redirects ({code}) {why}")));
                 }
-                Some(target) => url = target,
+                Some(target) => url = Address::from(&target),
                 None => {
                     if (1..=KEPT_BYTES_MAX).contains(&length) {
-                        self.was_led(first, &url);
+                        self.was_led(&first, &url);
                     }
-                    return Ok(answer(response, &url));
+                    return Ok(response);
                 }
             }
         }
-        Err(FetchError::Broken(format!("{} redirects more than {REDIRECTS_MAX} times", place(&url))))
+        let here = &url.place()?.origin.shown;
+        Err(FetchError::Broken(format!("{here} redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    /// What goes there through a proxy.
+    fn before(&self, place: &Place) -> Option<&Through> {
+        self.through.as_ref().filter(|_| self.proxies.before(&place.url).is_some())
+    }
+
+    /// Straight to the server.
+    async fn send(&self, going: Going<'_>) -> Result<FetchResponse, FetchError> {
+        let Going { method, place: Place { path, host, origin, .. }, headers, body, departure } = going;
+        let mut request = Request::new(Leaving::new(body, departure));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.clone();
+        *request.headers_mut() = headers;
+        for (name, value) in [(header::ACCEPT, &ANYTHING), (header::HOST, host)] {
+            if !request.headers().contains_key(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        loop {
+            let (mut wire, is_new) = match self.pool.take(origin) {
+                Some(wire) => (wire, false),
+                None => (Box::pin(self.connected(going.place)).await?, true),
+            };
+            match wire.send(request).await {
+                Ok(response) => {
+                    let (head, incoming) = response.into_parts();
+                    let body = FetchBody::over(incoming, wire, &self.pool, origin);
+                    return Ok(FetchResponse { status: head.status, headers: head.headers, body });
+                }
+                // It ended while it waited, and nothing was sent.
+                Err(Unanswered::Back(back)) if !is_new => request = *back,
+                Err(Unanswered::Back(_)) => {
+                    let here = &origin.shown;
+                    let why = format!("{here} closed the connection before it was made");
+                    return Err(FetchError::NotSent(why));
+                }
+                Err(Unanswered::Broken(error)) => return Err(no_answer(&error, &origin.shown)),
+            }
+        }
+    }
+
+    async fn connected(&self, place: &Place) -> Result<Wire, FetchError> {
+        self.reach.wire(&place.origin).await.map_err(|unreached| no_connection(&unreached, &place.url))
     }
 
     /// Where a body is led from here, as far as is known.
-    fn led_from(&self, first: &Url) -> Url {
+    fn led_from(&self, first: &Address) -> Address {
         match &*self.led.lock() {
             Some((from, to)) if from == first => to.clone(),
             Some(_) | None => first.clone(),
         }
     }
 
-    fn was_led(&self, first: Url, last: &Url) {
+    fn was_led(&self, first: &Address, last: &Address) {
         let mut led = self.led.lock();
-        if first != *last {
-            *led = Some((first, last.clone()));
-        } else if led.as_ref().is_some_and(|(from, _)| *from == first) {
+        if first != last {
+            *led = Some((first.clone(), last.clone()));
+        } else if led.as_ref().is_some_and(|(from, _)| from == first) {
             *led = None;
         }
     }
@@ -123,28 +169,27 @@ impl Client {
 
 impl Fetch for Client {
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
-        self.clone().follow(request).boxed()
+        Box::pin(self.0.clone().follow(request))
     }
 }
 
-fn answer(mut response: reqwest::Response, url: &Url) -> FetchResponse {
-    let (status, headers, from) = (response.status(), std::mem::take(response.headers_mut()), place(url));
-    let body = response.bytes_stream();
-    let body = body.map(move |chunk| chunk.map_err(|error| half_an_answer(&error, &from)));
-    FetchResponse { status, headers, body: body.boxed() }
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("proxies", &self.0.proxies).finish_non_exhaustive()
+    }
 }
 
 /// Where a redirect leads, if the answer is one. Only one that keeps method and body, and only within one
 /// origin: anything else would hand our headers to somebody whom nobody configured, or lose the request.
-fn redirect(response: &reqwest::Response, from: &Url) -> Result<Option<Url>, FetchError> {
-    let status = response.status();
+fn redirect(response: &FetchResponse, from: &Url) -> Result<Option<Url>, FetchError> {
+    let status = response.status;
     let keeps = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&status);
     let loses = [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::SEE_OTHER].contains(&status);
     if !keeps && !loses {
         return Ok(None);
     }
     let (here, code) = (place(from), status.as_u16());
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let location = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let Some(mut target) = location.and_then(|location| from.join(location).ok()) else {
         return Err(FetchError::Broken(format!("{here} redirects ({code}) and does not say where")));
     };
@@ -166,61 +211,10 @@ fn origin(url: &Url) -> String {
     format!("{}://{}", url.scheme(), place(url))
 }
 
-/// Whom we trust. The provider is given here and not to the whole process, which is not ours alone.
-fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, FetchError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = ca_file.map(certificates).transpose()?.unwrap_or_default();
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| FetchError::NotSent(format!("no TLS: {error}")))?;
-    let mut config = match Verifier::new_with_extra_roots(roots, provider) {
-        Ok(verifier) => {
-            config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-        }
-        // A small container may have none, and need none: only who speaks TLS finds it missing.
-        Err(error) => {
-            tracing::debug!(why = error.to_string(), "no roots of the system");
-            config.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-/// The certificates of a PEM file. Errors name the file.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FetchError> {
-    let error = |why: String| FetchError::NotSent(format!("`ca_file` {}: {why}", file.display()));
-    let text = std::fs::read(file).map_err(|cause| error(cause.to_string()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|cause| error(format!("is no PEM: {cause}")))?;
-    let mut store = RootCertStore::empty();
-    for certificate in &found {
-        store.add(certificate.clone()).map_err(|cause| error(cause.to_string()))?;
-    }
-    if found.is_empty() { Err(error("holds no certificate".to_owned())) } else { Ok(found) }
-}
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// A longer body is not kept for a redirect.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
-
-/// A silent connection is asked for a sign of life after this long, then so often, and given up after so many.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_RETRIES: u32 = 3;
-
-/// What was written and is not acknowledged for this long ends the connection: whoever woke up from sleep, or
-/// lost its place in a router's table, notices with its first request. The system does not tell such a peer from
-/// one that is there and has not read for as long, with more written to it than the socket holds.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNACKNOWLEDGED_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// Connections of one server that wait for the next request: as many as it has calls at a time, as a rule. With fewer,
-/// those who come beside many others connect anew each time.
-const IDLE_CONNECTIONS_MAX: usize = 64;
-
-/// How long one waits. Less than the five seconds after which the common servers close theirs: a request that
-/// meets the close half-way has an outcome that nobody knows.
-const IDLE_CONNECTION_KEPT: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,11 @@ impl Proxies {
         })
     }
 
+    /// Whether there is one at all.
+    pub(super) fn any(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
+    }
+
     /// The proxy for what is at this URL.
     pub(super) fn before(&self, url: &Url) -> Option<&Proxy> {
         let proxy = match url.scheme() {

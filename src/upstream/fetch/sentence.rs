@@ -10,6 +10,7 @@ use reqwest::Url;
 use rustls::CertificateError as Flaw;
 
 use super::proxies::Proxy;
+use super::reach::Unreached;
 use super::{CONNECT_WAIT_MAX, FetchError};
 use crate::upstream::stderr::escaped;
 
@@ -29,22 +30,60 @@ pub(super) fn place(url: &Url) -> String {
 }
 
 /// A request that got no head of an answer.
-pub(super) fn no_answer(error: &reqwest::Error, way: &Way<'_>) -> FetchError {
+pub(super) fn no_answer(error: &hyper::Error, place: &str) -> FetchError {
+    FetchError::Broken(broken(error, place, "before it had answered"))
+}
+
+/// The same, through a proxy.
+pub(super) fn no_answer_through(error: &reqwest::Error, way: &Way<'_>) -> FetchError {
     if error.is_builder() {
         return FetchError::NotSent(format!("the request cannot be made: {}", last(error)));
     }
     if error.is_connect() {
-        return FetchError::NotSent(no_connection(error, way));
+        let is = Is { unresolved: error.is_dns(), late: error.is_timeout() };
+        return FetchError::NotSent(unconnected(error, is, way));
     }
     FetchError::Broken(broken(error, &place(way.to), "before it had answered"))
 }
 
+/// A connection that could not be made, straight to the server.
+pub(super) fn no_connection(unreached: &Unreached, to: &Url) -> FetchError {
+    let way = Way { to, proxy: None };
+    FetchError::NotSent(match unreached {
+        Unreached::Late => late(&place(to)),
+        Unreached::Failed(error) => {
+            let error: &(dyn Error + 'static) = &**error;
+            let is = Is { unresolved: is_unresolved(error), late: is_late(find(error)) };
+            unconnected(error, is, &way)
+        }
+    })
+}
+
 /// An answer whose body broke.
-pub(super) fn half_an_answer(error: &reqwest::Error, place: &str) -> FetchError {
+pub(super) fn half_an_answer(error: &(dyn Error + 'static), place: &str) -> FetchError {
     FetchError::Broken(broken(error, place, "in the middle of its answer"))
 }
 
-fn no_connection(error: &reqwest::Error, way: &Way<'_>) -> String {
+/// What is known of an error before its causes are looked through.
+struct Is {
+    unresolved: bool,
+    late: bool,
+}
+
+/// There is no address to a name. The type of this is not public.
+fn is_unresolved(error: &(dyn Error + 'static)) -> bool {
+    error.to_string() == "dns error"
+}
+
+fn is_late(error: Option<&io::Error>) -> bool {
+    error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn late(next: &str) -> String {
+    format!("no connection to {next} within {} s", CONNECT_WAIT_MAX.as_secs())
+}
+
+fn unconnected(error: &(dyn Error + 'static), is: Is, way: &Way<'_>) -> String {
     let to = place(way.to);
     if let Some(flaw) = find::<rustls::Error>(error) {
         return no_tls(flaw, &to);
@@ -64,7 +103,7 @@ fn no_connection(error: &reqwest::Error, way: &Way<'_>) -> String {
         Some(proxy) => format!("the proxy {} (`{}`)", proxy.place(), proxy.variable),
         None => to,
     };
-    if error.is_dns() {
+    if is.unresolved {
         let host = way.proxy.map_or(way.to, |proxy| &proxy.url).host_str().unwrap_or_default();
         return format!("the name `{host}` cannot be resolved");
     }
@@ -77,9 +116,7 @@ fn no_connection(error: &reqwest::Error, way: &Way<'_>) -> String {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
             format!("{next} closed the connection before it was made")
         }
-        _ if error.is_timeout() => {
-            format!("no connection to {next} within {} s", CONNECT_WAIT_MAX.as_secs())
-        }
+        _ if is.late => late(&next),
         Some(_) | None => format!("no connection to {next}: {said}"),
     }
 }
@@ -107,7 +144,7 @@ fn no_tls(error: &rustls::Error, place: &str) -> String {
     format!("the certificate of {place} {why}")
 }
 
-fn broken(error: &reqwest::Error, place: &str, when: &str) -> String {
+fn broken(error: &(dyn Error + 'static), place: &str, when: &str) -> String {
     let closed = || format!("{place} closed the connection {when}");
     if let Some(http) = find::<hyper::Error>(error) {
         if http.is_parse_too_large() {
@@ -143,8 +180,8 @@ fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
     found
 }
 
-fn last(error: &reqwest::Error) -> String {
-    let mut cause: &(dyn Error + 'static) = error;
+fn last(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(next) = inner(cause) {
         cause = next;
     }

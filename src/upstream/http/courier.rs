@@ -4,10 +4,10 @@
 //! was agreed on. No header of a client ever comes here. It sends, and tells its stream what a failure means for the
 //! whole connection; what an answer says, others read.
 
-use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use super::super::fetch::{Address, Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::Load;
 use super::super::stream::{Again, Lost, Stream};
-use super::headers::{Credentials, Headers, Renewal};
+use super::headers::{Credentials, Headers, Renewal, Worn};
 use super::mirrors;
 use super::refusal::{Refusal, Verdict};
 use crate::mcp::revision::Revision;
@@ -17,23 +17,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Sends what one connection has to send.
 pub(super) struct Courier {
     stream: Arc<Stream>,
     fetch: Arc<dyn Fetch>,
-    url: String,
+    url: Address,
     headers: Headers,
     session: OnceLock<HeaderValue>,
-    /// Requests that were taken up and whose answers have not begun. `Places` bound them, and who may linger.
-    under_way: Mutex<HashMap<CallId, UnderWay>>,
-    /// Requests that are dropped when they are cancelled: where closing the answer says so (2026-07-28).
-    dropped: Mutex<HashMap<CallId, CancellationToken>>,
+    /// What the last message said beside itself, and what the next says too if nothing of that has changed.
+    said: Mutex<Option<Said>>,
     /// Places for what is still heard although nobody waits for it.
     lingering: Semaphore,
     tracker: TaskTracker,
@@ -41,13 +37,20 @@ pub(super) struct Courier {
     last_words: TaskTracker,
 }
 
-/// How far a request is, for those who wait for it.
-#[derive(Debug, Clone, Default)]
-struct UnderWay {
-    /// All of it is written, or no more of it will be.
-    written: CancellationToken,
-    /// Its answer has begun, or there will be none.
-    arrived: CancellationToken,
+/// What a request says beside itself.
+#[derive(Clone)]
+pub(super) struct Said {
+    headers: Arc<HeaderMap>,
+    /// What it wears of the configuration.
+    worn: Arc<Worn>,
+    has_session: bool,
+    has_revision: bool,
+}
+
+/// A request that is ready to be sent.
+pub(super) struct Outgoing {
+    request: FetchRequest,
+    worn: Arc<Worn>,
 }
 
 /// Why there is no answer that says anything about the request.
@@ -64,7 +67,7 @@ impl Courier {
     pub(super) fn new(
         stream: Arc<Stream>,
         fetch: Arc<dyn Fetch>,
-        url: String,
+        url: Address,
         headers: Headers,
         tracker: TaskTracker,
     ) -> Arc<Self> {
@@ -74,8 +77,7 @@ impl Courier {
             url,
             headers,
             session: OnceLock::new(),
-            under_way: Mutex::default(),
-            dropped: Mutex::default(),
+            said: Mutex::default(),
             lingering: Semaphore::new(LINGERING_MAX),
             tracker,
             last_words: TaskTracker::new(),
@@ -86,7 +88,7 @@ impl Courier {
         &self.stream
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &Address {
         &self.url
     }
 
@@ -115,7 +117,7 @@ impl Courier {
 
     /// Says what is no request. What was refused for its credentials was not taken, and nobody else would say it again: it
     /// goes once more, with others.
-    pub(super) async fn say(&self, url: &str, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
+    pub(super) async fn say(&self, url: &Address, text: Bytes, load: Load) -> Result<FetchResponse, Setback> {
         let again = (text.len() <= AGAIN_BYTES_MAX).then(|| text.clone());
         match (self.sent(self.posting(url, text, load, &[]), None).await, again) {
             (Err(Setback::Renewed(_)), Some(text)) => {
@@ -128,45 +130,73 @@ impl Courier {
     /// A message to be posted. `load` is dropped when it is written; `mirrored` is what of it stands in headers as well.
     pub(super) fn posting(
         &self,
-        url: &str,
+        url: &Address,
         text: Bytes,
         load: Load,
         mirrored: &[(String, String)],
-    ) -> FetchRequest {
-        let mut request = self.request(Method::POST, url);
+    ) -> Outgoing {
+        let mut headers = HeaderMap::new();
         // Nothing that goes to a server of the handshake stands by itself, so none of it has to be read for that.
         if self.stream.revision().is_none_or(Revision::is_modern) {
-            mirrors::put_on(&mut request.headers, &text, mirrored);
+            mirrors::put_on(&mut headers, &text, mirrored);
         }
-        request
-            .headers
-            .insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.body = text;
-        request.departure = Some(Box::new(load));
-        request
+        let said = self.said();
+        let request = FetchRequest {
+            method: Method::POST,
+            url: url.clone(),
+            common: said.headers,
+            headers,
+            body: text,
+            departure: Some(Box::new(load)),
+        };
+        Outgoing { request, worn: said.worn }
+    }
+
+    /// What messages say beside themselves now.
+    fn said(&self) -> Said {
+        let worn = self.headers.worn();
+        let (has_session, has_revision) = (self.has_session(), self.stream.revision().is_some());
+        let mut last = self.said.lock();
+        let said = last.take().filter(|said| {
+            Arc::ptr_eq(&said.worn, &worn)
+                && (said.has_session, said.has_revision) == (has_session, has_revision)
+        });
+        let said = said.unwrap_or_else(|| {
+            let mut headers = self.headers_of(&worn, "application/json, text/event-stream");
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Said { headers: Arc::new(headers), worn, has_session, has_revision }
+        });
+        last.insert(said).clone()
     }
 
     /// Asks for a stream of events; for the rest of one, after the event with this id.
     pub(super) async fn events(&self, after: Option<&HeaderValue>) -> Result<FetchResponse, Setback> {
-        let mut request = self.request(Method::GET, &self.url);
-        request.headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let mut headers = HeaderMap::new();
         if let Some(after) = after {
-            request.headers.insert(LAST_EVENT_ID, after.clone());
+            headers.insert(LAST_EVENT_ID, after.clone());
         }
-        self.sent(request, None).await
+        self.sent(self.bare(Method::GET, "text/event-stream", headers), None).await
     }
 
     /// Ends the session at the server, if there is one.
     pub(super) async fn end_session(&self) {
         if self.session.get().is_some() {
-            let mut request = self.request(Method::DELETE, &self.url);
-            self.headers.worn().put_on(&mut request.headers);
+            let Outgoing { request, .. } = self.bare(Method::DELETE, "*/*", HeaderMap::new());
             self.fetch.fetch(request).await.ok();
         }
     }
 
-    fn request(&self, method: Method, url: &str) -> FetchRequest {
+    /// A request without a body.
+    fn bare(&self, method: Method, accept: &'static str, headers: HeaderMap) -> Outgoing {
+        let worn = self.headers.worn();
+        let common = Arc::new(self.headers_of(&worn, accept));
+        let url = self.url.clone();
+        let request = FetchRequest { method, url, common, headers, body: Bytes::new(), departure: None };
+        Outgoing { request, worn }
+    }
+
+    /// What stands in the head of a request to this server.
+    fn headers_of(&self, worn: &Worn, accept: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(session) = self.session.get() {
             headers.insert(SESSION_ID, session.clone());
@@ -174,25 +204,40 @@ impl Courier {
         if let Some(revision) = self.stream.revision().filter(|revision| *revision >= Revision::V2025_06_18) {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         }
-        FetchRequest { method, url: url.to_owned(), headers, body: Bytes::new(), departure: None }
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        worn.put_on(&mut headers);
+        // Its endpoint, if it names another place, is of the same origin.
+        if let Some(host) = self.url.host() {
+            headers.entry(header::HOST).or_insert_with(|| host.clone());
+        }
+        headers
     }
 
     /// Sends it; of a request, `call` is which.
     pub(super) async fn sent(
         &self,
-        mut request: FetchRequest,
+        outgoing: Outgoing,
         call: Option<CallId>,
     ) -> Result<FetchResponse, Setback> {
-        let worn = self.headers.worn();
-        worn.put_on(&mut request.headers);
+        let Outgoing { request, worn } = outgoing;
         let response = self.fetch.fetch(request).await.map_err(Setback::Fetch)?;
         self.stream.comes();
         if response.status != StatusCode::UNAUTHORIZED {
             worn.accepted();
             return Ok(response);
         }
+        Box::pin(self.refused_credentials(response, &worn, call)).await
+    }
+
+    /// The server wants other credentials than these.
+    async fn refused_credentials(
+        &self,
+        response: FetchResponse,
+        worn: &Arc<Worn>,
+        call: Option<CallId>,
+    ) -> Result<FetchResponse, Setback> {
         let others = self.stream.in_flight().saturating_sub(usize::from(call.is_some()));
-        let renewal = self.headers.refused(&worn, others).await;
+        let renewal = self.headers.refused(worn, others).await;
         let refusal = || Refusal::of_credentials(self.stream.server(), &renewal);
         match renewal {
             Renewal::None => Ok(response),
@@ -219,61 +264,6 @@ impl Courier {
 
     pub(super) fn has_session(&self) -> bool {
         self.session.get().is_some()
-    }
-
-    /// A request is taken up, and its answer has not begun.
-    pub(super) fn sets_out(&self, call: CallId) -> CancellationToken {
-        let under_way = UnderWay::default();
-        let arrived = under_way.arrived.clone();
-        self.under_way.lock().insert(call, under_way);
-        arrived
-    }
-
-    pub(super) fn arrives(&self, call: CallId) {
-        let under_way = self.under_way.lock().remove(&call);
-        if let Some(UnderWay { arrived, .. }) = under_way {
-            arrived.cancel();
-        }
-    }
-
-    /// Resolves when the server has this request for sure, if it is still under way.
-    pub(super) async fn arrived(&self, call: CallId) {
-        if let Some(UnderWay { arrived, .. }) = self.way_of(call) {
-            arrived.cancelled().await;
-        }
-    }
-
-    /// What is told when this request is written.
-    pub(super) fn written(&self, call: CallId) -> CancellationToken {
-        self.way_of(call).unwrap_or_default().written
-    }
-
-    /// Resolves when nothing more of this request will be written.
-    pub(super) async fn has_written(&self, call: CallId) {
-        if let Some(UnderWay { written, .. }) = self.way_of(call) {
-            written.cancelled().await;
-        }
-    }
-
-    /// A request whose cancelling is that it is dropped is taken up; what is returned resolves then.
-    pub(super) fn opens(&self, call: CallId) -> CancellationToken {
-        self.dropped.lock().entry(call).or_default().clone()
-    }
-
-    /// It is over.
-    pub(super) fn closes(&self, call: CallId) {
-        self.dropped.lock().remove(&call);
-    }
-
-    /// Drops it, if it is still there.
-    pub(super) fn drops(&self, call: CallId) {
-        if let Some(dropped) = self.dropped.lock().remove(&call) {
-            dropped.cancel();
-        }
-    }
-
-    fn way_of(&self, call: CallId) -> Option<UnderWay> {
-        self.under_way.lock().get(&call).cloned()
     }
 
     /// A place to be heard although nobody waits, if there is one.

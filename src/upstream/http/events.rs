@@ -4,22 +4,22 @@
 //! server asked for. It asks for nothing by itself.
 
 use super::super::ear::Ear;
-use super::super::fetch::{FetchError, FetchResponse};
+use super::super::fetch::{FetchBody, FetchError, FetchResponse};
 use super::super::memory::Growing;
 use super::super::stream::Stream;
 use crate::wire::sse::{SseDecoder, SseEvent};
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use memchr::memchr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One response's events.
 pub(super) struct Events {
     stream: Arc<Stream>,
-    body: BoxStream<'static, Result<Bytes, FetchError>>,
+    body: FetchBody,
     decoder: SseDecoder,
     /// The room of an event that has not come whole.
     room: Option<Growing>,
@@ -131,7 +131,7 @@ impl Events {
 
     /// Drops the response and what was kept of it.
     fn let_go(&mut self) {
-        self.body = stream::empty().boxed();
+        self.body = FetchBody::empty();
         self.decoder = SseDecoder::new(self.stream.message_bytes_max());
         self.room = None;
     }
@@ -167,8 +167,10 @@ pub(super) fn is_message(event: &SseEvent) -> bool {
 
 /// Whether an answer is of this type, whatever its parameters.
 pub(super) fn is_of_type(response: &FetchResponse, wanted: &str) -> bool {
-    let value = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+    let Some(value) = response.headers.get(CONTENT_TYPE) else { return false };
+    let value = value.as_bytes();
+    let end = memchr(b';', value).unwrap_or(value.len());
+    value[..end].trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
 }
 
 pub(super) const JSON: &str = "application/json";

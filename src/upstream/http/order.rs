@@ -5,10 +5,12 @@
 //! server is to be let go; what comes of each, others hear.
 
 use super::super::carry::Frames;
-use super::super::frame::{Frame, Freight};
+use super::super::fetch::Address;
+use super::super::frame::{Fate, Frame, Freight};
 use super::courier::Courier;
 use super::listening::listen;
 use super::{posting, sse};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -18,9 +20,9 @@ use tokio::time::timeout;
 #[derive(Clone)]
 pub(super) enum Way {
     /// Each to this URL, and its answer on its own response.
-    Streamable(Arc<str>),
+    Streamable(Address),
     /// Each to this endpoint, and all answers on one stream.
-    Sse(Arc<str>),
+    Sse(Address),
 }
 
 /// Posts what comes until the server is to be let go. `first`: a frame that was taken up already.
@@ -31,81 +33,64 @@ pub(super) async fn post_all(
     frames: &mut Frames,
 ) {
     let (_, hang_up) = courier.stream().ends();
-    // Resolves when the last of what must keep its order is there.
-    let mut setting = None;
+    let mut hung_up = pin!(hang_up.cancelled());
+    // The last of what must keep its order.
+    let mut setting: Option<Arc<Fate>> = None;
     loop {
         let frame = tokio::select! {
             biased;
-            () = hang_up.cancelled() => return,
+            () = &mut hung_up => return,
             frame = next(&mut first, frames) => frame,
         };
-        let Some(frame) = frame else { return };
-        let freight = frame.freight;
+        let Some(mut frame) = frame else { return };
         // It can still be taken back until there is a connection for it.
         if frame.is_withdrawn() {
             continue;
         }
-        let stands = courier.stream().standing().is_some();
-        if let (true, Freight::Cancel(call)) = (stands, freight) {
-            courier.drops(call);
-            continue;
-        }
-        let arrived = freight.request().map(|call| courier.sets_out(call));
-        let before = match freight {
-            Freight::Setting(_) => std::mem::replace(&mut setting, arrived),
-            Freight::Request(_)
-            | Freight::Ping(_)
-            | Freight::Probe(_)
-            | Freight::Plain
-            | Freight::First
-            | Freight::Cancel(_) => None,
-        };
-        let posting = {
-            let (courier, way) = (courier.clone(), way.clone());
-            async move {
-                if let Some(before) = before {
-                    timeout(SETTING_WAIT_MAX, before.cancelled()).await.ok();
-                }
-                if let Freight::Setting(call) = freight
-                    && frame.is_withdrawn()
-                {
-                    return courier.arrives(call);
-                }
-                match way {
-                    Way::Streamable(url) => posting::carry(courier, url, frame).await,
-                    Way::Sse(endpoint) => sse::hand_over(courier, endpoint, frame).await,
+        let (courier, way) = (courier.clone(), way.clone());
+        match frame.freight {
+            Freight::Request(_) | Freight::Ping(_) | Freight::Probe(_) | Freight::Plain => {
+                courier.clone().spawn(post(courier, way, frame));
+            }
+            Freight::Setting(_) => {
+                let before = setting.replace(frame.fate());
+                courier.clone().spawn(async move {
+                    if let Some(before) = before {
+                        timeout(SETTING_WAIT_MAX, before.arrived()).await.ok();
+                    }
+                    match frame.is_withdrawn() {
+                        true => frame.fate().arrives(),
+                        false => post(courier, way, frame).await,
+                    }
+                });
+            }
+            Freight::Cancel(_) if courier.stream().standing().is_some() => {
+                if let Some(fate) = &frame.follows {
+                    fate.let_go();
                 }
             }
-        };
-        if let Freight::Cancel(_) = freight {
-            courier.spawn_last_words(posting);
-            continue;
-        }
-        if let (true, Some(call)) = (stands, freight.request()) {
-            let (dropped, own) = (courier.opens(call), courier.clone());
-            courier.spawn(async move {
+            Freight::Cancel(_) => courier.clone().spawn_last_words(post(courier, way, frame)),
+            Freight::First => {
+                let mut posted = courier.spawn(post(courier.clone(), way.clone(), frame));
+                let begins = async {
+                    // What a server hears before it, it may refuse (2025-11-25, basic/lifecycle, Initialization).
+                    timeout(FIRST_WAIT_MAX, &mut posted).await.ok();
+                    begun(&courier, &way).await;
+                };
                 tokio::select! {
-                    biased;
-                    () = dropped.cancelled() => {}
-                    () = posting => {}
+                    () = &mut hung_up => return,
+                    () = begins => {}
                 }
-                own.arrives(call);
-                own.closes(call);
-            });
-            continue;
-        }
-        let mut posted = courier.spawn(posting);
-        if freight == Freight::First {
-            let begins = async {
-                // What a server hears before it, it may refuse (2025-11-25, basic/lifecycle, Initialization).
-                timeout(FIRST_WAIT_MAX, &mut posted).await.ok();
-                begun(courier, &way).await;
-            };
-            tokio::select! {
-                () = hang_up.cancelled() => return,
-                () = begins => {}
             }
         }
+    }
+}
+
+/// Posts one frame, and hears what comes of it.
+async fn post(courier: Arc<Courier>, way: Way, frame: Frame) {
+    match way {
+        Way::Streamable(url) => posting::carry(courier, url, frame).await,
+        Way::Sse(endpoint) => sse::hand_over(courier, endpoint, frame).await,
     }
 }
 

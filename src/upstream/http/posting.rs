@@ -4,7 +4,7 @@
 //! taken up again. Whatever goes wrong is the fault of that one call; nothing is posted twice.
 
 use super::super::ear::Ear;
-use super::super::fetch::{BodyError, FetchError, FetchResponse, read_in_room, read_whole};
+use super::super::fetch::{Address, BodyError, FetchError, FetchResponse, read_in_room, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::{Courier, Setback};
@@ -19,7 +19,6 @@ use http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 /// How far a message has come.
 pub(super) enum Posted {
@@ -34,43 +33,46 @@ pub(super) enum Posted {
 }
 
 /// Sends a frame, unless it is withdrawn first, and hears all that comes of it. `url`: where it goes.
-pub(super) async fn carry(courier: Arc<Courier>, url: Arc<str>, frame: Frame) {
+pub(super) async fn carry(courier: Arc<Courier>, url: Address, mut frame: Frame) {
     match frame.freight {
         Freight::Request(call) | Freight::Setting(call) | Freight::Probe(call) => {
-            let fate = frame.fate.clone();
+            let fate = frame.fate();
             let work = async {
-                if let Ok(response) = head(&courier, &url, frame, call).await {
+                if let Ok(response) = head(&courier, &url, frame, call, &fate).await {
                     // Most of a call's time is the wait for this; it takes its memory then.
                     Box::pin(answer(&courier, call, response)).await;
                 }
             };
-            within(&courier, call, fate.as_deref(), work).await;
-            courier.arrives(call);
+            within(&courier, call, &fate, work).await;
+            fate.arrives();
         }
+        // Rare, and as large as the others: they need not make every posting larger.
         Freight::Ping(call) => {
-            let fate = frame.fate.clone();
+            let fate = frame.fate();
             let work = async {
-                if let Ok(response) = head(&courier, &url, frame, call).await {
+                if let Ok(response) = head(&courier, &url, frame, call, &fate).await {
                     pinged(&courier, call, response).await;
                 }
             };
-            // Rare, and as large as the others: it need not make every posting larger.
-            Box::pin(within(&courier, call, fate.as_deref(), work)).await;
-            courier.arrives(call);
+            Box::pin(within(&courier, call, &fate, work)).await;
+            fate.arrives();
         }
-        Freight::Cancel(call) => cancel(&courier, &url, frame, call).await,
+        Freight::Cancel(_) => Box::pin(cancel(&courier, &url, frame)).await,
         Freight::Plain | Freight::First => {
-            tokio::select! {
-                () = courier.stream().deaf() => {}
-                () = plain(&courier, &url, frame) => {}
-            }
+            let told = async {
+                tokio::select! {
+                    () = courier.stream().deaf() => {}
+                    () = plain(&courier, &url, frame) => {}
+                }
+            };
+            Box::pin(told).await;
         }
     }
 }
 
 /// Says that nobody waits for a call any more: not before the call is there, as far as can be known, and even if we leave.
-pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: CallId) {
-    may_be_cancelled(courier, call).await;
+pub(super) async fn cancel(courier: &Courier, url: &Address, frame: Frame) {
+    may_be_cancelled(courier, &frame).await;
     let too_late = async {
         courier.stream().deaf().await;
         sleep(FAREWELL_MAX).await;
@@ -81,25 +83,26 @@ pub(super) async fn cancel(courier: &Courier, url: &str, frame: Frame, call: Cal
     }
 }
 
-/// Resolves when the cancel of a call does not overtake it, as far as can be known, or when we leave.
-pub(super) async fn may_be_cancelled(courier: &Courier, call: CallId) {
+/// Resolves when a cancel does not overtake its call, as far as can be known, or when we leave.
+pub(super) async fn may_be_cancelled(courier: &Courier, cancel: &Frame) {
+    let Some(call) = &cancel.follows else { return };
     let (_, hang_up) = courier.stream().ends();
     let written = async {
-        timeout(WRITING_WAIT_MAX, courier.has_written(call)).await.ok();
+        timeout(WRITING_WAIT_MAX, call.written()).await.ok();
         sleep(START).await;
     };
     tokio::select! {
-        () = courier.arrived(call) => {}
+        () = call.arrived() => {}
         () = written => {}
         () = hang_up.cancelled() => {}
     }
 }
 
 /// Sends a frame that asks for nothing.
-async fn plain(courier: &Courier, url: &str, frame: Frame) {
+async fn plain(courier: &Courier, url: &Address, frame: Frame) {
     // Until the server has said that it has it: so many of them wait for that, and a cancelled call keeps its place.
     let _places = frame.places.clone();
-    let (text, load) = frame.unload(CancellationToken::new());
+    let (text, load) = frame.unload();
     let sent = async {
         match courier.say(url, text, load).await {
             Ok(response) if response.status.is_success() => {}
@@ -126,47 +129,55 @@ async fn plain(courier: &Courier, url: &str, frame: Frame) {
 /// Sends a request and waits until its answer begins; what it held is given back when it is written.
 pub(super) async fn head(
     courier: &Courier,
-    url: &str,
+    url: &Address,
     mut frame: Frame,
     call: CallId,
+    fate: &Fate,
 ) -> Result<FetchResponse, ()> {
     let mirrored = std::mem::take(&mut frame.mirrored);
-    let (text, load) = frame.unload(courier.written(call));
-    let request = courier.posting(url, text, load, &mirrored);
-    let response = courier.sent(request, Some(call)).await;
-    courier.arrives(call);
+    let (text, load) = frame.unload();
+    let response = courier.sent(courier.posting(url, text, load, &mirrored), Some(call)).await;
+    fate.arrives();
     response.map_err(|error| courier.failed(Some(call), &error))
 }
 
 /// Does the work of a request until it is done, the stream is closed, or nobody has waited for an answer for a while.
-pub(super) async fn within(
-    courier: &Courier,
-    call: CallId,
-    fate: Option<&Fate>,
-    work: impl Future<Output = ()>,
-) {
+pub(super) async fn within(courier: &Courier, call: CallId, fate: &Fate, work: impl Future<Output = ()>) {
     let unwanted = async {
-        match fate {
-            None => sleep(ORDER_WAIT_MAX).await,
-            Some(fate) => {
-                fate.ended().await;
-                if fate.is_withdrawn() {
-                    return;
-                }
-                if courier.stream().awaits(call) {
-                    // Its answer names a task that is to be cancelled; but a server need not answer at all.
-                    timeout(ORDER_WAIT_MAX, fate.ended()).await.ok();
-                }
-                let Some(_place) = courier.lingers() else { return };
-                sleep(LINGER).await;
-            }
+        if !fate.is_nobodys() {
+            // The end of the stream is that of every request on it.
+            fate.ended().await;
         }
+        // What seldom takes time need not make every posting larger.
+        Box::pin(lingers(courier, call, fate)).await;
+    };
+    tokio::select! {
+        biased;
+        () = unwanted => {}
+        () = work => {}
+    }
+}
+
+/// Resolves when a request that nobody waits for is not of use any more.
+async fn lingers(courier: &Courier, call: CallId, fate: &Fate) {
+    let enough = async {
+        if fate.is_nobodys() {
+            return sleep(ORDER_WAIT_MAX).await;
+        }
+        if fate.is_withdrawn() || fate.is_let_go() {
+            return;
+        }
+        if courier.stream().awaits(call) {
+            // Its answer names a task that is to be cancelled; but a server need not answer at all.
+            sleep(ORDER_WAIT_MAX).await;
+        }
+        let Some(_place) = courier.lingers() else { return };
+        sleep(LINGER).await;
     };
     tokio::select! {
         biased;
         () = courier.stream().deaf() => {}
-        () = work => {}
-        () = unwanted => {}
+        () = enough => {}
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::carry::Frames;
 use super::super::ear::Ear;
-use super::super::fetch::shown;
+use super::super::fetch::{Address, shown};
 use super::super::frame::{Frame, Freight, Load};
 use super::super::stream::Again;
 use super::courier::{Courier, Setback};
@@ -21,11 +21,10 @@ use reqwest::Url;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// A stream of events, and where our messages go.
 pub(super) struct Opened {
-    endpoint: Arc<str>,
+    endpoint: Address,
     events: Events,
 }
 
@@ -130,7 +129,7 @@ async fn open(courier: &Courier) -> Result<Opened, Absent> {
         loop {
             match events.next().await {
                 Next::Event(event) if event.name.as_deref() == Some(b"endpoint") => {
-                    let endpoint = endpoint(courier.url(), &event.data)?;
+                    let endpoint = endpoint(courier.url().as_str(), &event.data)?;
                     return Ok(Opened { endpoint, events });
                 }
                 Next::Event(_) | Next::TooLong { .. } | Next::NoRoom { .. } => {}
@@ -145,7 +144,7 @@ async fn open(courier: &Courier) -> Result<Opened, Absent> {
 }
 
 /// Where our messages go: relative or absolute, but at the same origin, because the configured headers go with them.
-fn endpoint(url: &str, said: &[u8]) -> Result<Arc<str>, Absent> {
+fn endpoint(url: &str, said: &[u8]) -> Result<Address, Absent> {
     let said = std::str::from_utf8(said).ok().map(str::trim).filter(|said| said.len() <= ENDPOINT_BYTES_MAX);
     let base = Url::parse(url).map_err(|_| Absent::other("has a URL that is none"))?;
     let endpoint = said.and_then(|said| base.join(said).ok());
@@ -154,7 +153,7 @@ fn endpoint(url: &str, said: &[u8]) -> Result<Arc<str>, Absent> {
         let other = shown(endpoint.as_str()).escape_debug().to_string();
         return Err(Absent::other(format!("named an `endpoint` at another origin: {other}")));
     }
-    Ok(Arc::from(endpoint.as_str()))
+    Ok(Address::from(&endpoint))
 }
 
 /// Says what comes and hears, until either side lets go. `first`: a frame that was taken up already.
@@ -165,17 +164,16 @@ pub(super) async fn speak(courier: &Arc<Courier>, opened: Opened, first: Option<
 }
 
 /// Posts one message. Its answer, if it asks for one, comes with the events.
-pub(super) async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: Frame) {
+pub(super) async fn hand_over(courier: Arc<Courier>, endpoint: Address, mut frame: Frame) {
     match frame.freight {
         Freight::Request(call) | Freight::Setting(call) | Freight::Ping(call) | Freight::Probe(call) => {
-            let fate = frame.fate.clone();
-            let (text, load) = frame.unload(courier.written(call));
-            let work = posted(&courier, &endpoint, Some(call), (text, load));
-            within(&courier, call, fate.as_deref(), work).await;
-            courier.arrives(call);
+            let fate = frame.fate();
+            let work = posted(&courier, &endpoint, Some(call), frame.unload());
+            within(&courier, call, &fate, work).await;
+            fate.arrives();
         }
-        Freight::Cancel(call) => {
-            may_be_cancelled(&courier, call).await;
+        Freight::Cancel(_) => {
+            may_be_cancelled(&courier, &frame).await;
             told(&courier, &endpoint, frame).await;
         }
         Freight::Plain | Freight::First => told(&courier, &endpoint, frame).await,
@@ -183,10 +181,10 @@ pub(super) async fn hand_over(courier: Arc<Courier>, endpoint: Arc<str>, frame: 
 }
 
 /// Posts what asks for nothing.
-async fn told(courier: &Courier, endpoint: &str, frame: Frame) {
+async fn told(courier: &Courier, endpoint: &Address, frame: Frame) {
     // Until the server has said that it has it: so many of them wait for that, and a cancelled call keeps its place.
     let _places = frame.places.clone();
-    let message = frame.unload(CancellationToken::new());
+    let message = frame.unload();
     tokio::select! {
         () = courier.stream().deaf() => {}
         () = posted(courier, endpoint, None, message) => {}
@@ -194,7 +192,7 @@ async fn told(courier: &Courier, endpoint: &str, frame: Frame) {
 }
 
 /// Posts a text and waits until the server has taken it.
-async fn posted(courier: &Courier, endpoint: &str, call: Option<CallId>, (text, load): (Bytes, Load)) {
+async fn posted(courier: &Courier, endpoint: &Address, call: Option<CallId>, (text, load): (Bytes, Load)) {
     let posted = async {
         let posted = match call {
             Some(_) => courier.sent(courier.posting(endpoint, text, load, &[]), call).await,
@@ -250,7 +248,7 @@ mod tests {
 
     fn of(said: &str) -> Result<String, String> {
         let endpoint = endpoint("http://h:1/a/sse?x=1", said.as_bytes());
-        endpoint.map(|url| url.to_string()).map_err(|absent| absent.why)
+        endpoint.map(|url| url.as_str().to_owned()).map_err(|absent| absent.why)
     }
 
     #[test]

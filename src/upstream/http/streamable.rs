@@ -106,10 +106,10 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     if courier.stream().standing().is_some() {
         return Greeted::Stateless(frame);
     }
-    let (text, fate) = (frame.text.clone(), frame.fate.clone());
+    let (text, fate) = (frame.text.clone(), frame.fate());
     let response = tokio::select! {
         () = hang_up.cancelled() => return Greeted::Over,
-        response = posting::head(courier, courier.url(), frame, call) => match response {
+        response = posting::head(courier, courier.url(), frame, call, &fate) => match response {
             Ok(response) => response,
             Err(()) => return Greeted::Over,
         },
@@ -125,16 +125,16 @@ async fn greet(courier: &Arc<Courier>, frames: &mut Frames) -> Greeted {
     let own = courier.clone();
     courier.spawn(async move {
         let work = posting::answer(&own, call, response);
-        posting::within(&own, call, fate.as_deref(), work).await;
+        posting::within(&own, call, &fate, work).await;
     });
     Greeted::Begun
 }
 
 /// Asks, and lets what comes of it be heard: an answer, or what the status says in place of one (2026-07-28,
 /// basic/transports/streamable-http, Backward Compatibility).
-async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
-    let fate = frame.fate.clone();
-    let Ok(response) = posting::head(courier, courier.url(), frame, call).await else { return };
+async fn ask(courier: &Arc<Courier>, mut frame: Frame, call: CallId) {
+    let fate = frame.fate();
+    let Ok(response) = posting::head(courier, courier.url(), frame, call, &fate).await else { return };
     let status = response.status;
     if status.is_success() {
         let own = courier.clone();
@@ -147,7 +147,7 @@ async fn ask(courier: &Arc<Courier>, frame: Frame, call: CallId) {
                     Posted::Unanswered(_) => know_nothing(&own, call, status).await,
                 }
             };
-            posting::within(&own, call, fate.as_deref(), work).await;
+            posting::within(&own, call, &fate, work).await;
         });
         return;
     }
@@ -194,7 +194,7 @@ fn is_of_credentials(status: StatusCode) -> bool {
 
 /// Posts what comes until the server is to be let go, and takes leave.
 async fn post_all(courier: &Arc<Courier>, first: Option<Frame>, mut frames: Frames) {
-    let way = Way::Streamable(Arc::from(courier.url()));
+    let way = Way::Streamable(courier.url().clone());
     order::post_all(courier, way, first, &mut frames).await;
     leave(courier, frames).await;
 }
@@ -205,9 +205,9 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
         return;
     }
     while let Ok(frame) = frames.try_recv() {
-        if let (Freight::Cancel(call), None) = (frame.freight, courier.stream().standing()) {
+        if let (Freight::Cancel(_), None) = (frame.freight, courier.stream().standing()) {
             let own = courier.clone();
-            courier.spawn_last_words(async move { posting::cancel(&own, own.url(), frame, call).await });
+            courier.spawn_last_words(async move { posting::cancel(&own, own.url(), frame).await });
         }
     }
     let farewell = async {

@@ -281,9 +281,10 @@ struct Memory(mpsc::Sender<Seen>, watch::Sender<Takes>);
 impl Fetch for Memory {
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
         let (reply, replied) = oneshot::channel();
-        let path = request.url.split_once("test").map(|(_, path)| path.to_owned()).unwrap();
+        let path = request.url.as_str().split_once("test").map(|(_, path)| path.to_owned()).unwrap();
         let body = String::from_utf8(request.body.to_vec()).unwrap();
-        let seen = Seen { method: request.method, path, headers: request.headers, body, reply };
+        let headers = request.all_headers();
+        let seen = Seen { method: request.method, path, headers, body, reply };
         let (sender, mut takes) = (self.0.clone(), self.1.subscribe());
         let departure = request.departure;
         async move {
@@ -302,7 +303,7 @@ impl Fetch for Memory {
                         let broken = || FetchError::Broken("far.test broke off".to_owned());
                         Some((next.map_err(|_| broken()), said))
                     });
-                    Ok(FetchResponse { status, headers, body: body.boxed() })
+                    Ok(FetchResponse { status, headers, body: body.boxed().into() })
                 }
                 Ok(Reply::NotSent) => Err(FetchError::NotSent("far.test refuses connections".to_owned())),
                 Ok(Reply::Broken) | Err(_) => Err(broken()),

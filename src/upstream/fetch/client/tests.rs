@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Method};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -34,7 +35,8 @@ fn request(method: Method, url: String) -> FetchRequest {
     headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
     headers.insert("x-s3cret", HeaderValue::from_static("one"));
     let body = if method == Method::POST { Bytes::from_static(b"{\"s3cret\":1}") } else { Bytes::new() };
-    FetchRequest { method, url: format!("{url}?{CANARY}"), headers, body, departure: None }
+    let url = Address::new(&format!("{url}?{CANARY}"));
+    FetchRequest { method, url, common: Arc::default(), headers, body, departure: None }
 }
 
 fn post(url: impl Into<String>) -> FetchRequest {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use mcp_braid::upstream::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use mcp_braid::upstream::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -31,11 +31,12 @@ impl Fetch for Web {
             if request.departure.as_ref().is_some_and(|departure| !departure.begins()) {
                 return Err(FetchError::Broken("it was withdrawn".to_owned()));
             }
+            let headers = request.all_headers();
             drop(request.departure);
-            let path = request.url.split_once(".test").map(|(_, path)| path.to_owned()).unwrap_or_default();
+            let path = request.url.as_str().split_once(".test").map(|(_, path)| path.to_owned()).unwrap_or_default();
             let body = std::str::from_utf8(&request.body).unwrap_or_default();
             let message = serde_json::from_str(body).unwrap_or_default();
-            let post = Post { path, headers: request.headers, message };
+            let post = Post { path, headers, message };
             let (revision, transport) = (desk.endpoint.revision, desk.endpoint.transport);
             match (request.method, transport, revision.is_modern()) {
                 (Method::GET, Transport::Sse, _) => Ok(opens_pipe(&desk)),
@@ -228,7 +229,7 @@ fn events(first: Bytes, life: Arc<Life>, said: mpsc::Receiver<Value>) -> FetchRe
     });
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/event-stream"));
-    FetchResponse { status: StatusCode::OK, headers, body: first.chain(rest).boxed() }
+    FetchResponse { status: StatusCode::OK, headers, body: first.chain(rest).boxed().into() }
 }
 
 fn event(message: &Value) -> String {
@@ -240,12 +241,12 @@ fn json(code: u16, body: &Value) -> FetchResponse {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let body = Bytes::from(body.to_string());
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers, body: stream::once(async { Ok(body) }).boxed() }
+    FetchResponse { status, headers, body: stream::once(async { Ok(body) }).boxed().into() }
 }
 
 fn status(code: u16) -> FetchResponse {
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers: HeaderMap::new(), body: stream::empty().boxed() }
+    FetchResponse { status, headers: HeaderMap::new(), body: FetchBody::empty() }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
