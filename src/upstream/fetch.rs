@@ -5,14 +5,15 @@
 //! for an answer with a deadline: whoever asked drops the future, or the body, and the connection with it.
 
 mod address;
-mod bell;
 mod body;
 mod client;
+mod common;
 mod headers;
 mod leaving;
 mod pool;
 mod proxies;
 mod reach;
+mod reply;
 mod sentence;
 mod through;
 mod trust;
@@ -30,6 +31,7 @@ use http::{HeaderMap, Method, StatusCode};
 pub use self::address::Address;
 pub use self::body::FetchBody;
 pub use self::client::Client;
+pub use self::common::Common;
 pub use self::headers::{HEADERS_MAX, HEADERS_OUTPUT_BYTES_MAX, HEADERS_WAIT_MAX, HeadersError, headers_of};
 pub use self::proxies::Proxies;
 
@@ -51,9 +53,9 @@ pub struct FetchRequest {
     pub method: Method,
     pub url: Address,
     /// What many requests say alike.
-    pub common: Arc<HeaderMap>,
-    /// What this one says, beside that and in its place. With it that is all that is to be sent, but what belongs to the
-    /// connection: `Content-Length`, `Host` where it is not among them, and the like.
+    pub common: Arc<Common>,
+    /// What this one says, beside that and in its place. Together they are all that is to be sent, but what belongs to the
+    /// connection: `Host`, `Content-Length` and the like.
     pub headers: HeaderMap,
     /// Empty: none.
     pub body: Bytes,
@@ -149,21 +151,13 @@ pub const REDIRECTS_MAX: usize = 3;
 impl FetchRequest {
     /// What it says, but for what belongs to the connection.
     pub fn all_headers(&self) -> HeaderMap {
-        together(&self.common, &self.headers)
+        self.common.with(&self.headers)
     }
-}
-
-fn together(common: &HeaderMap, own: &HeaderMap) -> HeaderMap {
-    let mut all = common.clone();
-    if !own.is_empty() {
-        all.extend(own.clone());
-    }
-    all
 }
 
 impl fmt::Debug for FetchRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.common.keys().chain(self.headers.keys());
+        let names = self.common.headers().keys().chain(self.headers.keys());
         let headers: Vec<&str> = names.map(http::HeaderName::as_str).collect();
         write!(f, "FetchRequest({} {:?}, {headers:?}, {} bytes)", self.method, self.url, self.body.len())
     }

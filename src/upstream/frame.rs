@@ -269,7 +269,8 @@ mod tests {
         let watching = fate.clone();
         let watches = tokio::spawn(async move { tokio::join!(watching.written(), watching.arrived()) });
         tokio::task::yield_now().await;
-        let frame = Frame { fate: Some(fate.clone()), ..Frame::small(Bytes::new(), Freight::Plain, Arc::default()) };
+        let frame =
+            Frame { fate: Some(fate.clone()), ..Frame::small(Bytes::new(), Freight::Plain, Arc::default()) };
         drop(frame.unload());
         assert!(fate.written().now_or_never().is_some() && fate.arrived().now_or_never().is_none());
         fate.arrives();
@@ -285,7 +286,11 @@ mod tests {
             let carried = fate.clone();
             let carries = tokio::spawn(async move { carried.ended().await });
             tokio::task::yield_now().await;
-            if is_let_go { fate.let_go() } else { fate.end() }
+            if is_let_go {
+                fate.let_go()
+            } else {
+                fate.end()
+            }
             carries.await.unwrap();
             assert!(fate.ended().now_or_never().is_some() && fate.is_let_go() == is_let_go);
         }

@@ -367,7 +367,8 @@ impl Stream {
         };
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
-        let frame = Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
+        let frame =
+            Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
         self.outbox.send(frame).ok();
         Ok(Posted { id, arrivals })
     }

@@ -26,8 +26,8 @@ struct Written {
 /// A URL that a request can go to.
 pub(super) struct Place {
     pub(super) url: Url,
-    /// What stands in the request line.
-    pub(super) path: Uri,
+    /// What stands in the request line: the path, and the query.
+    pub(super) path: PathAndQuery,
     pub(super) host: HeaderValue,
     pub(super) origin: Arc<Origin>,
 }
@@ -50,11 +50,6 @@ impl Address {
 
     pub fn as_str(&self) -> &str {
         &self.0.text
-    }
-
-    /// `Host` of a request to it. None, if there can be no such request.
-    pub fn host(&self) -> Option<&HeaderValue> {
-        self.0.place.as_ref().ok().map(|place| &place.host)
     }
 
     pub(super) fn place(&self) -> Result<&Place, FetchError> {
@@ -116,7 +111,7 @@ impl Place {
             shown: super::sentence::place(&url),
         };
         let host = HeaderValue::try_from(authority).map_err(|error| unusable(&error.to_string()))?;
-        Ok(Self { url, path: path.into(), host, origin: Arc::new(origin) })
+        Ok(Self { url, path, host, origin: Arc::new(origin) })
     }
 }
 

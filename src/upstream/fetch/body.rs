@@ -11,28 +11,29 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::BoxStream;
-use http_body::Body;
-use hyper::body::Incoming;
 
 use super::FetchError;
 use super::address::Origin;
 use super::pool::Pool;
+use super::reply::{Piece, Rest};
 use super::sentence::half_an_answer;
-use super::wire::Wire;
+use super::wire::{Broken, Wire};
 
 /// Ends after its first error. Not unpacked: no encoding is asked for. Dropping it before its end closes the connection.
 pub struct FetchBody(Kind);
 
 enum Kind {
-    Direct(Direct),
+    /// The last of it, if that is not empty.
+    Here(Bytes),
+    Direct(Box<Direct>),
     Other(BoxStream<'static, Result<Bytes, FetchError>>),
-    Over,
 }
 
 /// One that comes over a connection of ours.
 struct Direct {
-    incoming: Incoming,
     wire: Wire,
+    rest: Rest,
+    keeps: bool,
     pool: Pool,
     origin: Arc<Origin>,
 }
@@ -40,27 +41,58 @@ struct Direct {
 impl FetchBody {
     /// None.
     pub fn empty() -> Self {
-        Self(Kind::Over)
+        Self(Kind::Here(Bytes::new()))
     }
 
-    pub(super) fn over(incoming: Incoming, wire: Wire, pool: &Pool, origin: &Arc<Origin>) -> Self {
-        let (pool, origin) = (pool.clone(), origin.clone());
-        let mut body = Self(Kind::Direct(Direct { incoming, wire, pool, origin }));
-        body.settle();
-        body
-    }
-
-    /// Gives the connection back if all that was said is here.
-    fn settle(&mut self) {
-        let Kind::Direct(Direct { incoming, .. }) = &self.0 else { return };
-        if incoming.is_end_stream() {
-            self.end();
+    /// All of it, if it is here and has at most `bytes_max` bytes, and one at least.
+    pub fn take_here(&mut self, bytes_max: usize) -> Option<Bytes> {
+        match &mut self.0 {
+            Kind::Here(body) if (1..=bytes_max).contains(&body.len()) => Some(std::mem::take(body)),
+            Kind::Here(_) | Kind::Direct(_) | Kind::Other(_) => None,
         }
     }
 
-    fn end(&mut self) {
-        if let Kind::Direct(Direct { wire, pool, origin, .. }) = std::mem::replace(&mut self.0, Kind::Over) {
-            pool.put(wire, &origin);
+    /// What comes over a connection; `keeps`: which takes another request when that is over.
+    pub(super) fn over(
+        mut wire: Wire,
+        mut rest: Rest,
+        keeps: bool,
+        pool: &Pool,
+        origin: &Arc<Origin>,
+    ) -> Self {
+        // A short one is here with its head, as a rule.
+        let here = match rest {
+            Rest::Length(length) if wire.input().len() as u64 >= length => rest.take(wire.input()),
+            Rest::Length(_) | Rest::Chunks(_) | Rest::All => Ok(Piece::None),
+        };
+        match here {
+            Ok(Piece::None) | Err(_) => {
+                let (pool, origin) = (pool.clone(), origin.clone());
+                Self(Kind::Direct(Box::new(Direct { wire, rest, keeps, pool, origin })))
+            }
+            Ok(here) => {
+                if keeps {
+                    pool.put(wire, origin);
+                }
+                Self(Kind::Here(if let Piece::Data(here) = here { here } else { Bytes::new() }))
+            }
+        }
+    }
+}
+
+impl Direct {
+    /// The next piece, out of what is here or else of what comes; `None` at its end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        loop {
+            match self.rest.take(self.wire.input()).map_err(Broken::Garbled)? {
+                Piece::Data(data) => return Poll::Ready(Ok(Some(data))),
+                Piece::End => return Poll::Ready(Ok(None)),
+                Piece::None => {}
+            }
+            if !ready!(self.wire.poll_more(context))? {
+                let whole = self.rest.may_end();
+                return Poll::Ready(if whole { Ok(None) } else { Err(self.wire.closed()) });
+            }
         }
     }
 }
@@ -69,30 +101,29 @@ impl Stream for FetchBody {
     type Item = Result<Bytes, FetchError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let Direct { incoming, wire, origin, .. } = match &mut self.0 {
-                Kind::Direct(direct) => direct,
-                Kind::Other(stream) => return stream.as_mut().poll_next(context),
-                Kind::Over => return Poll::Ready(None),
-            };
-            match ready!(wire.turn(context, |context| Pin::new(&mut *incoming).poll_frame(context))) {
-                Some(Ok(frame)) => {
-                    // What is said after the body is of no use here.
-                    let Ok(chunk) = frame.into_data() else { continue };
-                    self.settle();
-                    return Poll::Ready(Some(Ok(chunk)));
-                }
-                Some(Err(error)) => {
-                    let error = half_an_answer(&error, &origin.shown);
-                    self.0 = Kind::Over;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    self.end();
-                    return Poll::Ready(None);
-                }
+        let direct = match &mut self.0 {
+            Kind::Here(last) => {
+                let last = std::mem::take(last);
+                return Poll::Ready(if last.is_empty() { None } else { Some(Ok(last)) });
+            }
+            Kind::Other(stream) => return stream.as_mut().poll_next(context),
+            Kind::Direct(direct) => direct,
+        };
+        let (next, is_over) = match ready!(direct.poll(context)) {
+            Ok(Some(data)) => (Some(Ok(data)), direct.rest.is_over(direct.wire.input())),
+            Ok(None) => (None, true),
+            Err(broken) => {
+                direct.keeps = false;
+                (Some(Err(half_an_answer(&broken, &direct.origin.shown))), true)
+            }
+        };
+        if is_over && let Kind::Direct(direct) = std::mem::replace(&mut self.0, Kind::Here(Bytes::new())) {
+            let Direct { wire, keeps, pool, origin, .. } = *direct;
+            if keeps {
+                pool.put(wire, &origin);
             }
         }
+        Poll::Ready(next)
     }
 }
 

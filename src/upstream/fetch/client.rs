@@ -10,21 +10,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use reqwest::Url;
 
 use super::address::{Address, Place};
 use super::body::FetchBody;
-use super::leaving::Leaving;
+use super::common::{Common, write_head};
 use super::pool::Pool;
 use super::proxies::Proxies;
 use super::reach::Reach;
+use super::reply::Head;
 use super::sentence::{no_answer, no_connection, place};
 use super::through::Through;
 use super::trust::trusting;
-use super::wire::{Unanswered, Wire};
-use super::{Departure, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX, together};
+use super::wire::{Broken, Leaving, Unanswered, Wire};
+use super::{Departure, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX};
 use crate::upstream::stderr::escaped;
 
 /// A client for one server.
@@ -45,7 +46,8 @@ struct Inner {
 pub(super) struct Going<'a> {
     pub(super) method: Method,
     pub(super) place: &'a Place,
-    pub(super) headers: HeaderMap,
+    pub(super) common: &'a Common,
+    pub(super) headers: &'a HeaderMap,
     pub(super) body: Bytes,
     pub(super) departure: Option<Box<dyn Departure>>,
 }
@@ -78,7 +80,8 @@ impl Inner {
             let going = Going {
                 method: method.clone(),
                 place,
-                headers: together(&common, &headers),
+                common: &common,
+                headers: &headers,
                 body: sent,
                 departure: departure.take(),
             };
@@ -112,35 +115,25 @@ impl Inner {
 
     /// Straight to the server.
     async fn send(&self, going: Going<'_>) -> Result<FetchResponse, FetchError> {
-        let Going { method, place: Place { path, host, origin, .. }, headers, body, departure } = going;
-        let mut request = Request::new(Leaving::new(body, departure));
-        *request.method_mut() = method;
-        *request.uri_mut() = path.clone();
-        *request.headers_mut() = headers;
-        for (name, value) in [(header::ACCEPT, &ANYTHING), (header::HOST, host)] {
-            if !request.headers().contains_key(&name) {
-                request.headers_mut().insert(name, value.clone());
-            }
-        }
+        let Going { method, place, common, headers, body, departure } = going;
+        let origin = &place.origin;
+        let mut leaving = Leaving::new(body, departure);
         loop {
             let (mut wire, is_new) = match self.pool.take(origin) {
                 Some(wire) => (wire, false),
-                None => (Box::pin(self.connected(going.place)).await?, true),
+                None => (Box::pin(self.connected(place)).await?, true),
             };
-            match wire.send(request).await {
-                Ok(response) => {
-                    let (head, incoming) = response.into_parts();
-                    let body = FetchBody::over(incoming, wire, &self.pool, origin);
-                    return Ok(FetchResponse { status: head.status, headers: head.headers, body });
+            let length = leaving.body.len();
+            let head = |into: &mut Vec<u8>| write_head(into, &method, place, (common, headers), length);
+            match wire.send(&method, head, leaving).await {
+                Ok(Head { status, headers, rest, keeps }) => {
+                    let body = FetchBody::over(wire, rest, keeps, &self.pool, origin);
+                    return Ok(FetchResponse { status, headers, body });
                 }
                 // It ended while it waited, and nothing was sent.
-                Err(Unanswered::Back(back)) if !is_new => request = *back,
-                Err(Unanswered::Back(_)) => {
-                    let here = &origin.shown;
-                    let why = format!("{here} closed the connection before it was made");
-                    return Err(FetchError::NotSent(why));
-                }
-                Err(Unanswered::Broken(error)) => return Err(no_answer(&error, &origin.shown)),
+                Err(Unanswered::Back(back)) if !is_new => leaving = back,
+                Err(Unanswered::Back(_)) => return Err(no_answer(&Broken::Closed, &origin.shown)),
+                Err(Unanswered::Broken(broken)) => return Err(no_answer(&broken, &origin.shown)),
             }
         }
     }
@@ -210,8 +203,6 @@ fn redirect(response: &FetchResponse, from: &Url) -> Result<Option<Url>, FetchEr
 fn origin(url: &Url) -> String {
     format!("{}://{}", url.scheme(), place(url))
 }
-
-const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// A longer body is not kept for a redirect.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

@@ -6,7 +6,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Departure;
@@ -23,38 +23,35 @@ pub(super) struct Leaving {
 pub(super) struct TakenBack;
 
 /// What is being written, and who is told of its end.
-pub(super) struct Written {
+struct Written {
     body: Bytes,
-    _departure: Option<Box<dyn Departure>>,
+    _departure: Box<dyn Departure>,
 }
 
 impl Leaving {
-    pub(super) fn new(body: Bytes, departure: Option<Box<dyn Departure>>) -> Self {
-        Self { body, departure }
+    pub(super) fn new(body: Bytes, departure: Box<dyn Departure>) -> Self {
+        Self { body, departure: Some(departure) }
     }
 }
 
 impl Body for Leaving {
-    type Data = Written;
+    type Data = Bytes;
     type Error = TakenBack;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Written>, TakenBack>>> {
-        let departure = self.departure.take();
-        if self.body.is_empty() {
-            return Poll::Ready(None);
-        }
-        let body = std::mem::take(&mut self.body);
-        if departure.as_ref().is_some_and(|departure| !departure.begins()) {
+    ) -> Poll<Option<Result<Frame<Bytes>, TakenBack>>> {
+        let Some(departure) = self.departure.take() else { return Poll::Ready(None) };
+        if !departure.begins() {
             return Poll::Ready(Some(Err(TakenBack)));
         }
-        Poll::Ready(Some(Ok(Frame::data(Written { body, _departure: departure }))))
+        let body = std::mem::take(&mut self.body);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Written { body, _departure: departure })))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_empty()
+        self.departure.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -62,28 +59,8 @@ impl Body for Leaving {
     }
 }
 
-impl Buf for Written {
-    fn remaining(&self) -> usize {
-        self.body.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.body
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.body.advance(count);
-    }
-}
-
 impl AsRef<[u8]> for Written {
     fn as_ref(&self) -> &[u8] {
         &self.body
-    }
-}
-
-impl From<Written> for Bytes {
-    fn from(written: Written) -> Self {
-        Self::from_owner(written)
     }
 }

@@ -36,15 +36,17 @@ impl Pool {
     pub(super) fn take(&self, origin: &Arc<Origin>) -> Option<Wire> {
         loop {
             let Idle { mut wire, until, .. } = self.0.lock().take(origin)?;
-            if until > Instant::now() && wire.is_ready() {
+            if until > Instant::now() && wire.is_quiet() {
                 return Some(wire);
             }
         }
     }
 
-    /// It waits from now on, unless it has ended.
+    /// It waits from now on, unless something is left on it.
     pub(super) fn put(&self, wire: Wire, origin: &Arc<Origin>) {
-        let Some(wire) = wire.rest() else { return };
+        if !wire.is_idle() {
+            return;
+        }
         let until = Instant::now() + IDLE_CONNECTION_KEPT;
         let mut shelf = self.0.lock();
         // What is too much is closed when nothing is held.
@@ -57,6 +59,14 @@ impl Pool {
             runtime.spawn(sweep(Arc::downgrade(&self.0)));
         }
         drop(shelf);
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().idle.len()
     }
 }
 

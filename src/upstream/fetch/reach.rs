@@ -57,7 +57,7 @@ impl Reach {
             None => Socket::Plain(socket),
             Some(name) => Socket::Secure(Box::new(self.tls.connect(name.clone(), socket).await?)),
         };
-        Ok(Wire::over(socket).await?)
+        Ok(Wire::over(socket))
     }
 }
 

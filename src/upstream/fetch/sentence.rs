@@ -9,8 +9,11 @@ use std::io;
 use reqwest::Url;
 use rustls::CertificateError as Flaw;
 
+use super::leaving::TakenBack;
 use super::proxies::Proxy;
 use super::reach::Unreached;
+use super::reply::Garbled;
+use super::wire::Broken;
 use super::{CONNECT_WAIT_MAX, FetchError};
 use crate::upstream::stderr::escaped;
 
@@ -30,8 +33,8 @@ pub(super) fn place(url: &Url) -> String {
 }
 
 /// A request that got no head of an answer.
-pub(super) fn no_answer(error: &hyper::Error, place: &str) -> FetchError {
-    FetchError::Broken(broken(error, place, "before it had answered"))
+pub(super) fn no_answer(broken: &Broken, place: &str) -> FetchError {
+    FetchError::Broken(broke(broken, place, BEFORE))
 }
 
 /// The same, through a proxy.
@@ -43,7 +46,7 @@ pub(super) fn no_answer_through(error: &reqwest::Error, way: &Way<'_>) -> FetchE
         let is = Is { unresolved: error.is_dns(), late: error.is_timeout() };
         return FetchError::NotSent(unconnected(error, is, way));
     }
-    FetchError::Broken(broken(error, &place(way.to), "before it had answered"))
+    FetchError::Broken(broken(error, &place(way.to), BEFORE))
 }
 
 /// A connection that could not be made, straight to the server.
@@ -60,8 +63,13 @@ pub(super) fn no_connection(unreached: &Unreached, to: &Url) -> FetchError {
 }
 
 /// An answer whose body broke.
-pub(super) fn half_an_answer(error: &(dyn Error + 'static), place: &str) -> FetchError {
-    FetchError::Broken(broken(error, place, "in the middle of its answer"))
+pub(super) fn half_an_answer(broken: &Broken, place: &str) -> FetchError {
+    FetchError::Broken(broke(broken, place, WITHIN))
+}
+
+/// The same, through a proxy.
+pub(super) fn half_an_answer_through(error: &reqwest::Error, place: &str) -> FetchError {
+    FetchError::Broken(broken(error, place, WITHIN))
 }
 
 /// What is known of an error before its causes are looked through.
@@ -144,21 +152,44 @@ fn no_tls(error: &rustls::Error, place: &str) -> String {
     format!("the certificate of {place} {why}")
 }
 
-fn broken(error: &(dyn Error + 'static), place: &str, when: &str) -> String {
-    let closed = || format!("{place} closed the connection {when}");
+fn broken(error: &reqwest::Error, place: &str, when: &str) -> String {
     if let Some(http) = find::<hyper::Error>(error) {
         if http.is_parse_too_large() {
-            return format!("the answer of {place} has too large a head");
+            return garbled(Garbled::HeadTooLarge, place);
         }
         if http.is_parse() {
-            return format!("what {place} answered is no HTTP");
+            return garbled(Garbled::NoHttp, place);
         }
         if http.is_incomplete_message() {
-            return closed();
+            return closed(place, when);
         }
     }
+    failed(error, place, when)
+}
+
+fn broke(broken: &Broken, place: &str, when: &str) -> String {
+    match broken {
+        Broken::TakenBack => failed(&TakenBack, place, when),
+        Broken::Closed => closed(place, when),
+        Broken::Garbled(what) => garbled(*what, place),
+        Broken::Failed(error) => failed(error, place, when),
+    }
+}
+
+fn closed(place: &str, when: &str) -> String {
+    format!("{place} closed the connection {when}")
+}
+
+fn garbled(what: Garbled, place: &str) -> String {
+    match what {
+        Garbled::HeadTooLarge => format!("the answer of {place} has too large a head"),
+        Garbled::NoHttp => format!("what {place} answered is no HTTP"),
+    }
+}
+
+fn failed(error: &(dyn Error + 'static), place: &str, when: &str) -> String {
     match find::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::UnexpectedEof) => closed(),
+        Some(io::ErrorKind::UnexpectedEof) => closed(place, when),
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
             format!("{place} broke the connection {when}")
         }
@@ -168,6 +199,9 @@ fn broken(error: &(dyn Error + 'static), place: &str, when: &str) -> String {
         Some(_) | None => format!("the connection to {place} broke {when}: {}", last(error)),
     }
 }
+
+const BEFORE: &str = "before it had answered";
+const WITHIN: &str = "in the middle of its answer";
 
 /// The first cause of this kind, also within the system's own errors, which do not name theirs as a cause.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {

@@ -13,7 +13,7 @@ use super::leaving::Leaving;
 use super::pool::{IDLE_CONNECTION_KEPT, IDLE_CONNECTIONS_MAX};
 use super::proxies::Proxies;
 use super::reach::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES};
-use super::sentence::{Way, half_an_answer, no_answer_through};
+use super::sentence::{Way, half_an_answer_through, no_answer_through};
 use super::{CONNECT_WAIT_MAX, FetchError, FetchResponse};
 use crate::upstream::stderr::escaped;
 
@@ -55,11 +55,14 @@ impl Through {
     }
 
     pub(super) async fn send(&self, going: Going<'_>) -> Result<FetchResponse, FetchError> {
-        let Going { method, place, headers, body, departure } = going;
+        let Going { method, place, common, headers, body, departure } = going;
         let mut request = reqwest::Request::new(method, place.url.clone());
-        *request.headers_mut() = headers;
+        *request.headers_mut() = common.with(headers);
         if !body.is_empty() {
-            *request.body_mut() = Some(reqwest::Body::wrap(Leaving::new(body, departure)));
+            *request.body_mut() = Some(match departure {
+                Some(departure) => reqwest::Body::wrap(Leaving::new(body, departure)),
+                None => body.into(),
+            });
         }
         let way = Way { to: &place.url, proxy: self.proxies.before(&place.url) };
         let answered = self.http.execute(request).await;
@@ -67,7 +70,8 @@ impl Through {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let origin = place.origin.clone();
         let body = response.bytes_stream();
-        let body = body.map(move |chunk| chunk.map_err(|error| half_an_answer(&error, &origin.shown)));
+        let body =
+            body.map(move |chunk| chunk.map_err(|error| half_an_answer_through(&error, &origin.shown)));
         Ok(FetchResponse { status, headers, body: body.boxed().into() })
     }
 }

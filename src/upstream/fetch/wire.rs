@@ -1,37 +1,37 @@
 //! One connection to a server, straight to it.
 //!
 //! It is moved by whoever uses it, in the same task, so that nobody has to be woken to hand an answer over; one that
-//! nobody uses is looked at when it is taken again. Owns that a request goes over it once; who is at its other end, and how
-//! it was reached, others know.
+//! nobody uses is looked at when it is taken again. Owns that a request is written to it once, and what has been read of it;
+//! what stands in an answer, `reply` reads.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes, BytesMut};
+use http::Method;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::bell::Bell;
-use super::leaving::Leaving;
+use super::Departure;
+use super::reply::{Garbled, Head, Heads};
 
 /// A connection with no request on it, or with one.
 pub(super) struct Wire {
-    sender: SendRequest<Leaving>,
-    /// Moves it; `None` once it has ended.
-    mover: Option<Pin<Box<Mover>>>,
-    bell: Arc<Bell>,
-    /// The rope of the bell.
-    rope: Waker,
+    socket: Socket,
+    /// What was read, and is not used yet.
+    input: BytesMut,
+    /// The head of the request, and how much of it is written.
+    head: Vec<u8>,
+    written: usize,
+    /// Its body, as long as not all of it is written.
+    body: Option<Leaving>,
+    is_flushed: bool,
+    /// Why nothing more can be written. There may be an answer all the same.
+    stuck: Option<io::Error>,
 }
-
-type Mover = Connection<TokioIo<Socket>, Leaving>;
 
 /// What it goes over.
 pub(super) enum Socket {
@@ -39,97 +39,168 @@ pub(super) enum Socket {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
+/// The body of a request, and who follows it until the last of it is written.
+pub(super) struct Leaving {
+    pub(super) body: Bytes,
+    pub(super) departure: Option<Box<dyn Departure>>,
+    /// It may leave.
+    begun: bool,
+}
+
 /// What became of a request that got no answer.
 pub(super) enum Unanswered {
-    /// Nothing of it was sent.
-    Back(Box<Request<Leaving>>),
-    Broken(hyper::Error),
+    /// Nothing of it was sent: the connection had ended.
+    Back(Leaving),
+    Broken(Broken),
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// It was taken back before it was written.
+    TakenBack,
+    /// The server ended the connection.
+    Closed,
+    Garbled(Garbled),
+    Failed(io::Error),
+}
+
+impl Leaving {
+    pub(super) fn new(body: Bytes, departure: Option<Box<dyn Departure>>) -> Self {
+        Self { body, departure, begun: false }
+    }
+
+    /// Whether it may be written; asked once of who follows it.
+    fn begins(&mut self) -> bool {
+        self.begun = self.begun || self.departure.as_ref().is_none_or(|departure| departure.begins());
+        self.begun
+    }
 }
 
 impl Wire {
-    pub(super) async fn over(socket: Socket) -> Result<Self, hyper::Error> {
-        let (sender, mover) = handshake(TokioIo::new(socket)).await?;
-        let bell = Arc::new(Bell::default());
-        let rope = Waker::from(bell.clone());
-        Ok(Self { sender, mover: Some(Box::pin(mover)), bell, rope })
+    pub(super) fn over(socket: Socket) -> Self {
+        let (input, head) = (BytesMut::new(), Vec::new());
+        Self { socket, input, head, written: 0, body: None, is_flushed: true, stuck: None }
     }
 
-    /// Whether a request can be sent, as far as can be known without waiting.
-    pub(super) fn is_ready(&mut self) -> bool {
-        if !self.sender.is_ready() {
-            self.bell.look();
-            self.advance();
-            self.bell.leave();
-        }
-        self.mover.is_some() && self.sender.is_ready()
+    /// Whether nothing has come that nobody asked for, the end of the connection say, as far as is known.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Sends a request, and waits for the head of its answer. An end of the connection that has come before is noticed before
-    /// anything is written.
-    pub(super) async fn send(&mut self, request: Request<Leaving>) -> Result<Response<Incoming>, Unanswered> {
-        let mut sent = pin!(self.sender.try_send_request(request));
-        let (mover, bell, rope) = (&mut self.mover, &*self.bell, &self.rope);
-        let answered =
-            poll_fn(|context| turns(mover, bell, rope, context, |context| sent.as_mut().poll(context))).await;
-        answered.map_err(|mut error| match error.take_message() {
-            Some(request) => Unanswered::Back(Box::new(request)),
-            None => Unanswered::Broken(error.into_error()),
-        })
+    /// Whether the next request may follow.
+    pub(super) fn is_idle(&self) -> bool {
+        self.body.is_none() && self.is_flushed && self.stuck.is_none() && self.input.is_empty()
     }
 
-    /// Moves it until there is something for whoever uses it.
-    pub(super) fn turn<T>(
+    /// Sends a request, and waits for the head of its answer. `head` writes that of the request.
+    pub(super) async fn send(
         &mut self,
-        context: &mut Context<'_>,
-        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        turns(&mut self.mover, &self.bell, &self.rope, context, poll)
-    }
-
-    /// Nobody uses it any more; `None`: it has ended.
-    pub(super) fn rest(self) -> Option<Self> {
-        self.bell.forget();
-        self.mover.is_some().then_some(self)
-    }
-
-    fn advance(&mut self) {
-        advance(&mut self.mover, &mut Context::from_waker(&self.rope));
-    }
-}
-
-fn advance(mover: &mut Option<Pin<Box<Mover>>>, context: &mut Context<'_>) {
-    // What went wrong, whoever waits for the answer or its body is told.
-    if mover.as_mut().is_some_and(|mover| mover.as_mut().poll(context).is_ready()) {
-        *mover = None;
-    }
-}
-
-fn turns<T>(
-    mover: &mut Option<Pin<Box<Mover>>>,
-    bell: &Bell,
-    rope: &Waker,
-    context: &mut Context<'_>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    let mut inside = Context::from_waker(rope);
-    bell.tend(context.waker());
-    for _ in 0..TURNS_MAX {
-        if let Poll::Ready(found) = poll(&mut inside) {
-            bell.leave();
-            return Poll::Ready(found);
+        method: &Method,
+        head: impl FnOnce(&mut Vec<u8>),
+        mut leaving: Leaving,
+    ) -> Result<Head, Unanswered> {
+        if !leaving.begins() {
+            return Err(Unanswered::Broken(Broken::TakenBack));
         }
-        // What it has rung for until now, the connection is about to look at.
-        bell.look();
-        advance(mover, &mut inside);
-        if !bell.leave() {
+        self.head.clear();
+        head(&mut self.head);
+        (self.written, self.body, self.is_flushed) = (0, Some(leaving), false);
+        let mut heads = Heads::to(method);
+        poll_fn(|context| {
+            self.write(context);
+            if self.written == 0
+                && let Some(error) = self.stuck.take_if(|error| is_end(error))
+                && let Some(leaving) = self.body.take()
+            {
+                self.stuck = Some(error);
+                return Poll::Ready(Err(Unanswered::Back(leaving)));
+            }
+            loop {
+                if !self.input.is_empty() {
+                    match heads.take(&mut self.input) {
+                        Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                        Ok(None) => {}
+                        Err(flaw) => return Poll::Ready(Err(Unanswered::Broken(Broken::Garbled(flaw)))),
+                    }
+                }
+                match self.poll_read(context) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(Unanswered::Broken(self.closed()))),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(Unanswered::Broken(Broken::Failed(error))));
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// What was read of the answer's body, and is not used yet.
+    pub(super) fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// Reads more of the answer, and goes on writing the request if it is not there yet. `false`: nothing more comes.
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Broken>> {
+        self.write(context);
+        self.poll_read(context).map(|read| read.map(|count| count > 0).map_err(Broken::Failed))
+    }
+
+    /// Why nothing more comes where there should be more.
+    pub(super) fn closed(&mut self) -> Broken {
+        self.stuck.take().map_or(Broken::Closed, Broken::Failed)
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // What is read next goes where there is room for it, and that is found again once nobody has the last of it.
+        if self.input.capacity() - self.input.len() < READ_BYTES_MIN {
+            self.input.reserve(READ_BYTES);
+        }
+        pin!(self.socket.read_buf(&mut self.input)).poll(context)
+    }
+
+    /// Writes as much as there is and as can be.
+    fn write(&mut self, context: &mut Context<'_>) {
+        if self.is_flushed || self.stuck.is_some() {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = self.poll_write(context) {
+            self.stuck = Some(error);
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(leaving) = &mut self.body {
+            let head = &self.head[self.written.min(self.head.len())..];
+            let pieces = [io::IoSlice::new(head), io::IoSlice::new(&leaving.body)];
+            let left = head.len();
+            let count = match Pin::new(&mut self.socket).poll_write_vectored(context, &pieces) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            };
+            self.written = self.written.saturating_add(count);
+            leaving.body.advance(count.saturating_sub(left));
+            if self.written >= self.head.len() && leaving.body.is_empty() {
+                // Whoever follows it is told.
+                self.body = None;
+            }
+        }
+        if Pin::new(&mut self.socket).poll_flush(context)?.is_pending() {
             return Poll::Pending;
         }
-        bell.look();
+        self.is_flushed = true;
+        Poll::Ready(Ok(()))
     }
-    // There is always something; others want their turn.
-    bell.leave();
-    context.waker().wake_by_ref();
-    Poll::Pending
+}
+
+/// Whether it says that the connection had ended.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected].contains(&error.kind())
 }
 
 impl AsyncRead for Socket {
@@ -145,18 +216,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Secure(socket) => Pin::new(socket).poll_write(context, bytes),
-        }
-    }
-
+impl Socket {
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -168,27 +228,15 @@ impl AsyncWrite for Socket {
         }
     }
 
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(socket) => socket.is_write_vectored(),
-            Self::Secure(socket) => socket.is_write_vectored(),
-        }
-    }
-
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
+            // What was written to it is written.
+            Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Secure(socket) => Pin::new(socket).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Secure(socket) => Pin::new(socket).poll_shutdown(context),
         }
     }
 }
 
-/// How often in a row a connection is moved before others have their turn.
-const TURNS_MAX: u32 = 32;
+/// How much is read at once, and where so little room is left that there is to be more.
+const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES_MIN: usize = 1024;

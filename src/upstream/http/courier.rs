@@ -4,7 +4,7 @@
 //! was agreed on. No header of a client ever comes here. It sends, and tells its stream what a failure means for the
 //! whole connection; what an answer says, others read.
 
-use super::super::fetch::{Address, Fetch, FetchError, FetchRequest, FetchResponse};
+use super::super::fetch::{Address, Common, Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::Load;
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal, Worn};
@@ -40,7 +40,7 @@ pub(super) struct Courier {
 /// What a request says beside itself.
 #[derive(Clone)]
 pub(super) struct Said {
-    headers: Arc<HeaderMap>,
+    headers: Arc<Common>,
     /// What it wears of the configuration.
     worn: Arc<Worn>,
     has_session: bool,
@@ -164,7 +164,7 @@ impl Courier {
         let said = said.unwrap_or_else(|| {
             let mut headers = self.headers_of(&worn, "application/json, text/event-stream");
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            Said { headers: Arc::new(headers), worn, has_session, has_revision }
+            Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision }
         });
         last.insert(said).clone()
     }
@@ -189,7 +189,7 @@ impl Courier {
     /// A request without a body.
     fn bare(&self, method: Method, accept: &'static str, headers: HeaderMap) -> Outgoing {
         let worn = self.headers.worn();
-        let common = Arc::new(self.headers_of(&worn, accept));
+        let common = Arc::new(Common::new(self.headers_of(&worn, accept)));
         let url = self.url.clone();
         let request = FetchRequest { method, url, common, headers, body: Bytes::new(), departure: None };
         Outgoing { request, worn }
@@ -206,10 +206,6 @@ impl Courier {
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         worn.put_on(&mut headers);
-        // Its endpoint, if it names another place, is of the same origin.
-        if let Some(host) = self.url.host() {
-            headers.entry(header::HOST).or_insert_with(|| host.clone());
-        }
         headers
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::upstream::fetch::{BodyError, Departure, read_whole};
+
+mod connections;
 
 /// What no error and no `Debug` may hold: it is in every request, as a header, in the query and in the body.
 const CANARY: &str = "s3cret";

@@ -33,7 +33,8 @@ impl Fetch for Web {
             }
             let headers = request.all_headers();
             drop(request.departure);
-            let path = request.url.as_str().split_once(".test").map(|(_, path)| path.to_owned()).unwrap_or_default();
+            let path =
+                request.url.as_str().split_once(".test").map(|(_, path)| path.to_owned()).unwrap_or_default();
             let body = std::str::from_utf8(&request.body).unwrap_or_default();
             let message = serde_json::from_str(body).unwrap_or_default();
             let post = Post { path, headers, message };
