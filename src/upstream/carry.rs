@@ -17,3 +17,9 @@ pub(super) trait Carry: Send {
     /// Starts its tasks; they stop hearing when the stream is deaf, and taking frames when it hangs up.
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker);
 }
+
+/// A way past the queue, for requests that keep no order: where each goes by itself.
+pub(super) trait Express: Send + Sync {
+    /// Takes a request that may go at once; it is on its way when this returns.
+    fn post(self: Arc<Self>, request: Frame);
+}

@@ -100,15 +100,13 @@ impl Ear {
 
     /// A text of the server's: a message, several of them where that was agreed, or none.
     pub(super) async fn hear(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
-        match self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
-            Some(Ok(texts)) => {
-                for text in texts {
-                    self.one(text).await?;
-                }
-                Ok(())
+        if let Some(Ok(texts)) = self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
+            for text in texts {
+                self.one(text).await?;
             }
-            Some(Err(_)) | None => self.one(text).await,
+            return Ok(());
         }
+        self.one(text).await
     }
 
     /// What stands at the end of a stream without an end of its own: a message if it is whole. Half of one is no answer, and
@@ -122,6 +120,16 @@ impl Ear {
 
     /// One message, or what is none.
     async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
+        let (crowded, heard) = self.heard(text);
+        if !crowded.is_empty() {
+            // Seldom, and whatever hears need not be as large as that.
+            Box::pin(self.press_all(crowded)).await;
+        }
+        heard
+    }
+
+    /// The same without waiting. What found no place is given back.
+    fn heard(&mut self, text: Bytes) -> (Vec<Crowded>, Result<(), OnlyNoise>) {
         let message = match Message::parse_server(text.clone()) {
             Ok(message) => message,
             Err(bad) => {
@@ -133,20 +141,22 @@ impl Ear {
                     let fault = Fault::ours(Reason::Internal, format!("{server}: {what}"));
                     self.stream.fail(id, fault, CallOutcome::Unknown);
                 }
-                if let (false, Some(id)) = (bad.response, &bad.id) {
+                let crowded = match (bad.response, &bad.id) {
                     // A request that two readers could read differently, say: it must not wait for ever.
-                    for crowded in self.answer(bad.fault().render(Some(id))) {
-                        self.press(crowded).await;
-                    }
-                }
-                return self.noise.another();
+                    (false, Some(id)) => self.answer(bad.fault().render(Some(id))),
+                    (true, _) | (false, None) => Vec::new(),
+                };
+                return (crowded, self.noise.another());
             }
         };
         self.noise.quiet();
-        for crowded in self.message(message) {
+        (self.message(message), Ok(()))
+    }
+
+    async fn press_all(&mut self, crowded: Vec<Crowded>) {
+        for crowded in crowded {
             self.press(crowded).await;
         }
-        Ok(())
     }
 
     /// Brings a message to whom it is for. What found no place is given back.

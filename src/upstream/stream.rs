@@ -8,7 +8,7 @@ use super::allowance::Permits;
 use super::arrivals::{Arrivals, Teller, Untold, arrivals};
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
-use super::carry::Carry;
+use super::carry::{Carry, Express};
 use super::ear::Owner;
 use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
@@ -31,7 +31,7 @@ use smallvec::smallvec;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -190,6 +190,8 @@ impl Lost {
 pub struct Stream {
     server: Arc<str>,
     outbox: mpsc::UnboundedSender<Frame>,
+    /// Past that, once nothing is to be there before a request.
+    express: OnceLock<Weak<dyn Express>>,
     open: Mutex<Open>,
     audience: Arc<Audience>,
     asks: OpenAsks,
@@ -313,6 +315,7 @@ impl Stream {
         let stream = Arc::new(Self {
             server: Arc::from(server),
             outbox,
+            express: OnceLock::new(),
             open: Mutex::new(Open {
                 ledger: Ledger::new(),
                 abandoned: HashSet::new(),
@@ -369,8 +372,24 @@ impl Stream {
         let text = build(id);
         let frame =
             Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
-        self.outbox.send(frame).ok();
+        match self.express(frame.freight) {
+            Some(express) => express.post(frame),
+            None => {
+                self.outbox.send(frame).ok();
+            }
+        }
         Ok(Posted { id, arrivals })
+    }
+
+    /// From now on requests need not wait for what is in the queue.
+    pub(super) fn goes_express(&self, express: Weak<dyn Express>) {
+        self.express.get_or_init(|| express);
+    }
+
+    /// The way past the queue, if this may take it and nobody has hung up.
+    fn express(&self, freight: Freight) -> Option<Arc<dyn Express>> {
+        let express = self.express.get().filter(|_| matches!(freight, Freight::Request(_)))?;
+        express.upgrade().filter(|_| !self.hang_up.is_cancelled())
     }
 
     /// Agrees on a revision and says so; nothing that is sent after it is there before it.

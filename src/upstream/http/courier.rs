@@ -4,16 +4,19 @@
 //! was agreed on. No header of a client ever comes here. It sends, and tells its stream what a failure means for the
 //! whole connection; what an answer says, others read.
 
+use super::super::carry::Express;
 use super::super::fetch::{Address, Common, Fetch, FetchError, FetchRequest, FetchResponse};
-use super::super::frame::Load;
+use super::super::frame::{Frame, Freight, Load};
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal, Worn};
 use super::mirrors;
+use super::posting;
 use super::refusal::{Refusal, Verdict};
 use crate::mcp::revision::Revision;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -47,9 +50,9 @@ pub(super) struct Said {
     has_revision: bool,
 }
 
-/// A request that is ready to be sent.
+/// A request that is on its way once it is awaited.
 pub(super) struct Outgoing {
-    request: FetchRequest,
+    fetching: BoxFuture<'static, Result<FetchResponse, FetchError>>,
     worn: Arc<Worn>,
 }
 
@@ -149,7 +152,7 @@ impl Courier {
             body: text,
             departure: Some(Box::new(load)),
         };
-        Outgoing { request, worn: said.worn }
+        Outgoing { fetching: self.fetch.fetch(request), worn: said.worn }
     }
 
     /// What messages say beside themselves now.
@@ -181,8 +184,7 @@ impl Courier {
     /// Ends the session at the server, if there is one.
     pub(super) async fn end_session(&self) {
         if self.session.get().is_some() {
-            let Outgoing { request, .. } = self.bare(Method::DELETE, "*/*", HeaderMap::new());
-            self.fetch.fetch(request).await.ok();
+            self.bare(Method::DELETE, "*/*", HeaderMap::new()).fetching.await.ok();
         }
     }
 
@@ -192,7 +194,7 @@ impl Courier {
         let common = Arc::new(Common::new(self.headers_of(&worn, accept)));
         let url = self.url.clone();
         let request = FetchRequest { method, url, common, headers, body: Bytes::new(), departure: None };
-        Outgoing { request, worn }
+        Outgoing { fetching: self.fetch.fetch(request), worn }
     }
 
     /// What stands in the head of a request to this server.
@@ -215,8 +217,8 @@ impl Courier {
         outgoing: Outgoing,
         call: Option<CallId>,
     ) -> Result<FetchResponse, Setback> {
-        let Outgoing { request, worn } = outgoing;
-        let response = self.fetch.fetch(request).await.map_err(Setback::Fetch)?;
+        let Outgoing { fetching, worn } = outgoing;
+        let response = fetching.await.map_err(Setback::Fetch)?;
         self.stream.comes();
         if response.status != StatusCode::UNAUTHORIZED {
             worn.accepted();
@@ -308,6 +310,14 @@ impl Courier {
     /// A fault about this server. `why` goes on after its name.
     pub(super) fn fault(&self, reason: Reason, why: &str) -> Fault {
         Fault::ours(reason, format!("{}: {why}", self.stream.server()))
+    }
+}
+
+impl Express for Courier {
+    fn post(self: Arc<Self>, request: Frame) {
+        if let Freight::Request(call) = request.freight {
+            self.tracker.spawn(posting::request(self.clone(), &self.url, request, call));
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) async fn post_all(
 ) {
     let (_, hang_up) = courier.stream().ends();
     let mut hung_up = pin!(hang_up.cancelled());
+    if courier.stream().standing().is_some() {
+        goes_express(courier, &way);
+    }
     // The last of what must keep its order.
     let mut setting: Option<Arc<Fate>> = None;
     loop {
@@ -81,8 +84,17 @@ pub(super) async fn post_all(
                     () = &mut hung_up => return,
                     () = begins => {}
                 }
+                goes_express(&courier, &way);
             }
         }
+    }
+}
+
+/// There is nothing any more that a request would have to wait for.
+fn goes_express(courier: &Arc<Courier>, way: &Way) {
+    if let Way::Streamable(_) = way {
+        let own = Arc::downgrade(courier);
+        courier.stream().goes_express(own);
     }
 }
 

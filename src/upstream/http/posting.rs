@@ -7,7 +7,7 @@ use super::super::ear::Ear;
 use super::super::fetch::{Address, BodyError, FetchError, FetchResponse, read_in_room, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
-use super::courier::{Courier, Setback};
+use super::courier::{Courier, Outgoing, Setback};
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
 use super::refusal::{
     BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error, says_no_method,
@@ -36,15 +36,7 @@ pub(super) enum Posted {
 pub(super) async fn carry(courier: Arc<Courier>, url: Address, mut frame: Frame) {
     match frame.freight {
         Freight::Request(call) | Freight::Setting(call) | Freight::Probe(call) => {
-            let fate = frame.fate();
-            let work = async {
-                if let Ok(response) = head(&courier, &url, frame, call, &fate).await {
-                    // Most of a call's time is the wait for this; it takes its memory then.
-                    Box::pin(answer(&courier, call, response)).await;
-                }
-            };
-            within(&courier, call, &fate, work).await;
-            fate.arrives();
+            request(courier, &url, frame, call).await;
         }
         // Rare, and as large as the others: they need not make every posting larger.
         Freight::Ping(call) => {
@@ -68,6 +60,63 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Address, mut frame: Frame)
             Box::pin(told).await;
         }
     }
+}
+
+/// Sends a request, and hears all that comes of it. Most of a call's time is the wait for the head of its answer, so what
+/// is there until then is made small.
+pub(super) fn request(
+    courier: Arc<Courier>,
+    url: &Address,
+    mut frame: Frame,
+    call: CallId,
+) -> impl Future<Output = ()> + Send + 'static {
+    let fate = frame.fate();
+    let outgoing = outgoing(&courier, url, frame);
+    async move {
+        let work = async {
+            let response = courier.sent(outgoing, Some(call)).await;
+            fate.arrives();
+            match response.map(|response| at_hand(&courier, response)) {
+                Ok(Ok(text)) => whole(&courier, call, text).await,
+                Ok(Err(response)) => Box::pin(answer(&courier, call, response)).await,
+                Err(error) => courier.failed(Some(call), &error),
+            }
+        };
+        within(&courier, call, &fate, work).await;
+        fate.arrives();
+    }
+}
+
+/// A frame as it goes out; what it held is given back when it is written.
+fn outgoing(courier: &Courier, url: &Address, mut frame: Frame) -> Outgoing {
+    let mirrored = std::mem::take(&mut frame.mirrored);
+    let (text, load) = frame.unload();
+    courier.posting(url, text, load, &mirrored)
+}
+
+/// A short answer of one message that came with its head.
+fn at_hand(courier: &Courier, mut response: FetchResponse) -> Result<Bytes, FetchResponse> {
+    if response.status.is_success() && is_of_type(&response, JSON) {
+        // What is longer takes room while it comes.
+        let short = courier.stream().message_bytes_max().min(SHORT_BYTES_MAX);
+        if let Some(text) = response.body.take_here(short) {
+            return Ok(text);
+        }
+    }
+    Err(response)
+}
+
+/// Hears it.
+async fn whole(courier: &Courier, call: CallId, text: Bytes) {
+    let mut ear = Ear::of_call(courier.stream().clone(), call);
+    ear.hear(text).await.ok();
+    if !ear.has_answer() {
+        courier.fail(Some(call), no_answer_in_it(courier), CallOutcome::Unknown);
+    }
+}
+
+fn no_answer_in_it(courier: &Courier) -> Fault {
+    courier.fault(Reason::Internal, "answered with a body that holds no answer to the call")
 }
 
 /// Says that nobody waits for a call any more: not before the call is there, as far as can be known, and even if we leave.
@@ -130,13 +179,11 @@ async fn plain(courier: &Courier, url: &Address, frame: Frame) {
 pub(super) async fn head(
     courier: &Courier,
     url: &Address,
-    mut frame: Frame,
+    frame: Frame,
     call: CallId,
     fate: &Fate,
 ) -> Result<FetchResponse, ()> {
-    let mirrored = std::mem::take(&mut frame.mirrored);
-    let (text, load) = frame.unload();
-    let response = courier.sent(courier.posting(url, text, load, &mirrored), Some(call)).await;
+    let response = courier.sent(outgoing(courier, url, frame), Some(call)).await;
     fate.arrives();
     response.map_err(|error| courier.failed(Some(call), &error))
 }
@@ -229,8 +276,7 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
             drop(room);
             ear.hear(body).await.ok();
             if !ear.has_answer() {
-                let why = "answered with a body that holds no answer to the call";
-                return Posted::Unanswered(courier.fault(Reason::Internal, why));
+                return Posted::Unanswered(no_answer_in_it(courier));
             }
             Posted::Taken
         }
@@ -381,4 +427,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 const RESUMES_MAX: u32 = 32;
 /// As how many of them one counts that could not even be sent: nobody may be there any more, and somebody waits.
 const REFUSED_COUNTS: u32 = 16;
+/// A longer answer is counted as it comes.
+const SHORT_BYTES_MAX: usize = 32 * 1024;
 const TYPE_CHARS_MAX: usize = 100;
