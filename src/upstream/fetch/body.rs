@@ -44,6 +44,11 @@ impl FetchBody {
         Self(Kind::Here(Bytes::new()))
     }
 
+    /// Whether its end was read.
+    pub fn is_over(&self) -> bool {
+        matches!(&self.0, Kind::Here(last) if last.is_empty())
+    }
+
     /// All of it, if it is here and has at most `bytes_max` bytes, and one at least.
     pub fn take_here(&mut self, bytes_max: usize) -> Option<Bytes> {
         match &mut self.0 {

@@ -165,7 +165,7 @@ impl Courier {
                 && (said.has_session, said.has_revision) == (has_session, has_revision)
         });
         let said = said.unwrap_or_else(|| {
-            let mut headers = self.headers_of(&worn, "application/json, text/event-stream");
+            let mut headers = self.headers_of(&worn, Some("application/json, text/event-stream"));
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision }
         });
@@ -178,18 +178,18 @@ impl Courier {
         if let Some(after) = after {
             headers.insert(LAST_EVENT_ID, after.clone());
         }
-        self.sent(self.bare(Method::GET, "text/event-stream", headers), None).await
+        self.sent(self.bare(Method::GET, Some("text/event-stream"), headers), None).await
     }
 
     /// Ends the session at the server, if there is one.
     pub(super) async fn end_session(&self) {
         if self.session.get().is_some() {
-            self.bare(Method::DELETE, "*/*", HeaderMap::new()).fetching.await.ok();
+            self.bare(Method::DELETE, None, HeaderMap::new()).fetching.await.ok();
         }
     }
 
     /// A request without a body.
-    fn bare(&self, method: Method, accept: &'static str, headers: HeaderMap) -> Outgoing {
+    fn bare(&self, method: Method, accept: Option<&'static str>, headers: HeaderMap) -> Outgoing {
         let worn = self.headers.worn();
         let common = Arc::new(Common::new(self.headers_of(&worn, accept)));
         let url = self.url.clone();
@@ -198,7 +198,7 @@ impl Courier {
     }
 
     /// What stands in the head of a request to this server.
-    fn headers_of(&self, worn: &Worn, accept: &'static str) -> HeaderMap {
+    fn headers_of(&self, worn: &Worn, accept: Option<&'static str>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(session) = self.session.get() {
             headers.insert(SESSION_ID, session.clone());
@@ -206,7 +206,9 @@ impl Courier {
         if let Some(revision) = self.stream.revision().filter(|revision| *revision >= Revision::V2025_06_18) {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
         }
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        if let Some(accept) = accept {
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        }
         worn.put_on(&mut headers);
         headers
     }

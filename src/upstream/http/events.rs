@@ -129,6 +129,11 @@ impl Events {
         }
     }
 
+    /// Whether there is nothing more to hear.
+    pub(super) fn are_over(&self) -> bool {
+        self.body.is_over() && self.decoder.held() == 0
+    }
+
     /// Drops the response and what was kept of it.
     fn let_go(&mut self) {
         self.body = FetchBody::empty();

@@ -322,7 +322,9 @@ async fn stream(courier: &Courier, call: CallId, response: FetchResponse, ear: &
     loop {
         let end = events.hear(ear, Until::Answer).await;
         if ear.has_answer() {
-            drain(events, ear).await;
+            if !events.are_over() {
+                drain(events, ear).await;
+            }
             return Posted::Taken;
         }
         mark = events.mark(mark);
