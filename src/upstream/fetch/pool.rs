@@ -43,8 +43,8 @@ impl Pool {
     }
 
     /// It waits from now on, unless something is left on it.
-    pub(super) fn put(&self, wire: Wire, origin: &Arc<Origin>) {
-        if !wire.is_idle() {
+    pub(super) fn put(&self, mut wire: Wire, origin: &Arc<Origin>) {
+        if !wire.settle() {
             return;
         }
         let until = Instant::now() + IDLE_CONNECTION_KEPT;

@@ -23,6 +23,8 @@ pub(super) struct Wire {
     socket: Socket,
     /// What was read, and is not used yet.
     input: BytesMut,
+    /// How much room there is made for what is read next.
+    room: usize,
     /// The head of the request, and how much of it is written.
     head: Vec<u8>,
     written: usize,
@@ -80,7 +82,7 @@ impl Leaving {
 impl Wire {
     pub(super) fn over(socket: Socket) -> Self {
         let (input, head) = (BytesMut::new(), Vec::new());
-        Self { socket, input, head, written: 0, body: None, is_flushed: true, stuck: None }
+        Self { socket, input, room: READ_BYTES, head, written: 0, body: None, is_flushed: true, stuck: None }
     }
 
     /// Whether nothing has come that nobody asked for, the end of the connection say, as far as is known.
@@ -88,9 +90,13 @@ impl Wire {
         self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Whether the next request may follow.
-    pub(super) fn is_idle(&self) -> bool {
-        self.body.is_none() && self.is_flushed && self.stuck.is_none() && self.input.is_empty()
+    /// Makes it ready for the next request, if one may follow.
+    pub(super) fn settle(&mut self) -> bool {
+        let is_idle = self.body.is_none() && self.is_flushed && self.stuck.is_none() && self.input.is_empty();
+        if is_idle && self.room > READ_BYTES {
+            (self.input, self.room) = (BytesMut::new(), READ_BYTES);
+        }
+        is_idle
     }
 
     /// Sends a request, and waits for the head of its answer. `head` writes that of the request.
@@ -109,7 +115,9 @@ impl Wire {
         let mut heads = Heads::to(method);
         poll_fn(|context| {
             self.write(context);
+            // Under TLS nobody knows how much of what could not be written was.
             if self.written == 0
+                && let Socket::Plain(_) = self.socket
                 && let Some(error) = self.stuck.take_if(|error| is_end(error))
                 && let Some(leaving) = self.body.take()
             {
@@ -154,11 +162,16 @@ impl Wire {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // What is read next goes where there is room for it, and that is found again once nobody has the last of it.
+        // What is read next goes where there is room left, and that is found again once nobody has the last of it.
         if self.input.capacity() - self.input.len() < READ_BYTES_MIN {
-            self.input.reserve(READ_BYTES);
+            self.input.reserve(self.room);
         }
-        pin!(self.socket.read_buf(&mut self.input)).poll(context)
+        let read = pin!(self.socket.read_buf(&mut self.input)).poll(context);
+        if self.input.len() == self.input.capacity() {
+            // There is much of it.
+            self.room = READ_BYTES_MAX.min(self.room * 2);
+        }
+        read
     }
 
     /// Writes as much as there is and as can be.
@@ -237,6 +250,8 @@ impl Socket {
     }
 }
 
-/// How much is read at once, and where so little room is left that there is to be more.
-const READ_BYTES: usize = 16 * 1024;
+/// How much is read at once: little, as long as little comes.
+const READ_BYTES: usize = 8 * 1024;
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// Where less room is left, more is made.
 const READ_BYTES_MIN: usize = 1024;

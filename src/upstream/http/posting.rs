@@ -76,9 +76,11 @@ pub(super) fn request(
         let work = async {
             let response = courier.sent(outgoing, Some(call)).await;
             fate.arrives();
-            match response.map(|response| at_hand(&courier, response)) {
-                Ok(Ok(text)) => whole(&courier, call, text).await,
-                Ok(Err(response)) => Box::pin(answer(&courier, call, response)).await,
+            match response {
+                Ok(mut response) => match at_hand(&courier, &mut response) {
+                    Some(text) => whole(&courier, call, text).await,
+                    None => Box::pin(answer(&courier, call, response)).await,
+                },
                 Err(error) => courier.failed(Some(call), &error),
             }
         };
@@ -94,16 +96,13 @@ fn outgoing(courier: &Courier, url: &Address, mut frame: Frame) -> Outgoing {
     courier.posting(url, text, load, &mirrored)
 }
 
-/// A short answer of one message that came with its head.
-fn at_hand(courier: &Courier, mut response: FetchResponse) -> Result<Bytes, FetchResponse> {
-    if response.status.is_success() && is_of_type(&response, JSON) {
-        // What is longer takes room while it comes.
-        let short = courier.stream().message_bytes_max().min(SHORT_BYTES_MAX);
-        if let Some(text) = response.body.take_here(short) {
-            return Ok(text);
-        }
+/// The text of a short answer of one message that came with its head.
+fn at_hand(courier: &Courier, response: &mut FetchResponse) -> Option<Bytes> {
+    if !response.status.is_success() || !is_of_type(response, JSON) {
+        return None;
     }
-    Err(response)
+    // What is longer takes room while it comes.
+    response.body.take_here(courier.stream().message_bytes_max().min(SHORT_BYTES_MAX))
 }
 
 /// Hears it.

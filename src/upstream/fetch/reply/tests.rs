@@ -3,9 +3,11 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What is read of an answer: its status, whether another may follow, its body, and what is left behind it. The end of
-/// the connection comes after the last piece.
-fn read(pieces: &[&[u8]]) -> Result<(u16, bool, Vec<u8>, Vec<u8>), Option<Garbled>> {
+/// What is read of an answer: its status, whether another may follow, its body, and what is left behind it.
+type Read<T> = Result<(u16, bool, T, T), Option<Garbled>>;
+
+/// The end of the connection comes after the last piece.
+fn read(pieces: &[&[u8]]) -> Read<Vec<u8>> {
     let (mut input, mut heads) = (BytesMut::new(), Heads::to(&Method::POST));
     let mut pieces = pieces.iter();
     let mut more = |input: &mut BytesMut| pieces.next().map(|piece| input.extend_from_slice(piece));
@@ -29,17 +31,12 @@ fn read(pieces: &[&[u8]]) -> Result<(u16, bool, Vec<u8>, Vec<u8>), Option<Garble
     Ok((head.status.as_u16(), head.keeps, body, input.to_vec()))
 }
 
-fn whole(answer: &str) -> Result<(u16, bool, String, String), Option<Garbled>> {
+fn whole(answer: &str) -> Read<String> {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     read(&[answer.as_bytes()]).map(|(status, keeps, body, rest)| (status, keeps, text(body), text(rest)))
 }
 
-fn is(
-    status: u16,
-    keeps: bool,
-    body: &str,
-    rest: &str,
-) -> Result<(u16, bool, String, String), Option<Garbled>> {
+fn is(status: u16, keeps: bool, body: &str, rest: &str) -> Read<String> {
     Ok((status, keeps, body.into(), rest.into()))
 }
 
