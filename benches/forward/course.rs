@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use mcp_braid::downstream::door::{Door, Heard};
+use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::http::endpoint::{Front, Gate};
 use mcp_braid::downstream::modern::lobby::Lobby;
 use mcp_braid::hub::Hub;
@@ -62,6 +63,7 @@ struct Poster {
     gate: Gate,
     principal: Principal,
     head: HeaderMap,
+    alarm: Alarm,
 }
 
 impl Course {
@@ -119,11 +121,10 @@ impl Poster {
         let mut request = Request::new(Body::from(text));
         *request.method_mut() = Method::POST;
         request.headers_mut().clone_from(&self.head);
-        let (front, gate, principal) = (self.front.clone(), self.gate.clone(), self.principal.clone());
-        let answered = front.handle(gate, principal, request).await;
+        let answered = self.front.handle(&self.gate, self.principal.clone(), request, &self.alarm).await;
         let (head, body) = answered.into_parts();
         assert!(matches!(head.status, StatusCode::OK | StatusCode::ACCEPTED), "{head:?}");
-        (to_bytes(body, ANSWER_BYTES_MAX).await.expect("a body"), head.headers)
+        (to_bytes(Body::new(body), ANSWER_BYTES_MAX).await.expect("a body"), head.headers)
     }
 }
 
@@ -169,7 +170,7 @@ async fn posts(hub: &Arc<Hub>, plan: Plan) -> Way {
             }
         }
     }
-    let mut poster = Poster { front, gate, principal, head };
+    let mut poster = Poster { front, gate, principal, head, alarm: Alarm::default() };
     if plan.client == Era::Handshake {
         let (_, answered) = poster.post(Bytes::from_static(INITIALIZE.as_bytes())).await;
         let session = answered.get(SESSION).expect("a session").clone();

@@ -12,7 +12,7 @@ use crate::downstream::edge::bound::Bound;
 use crate::downstream::edge::guard::Guard;
 use crate::downstream::edge::token::Token;
 use crate::downstream::http::endpoint::Front;
-use crate::downstream::http::routes::routes;
+use crate::downstream::http::routes::Routes;
 use crate::mcp::caller::Principal;
 use crate::system::Leaving;
 use std::fmt::Write;
@@ -76,7 +76,7 @@ async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
     }
     let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
     let stop = Stop::default();
-    let edge = accept::Front { guard, router: routes(front.clone()), limits: listen.limits.clone() };
+    let edge = accept::Front { guard, router: Routes::new(front.clone()), limits: listen.limits.clone() };
     let mut serving = tokio::spawn(accept::serve(bound, edge, stop.clone()));
     out::say(&welcome(&addresses, &listen, token.as_ref()));
     let signal = tokio::select! {

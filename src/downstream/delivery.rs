@@ -16,6 +16,7 @@ use crate::wire::message::{Head, Message, Outcome, Span};
 use crate::wire::splice::splice;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,16 @@ pub(super) struct Delivery {
     /// basic/lifecycle, initialization).
     pub(super) answered: CancellationToken,
     pub(super) begun: CancellationToken,
+    pub(super) saying: Saying,
+}
+
+/// Whoever says something to the client.
+#[derive(Debug, Default)]
+pub(super) struct Saying {
     /// Held from taking a letter out until it is said, by the door and by calls on other threads. Never across a wait.
-    pub(super) saying: Mutex<()>,
+    lock: Mutex<()>,
+    /// The client may be spoken to, and that was seen: nobody need ask again.
+    may: AtomicBool,
 }
 
 impl Delivery {
@@ -46,7 +55,7 @@ impl Delivery {
 
     /// Delivers the oldest letter, if it is still there.
     pub(super) fn deliver(&self, room: Room<'_>) {
-        let _saying = self.saying.lock();
+        let _saying = self.saying.lock.lock();
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
             room.send(text);
         }
@@ -54,8 +63,12 @@ impl Delivery {
 
     /// Resolves when the client may be spoken to.
     async fn begins(&self) {
+        if self.saying.may.load(Ordering::Acquire) {
+            return;
+        }
         self.answered.cancelled().await;
         self.begun.cancelled().await;
+        self.saying.may.store(true, Ordering::Release);
     }
 
     /// Whether something must be said, or waited for, before what comes after the first so many letters.
@@ -82,7 +95,7 @@ impl Delivery {
 
     /// Whether one of the first so many letters is still in the mail; what was taken out is said by then.
     fn is_unsaid(&self, first: u64) -> bool {
-        let _saying = self.saying.lock();
+        let _saying = self.saying.lock.lock();
         self.mail.holds(first)
     }
 
@@ -99,7 +112,7 @@ impl Delivery {
         self.flush(after, outlet).await;
         let Some(room) = self.outlets.room_for(outlet).await else { return };
         // That it is withdrawn is a letter, and must not be said before it.
-        let _saying = self.saying.lock();
+        let _saying = self.saying.lock.lock();
         if let Some(text) = self.asked(ask) {
             room.send(text);
         }
@@ -185,7 +198,7 @@ mod tests {
             revision: OnceLock::new(),
             answered: CancellationToken::new(),
             begun: CancellationToken::new(),
-            saying: Mutex::default(),
+            saying: Saying::default(),
         });
         delivery.answered.cancel();
         delivery.begun.cancel();

@@ -3,7 +3,7 @@
 //! Owns the listeners, the connections with their deadlines and limits, and the one check that every request
 //! passes before any route sees it. It knows nothing of MCP but the names of its headers.
 //!
-//! Reading order: `Bound` listens, `serve` accepts, `Guard` judges, `read_body` reads what a route wants to have.
+//! Reading order: `Bound` listens, `serve` accepts, `Guard` judges, `Serve` answers, `read_body` reads what a route wants to have.
 
 pub mod bound;
 
@@ -12,6 +12,14 @@ pub mod accept;
 mod places;
 
 mod silence;
+
+mod aside;
+
+pub mod alarm;
+
+pub mod content;
+
+pub mod serve;
 
 mod connection;
 

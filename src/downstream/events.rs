@@ -8,9 +8,11 @@ use super::shelf::{Kept, Shelf};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -20,8 +22,6 @@ pub struct Events {
     label: Label,
     shelf: Arc<Shelf>,
     state: Mutex<State>,
-    /// There is something to read, or nothing more will come.
-    news: Notify,
     /// There may be room again.
     room: Notify,
     /// The same for whoever looks at all streams of the session.
@@ -64,8 +64,10 @@ struct State {
 /// Since when nobody reads a stream.
 #[derive(Debug, Clone, Copy)]
 enum Left {
+    /// It goes on, and was never left.
+    GoesOn,
     /// It goes on: who comes back and leaves again begins the time again.
-    GoesOn(Instant),
+    Since(Instant),
     /// It has ended, and is read by the one who read it then.
     Ended,
     /// It has ended, and nobody read it any more since then. Who comes for it later does not prolong its time.
@@ -84,6 +86,8 @@ struct Reader {
     number: u64,
     /// The next event that it gets.
     at: u64,
+    /// It waits until there is something to read, or nothing more will come.
+    waits: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -166,8 +170,9 @@ impl Event {
 }
 
 impl Events {
-    pub(super) fn new(label: Label, shelf: Arc<Shelf>, any: Arc<Notify>) -> Arc<Self> {
-        Arc::new(Self {
+    /// A new one, and whoever reads it from its beginning on.
+    pub(super) fn new(label: Label, shelf: Arc<Shelf>, any: Arc<Notify>) -> Cursor {
+        let events = Arc::new(Self {
             label,
             shelf,
             state: Mutex::new(State {
@@ -175,19 +180,19 @@ impl Events {
                 log: VecDeque::new(),
                 log_bytes: 0,
                 next: 1,
-                reader: None,
-                readers: 0,
+                reader: Some(Reader { number: 1, at: 1, waits: None }),
+                readers: 1,
                 reserved: 0,
                 ending: None,
                 ended: false,
                 resumable: false,
                 named: false,
-                left: Left::GoesOn(Instant::now()),
+                left: Left::GoesOn,
             }),
-            news: Notify::new(),
             room: Notify::new(),
             any,
-        })
+        });
+        Cursor { events, number: 1 }
     }
 
     pub(super) fn label(&self) -> Label {
@@ -224,9 +229,11 @@ impl Events {
         let number = state.readers;
         let first = state.log.front().map_or(state.next, |event| event.number);
         let at = after.map_or(first, |after| after.saturating_add(1).min(state.next));
-        state.reader = Some(Reader { number, at });
+        let before = state.reader.replace(Reader { number, at, waits: None });
         drop(state);
-        self.news.notify_waiters();
+        if let Some(waits) = before.and_then(|reader| reader.waits) {
+            waits.wake();
+        }
         self.any.notify_waiters();
         Cursor { events: self.clone(), number }
     }
@@ -260,8 +267,8 @@ impl Events {
     pub(super) fn left(&self) -> Option<Instant> {
         let state = self.state.lock();
         match state.left {
-            Left::GoesOn(at) | Left::Over(at) => state.reader.is_none().then_some(at),
-            Left::Ended => None,
+            Left::Since(at) | Left::Over(at) => state.reader.is_none().then_some(at),
+            Left::GoesOn | Left::Ended => None,
         }
     }
 
@@ -332,20 +339,43 @@ impl Events {
         self.answer(fault.outcome(CallOutcome::Unknown).render(Some(&id)));
     }
 
+    /// The answer, if it is all that was ever said here: it has ended then, and whoever reads it has it. Else it is said
+    /// here after the rest.
+    pub(super) fn answer_at_once(&self, text: Bytes, cursor: &Cursor) -> Option<Bytes> {
+        let mut state = self.state.lock();
+        let is_read = state.reader.as_ref().is_some_and(|reader| reader.number == cursor.number);
+        let is_fresh = state.next == 1 && state.reserved == 0 && !state.resumable;
+        if !is_read || !is_fresh || state.ended || state.ending.is_some() {
+            drop(state);
+            self.answer(text);
+            return None;
+        }
+        state.ended = true;
+        state.reader = None;
+        state.left = Left::Over(Instant::now());
+        drop(state);
+        self.room.notify_waiters();
+        self.any.notify_waiters();
+        Some(text)
+    }
+
     /// The reader goes, if it is this one.
     fn left_by(&self, is_this: impl FnOnce(&Reader) -> bool) {
         let mut state = self.state.lock();
-        if state.reader.as_ref().is_some_and(is_this) {
-            state.reader = None;
-            state.left = match state.left {
-                Left::GoesOn(_) => Left::GoesOn(Instant::now()),
-                Left::Ended => Left::Over(Instant::now()),
-                Left::Over(at) => Left::Over(at),
-            };
-            state.trim(self.shelf.bounds());
+        if !state.reader.as_ref().is_some_and(is_this) {
+            return;
         }
+        let waits = state.reader.take().and_then(|reader| reader.waits);
+        state.left = match state.left {
+            Left::GoesOn | Left::Since(_) => Left::Since(Instant::now()),
+            Left::Ended => Left::Over(Instant::now()),
+            Left::Over(at) => Left::Over(at),
+        };
+        state.trim(self.shelf.bounds());
         drop(state);
-        self.news.notify_waiters();
+        if let Some(waits) = waits {
+            waits.wake();
+        }
         self.room.notify_waiters();
         self.any.notify_waiters();
     }
@@ -354,12 +384,13 @@ impl Events {
         let mut state = self.state.lock();
         if !state.ended && state.ending.is_none() {
             state.ending = Some(ending);
-            self.end_if_due(&mut state);
+            self.end_if_due(state);
         }
     }
 
     /// What was promised room is said before the end: it is nowhere else any more.
-    fn end_if_due(&self, state: &mut State) {
+    fn end_if_due(&self, mut state: MutexGuard<'_, State>) {
+        let mut waits = None;
         if state.reserved == 0
             && let Some(ending) = state.ending.take()
         {
@@ -369,11 +400,15 @@ impl Events {
                 None => Left::Over(Instant::now()),
             };
             if let Ending::Answer(text) = ending {
-                self.push(state, text, Kind::Answer);
+                self.push(&mut state, text, Kind::Answer);
             }
+            waits = state.waits();
             self.any.notify_waiters();
         }
-        self.news.notify_waiters();
+        drop(state);
+        if let Some(waits) = waits {
+            waits.wake();
+        }
         self.room.notify_waiters();
     }
 
@@ -388,34 +423,24 @@ impl Events {
         state.trim(self.shelf.bounds());
     }
 
-    /// Whether there is something for this reader, and that the answer; `None` when there is nothing yet. The end is an
-    /// error.
-    fn peek(&self, reader: u64) -> Result<Option<bool>, ()> {
-        let state = self.state.lock();
-        let at = match &state.reader {
-            Some(current) if current.number == reader => current.at,
-            Some(_) | None => return Err(()),
-        };
+    /// Whether there is something for this reader, and that the answer; `None` at the end.
+    fn poll_peek(&self, cx: &Context<'_>, reader: u64) -> Poll<Option<bool>> {
+        let mut state = self.state.lock();
+        let Some(at) = state.at(reader) else { return Poll::Ready(None) };
         match state.log.iter().find(|event| event.number >= at) {
-            Some(event) => Ok(Some(event.kind != Kind::Word)),
-            None if state.ended => Err(()),
-            None => Ok(None),
+            Some(event) => Poll::Ready(Some(event.kind != Kind::Word)),
+            None => state.waiting(cx),
         }
     }
 
-    /// The next event for this reader; `None` when there is none yet. The end is an error.
-    fn next(&self, reader: u64) -> Result<Option<Said>, ()> {
+    /// The next event for this reader; `None` at the end.
+    fn poll_next(&self, cx: &Context<'_>, reader: u64) -> Poll<Option<Said>> {
         let mut state = self.state.lock();
-        let at = match &state.reader {
-            Some(current) if current.number == reader => current.at,
-            Some(_) | None => return Err(()),
-        };
+        let Some(at) = state.at(reader) else { return Poll::Ready(None) };
         let first = state.log.front().map_or(state.next, |event| event.number);
         let place = usize::try_from(at.max(first) - first).unwrap_or(usize::MAX);
         let said = state.log.get(place).map(|event| Said { number: event.number, text: event.text.clone() });
-        let Some(said) = said else {
-            return if state.ended { Err(()) } else { Ok(None) };
-        };
+        let Some(said) = said else { return state.waiting(cx) };
         if let Some(reader) = &mut state.reader {
             reader.at = said.number + 1;
         }
@@ -424,11 +449,35 @@ impl Events {
         drop(state);
         self.room.notify_waiters();
         self.any.notify_waiters();
-        Ok(Some(said))
+        Poll::Ready(Some(said))
     }
 }
 
 impl State {
+    /// The next event that this reader gets, if it is the one who reads.
+    fn at(&self, reader: u64) -> Option<u64> {
+        self.reader.as_ref().filter(|current| current.number == reader).map(|current| current.at)
+    }
+
+    /// The reader has read all that there is. It is woken by what comes, if anything does.
+    fn waiting<T>(&mut self, cx: &Context<'_>) -> Poll<Option<T>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(reader) = &mut self.reader {
+            match &mut reader.waits {
+                Some(waits) => waits.clone_from(cx.waker()),
+                None => reader.waits = Some(cx.waker().clone()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whom to wake, because there is something to read or nothing more will come.
+    fn waits(&mut self) -> Option<Waker> {
+        self.reader.as_mut()?.waits.take()
+    }
+
     /// Events that the reader has not got; none without a reader.
     fn unread(&self) -> usize {
         let at = self.reader.as_ref().map_or(self.next, |reader| reader.at);
@@ -511,30 +560,16 @@ impl State {
 impl Cursor {
     /// The next event; `None` at the end, or when another reads by now. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Said> {
-        loop {
-            let news = self.events.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            match self.events.next(self.number) {
-                Ok(Some(said)) => return Some(said),
-                Ok(None) => news.await,
-                Err(()) => return None,
-            }
-        }
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Whether what comes next is the answer; `None` at the end. It stays to be read. Cancel-safe.
-    pub(super) async fn is_answered(&self) -> Option<bool> {
-        loop {
-            let news = self.events.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            match self.events.peek(self.number) {
-                Ok(Some(is_answer)) => return Some(is_answer),
-                Ok(None) => news.await,
-                Err(()) => return None,
-            }
-        }
+    pub(super) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Said>> {
+        self.events.poll_next(cx, self.number)
+    }
+
+    /// Whether what comes next is the answer; `None` at the end. It stays to be read.
+    pub(super) fn poll_answered(&self, cx: &Context<'_>) -> Poll<Option<bool>> {
+        self.events.poll_peek(cx, self.number)
     }
 
     pub(super) fn events(&self) -> &Arc<Events> {
@@ -557,8 +592,11 @@ impl Place {
             events.push(&mut state, text, Kind::Word);
         }
         // The place itself is given back when it is dropped.
+        let waits = state.waits();
         drop(state);
-        events.news.notify_waiters();
+        if let Some(waits) = waits {
+            waits.wake();
+        }
     }
 }
 
@@ -566,9 +604,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.reserved -= 1;
-        self.0.end_if_due(&mut state);
-        drop(state);
-        self.0.room.notify_waiters();
+        self.0.end_if_due(state);
     }
 }
 
@@ -592,7 +628,7 @@ mod tests {
         }
     }
 
-    fn events(limits: &ListenLimits) -> Arc<Events> {
+    fn events(limits: &ListenLimits) -> Cursor {
         let shelf = Shelf::new(&Arc::new(Replay::new(limits)), &Arc::default());
         Events::new(Label::Answer(1), shelf, Arc::default())
     }
@@ -600,8 +636,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_to_be_read_again_gives_its_servers_room_back() {
         let limits = ListenLimits { replay_bytes_max: 100, ..ListenLimits::default() };
-        let events = events(&limits);
-        let (count, _reader) = (Arc::new(()), events.read(None));
+        let reader = events(&limits);
+        let (count, events) = (Arc::new(()), reader.events());
         let say = |bytes| {
             let text = Bytes::from_owner(Counted { text: vec![b'x'; bytes], _count: count.clone() });
             events.try_place().unwrap().say(text);
@@ -618,8 +654,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_promised_room_is_said_before_the_end() {
         for answer in [Some(Bytes::from_static(b"answer")), None] {
-            let events = events(&ListenLimits::default());
-            let mut cursor = events.read(None);
+            let mut cursor = events(&ListenLimits::default());
+            let events = cursor.events().clone();
             let place = events.try_place().unwrap();
             match answer.clone() {
                 Some(text) => events.answer(text),
@@ -629,9 +665,68 @@ mod tests {
             assert!(events.try_place().is_none() && events.place().await.is_none());
             place.say(Bytes::from_static(b"promised"));
             assert_eq!(cursor.next().await.unwrap().text, "promised");
-            assert_eq!(cursor.is_answered().await, answer.as_ref().map(|_| true));
+            assert_eq!(poll_fn(|cx| cursor.poll_answered(cx)).await, answer.as_ref().map(|_| true));
             assert_eq!(cursor.next().await.map(|said| said.text), answer);
             assert!(events.try_place().is_none() && events.place().await.is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_given_at_once_only_where_nothing_else_was_said() {
+        let text = || Bytes::from_static(b"answer");
+        let cursor = events(&ListenLimits::default());
+        assert_eq!(cursor.events().answer_at_once(text(), &cursor), Some(text()));
+        assert!(cursor.events().is_ending() && !cursor.events().is_read());
+        assert!(cursor.events().place().await.is_none());
+        type Before = fn(&mut Cursor) -> Option<Place>;
+        let befores: [Before; 4] = [
+            |cursor| {
+                cursor.events().try_place().unwrap().say(Bytes::from_static(b"word"));
+                None
+            },
+            |cursor| cursor.events().try_place(),
+            |cursor| {
+                cursor.events().becomes_resumable();
+                None
+            },
+            |cursor| {
+                *cursor = cursor.events().read(None);
+                None
+            },
+        ];
+        for (number, before) in befores.into_iter().enumerate() {
+            let mut cursor = events(&ListenLimits::default());
+            let stale = Cursor { events: cursor.events().clone(), number: 1 };
+            let place = before(&mut cursor);
+            assert_eq!(cursor.events().answer_at_once(text(), &stale), None, "{number}");
+            drop(place);
+            let mut said = Vec::new();
+            while let Some(next) = cursor.next().await {
+                said.push(next.text);
+            }
+            assert_eq!(said.last(), Some(&text()), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_hears_of_everything() {
+        for word in [true, false] {
+            let mut cursor = events(&ListenLimits::default());
+            let events = cursor.events().clone();
+            let read = tokio::spawn(async move { cursor.next().await.map(|said| said.text) });
+            tokio::task::yield_now().await;
+            match word {
+                true => events.try_place().unwrap().say(Bytes::from_static(b"word")),
+                false => events.end(),
+            }
+            assert_eq!(read.await.unwrap(), word.then(|| Bytes::from_static(b"word")));
+        }
+        // Another reads from now on.
+        let mut cursor = events(&ListenLimits::default());
+        let events = cursor.events().clone();
+        let read = tokio::spawn(async move { cursor.next().await.map(|said| said.text) });
+        tokio::task::yield_now().await;
+        let _other = events.read(None);
+        assert_eq!(read.await.unwrap(), None);
     }
 }

@@ -4,16 +4,17 @@
 //! The session ends with its stream.
 
 use super::door::{Door, Heard};
+use super::edge::alarm::Alarm;
+use super::edge::content::Response;
 use super::http::endpoint::Front;
 use super::http::head;
 use super::http::replies;
-use super::http::sessions::{SessionId, SessionKey, key};
+use super::http::sessions::{SessionId, SessionKey};
 use crate::mcp::caller::{Caller, Principal};
 use crate::upstream::allowance::Allowance;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::sse::{SsePieces, sse_comment, sse_event};
 use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures::stream;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// The open streams, by the digests of the ids that their clients post with.
+/// The open streams, by the ids that their clients post with.
 #[derive(Debug, Default)]
 pub struct Pipes(DashMap<SessionKey, Pipe>);
 
@@ -114,14 +115,15 @@ impl Front {
         }
         let query = request.uri().query().unwrap_or_default();
         let id = query.split('&').find_map(|pair| pair.strip_prefix("sessionId="));
-        let pipe = id.and_then(|id| self.pipes.0.get(&key(id)).map(|pipe| pipe.clone()));
+        let pipe =
+            id.and_then(SessionKey::of).and_then(|key| self.pipes.0.get(&key).map(|pipe| pipe.clone()));
         let Some(pipe) = pipe.filter(|pipe| pipe.principal == principal) else {
             return replies::unknown_session();
         };
         if let Err(unfit) = head::fit_json(request.headers()) {
             return replies::unfit(unfit);
         }
-        let posting = match self.read(request.into_body(), &pipe.allowance).await {
+        let posting = match self.read(request.into_body(), &pipe.allowance, &Alarm::default()).await {
             Ok(posting) => posting,
             Err(refusal) => return *refusal,
         };

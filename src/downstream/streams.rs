@@ -18,7 +18,10 @@ pub struct Streams {
     /// Of requests that have an answer.
     answered: Arc<Answered>,
     inner: Mutex<Inner>,
+    /// Something has changed on any of them.
     any: Arc<Notify>,
+    /// A general stream is read from now on.
+    listened: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +49,13 @@ impl Streams {
     pub fn new(replay: &Arc<Replay>) -> Arc<Self> {
         let answered = Arc::default();
         let shelf = Shelf::new(replay, &answered);
-        Arc::new(Self { shelf, answered, inner: Mutex::default(), any: Arc::default() })
+        Arc::new(Self {
+            shelf,
+            answered,
+            inner: Mutex::default(),
+            any: Arc::default(),
+            listened: Notify::new(),
+        })
     }
 
     /// A stream for the answer to what may be a request, read from now on. Nothing but that request's own words goes
@@ -54,7 +63,7 @@ impl Streams {
     pub(super) fn answer(&self) -> Cursor {
         let mut inner = self.inner.lock();
         inner.next += 1;
-        Events::new(Label::Answer(inner.next), self.shelf.clone(), self.any.clone()).read(None)
+        Events::new(Label::Answer(inner.next), self.shelf.clone(), self.any.clone())
     }
 
     /// It is one, and its answer takes a while.
@@ -79,12 +88,14 @@ impl Streams {
             inner.general.remove(oldest);
         }
         inner.next += 1;
-        let events = Events::new(Label::General(inner.next), self.shelf.clone(), self.any.clone());
-        let cursor = events.read(None);
+        let cursor = Events::new(Label::General(inner.next), self.shelf.clone(), self.any.clone());
         match inner.over {
-            true => events.end(),
-            false => inner.general.push(events),
+            true => cursor.events().end(),
+            false => inner.general.push(cursor.events().clone()),
         }
+        drop(inner);
+        self.any.notify_waiters();
+        self.listened.notify_waiters();
         cursor
     }
 
@@ -93,7 +104,11 @@ impl Streams {
         let all = self.all();
         match all.iter().find(|events| events.label() == label && events.is_resumable()) {
             Some(events) => match events.rest_after(after) {
-                Rest::More => Resumed::Reads(events.read(Some(after))),
+                Rest::More => {
+                    let cursor = events.read(Some(after));
+                    self.listened.notify_waiters();
+                    Resumed::Reads(cursor)
+                }
                 Rest::Nothing => Resumed::Over,
                 Rest::Lost => Resumed::Forgotten,
             },
@@ -154,13 +169,13 @@ impl Streams {
     /// Resolves when the client reads a general stream. Cancel-safe.
     pub(super) async fn listening(&self) {
         loop {
-            let any = self.any.notified();
-            tokio::pin!(any);
-            any.as_mut().enable();
+            let listened = self.listened.notified();
+            tokio::pin!(listened);
+            listened.as_mut().enable();
             if self.listens() {
                 return;
             }
-            any.await;
+            listened.await;
         }
     }
 

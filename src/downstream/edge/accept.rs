@@ -22,16 +22,17 @@ use super::bound::{Accepted, Bound, Duplex, Listener};
 use super::connection;
 use super::guard::Guard;
 use super::places::{Full, Places};
+use super::serve::Serve;
 use super::silence::Silence;
 use super::source::Peer;
 use crate::config::ListenLimits;
 use crate::system::{Here, System};
 
 /// What every connection needs.
-pub struct Front {
+pub struct Front<S = Router> {
     pub guard: Guard,
-    /// Finds `guard::Admitted` in the extensions of every request.
-    pub router: Router,
+    /// What answers whoever was let in.
+    pub router: S,
     pub limits: ListenLimits,
 }
 
@@ -45,7 +46,7 @@ pub struct Stop {
 }
 
 /// Serves until `stop.closing`, and then until every connection is gone. What was listened on is free again at once.
-pub async fn serve(bound: Bound, front: Front, stop: Stop) {
+pub async fn serve(bound: Bound, front: Front<impl Serve>, stop: Stop) {
     let entrance = Entrance::new(front, stop);
     join_all(bound.listeners.into_iter().map(|listener| entrance.open(listener))).await;
     entrance.tracker.close();
@@ -56,7 +57,7 @@ pub async fn serve(bound: Bound, front: Front, stop: Stop) {
 pub async fn serve_stream(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: Peer,
-    front: Arc<Front>,
+    front: Arc<Front<impl Serve>>,
     stop: Stop,
 ) {
     // The only one there is: it makes way for nobody.
@@ -66,8 +67,8 @@ pub async fn serve_stream(
 }
 
 /// Where connections come in.
-struct Entrance {
-    front: Arc<Front>,
+struct Entrance<S> {
+    front: Arc<Front<S>>,
     places: Arc<Places>,
     silence: Arc<Silence>,
     /// Clients that are being sent away, at once.
@@ -76,10 +77,10 @@ struct Entrance {
     stop: Stop,
 }
 
-impl Entrance {
+impl<S: Serve> Entrance<S> {
     /// Servers need descriptors too, and most of all when they are started again: clients get half of them, and those
     /// that are sent away an eighth.
-    fn new(front: Front, stop: Stop) -> Self {
+    fn new(front: Front<S>, stop: Stop) -> Self {
         let limits = &front.limits;
         let descriptors_max = Here::descriptors_max().unwrap_or(usize::MAX);
         let connections_max = limits.connections_max.min(descriptors_max / 2);
@@ -135,13 +136,7 @@ impl Entrance {
         };
         let span = debug_span!("connection", peer = %accepted.peer);
         let (front, stop, tls) = (Arc::clone(&self.front), self.stop.clone(), listener.tls().cloned());
-        self.tracker.spawn(
-            async move {
-                let now = stop.now.clone();
-                now.run_until_cancelled(connection::keep(accepted, tls, front, stop, stay)).await;
-            }
-            .instrument(span),
-        );
+        self.tracker.spawn(connection::keep(accepted, tls, front, stop, stay).instrument(span));
     }
 
     /// Says so if that can be said at once and in clear text, and hears the client out for a moment.
@@ -205,7 +200,7 @@ impl Spare {
     }
 }
 
-impl fmt::Debug for Front {
+impl<S> fmt::Debug for Front<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Front")
             .field("guard", &self.guard)
@@ -241,7 +236,7 @@ mod tests {
     use std::net::SocketAddr;
     use tokio::io::{DuplexStream, duplex};
 
-    async fn entrance(change: impl FnOnce(&mut Listen)) -> (Entrance, Listener) {
+    async fn entrance(change: impl FnOnce(&mut Listen)) -> (Entrance<Router>, Listener) {
         let mut listen = Listen { auth: Auth::None, ..Listen::default() };
         change(&mut listen);
         let limits = listen.limits.clone();

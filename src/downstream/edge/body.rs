@@ -6,15 +6,16 @@
 use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
-use http_body::Body as _;
-use tokio::time::{Instant, timeout_at};
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
+use super::content::{Content, Response};
 use crate::wire::fault::{Fault, Reason};
 
 /// A body, and the memory that it was given, piece by piece; to be kept as long as the bytes are.
@@ -39,14 +40,14 @@ pub enum Unread {
 }
 
 /// Reads a body of at most `bytes_max` within `within`, and no slower than a kibibyte a second. `buffer` gives
-/// leave to keep so many bytes, or does not.
+/// leave to keep so many bytes, or does not. `alarm`: what it waits by.
 pub async fn read_body<R>(
-    mut body: Body,
+    mut body: impl http_body::Body<Data = Bytes> + Unpin,
     bytes_max: usize,
     within: Duration,
+    alarm: &Alarm,
     buffer: impl Fn(usize) -> Option<R>,
 ) -> Result<Whole<R>, Unread> {
-    let start = Instant::now();
     let announced = body.size_hint();
     if announced.lower() > bytes_max as u64 {
         return Err(Unread::TooLarge { max: bytes_max });
@@ -55,12 +56,18 @@ pub async fn read_body<R>(
     let mut room = Room { buffer, size, taken: 0, memory: SmallVec::new() };
     let mut bytes = Vec::new();
     room.make(&mut bytes, size.min(STEP_BYTES))?;
+    // Since when it is waited for.
+    let mut start = None;
     loop {
         let paced = SETTLE_WITHIN + Duration::from_secs((bytes.len() / RATE_BYTES_MIN) as u64);
-        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-        let Ok(frame) = timeout_at(start + within.min(paced), frame).await else {
-            return Err(Unread::TooSlow);
-        };
+        let frame = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => {
+                let start = *start.get_or_insert_with(Instant::now);
+                alarm.poll(cx, start + within.min(paced)).map(|()| Err(Unread::TooSlow))
+            }
+        });
+        let frame = frame.await?;
         let data = match frame {
             None => break,
             Some(Err(_)) => return Err(Unread::Broken),
@@ -74,6 +81,9 @@ pub async fn read_body<R>(
         let whole = bytes.len() + data.len();
         room.make(&mut bytes, whole)?;
         bytes.extend_from_slice(&data);
+        if body.is_end_stream() {
+            break;
+        }
     }
     Ok(Whole { bytes: bytes.into(), memory: room.memory })
 }
@@ -128,8 +138,8 @@ impl Unread {
     }
 
     /// With the fault as its body.
-    pub fn response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.fault().render(None)));
+    pub fn response(self) -> Response {
+        let mut response = Response::new(Content::Whole(self.fault().render(None)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,70 +1,95 @@
 //! One connection, from its first byte to its last: TLS, then requests and answers in turn.
 //!
-//! Every request passes the guard before the router sees it; nothing else leads to the router.
+//! Every request passes the guard before anything that serves sees it; nothing else leads there.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{Request, Response};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{Either, pending, ready};
+use http::header::CONNECTION;
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::accept::{Front, Stop};
+use super::alarm::Alarm;
+use super::aside::Aside;
 use super::bound::{Accepted, Duplex};
+use super::content::{Content, Response};
+use super::cors::Cors;
+use super::guard::{Admitted, Shown};
 use super::paced::Paced;
+use super::serve::Serve;
 use super::silence::Stay;
 use super::source::Peer;
-use super::turn::{Answered, Asked, Turn};
+use super::turn::{Answered, Asked, Turn, Within};
 
 /// Serves one connection until it ends, is put out, or `stop` is said.
-pub(super) async fn keep(
+pub(super) async fn keep<S: Serve>(
     accepted: Accepted,
     tls: Option<TlsAcceptor>,
-    front: Arc<Front>,
+    front: Arc<Front<S>>,
     stop: Stop,
     stay: Arc<Stay>,
 ) {
+    let (now, own) = (stop.now.clone(), Arc::clone(&stay));
+    let ending = Aside::new(async move {
+        tokio::select! {
+            () = now.cancelled() => {}
+            () = own.put_out() => debug!("silent for longer than all others, and no place was left"),
+        }
+    });
     // On the heap: it is large, and each future around it would hold it once more.
-    let served = Box::pin(serve(accepted, tls, front, stop, Arc::clone(&stay)));
-    if stay.unless_put_out(served).await.is_none() {
-        debug!("silent for longer than all others, and no place was left");
+    let served = Box::pin(serve(accepted, tls, front, stop, stay));
+    tokio::select! {
+        biased;
+        () = ending => {}
+        () = served => {}
     }
 }
 
-async fn serve(accepted: Accepted, tls: Option<TlsAcceptor>, front: Arc<Front>, stop: Stop, stay: Arc<Stay>) {
+async fn serve<S: Serve>(
+    accepted: Accepted,
+    tls: Option<TlsAcceptor>,
+    front: Arc<Front<S>>,
+    stop: Stop,
+    stay: Arc<Stay>,
+) {
     let Accepted { stream, peer } = accepted;
-    let turn = Turn::opened(Instant::now(), stay);
-    let Some(stream) = greet(stream, tls, front.limits.head_within).await else { return };
-    let socket = TokioIo::new(Paced::new(stream, Arc::clone(&turn), front.limits.head_within));
-    let router = TowerToHyperService::new(front.router.clone());
-    let service = service_fn(|request| answer(request, &router, &front, &peer, &turn));
+    let within = Within { head: front.limits.head_within, idle: IDLE_WITHIN };
+    let turn = Turn::opened(Instant::now(), within, stay);
+    let Some(stream) = greet(stream, tls, within.head).await else { return };
+    let socket = TokioIo::new(Paced::new(stream, Arc::clone(&turn)));
+    let visit = Visit { front: &front, peer, turn: &turn, shown: Mutex::default(), alarm: Alarm::default() };
+    let service = service_fn(|request| visit.answer(request));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_WITHIN)
-        .max_headers(HEADERS_MAX)
+        // The socket knows as well when a head is late, and sets no timer for each.
+        .header_read_timeout(None)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
     let mut connection = pin!(connection);
+    let closing = Aside::new(stop.closing.cancelled());
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.closing.cancelled() => {
+        biased;
+        () = closing => {
             turn.leave();
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
         debug!("{error}");
@@ -91,38 +116,75 @@ async fn greet(
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    router: &TowerToHyperService<Router>,
-    front: &Front,
-    peer: &Peer,
-    turn: &Arc<Turn>,
-) -> Result<Response<Answered<Body>>, Infallible> {
-    if !turn.serve() {
-        // Nothing of it is done: the connection is about to be dropped.
-        return pending().await;
-    }
-    let (mut head, body) = request.into_parts();
-    let body = Asked::new(body, turn);
-    let response = match front.guard.judge(&head, peer, Instant::now().into_std()) {
-        Err(reply) => {
-            debug!(status = reply.status().as_u16(), "refused before any route");
-            reply.response().map(Body::from)
-        }
-        Ok(admitted) => {
-            let cors = admitted.cors.clone();
-            head.extensions.insert(admitted);
-            let mut response = router.call(Request::from_parts(head, Body::new(body))).await?;
+/// What the requests of one connection have in common.
+struct Visit<'a, S> {
+    front: &'a Front<S>,
+    peer: Peer,
+    turn: &'a Arc<Turn>,
+    /// What let the last of them in.
+    shown: Mutex<Shown>,
+    alarm: Alarm,
+}
+
+/// What becomes of a request before anything that serves sees it.
+enum Judged {
+    LetIn(Admitted),
+    Refused(Response),
+    /// Nothing of it is done: the connection is about to be dropped.
+    Dropped,
+}
+
+impl<S: Serve> Visit<'_, S> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<http::Response<Answered<Content>>, Infallible>> {
+        let (head, body) = request.into_parts();
+        let judged = self.judged(&head);
+        let body = Asked::new(body, self.turn);
+        let (cors, answered) = match judged {
+            Judged::LetIn(admitted) => {
+                let cors = admitted.cors.clone();
+                (cors, Either::Left(self.front.router.serve(admitted, head, body, &self.alarm)))
+            }
+            Judged::Refused(response) => (Cors::Off, Either::Right(Either::Left(ready(response)))),
+            Judged::Dropped => (Cors::Off, Either::Right(Either::Right(pending()))),
+        };
+        answered.map(move |mut response| {
             cors.dress(response.headers_mut());
-            response
+            Ok(response.map(|body| Answered::new(body, self.turn)))
+        })
+    }
+
+    fn judged(&self, head: &Parts) -> Judged {
+        if !self.turn.serve() {
+            return Judged::Dropped;
         }
-    };
-    Ok(response.map(|body| Answered::new(body, turn)))
+        if head.headers.len() > HEADERS_MAX {
+            return Judged::Refused(too_many_headers());
+        }
+        let guard = &self.front.guard;
+        match guard.judge_next(&mut self.shown.lock(), head, &self.peer, std::time::Instant::now) {
+            Ok(admitted) => Judged::LetIn(admitted),
+            Err(reply) => {
+                debug!(status = reply.status().as_u16(), "refused before any route");
+                Judged::Refused(reply.response().map(Content::Whole))
+            }
+        }
+    }
+}
+
+/// As hyper says it of a head that is too large, and as it ends then.
+fn too_many_headers() -> Response {
+    let mut response = Response::new(Content::Whole(Bytes::new()));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// How long a connection may wait for its next request, the request's head included.
 const IDLE_WITHIN: Duration = Duration::from_secs(75);
-/// Of one request; the head with its first line.
+/// Of one request; the head with its first line. hyper would set aside a place for each header if it was told of the first.
 const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What is read at once; a head that has not ended by then is too large as well.

@@ -3,6 +3,7 @@
 //! Pure but for the count of failures: it reads a head and says who asks, or what is answered instead. It
 //! never reads a body, waits, or looks at the clock.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use super::failures::Failures;
 use super::origin::{self, Origin};
 use super::reply::{Reply, Why};
 use super::source::{Peer, Proxy};
-use super::token::{Digest, Token};
+use super::token::{Digest, Token, is_same};
 use crate::config::{Address, Auth, Listen};
 use crate::mcp::caller::Principal;
 
@@ -34,6 +35,9 @@ pub struct Guard {
     key: Option<Key>,
     proxy: Option<Proxy>,
     failures: Mutex<Failures>,
+    /// Who is let in.
+    bearer: Principal,
+    anonymous: Principal,
 }
 
 /// What a bearer must show.
@@ -50,6 +54,16 @@ pub struct Admitted {
     pub peer: Peer,
     /// Every answer is dressed with it.
     pub cors: Cors,
+}
+
+/// What let the last request of a connection in. Whoever shows the same again is not looked at as closely: this guard's hosts and key
+/// never change.
+///
+/// Kept as long as the connection, and copied: what was read of a head would keep all that was read with it.
+#[derive(Default)]
+pub struct Shown {
+    host: Box<[u8]>,
+    authorization: Box<[u8]>,
 }
 
 /// Why nobody is let in at all.
@@ -109,13 +123,29 @@ impl Guard {
             key,
             proxy: listen.trusted_proxy.as_deref().and_then(Proxy::parse),
             failures: Mutex::new(Failures::default()),
+            bearer: Principal::bearer(),
+            anonymous: Principal::anonymous(),
         })
     }
 
     /// Who asks, or what is answered instead. For every request on every route.
     pub fn judge(&self, head: &Parts, peer: &Peer, now: Instant) -> Result<Admitted, Reply> {
-        if !self.is_our_host(head, peer) {
-            return Err(Reply { why: Why::Host, cors: Cors::Off });
+        self.judge_next(&mut Shown::default(), head, peer, || now)
+    }
+
+    /// The same for the next request of a connection. `now`: for those who fail.
+    pub fn judge_next(
+        &self,
+        shown: &mut Shown,
+        head: &Parts,
+        peer: &Peer,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Admitted, Reply> {
+        if !shown.is_same_host(head) {
+            if !self.is_our_host(head, peer) {
+                return Err(Reply { why: Why::Host, cors: Cors::Off });
+            }
+            shown.host = only(&head.headers, &HOST);
         }
         let Some(cors) = self.cors(&head.headers) else {
             return Err(Reply { why: Why::Origin, cors: Cors::Off });
@@ -128,10 +158,14 @@ impl Guard {
             return Err(Reply { why, cors });
         }
         let principal = match &self.key {
-            None => Principal::anonymous(),
-            Some(_) if is_health(head) => Principal::anonymous(),
+            None => self.anonymous.clone(),
+            Some(_) if is_health(head) => self.anonymous.clone(),
+            Some(_) if shown.is_same_bearer(head) => self.bearer.clone(),
             Some(key) => match self.fits(key, head, peer, now) {
-                Ok(()) => Principal::bearer(),
+                Ok(()) => {
+                    shown.authorization = only(&head.headers, &AUTHORIZATION);
+                    self.bearer.clone()
+                }
                 Err(why) => return Err(Reply { why, cors }),
             },
         };
@@ -211,7 +245,7 @@ impl Guard {
 
     /// The right token is served whatever came before it from the same source: else anyone beside its bearer
     /// could lock the bearer out.
-    fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: Instant) -> Result<(), Why> {
+    fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: impl FnOnce() -> Instant) -> Result<(), Why> {
         // Whoever comes through a proxy may be anywhere, even where the proxy is on this machine and nobody named it.
         let is_passed_on = || PASSED_ON.iter().any(|name| head.headers.contains_key(*name));
         let is_here = peer.is_local() && !self.is_proxy(peer) && !is_passed_on();
@@ -225,11 +259,42 @@ impl Guard {
             },
         };
         let source = peer.source_of(&head.headers, self.proxy.as_ref());
-        match self.failures.lock().count(source, now) {
+        match self.failures.lock().count(source, now()) {
             Ok(()) => Err(why),
             Err(retry_after) => Err(Why::Throttled { retry_after }),
         }
     }
+}
+
+impl Shown {
+    fn is_same_host(&self, head: &Parts) -> bool {
+        let host = at_most_one(&head.headers, &HOST);
+        let is_same = |host: &HeaderValue| !self.host.is_empty() && *host.as_bytes() == *self.host;
+        // What the URI says is compared with it as well.
+        head.uri.authority().is_none() && matches!(host, Ok(Some(host)) if is_same(host))
+    }
+
+    /// Takes as long for a near miss as for any other of its length.
+    fn is_same_bearer(&self, head: &Parts) -> bool {
+        let value = at_most_one(&head.headers, &AUTHORIZATION);
+        let is_same = |value: &HeaderValue| {
+            !self.authorization.is_empty() && is_same(value.as_bytes(), &self.authorization)
+        };
+        matches!(value, Ok(Some(value)) if is_same(value))
+    }
+}
+
+/// Says nothing of what it holds.
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A copy of a header that is there once; nothing of one that is not.
+fn only(headers: &HeaderMap, name: &HeaderName) -> Box<[u8]> {
+    let value = at_most_one(headers, name).ok().flatten();
+    value.map(|value| Box::from(value.as_bytes())).unwrap_or_default()
 }
 
 /// A header that may stand once stands more often.

@@ -1,6 +1,6 @@
 //! A socket that is not waited for without end.
 //!
-//! A head must be whole in time, a write must get on, and whoever is still sending when we have answered is heard
+//! A head must come in time and be whole in time, a write must get on, and whoever is still sending when we have answered is heard
 //! out for a moment before the socket is closed: else the system would throw our answer away with what it
 //! could not deliver to us.
 
@@ -11,16 +11,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::bound::Duplex;
 use super::turn::Turn;
 
 pub(super) struct Paced {
     stream: Box<dyn Duplex>,
     turn: Arc<Turn>,
-    head_within: Duration,
-    /// Set when a wait needs it, and kept for the next.
     alarm_of_reads: Alarm,
     alarm_of_writes: Alarm,
     /// Since when a write does not get on.
@@ -34,15 +33,11 @@ struct Lingering {
     left: usize,
 }
 
-#[derive(Default)]
-struct Alarm(Option<Pin<Box<Sleep>>>);
-
 impl Paced {
-    pub(super) fn new(stream: Box<dyn Duplex>, turn: Arc<Turn>, head_within: Duration) -> Self {
+    pub(super) fn new(stream: Box<dyn Duplex>, turn: Arc<Turn>) -> Self {
         Self {
             stream,
             turn,
-            head_within,
             alarm_of_reads: Alarm::default(),
             alarm_of_writes: Alarm::default(),
             stalled: None,
@@ -56,7 +51,7 @@ impl Paced {
             return written;
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
-        self.alarm_of_writes.poll(cx, since + WRITE_WITHIN).map(Err)
+        self.alarm_of_writes.poll(cx, since + WRITE_WITHIN).map(|()| Err(overdue()))
     }
 
     /// Reads and forgets, until the client has closed as well or was heard long enough.
@@ -73,7 +68,7 @@ impl Paced {
                     lingering.left = lingering.left.saturating_sub(scrap.filled().len());
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return self.alarm_of_reads.poll(cx, lingering.until).map(|_| Ok(())),
+                Poll::Pending => return self.alarm_of_reads.poll(cx, lingering.until).map(Ok),
             }
         }
         Poll::Ready(Ok(()))
@@ -91,12 +86,12 @@ impl AsyncRead for Paced {
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if polled.is_ready() {
             if buffer.filled().len() > before {
-                this.turn.heard(Instant::now());
+                this.turn.heard();
             }
             return polled;
         }
-        match this.turn.head_since() {
-            Some(since) => this.alarm_of_reads.poll(cx, since + this.head_within).map(Err),
+        match this.turn.head_until() {
+            Some(until) => this.alarm_of_reads.poll(cx, until).map(|()| Err(overdue())),
             None => Poll::Pending,
         }
     }
@@ -123,8 +118,12 @@ impl AsyncWrite for Paced {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() {
-            self.turn.flushed();
+        if flushed.is_ready()
+            && let Some(until) = self.turn.flushed()
+            // hyper need not read before something comes; when it rings, it does.
+            && self.alarm_of_reads.poll(cx, until).is_ready()
+        {
+            cx.waker().wake_by_ref();
         }
         self.watch(cx, flushed)
     }
@@ -141,14 +140,8 @@ impl AsyncWrite for Paced {
     }
 }
 
-impl Alarm {
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Error> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        sleep.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
-    }
+fn overdue() -> io::Error {
+    io::ErrorKind::TimedOut.into()
 }
 
 /// A write that gets on by no byte in this time is to a client that is gone.

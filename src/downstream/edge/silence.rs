@@ -152,9 +152,9 @@ impl Stay {
         };
     }
 
-    /// What is done in it; `None` when it is put out before that is done.
-    pub(super) async fn unless_put_out<T>(&self, done: impl Future<Output = T>) -> Option<T> {
-        self.out.run_until_cancelled(done).await
+    /// Resolves when it is put out.
+    pub(super) async fn put_out(&self) {
+        self.out.cancelled().await;
     }
 }
 

@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -18,7 +19,17 @@ use super::silence::Stay;
 #[derive(Debug)]
 pub(super) struct Turn {
     state: Mutex<State>,
+    within: Within,
     stay: Arc<Stay>,
+}
+
+/// What the client's turn may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within {
+    /// A head, from its first byte on; the first one from the connection on.
+    pub(super) head: Duration,
+    /// The next request, its head included.
+    pub(super) idle: Duration,
 }
 
 #[derive(Debug)]
@@ -31,41 +42,43 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Connected, and nothing came yet.
-    Opened { since: Instant },
+    Opened { until: Instant },
     /// A part of a head came.
-    Head { since: Instant },
+    Head { until: Instant },
     /// A request is being answered.
     Serving,
     /// Answered, and the answer is being written.
     Answered,
     /// The answer has left; another request may come.
-    Waiting,
+    Waiting { until: Instant },
 }
 
 impl Turn {
-    pub(super) fn opened(now: Instant, stay: Arc<Stay>) -> Arc<Self> {
-        let state = Mutex::new(State { phase: Phase::Opened { since: now }, unread: false });
-        Arc::new(Self { state, stay })
+    pub(super) fn opened(now: Instant, within: Within, stay: Arc<Stay>) -> Arc<Self> {
+        let phase = Phase::Opened { until: now + within.head };
+        Arc::new(Self { state: Mutex::new(State { phase, unread: false }), within, stay })
     }
 
     /// Bytes came.
-    pub(super) fn heard(&self, now: Instant) {
+    pub(super) fn heard(&self) {
         let mut state = self.state.lock();
-        let since = match state.phase {
-            Phase::Opened { since } => since,
-            Phase::Answered | Phase::Waiting => now,
+        let of_head = || Instant::now() + self.within.head;
+        let until = match state.phase {
+            Phase::Opened { until } => until,
+            Phase::Answered => of_head(),
+            Phase::Waiting { until } => of_head().min(until),
             Phase::Head { .. } | Phase::Serving => return,
         };
         let unread = state.unread && matches!(state.phase, Phase::Opened { .. });
-        *state = State { phase: Phase::Head { since }, unread };
+        *state = State { phase: Phase::Head { until }, unread };
         self.stay.stirs();
     }
 
-    /// Since when we wait for the end of a head. `None`: we do not.
-    pub(super) fn head_since(&self) -> Option<Instant> {
+    /// Until when we wait for the end of a head. `None`: we do not.
+    pub(super) fn head_until(&self) -> Option<Instant> {
         match self.state.lock().phase {
-            Phase::Opened { since } | Phase::Head { since } => Some(since),
-            Phase::Serving | Phase::Answered | Phase::Waiting => None,
+            Phase::Opened { until } | Phase::Head { until } | Phase::Waiting { until } => Some(until),
+            Phase::Serving | Phase::Answered => None,
         }
     }
 
@@ -75,19 +88,22 @@ impl Turn {
         self.stay.asks()
     }
 
-    /// All that was said has left.
-    pub(super) fn flushed(&self) {
+    /// All that was said has left. Until when we wait for another request, if that begins with it.
+    pub(super) fn flushed(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        if state.phase == Phase::Answered {
-            state.phase = Phase::Waiting;
-            self.stay.falls_silent();
+        if state.phase != Phase::Answered {
+            return None;
         }
+        let until = Instant::now() + self.within.idle;
+        state.phase = Phase::Waiting { until };
+        self.stay.falls_silent();
+        Some(until)
     }
 
     /// We are leaving: who has asked nothing just now need not be heard out.
     pub(super) fn leave(&self) {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Answered | Phase::Waiting) {
+        if matches!(state.phase, Phase::Answered | Phase::Waiting { .. }) {
             state.unread = false;
         }
     }

@@ -4,13 +4,16 @@
 //! may come at all the edge's.
 
 use super::head::{self, LAST_EVENT_ID, SESSION_ID};
-use super::live::{Live, Parts, Posted};
+use super::live::{self, Came, Live, Posted};
 use super::replies::{self, Opening};
 use super::sessions::{SessionId, Sessions};
 use crate::config::Listen;
+use crate::downstream::edge::alarm::Alarm;
 use crate::downstream::edge::body::{Whole, read_body};
+use crate::downstream::edge::content::Response;
+use crate::downstream::edge::serve::Asking;
 use crate::downstream::events::Label;
-use crate::downstream::modern::ladder;
+use crate::downstream::modern::ladder::{self, Claims};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::modern::posts::Posts;
 use crate::downstream::open::Ids;
@@ -28,13 +31,15 @@ use crate::upstream::allowance::{Allowance, Held};
 use crate::wire::caps::Caps;
 use crate::wire::fault::Fault;
 use crate::wire::message::Message;
-use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,8 +77,11 @@ pub struct Front {
     calls: TaskTracker,
     /// Nothing new is begun any more.
     closing: CancellationToken,
+    /// The same for those who only look.
+    is_closing: AtomicBool,
     /// Requests that stand by themselves.
     modern: Arc<Posts>,
+    claims: Claims,
 }
 
 impl Front {
@@ -100,18 +108,21 @@ impl Front {
             tracker: TaskTracker::new(),
             calls,
             closing,
+            is_closing: AtomicBool::new(false),
+            claims: Claims::default(),
         })
     }
 
     /// We are about to stop: nothing new is begun, and streams on which nothing is awaited end.
     pub fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
         self.closing.cancel();
         self.calls.close();
         self.modern.close();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.is_cancelled()
+        self.is_closing.load(Ordering::Acquire)
     }
 
     /// Whether nothing is left of any client: no session, no stream of 2024, no request and no task of theirs.
@@ -127,71 +138,91 @@ impl Front {
         }
     }
 
-    /// One request at a door.
-    pub async fn handle(
-        self: Arc<Self>,
-        gate: Gate,
+    /// One request at a door. `alarm`: one that its client waits by for nothing else.
+    pub async fn handle<B: Asking>(
+        self: &Arc<Self>,
+        gate: &Gate,
         principal: Principal,
-        request: Request<Body>,
+        request: Request<B>,
+        alarm: &Alarm,
     ) -> Response {
+        let (Parts { method, headers, .. }, body) = request.into_parts();
+        if method == Method::POST {
+            return self.post(gate, principal, headers, body, alarm).await;
+        }
         if self.is_closing() {
             return replies::stopping();
         }
-        let answered = match *request.method() {
-            Method::POST => self.post(gate, principal, request).await,
-            Method::GET | Method::DELETE if head::is_modern(request.headers()) => {
-                Ok(replies::wrong_method("POST"))
-            }
-            Method::GET => self.get(&gate.path, &principal, request.headers()),
-            Method::DELETE => self.delete(&gate.path, &principal, request.headers()),
+        let answered = match method {
+            Method::GET | Method::DELETE if head::is_modern(&headers) => Ok(replies::wrong_method("POST")),
+            Method::GET => self.get(&gate.path, &principal, &headers),
+            Method::DELETE => self.delete(&gate.path, &principal, &headers),
             _ => Ok(replies::wrong_method("GET, POST, DELETE")),
         };
         answered.unwrap_or_else(|refusal| *refusal)
     }
 
-    async fn post(
-        self: Arc<Self>,
-        gate: Gate,
+    /// A POST at a door.
+    pub(super) async fn post<B: Asking>(
+        self: &Arc<Self>,
+        gate: &Gate,
         principal: Principal,
-        request: Request<Body>,
-    ) -> Result<Response, Box<Response>> {
-        let (head, body) = request.into_parts();
-        fit(head::fit_post(&head.headers))?;
-        if !head::is_of_session(&head.headers) {
-            return self.post_alone(gate, principal, head.headers, body).await;
+        headers: HeaderMap,
+        body: B,
+        alarm: &Alarm,
+    ) -> Response {
+        if self.is_closing() {
+            return replies::stopping();
         }
-        let known = match fit(head::session_id(&head.headers))? {
+        self.posting(gate, principal, headers, body, alarm).await.unwrap_or_else(|refusal| *refusal)
+    }
+
+    async fn posting<B: Asking>(
+        self: &Arc<Self>,
+        gate: &Gate,
+        principal: Principal,
+        headers: HeaderMap,
+        body: B,
+        alarm: &Alarm,
+    ) -> Result<Response, Box<Response>> {
+        fit(head::fit_post(&headers))?;
+        if !head::is_of_session(&headers) {
+            return Box::pin(self.post_alone(gate, principal, headers, body, alarm)).await;
+        }
+        let known = match fit(head::session_id(&headers))? {
             Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
         };
         // Who has no session yet has no part of the memory either: it can only begin one.
-        let allowance = match &known {
-            Some(live) => live.allowance().clone(),
-            None => self.greeting.clone(),
-        };
-        let posting = self.read(body, &allowance).await?;
+        let allowance = known.as_ref().map_or(&self.greeting, |live| live.allowance());
+        let posting = self.read(body, allowance, alarm).await?;
         if let (false, Some(message)) = (self.is_closing(), self.claimed(&posting)) {
-            return Ok(self.modern.answer(&gate, principal, head.headers, message, posting).await);
+            let answer = self.modern.answer(gate, principal, headers, message, posting, alarm);
+            return Ok(Box::pin(answer).await);
         }
         // A body takes its time: what was so before it may be over.
         match known {
             _ if self.is_closing() => Err(Box::new(replies::stopping())),
             Some(live) if live.is_over() => Err(Box::new(replies::unknown_session())),
-            Some(live) => Ok(self.posted(&live, live.post(posting), self.listen.stream_after).await),
-            None => self.begin(gate, principal, posting).await,
+            Some(live) => {
+                let posted = live.post(posting);
+                Ok(self.posted(&live, posted, self.listen.stream_after, headers, alarm).await)
+            }
+            None => Box::pin(self.begin(gate, principal, posting, alarm)).await,
         }
     }
 
     /// A POST whose head says that it stands by itself, or that it is of a revision that nobody speaks.
-    async fn post_alone(
-        self: Arc<Self>,
-        gate: Gate,
+    async fn post_alone<B: Asking>(
+        self: &Arc<Self>,
+        gate: &Gate,
         principal: Principal,
         head: HeaderMap,
-        body: Body,
+        body: B,
+        alarm: &Alarm,
     ) -> Result<Response, Box<Response>> {
         let allowance = self.modern.allowance(&principal, &gate.entrance);
-        let posting = self.read(body, &allowance).await?;
+        let posting = self.read(body, &allowance, alarm).await?;
         if self.is_closing() {
             return Err(Box::new(replies::stopping()));
         }
@@ -199,7 +230,7 @@ impl Front {
             Box::new(replies::json(StatusCode::BAD_REQUEST, bad.fault().render(bad.id.as_ref())))
         })?;
         match ladder::claims(&message) || head::is_modern(&head) {
-            true => Ok(self.modern.answer(&gate, principal, head, message, posting).await),
+            true => Ok(self.modern.answer(gate, principal, head, message, posting, alarm).await),
             false => {
                 fit(head::fit_version(&head))?;
                 Ok(replies::status(StatusCode::BAD_REQUEST))
@@ -209,7 +240,7 @@ impl Front {
 
     /// The message, if it says by itself which revision it is of, whatever its head says.
     fn claimed(&self, posting: &Posting) -> Option<Message> {
-        if !ladder::may_claim(&posting.text) {
+        if !self.claims.may_be_in(&posting.text) {
             return None;
         }
         let message = Message::parse_client(posting.text.clone(), self.caps()).ok()?;
@@ -234,9 +265,14 @@ impl Front {
     }
 
     /// A body, and its room in memory, of what its client is allowed.
-    pub(crate) async fn read(&self, body: Body, allowance: &Allowance) -> Result<Posting, Box<Response>> {
+    pub(crate) async fn read<B: Asking>(
+        &self,
+        body: B,
+        allowance: &Allowance,
+        alarm: &Alarm,
+    ) -> Result<Posting, Box<Response>> {
         let max = self.hub.config().limits.client_message_bytes_max;
-        match read_body(body, max, self.listen.limits.body_within, allowance.pieces()).await {
+        match read_body(body, max, self.listen.limits.body_within, alarm, allowance.pieces()).await {
             Ok(Whole { bytes, memory }) => {
                 let memory = memory.into_iter().reduce(|mut all, more| {
                     all.merge(more);
@@ -250,10 +286,11 @@ impl Front {
 
     /// A text without a session: it must begin one.
     async fn begin(
-        self: Arc<Self>,
-        gate: Gate,
+        self: &Arc<Self>,
+        gate: &Gate,
         principal: Principal,
         posting: Posting,
+        alarm: &Alarm,
     ) -> Result<Response, Box<Response>> {
         let caps = self.caps();
         let refused = |fault: Fault| Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault));
@@ -286,11 +323,11 @@ impl Front {
             &self.identity,
             self.behind_itself,
         );
-        let live = Live::new(Parts {
+        let live = Live::new(live::Parts {
             session,
             streams,
             principal,
-            door: gate.path,
+            door: gate.path.clone(),
             idle_max: self.listen.session_idle,
             tracker: self.calls.clone(),
             admission,
@@ -298,7 +335,7 @@ impl Front {
         let posted = live.post(posting);
         if !live.has_agreed() {
             // It has failed, and nothing is left of it.
-            return Ok(self.posted(&live, posted, GREETED).await);
+            return Ok(self.posted(&live, posted, GREETED, HeaderMap::new(), alarm).await);
         }
         let key = id.key();
         self.sessions.enter(key, live.clone());
@@ -307,40 +344,52 @@ impl Front {
             served.serve(front.hub.stopping()).await;
             front.sessions.leave(&key);
         });
-        let mut response = self.posted(&live, posted, GREETED.max(self.listen.stream_after)).await;
+        let within = GREETED.max(self.listen.stream_after);
+        let mut response = self.posted(&live, posted, within, HeaderMap::new(), alarm).await;
         if let Ok(value) = HeaderValue::from_str(id.expose()) {
             response.headers_mut().insert(SESSION_ID, value);
         }
         Ok(response)
     }
 
-    /// The answer to a POST: JSON if it comes first and within this time, else a stream.
-    async fn posted(&self, live: &Live, posted: Posted, within: Duration) -> Response {
-        let mut cursor = match posted {
+    /// The answer to a POST: JSON if it comes first and within this time, else a stream. `room`: the head of the POST, that of
+    /// the answer takes its place.
+    async fn posted(
+        &self,
+        live: &Live,
+        posted: Posted,
+        within: Duration,
+        room: HeaderMap,
+        alarm: &Alarm,
+    ) -> Response {
+        let mut awaited = match posted {
             Posted::Nothing => return replies::status(StatusCode::ACCEPTED),
             Posted::Now(text) => return replies::json(StatusCode::OK, text),
             Posted::Refused(text) => return replies::json(StatusCode::BAD_REQUEST, text),
-            Posted::Later(cursor) => cursor,
+            Posted::Later(awaited) => awaited,
         };
-        let opening = match timeout(within, cursor.is_answered()).await {
-            Ok(Some(true)) => {
-                if let Some(said) = cursor.next().await {
-                    return replies::json(StatusCode::OK, said.text);
-                }
-                Opening::Plain
+        let mut until = None;
+        let came = poll_fn(|cx| match awaited.poll(cx) {
+            Poll::Ready(came) => Poll::Ready(Some(came)),
+            Poll::Pending => {
+                let until = *until.get_or_insert_with(|| Instant::now() + within);
+                alarm.poll(cx, until).map(|()| None)
             }
+        });
+        let opening = match came.await {
+            Some(Came::Answer(text)) => return replies::json_in(room, text),
             // Its session has ended, and it with it.
-            Ok(None) if live.is_over() => return replies::unknown_session(),
+            Some(Came::Nothing) if live.is_over() => return replies::unknown_session(),
             // It was cancelled: nothing will come, and there is nothing to come back for.
-            Ok(None) => Opening::Plain,
-            Ok(Some(false)) | Err(_) => {
+            Some(Came::Nothing) => Opening::Plain,
+            Some(Came::Word) | None => {
                 // Before anything of it is read: from now on all of it can be read again.
-                live.streams().keep(cursor.events());
+                live.streams().keep(awaited.events());
                 opening(live.revision(), 0)
             }
         };
         let closing = CancellationToken::new();
-        replies::Stream { cursor, opening, closing }.response(self.listen.keep_alive)
+        replies::Stream { cursor: awaited.beside(), opening, closing }.response(self.listen.keep_alive)
     }
 
     fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {

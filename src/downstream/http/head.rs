@@ -27,7 +27,8 @@ fn unfit<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Unfit> {
 /// A POST carries JSON and takes both forms of an answer (2025-11-25, basic/transports, sending messages).
 pub(crate) fn fit_post(headers: &HeaderMap) -> Result<(), Unfit> {
     fit_json(headers)?;
-    match takes(headers, "application/json") && takes(headers, "text/event-stream") {
+    let takes_both = || takes(headers, "application/json") && takes(headers, "text/event-stream");
+    match says_both(headers) || takes_both() {
         true => Ok(()),
         false => unfit(
             StatusCode::NOT_ACCEPTABLE,
@@ -42,8 +43,9 @@ pub(crate) fn fit_json(headers: &HeaderMap) -> Result<(), Unfit> {
     if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Encoding` must be left out");
     }
-    match one(headers, &CONTENT_TYPE).is_some_and(|kind| media(kind).eq_ignore_ascii_case("application/json"))
-    {
+    let is_json =
+        |kind: &str| kind == "application/json" || media(kind).eq_ignore_ascii_case("application/json");
+    match one(headers, &CONTENT_TYPE).is_some_and(is_json) {
         true => Ok(()),
         false => unfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Type` must be application/json"),
     }
@@ -59,8 +61,10 @@ pub(crate) fn fit_get(headers: &HeaderMap) -> Result<(), Unfit> {
 
 /// Whether the head is one of a session: it says so, or, as is the rule before 2025-06-18, nothing.
 pub(crate) fn is_of_session(headers: &HeaderMap) -> bool {
-    !headers.contains_key(PROTOCOL_VERSION)
-        || one(headers, &PROTOCOL_VERSION).and_then(Revision::parse).is_some_and(|said| !said.is_modern())
+    match given(headers, &PROTOCOL_VERSION) {
+        None => true,
+        Some(said) => said.and_then(Revision::parse).is_some_and(|said| !said.is_modern()),
+    }
 }
 
 /// Whether it says that the message stands by itself.
@@ -84,22 +88,32 @@ pub(crate) fn fit_version(headers: &HeaderMap) -> Result<(), Unfit> {
 
 /// The session that a request names; `None`: it names none.
 pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Unfit> {
-    if !headers.contains_key(SESSION_ID) {
-        return Ok(None);
-    }
-    match one(headers, &SESSION_ID) {
-        Some(id) => Ok(Some(id)),
-        None => unfit(StatusCode::BAD_REQUEST, "`Mcp-Session-Id` must be given once, in visible ASCII"),
+    match given(headers, &SESSION_ID) {
+        None => Ok(None),
+        Some(Some(id)) => Ok(Some(id)),
+        Some(None) => unfit(StatusCode::BAD_REQUEST, "`Mcp-Session-Id` must be given once, in visible ASCII"),
     }
 }
 
 /// The value of a header that is given once, in visible ASCII.
 pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    given(headers, name).flatten()
+}
+
+/// The same of a header that is given; `None`: it is not.
+fn given<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok().map(str::trim),
-        (None, _) | (Some(_), Some(_)) => None,
+        (None, _) => None,
+        (Some(value), None) => Some(value.to_str().ok().map(str::trim)),
+        (Some(_), Some(_)) => Some(None),
     }
+}
+
+/// Whether the client takes both forms of an answer, and says it as most do.
+fn says_both(headers: &HeaderMap) -> bool {
+    let usual = |value: &HeaderValue| USUAL.iter().any(|usual| usual.as_bytes() == value.as_bytes());
+    headers.get(ACCEPT).is_some_and(usual)
 }
 
 /// The type without its parameters; its case is no matter.
@@ -128,3 +142,6 @@ fn is_unwanted(range: &str) -> bool {
         .find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
     quality.and_then(|quality| quality.parse::<f32>().ok()).is_some_and(|quality| quality <= 0.0)
 }
+
+/// How clients say it that take both forms of an answer.
+const USUAL: [&str; 2] = ["application/json, text/event-stream", "text/event-stream, application/json"];

@@ -1,8 +1,8 @@
 //! One session over HTTP while it lives: its streams, its requests, and when it ends.
 //!
 //! One task per session carries what belongs to no request, and ends the session when nobody has used it for long.
-//! Each request runs in a task of its own, because a client that loses its connection has not cancelled it
-//! (2025-11-25, basic/transports, sending messages).
+//! Each request runs where its answer is awaited, and in a task of its own from when nobody waits there any more: a client
+//! that loses its connection has not cancelled it (2025-11-25, basic/transports, sending messages).
 
 use super::endpoint::Posting;
 use super::sessions::Admission;
@@ -17,11 +17,16 @@ use crate::upstream::allowance::Allowance;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A session and what runs in it.
 pub(crate) struct Live {
@@ -34,6 +39,8 @@ pub(crate) struct Live {
     used: Mutex<Instant>,
     idle_max: Duration,
     over: CancellationToken,
+    /// The same for those who only look.
+    is_over: AtomicBool,
     tracker: TaskTracker,
     /// Its place among the sessions, until it ends: what still holds it then is on its way out.
     admission: Mutex<Option<Admission>>,
@@ -43,6 +50,26 @@ pub(crate) struct Live {
 struct Running {
     live: Arc<Live>,
     events: Arc<Events>,
+    /// Whoever waits for all requests waits for it.
+    _counted: TaskTrackerToken,
+}
+
+/// A request that runs for whoever waits for its answer.
+pub(super) struct Awaited {
+    here: Here,
+    cursor: Cursor,
+}
+
+/// What runs here until it is done; dropped before, it goes on in a task of its own.
+struct Here(Option<(Running, BoxFuture<'static, Option<Bytes>>)>);
+
+/// What comes first of an answer.
+pub(super) enum Came {
+    Answer(Bytes),
+    /// Something that is said before it.
+    Word,
+    /// There is no answer.
+    Nothing,
 }
 
 /// What a POST brought.
@@ -51,8 +78,7 @@ pub(super) enum Posted {
     Nothing,
     Now(Bytes),
     Refused(Bytes),
-    /// The answer comes on this stream, after what comes before it.
-    Later(Cursor),
+    Later(Awaited),
 }
 
 /// What a session is made of.
@@ -78,6 +104,7 @@ impl Live {
             used,
             idle_max,
             over,
+            is_over: AtomicBool::new(false),
             tracker,
             admission: Mutex::new(Some(admission)),
         })
@@ -109,11 +136,12 @@ impl Live {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.over.is_cancelled()
+        self.is_over.load(Ordering::Acquire)
     }
 
     /// Ends it now: its requests are cancelled, its own servers end.
     pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
         self.over.cancel();
         self.streams.end();
         self.admission.lock().take();
@@ -137,24 +165,14 @@ impl Live {
             Reply::Later { id, call } => {
                 events.is_asked_by(id);
                 self.streams.awaits(&events);
-                self.run(call, events);
-                Posted::Later(cursor)
+                Posted::Later(Awaited { here: self.run(call, events), cursor })
             }
         }
     }
 
-    /// Lets a request go on beside whoever waits for it.
-    fn run(self: &Arc<Self>, call: BoxFuture<'static, Option<Bytes>>, events: Arc<Events>) {
-        let running = Running { live: self.clone(), events };
-        self.tracker.spawn(async move {
-            let answered = running.live.over.run_until_cancelled(call).await.flatten();
-            match answered {
-                Some(text) => running.events.answer(text),
-                None if running.live.is_over() => running.events.cut_off(),
-                // It was cancelled.
-                None => running.events.end(),
-            }
-        });
+    fn run(self: &Arc<Self>, call: BoxFuture<'static, Option<Bytes>>, events: Arc<Events>) -> Here {
+        let running = Running { live: self.clone(), events, _counted: self.tracker.token() };
+        Here(Some((running, call)))
     }
 
     /// Carries what belongs to no request, until the session is over.
@@ -241,9 +259,86 @@ impl Live {
     }
 }
 
+impl Awaited {
+    /// What comes first. Once it is there, this is asked no more.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
+        if let Some(text) = self.here.poll(cx, &self.cursor) {
+            return Poll::Ready(Came::Answer(text));
+        }
+        match ready!(self.cursor.poll_answered(cx)) {
+            Some(true) => {
+                let said = ready!(self.cursor.poll_next(cx));
+                Poll::Ready(said.map_or(Came::Nothing, |said| Came::Answer(said.text)))
+            }
+            Some(false) => Poll::Ready(Came::Word),
+            None => Poll::Ready(Came::Nothing),
+        }
+    }
+
+    pub(super) fn events(&self) -> &Arc<Events> {
+        self.cursor.events()
+    }
+
+    /// Lets it go on beside whoever reads what it says.
+    pub(super) fn beside(self) -> Cursor {
+        self.cursor
+    }
+}
+
+impl Here {
+    /// Lets it get on. Its answer, if that is all it said; however else it ended, its stream says so.
+    fn poll(&mut self, cx: &mut Context<'_>, cursor: &Cursor) -> Option<Bytes> {
+        let (running, call) = self.0.as_mut()?;
+        let ended = match running.live.is_over() {
+            true => Ok(None),
+            // A fault of ours ends this request, and not all that comes by its connection.
+            false => match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+                Ok(Poll::Pending) => return None,
+                Ok(Poll::Ready(answered)) => Ok(answered),
+                Err(panic) => Err(panic),
+            },
+        };
+        let (running, call) = self.0.take()?;
+        drop(call);
+        match ended {
+            Ok(Some(text)) => return running.events.answer_at_once(text, cursor),
+            Ok(None) => running.ends_with(None),
+            // Its end says why.
+            Err(_) => {}
+        }
+        None
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        let Some((running, call)) = self.0.take() else { return };
+        // Where nothing runs any more, it ends with the rest.
+        if Handle::try_current().is_err() {
+            return;
+        }
+        let tracker = running.live.tracker.clone();
+        tracker.spawn(async move {
+            let answered = running.live.over.run_until_cancelled(call).await.flatten();
+            running.ends_with(answered);
+        });
+    }
+}
+
+impl Running {
+    fn ends_with(&self, answered: Option<Bytes>) {
+        match answered {
+            Some(text) => self.events.answer(text),
+            None if self.live.is_over() => self.events.cut_off(),
+            // It was cancelled.
+            None => self.events.end(),
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        // What has ended by now stays as it ended: this is for a task that did not come so far.
+        // What has ended by now stays as it ended: this is for what did not come so far.
         self.events.fail();
         self.live.streams.settle(&self.events);
         self.live.touch();
@@ -276,6 +371,7 @@ mod tests {
     use crate::mcp::caller::Caller;
     use crate::wire::id::Id;
     use futures::FutureExt;
+    use std::future::poll_fn;
     use std::path::Path;
 
     fn live() -> Arc<Live> {
@@ -297,17 +393,60 @@ mod tests {
         })
     }
 
-    #[tokio::test]
-    async fn a_call_that_panics_has_an_answer_all_the_same() {
-        let live = live();
-        let mut cursor = live.streams.answer();
+    /// A request with the id `a`.
+    fn asks(live: &Arc<Live>, call: BoxFuture<'static, Option<Bytes>>) -> Awaited {
+        let cursor = live.streams.answer();
         let events = cursor.events().clone();
         events.is_asked_by(Id::parse(Bytes::from_static(b"\"a\"")));
         live.streams.awaits(&events);
-        live.run(async { panic!("a fault of ours") }.boxed(), events);
+        Awaited { here: live.run(call, events), cursor }
+    }
+
+    async fn came(mut awaited: Awaited) -> String {
+        match poll_fn(|cx| awaited.poll(cx)).await {
+            Came::Answer(text) => String::from_utf8(text.to_vec()).unwrap(),
+            Came::Word => "a word".to_owned(),
+            Came::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_has_an_answer_all_the_same() {
+        let live = live();
+        let mut cursor = asks(&live, async { panic!("a fault of ours") }.boxed()).beside();
         let said = cursor.next().await.unwrap().text;
         let said = std::str::from_utf8(&said).unwrap();
         assert!(said.contains(r#""id":"a""#) && said.contains("-32603"), "{said}");
         assert!(cursor.next().await.is_none() && !live.streams.is_read());
+        // Where it is awaited, too.
+        let said = came(asks(&live, async { panic!("a fault of ours") }.boxed())).await;
+        assert!(said.contains(r#""id":"a""#) && said.contains("-32603"), "{said}");
+        assert!(!live.streams.is_read() && live.tracker.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_client_is_gone_goes_on_and_can_still_be_read() {
+        let live = live();
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let mut awaited = asks(&live, async { answer.await.ok() }.boxed());
+        assert!(poll_fn(|cx| Poll::Ready(awaited.poll(cx))).await.is_pending());
+        let events = awaited.cursor.events().clone();
+        live.streams.keep(&events);
+        drop(awaited);
+        assert!(!events.is_ending() && !live.tracker.is_empty());
+        sender.send(Bytes::from_static(b"answer")).unwrap();
+        assert_eq!(events.read(None).next().await.unwrap().text, "answer");
+        assert!(live.tracker.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_the_session_has_ended() {
+        let live = live();
+        let waiting = tokio::spawn(came(asks(&live, futures::future::pending().boxed())));
+        tokio::task::yield_now().await;
+        live.end();
+        let said = waiting.await.unwrap();
+        assert!(said.contains(r#""id":"a""#) && said.contains("the session ended"), "{said}");
+        assert!(live.tracker.is_empty());
     }
 }

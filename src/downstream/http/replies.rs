@@ -1,16 +1,16 @@
 //! The forms of an answer over HTTP: JSON, a stream of events, or a status that says why there is none.
 
 use super::head::Unfit;
+use crate::downstream::edge::content::{Content, Response};
 use crate::downstream::events::{Cursor, Said};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::sse::{SsePieces, sse_comment, sse_event, sse_retry};
 use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -27,16 +27,25 @@ pub(crate) enum Opening {
 }
 
 pub(crate) fn status(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new(Content::Whole(Bytes::new()));
     *response.status_mut() = status;
     response
 }
 
 /// A message as the whole answer.
 pub(crate) fn json(code: StatusCode, text: Bytes) -> Response {
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(Content::Whole(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A message as the whole answer to what came with this head, of which only the room is used again.
+pub(crate) fn json_in(mut room: HeaderMap, text: Bytes) -> Response {
+    room.clear();
+    room.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(Content::Whole(text));
+    *response.headers_mut() = room;
     response
 }
 
@@ -141,7 +150,7 @@ impl Stream {
 /// A body of events with the headers that let it through.
 pub(crate) fn event_stream(events: impl stream::Stream<Item = SsePieces> + Send + 'static) -> Response {
     let pieces = events.flat_map(|pieces| stream::iter(pieces.into_pieces()).map(Ok::<_, Infallible>));
-    let mut response = Response::new(Body::from_stream(pieces));
+    let mut response = Response::new(Content::Flowing(Body::from_stream(pieces)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

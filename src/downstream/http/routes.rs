@@ -2,7 +2,10 @@
 
 use super::endpoint::{Front, Gate};
 use super::replies;
+use crate::downstream::edge::alarm::Alarm;
+use crate::downstream::edge::content::Response;
 use crate::downstream::edge::guard::Admitted;
+use crate::downstream::edge::serve::{Asking, Serve};
 use crate::hub::entrance::Entrance;
 use crate::hub::readiness::Readiness;
 use crate::wire::members::quote;
@@ -10,15 +13,55 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
-use axum::response::Response;
 use axum::routing::{any, get, post};
-use http::{Request, StatusCode};
+use futures::FutureExt;
+use futures::future::Either;
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
 use std::sync::Arc;
 
 /// Everything that is served. Who may come was decided before: each request carries its leave.
-pub fn routes(front: Arc<Front>) -> Router {
+pub struct Routes {
+    front: Arc<Front>,
+    /// The way to all servers, which hardly any client leaves.
+    all: Gate,
+    others: Router,
+}
+
+impl Routes {
+    pub fn new(front: Arc<Front>) -> Self {
+        let all = Gate { path: Arc::from("/mcp"), entrance: front.hub.entrance_all() };
+        Self { all, others: others(front.clone()), front }
+    }
+}
+
+impl Serve for Routes {
+    fn serve<'a, B: Asking>(
+        &'a self,
+        who: Admitted,
+        head: Parts,
+        body: B,
+        alarm: &'a Alarm,
+    ) -> impl Future<Output = Response> + Send {
+        let is_to_all = head.uri.path() == &*self.all.path;
+        if is_to_all && head.method == Method::POST {
+            return Either::Left(self.front.post(&self.all, who.principal, head.headers, body, alarm));
+        }
+        // On the heap: it is seldom needed, and large.
+        let other = async move {
+            match is_to_all {
+                true => {
+                    self.front.handle(&self.all, who.principal, Request::from_parts(head, body), alarm).await
+                }
+                false => self.others.serve(who, head, body, alarm).await,
+            }
+        };
+        Either::Right(other.boxed())
+    }
+}
+
+fn others(front: Arc<Front>) -> Router {
     let mut router = Router::new()
-        .route("/mcp", any(all))
         .route("/mcp/{group}", any(group))
         .route("/servers/{server}/mcp", any(server))
         .route("/healthz", get(healthy))
@@ -29,19 +72,14 @@ pub fn routes(front: Arc<Front>) -> Router {
     router.fallback(nothing).with_state(front)
 }
 
-type Asking = Extension<Admitted>;
+type Who = Extension<Admitted>;
 /// A part of the path; what is no text is nobody's name.
 type Name = Result<Path<String>, PathRejection>;
-
-async fn all(State(front): State<Arc<Front>>, Extension(who): Asking, request: Request<Body>) -> Response {
-    let entrance = front.hub.entrance_all();
-    enter(front, Some(entrance), who, request).await
-}
 
 async fn group(
     State(front): State<Arc<Front>>,
     name: Name,
-    Extension(who): Asking,
+    Extension(who): Who,
     request: Request<Body>,
 ) -> Response {
     let entrance = name.ok().and_then(|Path(name)| front.hub.entrance_group(&name));
@@ -51,7 +89,7 @@ async fn group(
 async fn server(
     State(front): State<Arc<Front>>,
     key: Name,
-    Extension(who): Asking,
+    Extension(who): Who,
     request: Request<Body>,
 ) -> Response {
     let entrance = key.ok().and_then(|Path(key)| front.hub.entrance_server(&key));
@@ -67,21 +105,17 @@ async fn enter(
     match entrance {
         Some(entrance) => {
             let gate = Gate { path: Arc::from(request.uri().path()), entrance };
-            front.handle(gate, who.principal, request).await
+            front.handle(&gate, who.principal, request, &Alarm::default()).await
         }
         None => nothing().await,
     }
 }
 
-async fn open(State(front): State<Arc<Front>>, Extension(who): Asking, request: Request<Body>) -> Response {
+async fn open(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
     front.open_pipe(who.principal, &request)
 }
 
-async fn message(
-    State(front): State<Arc<Front>>,
-    Extension(who): Asking,
-    request: Request<Body>,
-) -> Response {
+async fn message(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
     front.post_to_pipe(who.principal, request).await
 }
 

@@ -1,23 +1,29 @@
 //! The sessions of all clients over HTTP, by ids that nobody can guess.
 //!
-//! Owns who may have how many. An id is looked up by its digest, so how long a look-up takes says nothing about ids.
-//! An unknown id costs nothing but the look-up; a new session never ends another's.
+//! Owns who may have how many. An id is looked up by a hash whose key nobody knows, and compared whole in the same time
+//! whatever it is compared with, so how long a look-up takes says nothing about ids. An unknown id costs nothing but the
+//! look-up; a new session never ends another's.
 
 use super::live::Live;
+use crate::downstream::edge::token::is_same;
 use crate::mcp::caller::Principal;
 use crate::wire::hex::hex;
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// What names a session toward its client: 256 random bits. Never logged, never compared as text.
-pub(crate) struct SessionId(String);
+pub(crate) struct SessionId {
+    text: String,
+    key: SessionKey,
+}
 
-/// The digest of an id.
-pub(crate) type SessionKey = [u8; 32];
+/// An id as it is looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct SessionKey([u8; ID_BYTES]);
 
 /// All sessions.
 #[derive(Debug)]
@@ -44,17 +50,46 @@ pub(crate) struct Admission {
 impl SessionId {
     /// `None` without randomness: better no session than one that can be guessed.
     pub(crate) fn new() -> Option<Self> {
-        let mut bytes = [0; 32];
+        let mut bytes = [0; ID_BYTES / 2];
         getrandom::fill(&mut bytes).ok()?;
-        Some(Self(hex(&bytes)))
+        let text = hex(&bytes);
+        Some(Self { key: SessionKey::of(&text)?, text })
     }
 
     pub(crate) fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     pub(crate) fn key(&self) -> SessionKey {
-        key(&self.0)
+        self.key
+    }
+}
+
+impl SessionKey {
+    /// `None`: it is no id of ours.
+    pub(crate) fn of(id: &str) -> Option<Self> {
+        id.as_bytes().try_into().ok().map(Self)
+    }
+}
+
+/// In the same time, however alike they are.
+impl PartialEq for SessionKey {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.0, &other.0)
+    }
+}
+
+impl Eq for SessionKey {}
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[session]")
     }
 }
 
@@ -91,7 +126,7 @@ impl Sessions {
 
     /// The session with this id, if it is this principal's and was begun at this door. All else is unknown, alike.
     pub(crate) fn find(&self, id: &str, principal: &Principal, door: &str) -> Option<Arc<Live>> {
-        let live = self.live.get(&key(id))?.clone();
+        let live = self.live.get(&SessionKey::of(id)?)?.clone();
         (live.principal() == principal && live.door() == door && !live.is_over()).then_some(live)
     }
 
@@ -119,7 +154,28 @@ impl Drop for Admission {
     }
 }
 
-/// The digest by which a session with this id is found.
-pub(crate) fn key(id: &str) -> SessionKey {
-    Sha256::digest(id.as_bytes()).into()
+/// An id in hexadecimal digits.
+const ID_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn s02_an_id_is_found_by_all_of_it_and_by_nothing_else() {
+        let id = SessionId::new().unwrap();
+        let mut keys = HashSet::from([id.key()]);
+        assert!(keys.contains(&SessionKey::of(id.expose()).unwrap()));
+        for at in 0..ID_BYTES {
+            let mut other = id.expose().to_owned();
+            let digit = if other.as_bytes()[at] == b'0' { "1" } else { "0" };
+            other.replace_range(at..=at, digit);
+            assert!(keys.insert(SessionKey::of(&other).unwrap()), "{at}");
+        }
+        for none in ["", &id.expose()[1..], &format!("{}0", id.expose())] {
+            assert!(SessionKey::of(none).is_none());
+        }
+        assert!(!format!("{id:?} {:?}", id.key()).contains(&id.expose()[..4]));
+    }
 }

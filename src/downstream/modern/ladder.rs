@@ -13,7 +13,7 @@ use crate::wire::fault::{self, Fault};
 use crate::wire::id::Id;
 use crate::wire::members::{quote, string};
 use crate::wire::message::{Message, Meta, Params};
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 /// What the head of a POST says; over stdio there is none.
 pub(crate) trait Head {
@@ -30,10 +30,21 @@ pub(crate) struct Fit {
     pub(crate) level: Option<Level>,
 }
 
-/// Whether a text may hold a message that says which revision it is of: worth a closer look. Nobody who means it spells
+/// Looks whether a text may hold a message that says which revision it is of: worth a closer look. Nobody who means it spells
 /// that word with escapes.
-pub(crate) fn may_claim(text: &[u8]) -> bool {
-    memmem::find(text, b"io.modelcontextprotocol").is_some()
+#[derive(Debug)]
+pub(crate) struct Claims(Finder<'static>);
+
+impl Claims {
+    pub(crate) fn may_be_in(&self, text: &[u8]) -> bool {
+        self.0.find(text).is_some()
+    }
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self(Finder::new(b"io.modelcontextprotocol"))
+    }
 }
 
 /// Whether a message says by itself which revision it is of.
@@ -322,6 +333,7 @@ mod tests {
     #[test]
     fn what_claims_nothing_is_told_from_what_does() {
         assert!(claims(&message("initialize", META)) && !claims(&message("initialize", "")));
-        assert!(may_claim(message("x", META).text()) && !may_claim(b"{}"));
+        let may_be = Claims::default();
+        assert!(may_be.may_be_in(message("x", META).text()) && !may_be.may_be_in(b"{}"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the bases of all doors while they are used, and the forms of an answer: JSON if it is the first that is said and
 //! comes soon, else a stream of events that ends with it. The client that does not read it any more has cancelled the
-//! request (2026-07-28, basic/transports/streamable-http, cancellation): the task of a request belongs to its response.
+//! request (2026-07-28, basic/transports/streamable-http, cancellation): what runs for a request belongs to its response.
 
 use super::answer::Answer;
 use super::base::{Admission, Base, Room};
@@ -12,6 +12,8 @@ use super::ladder::{self, Fit, Head};
 use super::listen::Listen;
 use super::lobby::Lobby;
 use crate::config::Listen as Listening;
+use crate::downstream::edge::alarm::Alarm;
+use crate::downstream::edge::content::Response;
 use crate::downstream::http::endpoint::{Gate, Posting};
 use crate::downstream::http::replies;
 use crate::hub::entrance::Entrance;
@@ -23,18 +25,23 @@ use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::message::{Head as Shape, Message};
 use crate::wire::sse::{SsePieces, sse_comment};
-use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::future::BoxFuture;
+use futures::{FutureExt, stream};
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
+use std::any::Any;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// What they find.
 pub(crate) struct Posts {
@@ -104,6 +111,7 @@ impl Posts {
         head: HeaderMap,
         message: Message,
         posting: Posting,
+        alarm: &Alarm,
     ) -> Response {
         let refused = |fault: &Fault| replies::refusal(StatusCode::BAD_REQUEST, fault);
         match message.head() {
@@ -123,7 +131,7 @@ impl Posts {
         let id = message.id();
         match self.begin(gate, principal, head, message, posting) {
             Ok(Begun::Now(text)) => replies::json(StatusCode::OK, text),
-            Ok(Begun::Later(flow)) => self.flowing(flow).await,
+            Ok(Begun::Later(flow)) => self.flowing(flow, alarm).await,
             Err(fault) => {
                 let answer = Answer::fault(&fault, id.as_ref());
                 replies::json(status(answer.code), answer.text)
@@ -161,17 +169,19 @@ impl Posts {
         let answer = match *method == Method::Listen {
             true => {
                 let listen = Listen { lobby, admission, id: id.clone(), message, notes };
-                self.calls.spawn(async move {
+                let listening = async move {
                     let _memory = memory;
                     listen.run().await
-                })
+                };
+                AssertUnwindSafe(listening).catch_unwind().boxed()
             }
             false => {
                 let call = Call { lobby, admission, fit, message, memory, head: Some(head), notes };
-                self.calls.spawn(call.run())
+                AssertUnwindSafe(call.run()).catch_unwind().boxed()
             }
         };
-        Ok(Begun::Later(Flow { id, notes: said, answer }))
+        let runs = Runs::Here(answer, self.calls.token());
+        Ok(Begun::Later(Flow { id, notes: said, runs }))
     }
 
     /// A place at what is kept for a principal at a door, from its first request on. It is taken under the lock under which
@@ -217,19 +227,31 @@ impl Posts {
     }
 
     /// JSON if the answer is the first that is said and comes soon, else a stream.
-    async fn flowing(&self, mut flow: Flow) -> Response {
-        let first = match timeout(self.stream_after, flow.next()).await {
-            Ok(Said::Answer(answer)) => return replies::json(status(answer.code), answer.text),
-            Ok(Said::Note(text)) => Some(text),
-            Err(_) => None,
+    async fn flowing(&self, mut flow: Flow, alarm: &Alarm) -> Response {
+        let mut until = None;
+        let said = poll_fn(|cx| match flow.poll_next(cx) {
+            Poll::Ready(said) => Poll::Ready(Some(said)),
+            Poll::Pending => {
+                let until = *until.get_or_insert_with(|| Instant::now() + self.stream_after);
+                alarm.poll(cx, until).map(|()| None)
+            }
+        });
+        let first = match said.await {
+            Some(Said::Answer(answer)) => return replies::json(status(answer.code), answer.text),
+            Some(Said::Note(text)) => Some(text),
+            None => None,
         };
+        flow.goes_on(&self.calls);
+        Self::streamed(flow, first, self.keep_alive)
+    }
+
+    fn streamed(flow: Flow, first: Option<Bytes>, keep_alive: Duration) -> Response {
         let mut out = SsePieces::default();
         match first {
             Some(text) => out.event(None, Some(MESSAGE), &text),
             // Something at once, so that whatever stands between us lets the stream through.
             None => sse_comment(out.open(), "open"),
         }
-        let keep_alive = self.keep_alive;
         let rest = stream::unfold((Some(flow), Some(out)), move |(flow, first)| async move {
             let mut flow = flow?;
             if let Some(first) = first {
@@ -265,7 +287,19 @@ enum Begun {
 struct Flow {
     id: Id,
     notes: mpsc::Receiver<Bytes>,
-    answer: JoinHandle<Answer>,
+    runs: Runs,
+}
+
+type Ended = Result<Answer, Box<dyn Any + Send>>;
+
+/// A request until it has its answer.
+enum Runs {
+    /// Where its answer is awaited. Whoever waits for all requests waits for it.
+    Here(BoxFuture<'static, Ended>, TaskTrackerToken),
+    /// Beside whoever reads what it says, however slowly.
+    Beside(AbortOnDropHandle<Ended>),
+    /// Its answer waits for what was said before.
+    Done(Option<Answer>),
 }
 
 enum Said {
@@ -274,24 +308,46 @@ enum Said {
 }
 
 impl Flow {
-    /// What is said next. Cancel-safe.
+    /// What is said next.
     async fn next(&mut self) -> Said {
-        if let Some(text) = self.notes.recv().await {
-            return Said::Note(text);
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
+        if let Poll::Ready(Some(text)) = self.notes.poll_recv(cx) {
+            return Poll::Ready(Said::Note(text));
         }
-        match (&mut self.answer).await {
-            Ok(answer) => Said::Answer(answer),
-            Err(_) => {
-                let fault = Fault::ours(Reason::Internal, "a fault of ours ended the request");
-                Said::Answer(Answer::fault(&fault.outcome(CallOutcome::Unknown), Some(&self.id)))
+        let answer = ready!(self.runs.poll(cx)).unwrap_or_else(|| {
+            let fault = Fault::ours(Reason::Internal, "a fault of ours ended the request");
+            Answer::fault(&fault.outcome(CallOutcome::Unknown), Some(&self.id))
+        });
+        // What was said while we looked comes first.
+        match self.notes.try_recv() {
+            Ok(text) => {
+                self.runs = Runs::Done(Some(answer));
+                Poll::Ready(Said::Note(text))
             }
+            Err(_) => Poll::Ready(Said::Answer(answer)),
         }
+    }
+
+    /// From now on it runs beside whoever reads.
+    fn goes_on(&mut self, calls: &TaskTracker) {
+        self.runs = match std::mem::replace(&mut self.runs, Runs::Done(None)) {
+            Runs::Here(call, _counted) => Runs::Beside(AbortOnDropHandle::new(calls.spawn(call))),
+            runs @ (Runs::Beside(_) | Runs::Done(_)) => runs,
+        };
     }
 }
 
-impl Drop for Flow {
-    fn drop(&mut self) {
-        self.answer.abort();
+impl Runs {
+    /// `None`: it ended without an answer.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        match self {
+            Self::Here(call, _) => call.as_mut().poll(cx).map(Result::ok),
+            Self::Beside(task) => Pin::new(task).poll(cx).map(|ended| ended.ok().and_then(Result::ok)),
+            Self::Done(answer) => Poll::Ready(answer.take()),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use mcp_braid::downstream::edge::accept::{self, Stop};
 use mcp_braid::downstream::edge::bound::Bound;
 use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::http::endpoint::Front;
-use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::Principal;
 use mcp_braid::upstream::dial::Dial;
@@ -73,7 +73,7 @@ impl Served {
         let addresses = bound.addresses();
         let guard = Guard::new(&listen, &addresses, None).unwrap();
         let front = Front::new(hub.clone(), listen.clone(), "a mark", false, Principal::anonymous());
-        let edge = accept::Front { guard, router: routes(front), limits: listen.limits };
+        let edge = accept::Front { guard, router: Routes::new(front), limits: listen.limits };
         let stop = Stop::default();
         let serving = tokio::spawn(accept::serve(bound, edge, stop.clone()));
         let Address::Tcp(address) = addresses[0] else { panic!("no TCP") };

@@ -13,6 +13,7 @@ use axum::routing::{any, get};
 use http::Request;
 use mcp_braid::config::{Address, Auth, Listen, Tls};
 use mcp_braid::downstream::edge::accept::{Front, Stop, serve};
+use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::edge::body::read_body;
 use mcp_braid::downstream::edge::bound::Bound;
 use mcp_braid::downstream::edge::guard::{Admitted, Guard};
@@ -161,9 +162,9 @@ fn router(listen: &Listen, hold: Hold) -> Router {
 
 async fn read(State(bounds): State<Bounds>, request: Request<Body>) -> Response {
     let memory = |bytes| bounds.memory.clone().try_acquire_many_owned(u32::try_from(bytes).unwrap()).ok();
-    match read_body(request.into_body(), BODY_BYTES_MAX, bounds.within, memory).await {
+    match read_body(request.into_body(), BODY_BYTES_MAX, bounds.within, &Alarm::default(), memory).await {
         Ok(whole) => format!("read {}", whole.bytes.len()).into_response(),
-        Err(unread) => unread.response(),
+        Err(unread) => unread.response().into_response(),
     }
 }
 

@@ -2,17 +2,16 @@
 
 use super::events::Events;
 use super::server::Server;
-use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
 use mcp_braid::config::{Command, Config, Group, Protocol, Reach, ServerConfig, Sharing};
+use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::edge::cors::Cors;
 use mcp_braid::downstream::edge::guard::Admitted;
+use mcp_braid::downstream::edge::serve::Serve;
 use mcp_braid::downstream::edge::source::Peer;
 use mcp_braid::downstream::http::endpoint::Front;
-use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::Principal;
 use mcp_braid::upstream::dial::Dial;
@@ -28,7 +27,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct House {
     pub(crate) hub: Arc<Hub>,
     pub(crate) front: Arc<Front>,
-    service: TowerToHyperService<Router>,
+    routes: Arc<Routes>,
 }
 
 /// One client: who it is, where it comes in, and the session that it has.
@@ -66,8 +65,8 @@ impl House {
         let listen = config.listen.clone();
         let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
         let front = Front::new(hub.clone(), listen, "a mark", false, Principal::anonymous());
-        let service = TowerToHyperService::new(routes(front.clone()));
-        Self { hub, front, service }
+        let routes = Arc::new(Routes::new(front.clone()));
+        Self { hub, front, routes }
     }
 
     /// One server called `s`, shared.
@@ -80,11 +79,12 @@ impl House {
         Self::new(&[("s", server)], Sharing::Session, |_| {})
     }
 
-    pub(crate) async fn send(&self, who: Principal, mut request: Request<Body>) -> Reply {
+    pub(crate) async fn send(&self, who: Principal, request: Request<Body>) -> Reply {
         let admitted = Admitted { principal: who, peer: Peer::Unix, cors: Cors::Off };
-        request.extensions_mut().insert(admitted);
-        let (head, body) = self.service.call(request).await.unwrap().into_parts();
-        Reply { status: head.status, headers: head.headers, body }
+        let (head, body) = request.into_parts();
+        let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
+        let (head, body) = answered.into_parts();
+        Reply { status: head.status, headers: head.headers, body: Body::new(body) }
     }
 
     /// A client that has said nothing yet.

@@ -1,20 +1,19 @@
 //! A hub with two servers, and the ways into it.
 
 use super::server::Server;
-use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::Request;
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
 use mcp_braid::config::{Config, ServerConfig};
 use mcp_braid::downstream::door::Door;
+use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::edge::cors::Cors;
 use mcp_braid::downstream::edge::guard::Admitted;
+use mcp_braid::downstream::edge::serve::Serve;
 use mcp_braid::downstream::edge::source::Peer;
 use mcp_braid::downstream::http::endpoint::Front;
-use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::downstream::modern::lobby::Lobby;
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Caller, Principal};
@@ -30,7 +29,7 @@ use tokio_util::task::TaskTracker;
 pub(super) struct House {
     hub: Arc<Hub>,
     front: Arc<Front>,
-    service: TowerToHyperService<Router>,
+    routes: Arc<Routes>,
     tracker: TaskTracker,
 }
 
@@ -44,8 +43,8 @@ impl House {
         let (listen, tracker) = (config.listen.clone(), TaskTracker::new());
         let hub = Hub::new(Arc::new(config), dials, "hop", tracker.clone());
         let front = Front::new(hub.clone(), listen, IDENTITY, false, Principal::anonymous());
-        let service = TowerToHyperService::new(routes(front.clone()));
-        Self { hub, front, service, tracker }
+        let routes = Arc::new(Routes::new(front.clone()));
+        Self { hub, front, routes, tracker }
     }
 
     /// The door of the one client on stdin.
@@ -58,10 +57,10 @@ impl House {
     }
 
     /// A request over HTTP that was let in.
-    pub(super) async fn send(&self, mut request: Request<Body>) -> Response {
+    pub(super) async fn send(&self, request: Request<Body>) -> Response {
         let admitted = Admitted { principal: Principal::anonymous(), peer: Peer::Unix, cors: Cors::Off };
-        request.extensions_mut().insert(admitted);
-        self.service.call(request).await.unwrap()
+        let (head, body) = request.into_parts();
+        self.routes.serve(admitted, head, body, &Alarm::default()).await.into_response()
     }
 
     /// Stops. What is left, if anything is.

@@ -1,10 +1,11 @@
 //! Bodies that are too large, too slow, or too many.
 
 use super::*;
+use axum::body::Body;
 use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Chunks as they come from a channel.
@@ -50,7 +51,9 @@ const LONG: Duration = Duration::from_secs(600);
 #[tokio::test(start_paused = true)]
 async fn a_body_of_known_size_takes_just_that() {
     let memory = Memory::of(KIB);
-    let whole = read_body(Body::from(vec![7; 300]), 300, LONG, |bytes| memory.take(bytes)).await.unwrap();
+    let whole = read_body(Body::from(vec![7; 300]), 300, LONG, &Alarm::default(), |bytes| memory.take(bytes))
+        .await
+        .unwrap();
     assert_eq!(whole.bytes, vec![7; 300]);
     assert_eq!((memory.asked.lock().clone(), memory.bytes.available_permits()), (vec![300], KIB - 300));
     drop(whole);
@@ -60,7 +63,8 @@ async fn a_body_of_known_size_takes_just_that() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_says_it_is_too_large_is_not_read() {
     let memory = Memory::of(KIB);
-    let read = read_body(Body::from(vec![7; 301]), 300, LONG, |bytes| memory.take(bytes)).await;
+    let read =
+        read_body(Body::from(vec![7; 301]), 300, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await;
     assert_eq!(read.unwrap_err(), Unread::TooLarge { max: 300 });
     assert!(memory.asked.lock().is_empty());
 }
@@ -71,7 +75,7 @@ async fn a_body_that_turns_out_too_large_is_read_no_further() {
     chunks.send(vec![1; 300].into()).await.unwrap();
     chunks.send(vec![1; 1].into()).await.unwrap();
     let memory = Memory::of(KIB);
-    let read = read_body(body, 300, LONG, |bytes| memory.take(bytes)).await;
+    let read = read_body(body, 300, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await;
     assert_eq!(read.unwrap_err(), Unread::TooLarge { max: 300 });
     assert_eq!(memory.bytes.available_permits(), KIB, "what it took is given back");
 }
@@ -84,7 +88,8 @@ async fn memory_is_taken_in_steps_as_bytes_come() {
     }
     drop(chunks);
     let memory = Memory::of(1024 * KIB);
-    let whole = read_body(body, 1024 * KIB, LONG, |bytes| memory.take(bytes)).await.unwrap();
+    let whole =
+        read_body(body, 1024 * KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await.unwrap();
     assert_eq!(whole.bytes.len(), 320 * KIB);
     assert_eq!(*memory.asked.lock(), [64 * KIB, 64 * KIB, 128 * KIB, 256 * KIB]);
 }
@@ -93,7 +98,7 @@ async fn memory_is_taken_in_steps_as_bytes_come() {
 async fn the_last_step_is_no_larger_than_the_body_may_be() {
     let memory = Memory::of(1024 * KIB);
     let body = Body::from(vec![1; 100 * KIB]);
-    read_body(body, 1024 * KIB, LONG, |bytes| memory.take(bytes)).await.unwrap();
+    read_body(body, 1024 * KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await.unwrap();
     assert_eq!(*memory.asked.lock(), [64 * KIB, 36 * KIB]);
 }
 
@@ -104,7 +109,7 @@ async fn without_room_a_body_is_refused_and_gives_back_what_it_had() {
         chunks.send(vec![1; 32 * KIB].into()).await.unwrap();
     }
     let memory = Memory::of(100 * KIB);
-    let read = read_body(body, 1024 * KIB, LONG, |bytes| memory.take(bytes)).await;
+    let read = read_body(body, 1024 * KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await;
     assert_eq!(read.unwrap_err(), Unread::NoRoom);
     assert_eq!(memory.bytes.available_permits(), 100 * KIB);
     let response = Unread::NoRoom.response();
@@ -121,7 +126,9 @@ async fn a_body_has_its_time_in_all() {
         }
     });
     let memory = Memory::of(1024 * KIB);
-    let read = read_body(body, 1024 * KIB, Duration::from_secs(30), |bytes| memory.take(bytes)).await;
+    let read =
+        read_body(body, 1024 * KIB, Duration::from_secs(30), &Alarm::default(), |bytes| memory.take(bytes))
+            .await;
     assert_eq!((read.unwrap_err(), start.elapsed().as_secs()), (Unread::TooSlow, 30));
     sender.await.unwrap();
 }
@@ -137,7 +144,7 @@ async fn a_body_brings_a_kibibyte_a_second() {
             }
         });
         let memory = Memory::of(1024 * KIB);
-        let read = read_body(body, 1024 * KIB, LONG, |bytes| memory.take(bytes)).await;
+        let read = read_body(body, 1024 * KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await;
         assert_eq!(read.unwrap_err(), Unread::TooSlow);
         assert_eq!(start.elapsed().as_secs(), seconds, "{chunk} bytes a second");
         sender.await.unwrap();
@@ -150,7 +157,8 @@ async fn a_body_brings_a_kibibyte_a_second() {
         }
     });
     let memory = Memory::of(1024 * KIB);
-    let whole = read_body(body, 1024 * KIB, LONG, |bytes| memory.take(bytes)).await.unwrap();
+    let whole =
+        read_body(body, 1024 * KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await.unwrap();
     assert_eq!(whole.bytes.len(), 100 * KIB, "just enough is enough");
     sender.await.unwrap();
 }

@@ -5,6 +5,7 @@ use super::super::places::Places;
 use super::super::silence::Silence;
 use super::*;
 use crate::config::{Auth, Listen, ListenLimits};
+use axum::Router;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
