@@ -15,6 +15,8 @@ mod silence;
 
 mod aside;
 
+mod hush;
+
 pub mod alarm;
 
 pub mod content;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures::task::AtomicWaker;
+use parking_lot::Mutex;
 
 /// On the heap, because it stays when what is beside it moves.
 pub(super) struct Aside<F> {
@@ -17,18 +17,21 @@ pub(super) struct Aside<F> {
     /// As the future knows the bell.
     ring: Waker,
     /// Whom the bell wakes.
-    wakes: Option<Waker>,
+    wakes: Waker,
 }
 
 struct Bell {
     rung: AtomicBool,
-    task: AtomicWaker,
+    /// It stays, however often it rings: one that was taken might be missed by a ring that comes at the same time.
+    task: Mutex<Waker>,
 }
 
 impl<F: Future> Aside<F> {
     pub(super) fn new(future: F) -> Self {
-        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: AtomicWaker::new() });
-        Self { future: Box::pin(future), ring: Waker::from(bell.clone()), bell, wakes: None }
+        let nobody = Waker::noop();
+        let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(nobody.clone()) });
+        let ring = Waker::from(bell.clone());
+        Self { future: Box::pin(future), bell, ring, wakes: nobody.clone() }
     }
 }
 
@@ -37,16 +40,15 @@ impl<F: Future> Future for Aside<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        let is_known = this.wakes.as_ref().is_some_and(|wakes| wakes.will_wake(cx.waker()));
-        if is_known && !this.bell.rung.load(Ordering::Acquire) {
+        if !this.wakes.will_wake(cx.waker()) {
+            this.wakes.clone_from(cx.waker());
+            // Before it is looked at: who rings from now on wakes this one.
+            this.bell.task.lock().clone_from(cx.waker());
+        }
+        if !this.bell.rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        // Before it is looked at: who rings from now on wakes us again.
-        this.bell.task.register(cx.waker());
-        this.wakes = Some(cx.waker().clone());
-        if !this.bell.rung.swap(false, Ordering::AcqRel) {
-            return Poll::Pending;
-        }
+        this.bell.rung.swap(false, Ordering::AcqRel);
         this.future.as_mut().poll(&mut Context::from_waker(&this.ring))
     }
 }
@@ -58,7 +60,8 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rung.store(true, Ordering::Release);
-        self.task.wake();
+        let task = self.task.lock().clone();
+        task.wake();
     }
 }
 
@@ -67,6 +70,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
     use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
     use tokio::sync::Notify;
 
     #[tokio::test]
@@ -96,5 +100,25 @@ mod tests {
         tokio::task::yield_now().await;
         notify.notify_one();
         other.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_rings_as_often_as_there_is_a_reason_to() {
+        let (looks, notify) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (count, news) = (looks.clone(), notify.clone());
+        let aside = Aside::new(async move {
+            loop {
+                news.notified().await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let other = tokio::spawn(aside);
+        for look in 0..5 {
+            while looks.load(Ordering::Relaxed) < look {
+                tokio::task::yield_now().await;
+            }
+            notify.notify_one();
+        }
+        other.abort();
     }
 }

@@ -3,9 +3,11 @@
 //! Every request passes the guard before anything that serves sees it; nothing else leads there.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,16 +83,18 @@ async fn serve<S: Serve>(
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(socket, service);
     let mut connection = pin!(connection);
-    let closing = Aside::new(stop.closing.cancelled());
-    let ended = tokio::select! {
-        biased;
-        () = closing => {
+    let mut closing = Some(Aside::new(stop.closing.cancelled()));
+    let waker = Waker::from(Arc::clone(&turn.hush));
+    let ended = poll_fn(|cx| {
+        if closing.as_mut().is_some_and(|closing| Pin::new(closing).poll(cx).is_ready()) {
+            closing = None;
             turn.leave();
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-        ended = connection.as_mut() => ended,
-    };
+        turn.hush.is_of(cx);
+        connection.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await;
     if let Err(error) = ended {
         debug!("{error}");
     }

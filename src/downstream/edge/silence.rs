@@ -8,9 +8,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use super::places::Place;
 
@@ -35,14 +36,24 @@ struct Queue {
 #[derive(Debug)]
 struct Sitting {
     place: Place,
-    out: CancellationToken,
+    out: Out,
+}
+
+/// Whether a connection is put out; all clones are one.
+#[derive(Debug, Clone, Default)]
+struct Out(Arc<Put>);
+
+#[derive(Debug, Default)]
+struct Put {
+    is_out: AtomicBool,
+    news: Notify,
 }
 
 /// One connection as far as its place is concerned.
 #[derive(Debug)]
 pub(super) struct Stay {
     silence: Arc<Silence>,
-    out: CancellationToken,
+    out: Out,
     state: Mutex<State>,
 }
 
@@ -70,7 +81,7 @@ impl Silence {
 
     /// A connection that has said nothing yet.
     pub(super) fn enter(self: &Arc<Self>, place: Place) -> Stay {
-        let out = CancellationToken::new();
+        let out = Out::default();
         let number = self.queue.lock().seat_stranger(Sitting { place, out: out.clone() });
         let state = Mutex::new(State { at: At::Silent(number), is_guest: false });
         Stay { silence: self.clone(), out, state }
@@ -86,7 +97,7 @@ impl Silence {
         drop(queue);
         let Some((_, Sitting { place, out })) = longest else { return false };
         drop(place);
-        out.cancel();
+        out.put();
         true
     }
 }
@@ -154,7 +165,21 @@ impl Stay {
 
     /// Resolves when it is put out.
     pub(super) async fn put_out(&self) {
-        self.out.cancelled().await;
+        // What was said before anybody waited is kept for the one who does.
+        while !self.out.is_put() {
+            self.out.0.news.notified().await;
+        }
+    }
+}
+
+impl Out {
+    fn put(&self) {
+        self.0.is_out.store(true, Ordering::Release);
+        self.0.news.notify_one();
+    }
+
+    fn is_put(&self) -> bool {
+        self.0.is_out.load(Ordering::Acquire)
     }
 }
 
@@ -182,15 +207,15 @@ mod tests {
         assert!(first.asks() && third.asks());
         assert!(places.take(None).is_err() && silence.put_out());
         third.falls_silent();
-        assert!(second.out.is_cancelled() && !third.out.is_cancelled() && !second.asks());
+        assert!(second.out.is_put() && !third.out.is_put() && !second.asks());
         // Its place is free while its connection still ends, and it has none to give back then.
         let fourth = enter();
         drop(second);
         assert!(places.take(None).is_err());
-        assert!(fourth.asks() && silence.put_out() && third.out.is_cancelled() && !third.asks());
+        assert!(fourth.asks() && silence.put_out() && third.out.is_put() && !third.asks());
         assert!(!silence.put_out());
         third.falls_silent();
-        assert!(!silence.put_out() && !first.out.is_cancelled());
+        assert!(!silence.put_out() && !first.out.is_put());
         drop((first, third, fourth));
         assert!(silence.queue.lock().strangers.is_empty() && silence.queue.lock().guests.is_empty());
         let all: Vec<_> = (0..3).map(|_| places.take(None).unwrap()).collect();
@@ -211,12 +236,12 @@ mod tests {
         guest.falls_silent();
         // Half a head is a word, and still no request.
         early.stirs();
-        assert!(silence.put_out() && stirring.out.is_cancelled());
-        assert!(silence.put_out() && late.out.is_cancelled());
+        assert!(silence.put_out() && stirring.out.is_put());
+        assert!(silence.put_out() && late.out.is_put());
         // The last of them is left in peace.
-        assert!(!early.out.is_cancelled() && silence.put_out() && guest.out.is_cancelled());
+        assert!(!early.out.is_put() && silence.put_out() && guest.out.is_put());
         early.stirs();
-        assert!(silence.put_out() && early.out.is_cancelled() && !silence.put_out());
+        assert!(silence.put_out() && early.out.is_put() && !silence.put_out());
     }
 
     #[test]
@@ -229,9 +254,9 @@ mod tests {
             guest.falls_silent();
         }
         let (first, second) = (enter(), enter());
-        assert!(silence.put_out() && guests[0].out.is_cancelled());
+        assert!(silence.put_out() && guests[0].out.is_put());
         let third = enter();
-        assert!(silence.put_out() && first.out.is_cancelled() && second.asks() && third.asks());
+        assert!(silence.put_out() && first.out.is_put() && second.asks() && third.asks());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::hush::Hush;
 use super::silence::Stay;
 
 /// Shared by the socket and the service of one connection.
@@ -21,6 +22,8 @@ pub(super) struct Turn {
     state: Mutex<State>,
     within: Within,
     stay: Arc<Stay>,
+    /// What wakes the connection.
+    pub(super) hush: Arc<Hush>,
 }
 
 /// What the client's turn may take.
@@ -56,7 +59,7 @@ enum Phase {
 impl Turn {
     pub(super) fn opened(now: Instant, within: Within, stay: Arc<Stay>) -> Arc<Self> {
         let phase = Phase::Opened { until: now + within.head };
-        Arc::new(Self { state: Mutex::new(State { phase, unread: false }), within, stay })
+        Arc::new(Self { state: Mutex::new(State { phase, unread: false }), within, stay, hush: Hush::new() })
     }
 
     /// Bytes came.
@@ -136,8 +139,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Asked<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.ended |= matches!(polled, Poll::Ready(None));
+        let this = &mut *self;
+        let (polled, woke) = this.turn.hush.quietly(|| Pin::new(&mut this.body).poll_frame(cx));
+        // Where more is to come, whoever reads it must go on.
+        if woke && !this.body.is_end_stream() {
+            cx.waker().wake_by_ref();
+        }
+        this.ended |= matches!(polled, Poll::Ready(None));
         polled
     }
 

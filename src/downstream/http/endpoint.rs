@@ -32,8 +32,10 @@ use crate::wire::caps::Caps;
 use crate::wire::fault::Fault;
 use crate::wire::message::Message;
 use bytes::Bytes;
+use futures::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body::Body;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,18 +165,16 @@ impl Front {
     }
 
     /// A POST at a door.
-    pub(super) async fn post<B: Asking>(
-        self: &Arc<Self>,
-        gate: &Gate,
+    pub(super) fn post<'a, B: Asking>(
+        self: &'a Arc<Self>,
+        gate: &'a Gate,
         principal: Principal,
         headers: HeaderMap,
         body: B,
-        alarm: &Alarm,
-    ) -> Response {
-        if self.is_closing() {
-            return replies::stopping();
-        }
-        self.posting(gate, principal, headers, body, alarm).await.unwrap_or_else(|refusal| *refusal)
+        alarm: &'a Alarm,
+    ) -> impl Future<Output = Response> + Send + 'a {
+        let posting = self.posting(gate, principal, headers, body, alarm);
+        posting.map(|answered| answered.unwrap_or_else(|refusal| *refusal))
     }
 
     async fn posting<B: Asking>(
@@ -182,9 +182,12 @@ impl Front {
         gate: &Gate,
         principal: Principal,
         headers: HeaderMap,
-        body: B,
+        mut body: B,
         alarm: &Alarm,
     ) -> Result<Response, Box<Response>> {
+        if self.is_closing() {
+            return Err(Box::new(replies::stopping()));
+        }
         fit(head::fit_post(&headers))?;
         if !head::is_of_session(&headers) {
             return Box::pin(self.post_alone(gate, principal, headers, body, alarm)).await;
@@ -195,7 +198,7 @@ impl Front {
         };
         // Who has no session yet has no part of the memory either: it can only begin one.
         let allowance = known.as_ref().map_or(&self.greeting, |live| live.allowance());
-        let posting = self.read(body, allowance, alarm).await?;
+        let posting = self.read(&mut body, allowance, alarm).await?;
         if let (false, Some(message)) = (self.is_closing(), self.claimed(&posting)) {
             let answer = self.modern.answer(gate, principal, headers, message, posting, alarm);
             return Ok(Box::pin(answer).await);
@@ -265,9 +268,9 @@ impl Front {
     }
 
     /// A body, and its room in memory, of what its client is allowed.
-    pub(crate) async fn read<B: Asking>(
+    pub(crate) async fn read(
         &self,
-        body: B,
+        body: impl Body<Data = Bytes> + Unpin,
         allowance: &Allowance,
         alarm: &Alarm,
     ) -> Result<Posting, Box<Response>> {
