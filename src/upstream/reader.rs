@@ -24,10 +24,13 @@ impl Reader {
     /// Reads until the end of the pipe, or until there is no sense in reading on.
     pub(super) async fn run(mut self, mut pipe: impl AsyncRead + Unpin) {
         let stream = self.stream.clone();
+        let deaf = stream.deaf();
+        tokio::pin!(deaf);
         loop {
             let read = tokio::select! {
+                biased;
+                () = &mut deaf => return,
                 read = pipe.read_buf(self.lines.buffer()) => read,
-                () = stream.deaf() => return,
             };
             match read {
                 Ok(count) if count > 0 => stream.comes(),

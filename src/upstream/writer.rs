@@ -19,10 +19,13 @@ pub(super) async fn write(
 ) {
     let mut frames = Vec::new();
     let mut batch = BytesMut::new();
+    let hung_up = hang_up.cancelled();
+    tokio::pin!(hung_up);
     loop {
         let count = tokio::select! {
+            biased;
+            () = &mut hung_up => break,
             count = outgoing.recv_many(&mut frames, FRAMES_MAX) => count,
-            () = hang_up.cancelled() => break,
         };
         if count == 0 {
             break;
@@ -30,8 +33,10 @@ pub(super) async fn write(
         batch.clear();
         // What is in `frames` keeps its places until all of it is written.
         let written = tokio::select! {
+            // Mostly it is written at once, and nobody is asked.
+            biased;
             written = write_all(&mut writer, &mut batch, &frames) => written,
-            () = hang_up.cancelled() => break,
+            () = &mut hung_up => break,
         };
         frames.clear();
         if written.is_err() {

@@ -4,7 +4,7 @@
 //! buffer it was read into. A line over the cap is watched while it is thrown away, so that its request
 //! can be failed, and the next line is served. Never reads by itself: its owner fills the buffer.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
 
 use crate::wire::glimpse::Glimpse;
@@ -103,8 +103,8 @@ impl Lines {
                 self.discard(1);
                 return Some(self.throw(&line).map(|()| self.thrown()));
             }
-            let line = self.buffer.split_to(end).freeze();
-            self.discard(1);
+            let mut line = self.buffer.split_to(end + 1).freeze();
+            line.truncate(end);
             if let Some(text) = trim(line) {
                 return Some(Ok(Line::Text(text)));
             }
@@ -189,10 +189,13 @@ pub fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A line without a byte order mark before it and a carriage return after it; `None` if it is blank.
-fn trim(line: Bytes) -> Option<Bytes> {
-    let start = if line.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let end = if line.len() > start && line.ends_with(b"\r") { line.len() - 1 } else { line.len() };
-    let line = line.slice(start..end);
+fn trim(mut line: Bytes) -> Option<Bytes> {
+    if line.starts_with(b"\xef\xbb\xbf") {
+        line.advance(3);
+    }
+    if line.ends_with(b"\r") {
+        line.truncate(line.len() - 1);
+    }
     let blank = line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
     (!blank).then_some(line)
 }
