@@ -35,7 +35,7 @@ pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit
 async fn serve(config: crate::config::Config, group: Option<String>) -> std::io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
-    let (outbox, written) = stdio::stdout()?;
+    let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?;
     let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);
@@ -44,7 +44,7 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
             tracing::debug!(by = ?closed, "the door is closed");
             match closed { Closed::Client | Closed::Us => Exit::Ok }
         }
-        () = stdio::reader_gone() => Exit::Ok,
+        () = stdout.reader_gone() => Exit::Ok,
         signal = leaving.next() => left(signal),
     };
     tokio::select! {
@@ -53,8 +53,7 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
         _ = leaving.next() => {}
     }
     // What was answered is on its way out, if somebody reads.
-    let written = tokio::task::spawn_blocking(move || written.join().is_ok());
-    tokio::time::timeout(LAST_LINES, written).await.ok();
+    stdout.finish(LAST_LINES).await;
     Ok(exit)
 }
 

@@ -3,6 +3,7 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::inbox::{Came, Inbox};
 use super::modern::beside::Beside;
 use super::modern::lobby::Lobby;
 use super::open::Ids;
@@ -21,23 +22,18 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until, timeout};
 
+pub use super::inbox::Heard;
+
 /// One client's connection: what comes from it, whole lines to it.
 pub struct Door {
     session: Session,
     outbox: mpsc::Sender<Bytes>,
+    /// The same, for what belongs to a request.
+    outlet: Outlet,
     /// Each may end with something to say.
     calls: FuturesUnordered<BoxFuture<'static, Option<Bytes>>>,
     /// How long the client may take to greet us. `None`: as long as it likes.
     greets_within: Option<Duration>,
-}
-
-/// What comes from a client.
-#[derive(Debug)]
-pub enum Heard {
-    /// Bytes of a stream of lines, wherever they were cut.
-    Chunk(Bytes),
-    /// A whole text, and its room in memory if it has taken any.
-    Text(Bytes, Option<Held>),
 }
 
 /// Why a door closed.
@@ -53,7 +49,8 @@ impl Door {
     pub fn new(seat: Arc<Seat>, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
         let outlets = Outlets::Lines(outbox.clone());
         let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
-        Self { session, outbox, calls: FuturesUnordered::new(), greets_within: None }
+        let outlet = Outlet::Lines(outbox.clone());
+        Self { session, outbox, outlet, calls: FuturesUnordered::new(), greets_within: None }
     }
 
     /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
@@ -67,7 +64,8 @@ impl Door {
     }
 
     /// Serves the client until either side is done.
-    pub async fn serve(mut self, mut inbox: mpsc::Receiver<Heard>) -> Closed {
+    pub async fn serve(mut self, inbox: impl Into<Inbox>) -> Closed {
+        let mut inbox = inbox.into();
         let seat = self.session.seat.clone();
         let limits = &seat.hub().config().limits;
         let stopping = seat.hub().stopping();
@@ -77,23 +75,26 @@ impl Door {
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         let ready = delivery.ready();
         let expired = delivery.asks.expired();
-        tokio::pin!(ready, expired);
-        let greets_until = self.greets_within.map(|within| Instant::now() + within);
+        // Made once and not each time: what has come is heard in many turns of the loop.
+        let (stopped, gone) = (stopping.cancelled(), outbox.closed());
+        let silent = greets_by(self.greets_within.map(|within| Instant::now() + within));
+        tokio::pin!(ready, expired, stopped, gone, silent);
         loop {
-            let awaited = greets_until.filter(|_| self.session.agreed().is_none());
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.
                 biased;
-                () = stopping.cancelled() => {
+                () = &mut stopped => {
                     self.drain(LEAVE).await;
                     return Closed::Us;
                 }
-                () = outbox.closed() => return Closed::Client,
-                Some(said) = self.calls.next() => self.say(said),
+                () = &mut gone => return Closed::Client,
+                Some(said) = self.calls.next() => {
+                    self.say(said);
+                    self.say_the_rest();
+                }
                 // A client that sends and never reads is not read either, from some point on.
-                heard = inbox.recv(), if self.calls.len() < waiting_max => match heard {
-                    Some(Heard::Chunk(chunk)) => {
-                        lines.feed(&chunk);
+                came = inbox.next(&mut lines), if self.calls.len() < waiting_max => match came {
+                    Came::Bytes => {
                         while let Some(line) = lines.next() {
                             match line {
                                 Ok(line) => self.hear(line),
@@ -101,8 +102,8 @@ impl Door {
                             }
                         }
                     }
-                    Some(Heard::Text(text, memory)) => self.hear_text(text, memory),
-                    None => {
+                    Came::Text(text, memory) => self.hear_text(text, memory),
+                    Came::End => {
                         if let Some(line) = lines.finish() {
                             self.hear(line);
                         }
@@ -118,15 +119,11 @@ impl Door {
                 }
                 room = &mut ready => {
                     // What came to a call in the meantime came before.
-                    while let Some(Some(said)) = self.calls.next().now_or_never() {
-                        self.say(said);
-                    }
+                    self.say_the_rest();
                     delivery.deliver(room);
                     ready.set(delivery.ready());
                 }
-                () = sleep_until(awaited.unwrap_or_else(Instant::now)), if awaited.is_some() => {
-                    return Closed::Client;
-                }
+                () = &mut silent, if self.session.agreed().is_none() => return Closed::Client,
                 texts = &mut expired => {
                     texts.into_iter().for_each(|text| self.send(text));
                     expired.set(delivery.asks.expired());
@@ -157,10 +154,17 @@ impl Door {
     }
 
     fn hear_text(&mut self, text: Bytes, memory: Option<Held>) {
-        match self.session.hear(text, memory, &Outlet::Lines(self.outbox.clone())) {
+        match self.session.hear(text, memory, &self.outlet) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later { call, .. } => self.calls.push(call),
+        }
+    }
+
+    /// What the calls have to say that ended by now.
+    fn say_the_rest(&mut self) {
+        while let Some(Some(said)) = self.calls.next().now_or_never() {
+            self.say(said);
         }
     }
 
@@ -181,6 +185,14 @@ impl Door {
             };
             self.calls.push(sent.boxed());
         }
+    }
+}
+
+/// Resolves when a client must have greeted us.
+async fn greets_by(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

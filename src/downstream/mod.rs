@@ -5,6 +5,8 @@
 
 pub mod door;
 
+pub mod inbox;
+
 pub mod session;
 
 mod call;

@@ -1,41 +1,128 @@
 //! Our own stdin and stdout, as a door needs them.
 //!
-//! Plain threads: a blocking read or write may last for ever and must hold up neither the runtime nor our
-//! exit. Nothing but whole lines of MCP is ever written to stdout.
+//! A pipe and a socket are read and written by the runtime. In anything else one may have to wait for ever, which must
+//! hold up neither the runtime nor our exit: that is left to plain threads. Nothing but whole lines of MCP is ever
+//! written to stdout.
 
-use super::door::Heard;
-use crate::system::{Here, System};
+use super::inbox::{Heard, Inbox};
+use crate::system::{Here, Input, Output, System};
 use bytes::Bytes;
 use std::io::{Read, Write};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-/// Reads stdin in chunks until its end.
-pub fn stdin() -> std::io::Result<mpsc::Receiver<Heard>> {
+/// Our stdin, until its end.
+pub fn stdin() -> std::io::Result<Inbox> {
+    if let Some(input) = Input::stdin() {
+        return Ok(Inbox::Stdin(input));
+    }
     let (chunks, inbox) = mpsc::channel(CHUNKS_MAX);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read(std::io::stdin(), &chunks))?;
-    Ok(inbox)
+    Ok(inbox.into())
 }
 
-/// Writes lines to stdout until the sender is gone or nobody reads.
-pub fn stdout() -> std::io::Result<(mpsc::Sender<Bytes>, std::thread::JoinHandle<()>)> {
-    let (outbox, lines) = mpsc::channel(LINES_MAX);
-    let writer = std::thread::Builder::new()
-        .name("stdout".to_owned())
-        .spawn(move || write(std::io::stdout(), lines))?;
-    Ok((outbox, writer))
+/// Who writes lines to our stdout, until their sender is gone or nobody reads.
+#[derive(Debug)]
+pub struct Stdout(Writer);
+
+#[derive(Debug)]
+enum Writer {
+    Task(JoinHandle<()>),
+    Threads { written: oneshot::Receiver<()>, reader_gone: oneshot::Receiver<()> },
 }
 
-/// Resolves when nobody reads our stdout any more: the client is gone, even if we have nothing to tell it.
-pub async fn reader_gone() {
-    let (gone, heard) = tokio::sync::oneshot::channel();
-    let watch = std::thread::Builder::new().name("stdout-reader".to_owned()).spawn(move || {
-        Here::await_reader_gone();
-        gone.send(()).ok();
-    });
-    match watch {
-        Ok(_) => heard.await.unwrap_or_default(),
-        Err(_) => std::future::pending().await,
+impl Stdout {
+    /// Where to put lines, and who writes them.
+    pub fn open() -> std::io::Result<(mpsc::Sender<Bytes>, Self)> {
+        let (outbox, lines) = mpsc::channel(LINES_MAX);
+        let writer = match Output::stdout() {
+            Some(output) => Writer::Task(tokio::spawn(write(output, lines))),
+            None => {
+                let (tell, written) = oneshot::channel();
+                std::thread::Builder::new().name("stdout".to_owned()).spawn(move || {
+                    write_waiting(std::io::stdout(), lines);
+                    tell.send(()).ok();
+                })?;
+                Writer::Threads { written, reader_gone: watch_reader() }
+            }
+        };
+        Ok((outbox, Self(writer)))
     }
+
+    /// Resolves when nobody reads it any more: the client is gone, even if we have nothing to tell it. Cancel-safe.
+    pub async fn reader_gone(&mut self) {
+        let is_told = match &mut self.0 {
+            Writer::Task(writer) => writer.await.is_ok(),
+            Writer::Threads { reader_gone, .. } => reader_gone.await.is_ok(),
+        };
+        if !is_told {
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until all that was said is written: so long at most. Its senders must be gone.
+    pub async fn finish(self, within: Duration) {
+        match self.0 {
+            Writer::Task(writer) if writer.is_finished() => {}
+            Writer::Task(writer) => {
+                timeout(within, writer).await.ok();
+            }
+            Writer::Threads { written, .. } => {
+                timeout(within, written).await.ok();
+            }
+        }
+    }
+}
+
+fn watch_reader() -> oneshot::Receiver<()> {
+    let (tell, gone) = oneshot::channel();
+    let watch = move || {
+        Here::await_reader_gone();
+        tell.send(()).ok();
+    };
+    if let Err(error) = std::thread::Builder::new().name("stdout-reader".to_owned()).spawn(watch) {
+        tracing::debug!(%error, "that nobody reads stdout is seen only when it is written");
+    }
+    gone
+}
+
+/// Lines that wait together leave together.
+async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
+    let (mut taken, mut batch) = (Vec::new(), Vec::new());
+    loop {
+        let count = tokio::select! {
+            biased;
+            count = lines.recv_many(&mut taken, TAKEN_MAX) => count,
+            () = output.reader_gone() => return,
+        };
+        if count == 0 || write_lines(&output, &taken, &mut batch).await.is_err() {
+            return;
+        }
+        taken.clear();
+        if batch.capacity() > BATCH_BYTES_MAX * 4 {
+            batch = Vec::new();
+        }
+    }
+}
+
+/// Small lines are put together, a large one is not copied.
+async fn write_lines(output: &Output, lines: &[Bytes], batch: &mut Vec<u8>) -> std::io::Result<()> {
+    batch.clear();
+    for line in lines {
+        if batch.len() + line.len() > BATCH_BYTES_MAX {
+            output.write_all(batch).await?;
+            batch.clear();
+        }
+        if line.len() > BATCH_BYTES_MAX {
+            output.write_all(line).await?;
+        } else {
+            batch.extend_from_slice(line);
+        }
+        batch.push(b'\n');
+    }
+    output.write_all(batch).await
 }
 
 fn read(mut input: impl Read, chunks: &mpsc::Sender<Heard>) {
@@ -55,13 +142,13 @@ fn read(mut input: impl Read, chunks: &mpsc::Sender<Heard>) {
     }
 }
 
-fn write(mut output: impl Write, mut lines: mpsc::Receiver<Bytes>) {
+/// The same, where one has to wait.
+fn write_waiting(mut output: impl Write, mut lines: mpsc::Receiver<Bytes>) {
     let mut batch = Vec::new();
     while let Some(line) = lines.blocking_recv() {
         batch.clear();
         batch.extend_from_slice(&line);
         batch.push(b'\n');
-        // Lines that wait together leave together.
         while batch.len() < BATCH_BYTES_MAX
             && let Ok(line) = lines.try_recv()
         {
@@ -81,4 +168,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that may wait for the door, and lines that may wait for the client.
 const CHUNKS_MAX: usize = 4;
 const LINES_MAX: usize = 64;
+/// Lines that are taken at once to be written.
+const TAKEN_MAX: usize = 32;
 const BATCH_BYTES_MAX: usize = 64 * 1024;

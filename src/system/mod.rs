@@ -8,6 +8,7 @@
 mod companion;
 #[cfg(unix)]
 mod descriptors;
+mod ends;
 mod exits;
 mod leaving;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use tokio::process::Command;
 
 pub use self::companion::{Companion, Ear};
+pub use self::ends::{Input, Output};
 pub use self::exits::Exits;
 pub use self::leaving::{Leaving, Signal, leaving};
 

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_types, reason = "what a client hears is only looked at")]
 
 mod braid;
+mod ends;
 mod inherited;
 mod leaving;
 mod mortal;
