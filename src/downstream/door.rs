@@ -3,6 +3,7 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::calls::Calls;
 use super::inbox::{Came, Inbox};
 use super::modern::beside::Beside;
 use super::modern::lobby::Lobby;
@@ -14,8 +15,6 @@ use crate::upstream::allowance::Held;
 use crate::wire::lines::{Line, Lines};
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,7 +30,7 @@ pub struct Door {
     /// The same, for what belongs to a request.
     outlet: Outlet,
     /// Each may end with something to say.
-    calls: FuturesUnordered<BoxFuture<'static, Option<Bytes>>>,
+    calls: Calls<Option<Bytes>>,
     /// How long the client may take to greet us. `None`: as long as it likes.
     greets_within: Option<Duration>,
 }
@@ -50,7 +49,7 @@ impl Door {
         let outlets = Outlets::Lines(outbox.clone());
         let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
         let outlet = Outlet::Lines(outbox.clone());
-        Self { session, outbox, outlet, calls: FuturesUnordered::new(), greets_within: None }
+        Self { session, outbox, outlet, calls: Calls::new(), greets_within: None }
     }
 
     /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
@@ -88,7 +87,7 @@ impl Door {
                     return Closed::Us;
                 }
                 () = &mut gone => return Closed::Client,
-                Some(said) = self.calls.next() => {
+                said = self.calls.next() => {
                     self.say(said);
                     self.say_the_rest();
                 }
@@ -135,7 +134,8 @@ impl Door {
     /// One side hung up: what is about to be answered still may be.
     async fn drain(&mut self, within: Duration) {
         let answered = async {
-            while let Some(said) = self.calls.next().await {
+            while self.calls.len() > 0 {
+                let said = self.calls.next().await;
                 self.say(said);
             }
         };
@@ -163,7 +163,7 @@ impl Door {
 
     /// What the calls have to say that ended by now.
     fn say_the_rest(&mut self) {
-        while let Some(Some(said)) = self.calls.next().now_or_never() {
+        while let Some(said) = self.calls.now() {
             self.say(said);
         }
     }

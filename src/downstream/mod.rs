@@ -7,6 +7,8 @@ pub mod door;
 
 pub mod inbox;
 
+mod calls;
+
 pub mod session;
 
 mod call;
