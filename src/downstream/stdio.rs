@@ -97,6 +97,9 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
             count = lines.recv_many(&mut taken, TAKEN_MAX) => count,
             () = output.reader_gone() => return,
         };
+        if count > 1 {
+            gather(&mut lines, &mut taken).await;
+        }
         if count == 0 || write_lines(&output, &taken, &mut batch).await.is_err() {
             return;
         }
@@ -104,6 +107,18 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
         if batch.capacity() > BATCH_BYTES_MAX * 4 {
             batch = Vec::new();
         }
+    }
+}
+
+/// Where several are answered in one turn, more is about to be: what the servers have said by now leaves with it.
+async fn gather(lines: &mut mpsc::Receiver<Bytes>, taken: &mut Vec<Bytes>) {
+    for _ in 0..GATHERING_TURNS {
+        tokio::task::yield_now().await;
+    }
+    while taken.len() < TAKEN_MAX
+        && let Ok(line) = lines.try_recv()
+    {
+        taken.push(line);
     }
 }
 
@@ -170,4 +185,6 @@ const CHUNKS_MAX: usize = 4;
 const LINES_MAX: usize = 64;
 /// Lines that are taken at once to be written.
 const TAKEN_MAX: usize = 32;
+/// In the first the servers are heard, in the second the door says it.
+const GATHERING_TURNS: usize = 2;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
