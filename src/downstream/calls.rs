@@ -175,9 +175,11 @@ mod tests {
         let mut calls = Calls::new();
         let kept = Arc::new(Mutex::new(None));
         let keeps = kept.clone();
-        calls.push(
-            poll_fn(move |context| Poll::Ready(drop(keeps.lock().insert(context.waker().clone())))).boxed(),
-        );
+        let keep = move |context: &mut Context<'_>| {
+            *keeps.lock() = Some(context.waker().clone());
+            Poll::Ready(())
+        };
+        calls.push(poll_fn(keep).boxed());
         assert_eq!(calls.now(), Some(()));
         let ring = || kept.lock().as_ref().unwrap().wake_by_ref();
         ring();

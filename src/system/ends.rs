@@ -208,7 +208,8 @@ mod none {
     }
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(test)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod tests {
     use super::{Input, Output};
     use bytes::BytesMut;
