@@ -7,10 +7,10 @@
 mod address;
 mod body;
 mod client;
-mod common;
 mod headers;
 mod leaving;
 mod pool;
+mod preamble;
 mod proxies;
 mod reach;
 mod reply;
@@ -31,8 +31,8 @@ use http::{HeaderMap, Method, StatusCode};
 pub use self::address::Address;
 pub use self::body::FetchBody;
 pub use self::client::Client;
-pub use self::common::Common;
 pub use self::headers::{HEADERS_MAX, HEADERS_OUTPUT_BYTES_MAX, HEADERS_WAIT_MAX, HeadersError, headers_of};
+pub use self::preamble::Common;
 pub use self::proxies::Proxies;
 
 /// Fetches. Made once for each server, so that its connections are used again.

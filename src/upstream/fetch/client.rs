@@ -16,8 +16,8 @@ use reqwest::Url;
 
 use super::address::{Address, Place};
 use super::body::FetchBody;
-use super::common::{Common, write_head};
 use super::pool::Pool;
+use super::preamble::{Common, write_head};
 use super::proxies::Proxies;
 use super::reach::Reach;
 use super::reply::Head;
