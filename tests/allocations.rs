@@ -27,8 +27,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// What a request takes at most, by the way on which its client comes.
 const STDIO_MAX: f64 = 11.5;
 const STDIO_STATELESS_MAX: f64 = 42.5;
-const HTTP_MAX: f64 = 16.5;
-const HTTP_STATELESS_MAX: f64 = 45.5;
+const HTTP_MAX: f64 = 13.5;
+const HTTP_STATELESS_MAX: f64 = 44.5;
 const LIST_MAX: f64 = 6.5;
 
 #[test]

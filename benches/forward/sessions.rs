@@ -9,6 +9,7 @@ use bytes::Bytes;
 use criterion::Criterion;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use mcp_braid::config::Config;
+use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::http::endpoint::{Front, Gate};
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::Principal;
@@ -76,7 +77,7 @@ impl Door {
         if let Some(session) = session {
             request.headers_mut().insert(SESSION, session.clone());
         }
-        let answered = self.front.clone().handle(self.gate.clone(), Principal::anonymous(), request).await;
+        let answered = self.front.handle(&self.gate, Principal::anonymous(), request, &Alarm::default()).await;
         (answered.status(), answered.into_parts().0.headers)
     }
 }

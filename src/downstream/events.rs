@@ -171,7 +171,7 @@ impl Event {
 
 impl Events {
     /// A new one, and whoever reads it from its beginning on.
-    pub(super) fn new(label: Label, shelf: Arc<Shelf>, any: Arc<Notify>) -> Cursor {
+    pub(super) fn opened(label: Label, shelf: Arc<Shelf>, any: Arc<Notify>) -> Cursor {
         let events = Arc::new(Self {
             label,
             shelf,
@@ -630,7 +630,7 @@ mod tests {
 
     fn events(limits: &ListenLimits) -> Cursor {
         let shelf = Shelf::new(&Arc::new(Replay::new(limits)), &Arc::default());
-        Events::new(Label::Answer(1), shelf, Arc::default())
+        Events::opened(Label::Answer(1), shelf, Arc::default())
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Streams {
     pub(super) fn answer(&self) -> Cursor {
         let mut inner = self.inner.lock();
         inner.next += 1;
-        Events::new(Label::Answer(inner.next), self.shelf.clone(), self.any.clone())
+        Events::opened(Label::Answer(inner.next), self.shelf.clone(), self.any.clone())
     }
 
     /// It is one, and its answer takes a while.
@@ -88,7 +88,7 @@ impl Streams {
             inner.general.remove(oldest);
         }
         inner.next += 1;
-        let cursor = Events::new(Label::General(inner.next), self.shelf.clone(), self.any.clone());
+        let cursor = Events::opened(Label::General(inner.next), self.shelf.clone(), self.any.clone());
         match inner.over {
             true => cursor.events().end(),
             false => inner.general.push(cursor.events().clone()),

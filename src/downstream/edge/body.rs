@@ -54,8 +54,8 @@ pub async fn read_body<R>(
     }
     let size = announced.exact().map_or(bytes_max, |size| size as usize);
     let mut room = Room { buffer, size, taken: 0, memory: SmallVec::new() };
-    let mut bytes = Vec::new();
-    room.make(&mut bytes, size.min(STEP_BYTES))?;
+    let mut bytes: Vec<u8> = Vec::new();
+    room.make(size.min(STEP_BYTES))?;
     // Since when it is waited for.
     let mut start = None;
     loop {
@@ -78,8 +78,11 @@ pub async fn read_body<R>(
         if data.len() > bytes_max - bytes.len() {
             return Err(Unread::TooLarge { max: bytes_max });
         }
-        let whole = bytes.len() + data.len();
-        room.make(&mut bytes, whole)?;
+        if announced.exact() == Some(data.len() as u64) && data.len() <= SHORT_BYTES {
+            return Ok(Whole { bytes: short(&data), memory: room.memory });
+        }
+        room.make(bytes.len() + data.len())?;
+        bytes.reserve_exact(room.taken - bytes.len());
         bytes.extend_from_slice(&data);
         if body.is_end_stream() {
             break;
@@ -99,15 +102,20 @@ struct Room<F, R> {
 
 impl<R, F: Fn(usize) -> Option<R>> Room<F, R> {
     /// Room for `needed` bytes in all; at least doubled each time, so there are few steps.
-    fn make(&mut self, bytes: &mut Vec<u8>, needed: usize) -> Result<(), Unread> {
+    fn make(&mut self, needed: usize) -> Result<(), Unread> {
         if needed > self.taken {
             let step = (needed - self.taken).max(self.taken.max(STEP_BYTES).min(self.size - self.taken));
             self.memory.push((self.buffer)(step).ok_or(Unread::NoRoom)?);
             self.taken += step;
         }
-        bytes.reserve_exact(self.taken - bytes.len());
         Ok(())
     }
+}
+
+/// A copy of what came at once, as what was read would keep all that was read with it. In one piece with the count of those
+/// who hold it, so that who holds a part of it takes no more.
+fn short(data: &[u8]) -> Bytes {
+    Bytes::from_owner(SmallVec::<[u8; SHORT_BYTES]>::from_slice(data))
 }
 
 impl Unread {
@@ -152,6 +160,8 @@ impl Unread {
 
 /// The least that memory is asked for, unless the body is smaller.
 const STEP_BYTES: usize = 64 * 1024;
+/// What is short enough to take the room of all that are: less than the least that memory is counted in.
+const SHORT_BYTES: usize = 512;
 /// What a body must bring each second, after it has settled.
 const RATE_BYTES_MIN: usize = 1024;
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);

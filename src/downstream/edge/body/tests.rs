@@ -162,3 +162,24 @@ async fn a_body_brings_a_kibibyte_a_second() {
     assert_eq!(whole.bytes.len(), 100 * KIB, "just enough is enough");
     sender.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_at_once_is_the_same_as_what_comes_in_pieces() {
+    for bytes in [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1] {
+        let memory = Memory::of(KIB);
+        let text: Vec<u8> = (0..bytes).map(|at| at as u8).collect();
+        let body = Body::from(text.clone());
+        let whole = read_body(body, KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await.unwrap();
+        assert_eq!(whole.bytes, text);
+        let (chunks, body) = chunked();
+        for byte in &text {
+            chunks.try_send(Bytes::copy_from_slice(&[*byte])).ok();
+            if chunks.capacity() == 0 {
+                break;
+            }
+        }
+        drop(chunks);
+        let whole = read_body(body, KIB, LONG, &Alarm::default(), |bytes| memory.take(bytes)).await.unwrap();
+        assert_eq!(whole.bytes, text[..bytes.min(64)]);
+    }
+}
