@@ -77,7 +77,8 @@ impl Door {
         if let Some(session) = session {
             request.headers_mut().insert(SESSION, session.clone());
         }
-        let answered = self.front.handle(&self.gate, Principal::anonymous(), request, &Alarm::default()).await;
+        let answered =
+            self.front.handle(&self.gate, Principal::anonymous(), request, &Alarm::default()).await;
         (answered.status(), answered.into_parts().0.headers)
     }
 }

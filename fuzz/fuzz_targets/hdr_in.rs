@@ -10,19 +10,19 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use libfuzzer_sys::fuzz_target;
 use mcp_braid::config::{Address, Auth, Config, Listen};
+use mcp_braid::downstream::edge::alarm::Alarm;
+use mcp_braid::downstream::edge::content::Response;
 use mcp_braid::downstream::edge::cors::Cors;
 use mcp_braid::downstream::edge::guard::{Admitted, Guard};
+use mcp_braid::downstream::edge::serve::Serve;
 use mcp_braid::downstream::edge::source::Peer;
 use mcp_braid::downstream::edge::token::Token;
 use mcp_braid::downstream::http::endpoint::Front;
-use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::Principal;
 use tokio::runtime::{Builder, Runtime};
@@ -45,7 +45,7 @@ struct House {
     guards: [Guard; 2],
     peers: [Peer; 3],
     runtime: Runtime,
-    service: TowerToHyperService<Router>,
+    routes: Routes,
     session: Mutex<String>,
 }
 
@@ -119,14 +119,14 @@ impl House {
         let peers = [Peer::tcp(end, end), Peer::tcp(far, end), Peer::Unix];
 
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let service = {
+        let routes = {
             let _inside = runtime.enter();
             let config = Config::new("a house", Path::new("/"));
             let hub = Hub::new(Arc::new(config), Vec::new(), "", TaskTracker::new());
             let front = Front::new(hub, open, "a mark", false, Principal::anonymous());
-            TowerToHyperService::new(routes(front))
+            Routes::new(front)
         };
-        let house = Self { guards, peers, runtime, service, session: Mutex::default() };
+        let house = Self { guards, peers, runtime, routes, session: Mutex::default() };
         house.greet();
         house
     }
@@ -143,12 +143,12 @@ impl House {
         }
     }
 
-    fn answer(&self, mut request: Request<Body>) -> Response<Body> {
-        let (principal, peer) = (Principal::anonymous(), Peer::Unix);
-        request.extensions_mut().insert(Admitted { principal, peer, cors: Cors::Off });
+    fn answer(&self, request: Request<Body>) -> Response {
+        let admitted = Admitted { principal: Principal::anonymous(), peer: Peer::Unix, cors: Cors::Off };
+        let ((head, body), alarm) = (request.into_parts(), Alarm::default());
         self.runtime.block_on(async {
-            let answer = tokio::time::timeout(Duration::from_secs(20), self.service.call(request));
-            answer.await.expect("there is no answer").unwrap()
+            let answer = self.routes.serve(admitted, head, body, &alarm);
+            tokio::time::timeout(Duration::from_secs(20), answer).await.expect("there is no answer")
         })
     }
 

@@ -13,7 +13,7 @@ use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::edge::source::Peer;
 use mcp_braid::downstream::edge::token::Token;
 use mcp_braid::downstream::http::endpoint::Front;
-use mcp_braid::downstream::http::routes::routes;
+use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::hub::Hub;
 use mcp_braid::mcp::caller::{Company, Principal};
 use mcp_braid::upstream::dial::Dial;
@@ -44,7 +44,7 @@ pub struct World {
     book: Book,
     hub: Arc<Hub>,
     front: Arc<Front>,
-    edge: Arc<accept::Front>,
+    edge: Arc<accept::Front<Routes>>,
     stop: Stop,
     /// Everything of the servers, and every connection.
     of_servers: TaskTracker,
@@ -109,7 +109,7 @@ impl World {
             assert!(hub.warm(&principal).is_empty());
         }
         let front = Front::new(hub.clone(), listen.clone(), "a mark", false, principal);
-        let edge = accept::Front { guard, router: routes(front.clone()), limits: listen.limits };
+        let edge = accept::Front { guard, router: Routes::new(front.clone()), limits: listen.limits };
         Self {
             book,
             hub,
