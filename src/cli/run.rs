@@ -30,6 +30,7 @@ use crate::wire::message::Message;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -230,6 +231,33 @@ pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 /// more than what is done with it.
 pub(super) fn runtime_for_one() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map(ticking)
+}
+
+/// A runtime for many clients, on half of the processors: servers and clients need the others, and a thread that is
+/// woken for what another could have done costs more than that.
+pub(super) fn runtime_for_many() -> io::Result<tokio::runtime::Runtime> {
+    match std::thread::available_parallelism().map_or(1, NonZero::get) / 2 {
+        0 | 1 => runtime_for_one(),
+        half => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(half).enable_all().build().map(ticking)
+        }
+    }
+}
+
+/// Runs one command to its end. In a task of its own: to wake what is waited for here costs a call of the kernel, even
+/// from the same thread.
+pub(super) fn to_its_end(
+    runtime: tokio::runtime::Runtime,
+    served: impl Future<Output = io::Result<Exit>> + Send + 'static,
+) -> io::Result<Exit> {
+    let served = runtime.spawn(served);
+    let exit = runtime.block_on(served).unwrap_or_else(|failed| match failed.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(ended) => Err(io::Error::other(ended)),
+    });
+    // Whoever still reads our stdin or waits for our stdout must not hold us up.
+    runtime.shutdown_timeout(Duration::ZERO);
+    exit
 }
 
 /// With a timer that is nearer than any call's, so that theirs need not wake whoever waits for the nearest: that is a call

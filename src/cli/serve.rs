@@ -4,7 +4,7 @@
 //! last client has its answer.
 
 use super::exit::Exit;
-use super::run::{Run, left, runtime};
+use super::run::{Run, left, runtime_for_many, to_its_end};
 use super::{Globals, Source, log, out, source};
 use crate::config::{Address, Auth, Config, Listen};
 use crate::downstream::edge::accept::{self, Stop};
@@ -31,21 +31,17 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
         Err(report) => return source::refused(&report, globals),
     };
     let _log = log::start(&config.log, None, globals);
-    let served = runtime().and_then(|runtime| {
-        let exit = runtime.block_on(serve(config, globals));
-        runtime.shutdown_timeout(Duration::ZERO);
-        exit
-    });
+    let served = runtime_for_many().and_then(|runtime| to_its_end(runtime, serve(config, globals.clone())));
     match served {
         Ok(exit) => exit,
         Err(error) => out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals),
     }
 }
 
-async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
+async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let listen = config.listen.clone();
-    let refused = |text: String| Ok(out::fail(Exit::BadConfig, &text, globals));
+    let refused = |text: String| Ok(out::fail(Exit::BadConfig, &text, &globals));
     let token = match listen.auth {
         Auth::None => None,
         Auth::Token => {
@@ -57,7 +53,7 @@ async fn serve(config: Config, globals: &Globals) -> io::Result<Exit> {
     };
     let bound = match Bound::bind(&listen.addresses, listen.tls.as_ref()).await {
         Ok(bound) => bound,
-        Err(error) => return Ok(out::fail(Exit::Unexpected, &error.to_string(), globals)),
+        Err(error) => return Ok(out::fail(Exit::Unexpected, &error.to_string(), &globals)),
     };
     let addresses = bound.addresses();
     let guard = match Guard::new(&listen, &addresses, token.as_ref()) {

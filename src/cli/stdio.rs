@@ -1,7 +1,7 @@
 //! `braid stdio`: one client on our stdin and stdout.
 
 use super::exit::Exit;
-use super::run::{Run, left, runtime_for_one};
+use super::run::{Run, left, runtime_for_one, to_its_end};
 use super::{Globals, Source, log, out, source};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
@@ -15,17 +15,8 @@ pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, None, globals);
-    let served = runtime_for_one().and_then(|runtime| {
-        // A task of its own: to wake what is waited for here costs a call of the kernel, even from the same thread.
-        let served = runtime.spawn(serve(config, group.map(str::to_owned)));
-        let exit = runtime.block_on(served).unwrap_or_else(|failed| match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(ended) => Err(std::io::Error::other(ended)),
-        });
-        // Whoever still reads our stdin or waits for our stdout must not hold us up.
-        runtime.shutdown_timeout(Duration::ZERO);
-        exit
-    });
+    let served =
+        runtime_for_one().and_then(|runtime| to_its_end(runtime, serve(config, group.map(str::to_owned))));
     match served {
         Ok(exit) => exit,
         Err(error) => out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals),
