@@ -397,8 +397,8 @@ fn plain_end(text: &[u8], mut at: usize) -> usize {
     }
     while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
         // Without a branch in it, so that many bytes are looked at with one instruction.
-        let found = block.iter().fold(false, |found, byte| found | is_end(*byte));
-        if found {
+        let found = block.iter().fold(0, |found, byte| found | u8::from(is_end(*byte)));
+        if found != 0 {
             break;
         }
         at += BLOCK;
@@ -434,7 +434,7 @@ const fn repeated(byte: u8) -> u64 {
 }
 
 const WORD: usize = 8;
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 /// A string up to this is looked through word by word.
 const SHORT: usize = 48;
 
