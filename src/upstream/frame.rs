@@ -89,11 +89,6 @@ impl Fate {
         self.carrier.wake();
     }
 
-    /// Its carrier is to let go of it.
-    pub(super) fn is_let_go(&self) -> bool {
-        self.has(Self::DROPPED)
-    }
-
     /// Nobody has ever waited for its answer.
     pub(super) fn is_nobodys(&self) -> bool {
         self.has(Self::NOBODYS)
@@ -101,13 +96,22 @@ impl Fate {
 
     /// Resolves after its end; for the one who carries it.
     pub(super) async fn ended(&self) {
+        self.carries_until(Self::OVER).await;
+    }
+
+    /// Resolves when its carrier is to let go of it, which may be some time after its end; for the same one.
+    pub(super) async fn dropped(&self) {
+        self.carries_until(Self::DROPPED).await;
+    }
+
+    async fn carries_until(&self, sign: u8) {
         poll_fn(|context| {
-            if self.has(Self::OVER) {
+            if self.has(sign) {
                 return Poll::Ready(());
             }
             self.carrier.register(context.waker());
-            // It may have ended while nobody was registered.
-            if self.has(Self::OVER) { Poll::Ready(()) } else { Poll::Pending }
+            // It may have come while nobody was registered.
+            if self.has(sign) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -279,20 +283,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_carries_a_request_is_told_of_its_end() {
-        for is_let_go in [false, true] {
-            let fate = Arc::new(Fate::default());
-            assert!(fate.ended().now_or_never().is_none());
-            let carried = fate.clone();
-            let carries = tokio::spawn(async move { carried.ended().await });
-            tokio::task::yield_now().await;
-            if is_let_go {
-                fate.let_go()
-            } else {
-                fate.end()
-            }
-            carries.await.unwrap();
-            assert!(fate.ended().now_or_never().is_some() && fate.is_let_go() == is_let_go);
-        }
+    async fn who_carries_a_request_is_told_of_its_end_and_then_that_it_is_dropped() {
+        let fate = Arc::new(Fate::default());
+        assert!(fate.ended().now_or_never().is_none() && fate.dropped().now_or_never().is_none());
+        let carried = fate.clone();
+        let mut carries = tokio::spawn(async move {
+            carried.ended().await;
+            carried.dropped().await;
+        });
+        tokio::task::yield_now().await;
+        fate.end();
+        tokio::task::yield_now().await;
+        assert!((&mut carries).now_or_never().is_none(), "the word for that comes later");
+        fate.let_go();
+        carries.await.unwrap();
+        assert!(fate.ended().now_or_never().is_some() && fate.dropped().now_or_never().is_some());
     }
 }

@@ -210,7 +210,7 @@ async fn lingers(courier: &Courier, call: CallId, fate: &Fate) {
         if fate.is_nobodys() {
             return sleep(ORDER_WAIT_MAX).await;
         }
-        if fate.is_withdrawn() || fate.is_let_go() {
+        if fate.is_withdrawn() {
             return;
         }
         if courier.stream().awaits(call) {
@@ -223,6 +223,8 @@ async fn lingers(courier: &Courier, call: CallId, fate: &Fate) {
     tokio::select! {
         biased;
         () = courier.stream().deaf() => {}
+        // The word for that comes by the queue, after the end.
+        () = fate.dropped() => {}
         () = enough => {}
     }
 }
