@@ -18,7 +18,8 @@ pub(super) trait Carry: Send {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker);
 }
 
-/// A way past the queue, for requests that keep no order: where each goes by itself.
+/// A way past the queue, for requests that keep no order: where each goes by itself. What is in the queue may be overtaken,
+/// as one POST may overtake another on its way.
 pub(super) trait Express: Send + Sync {
     /// Takes a request that may go at once; it is on its way when this returns.
     fn post(self: Arc<Self>, request: Frame);

@@ -56,10 +56,11 @@ pub struct Admitted {
     pub cors: Cors,
 }
 
-/// What let the last request of a connection in. Whoever shows the same again is not looked at as closely: this guard's hosts and key
-/// never change.
+/// What let the last request of a connection in. Whoever shows the same again is not looked at as closely: this guard's
+/// hosts and key never change; where they could, it would have to be forgotten.
 ///
-/// Kept as long as the connection, and copied: what was read of a head would keep all that was read with it.
+/// Kept as long as the connection, the token itself as well, and nowhere shown. Copied: what was read of a head would keep
+/// all that was read with it.
 #[derive(Default)]
 pub struct Shown {
     host: Box<[u8]>,

@@ -7,10 +7,13 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
 use futures::stream::BoxStream;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::FetchError;
 use super::address::Origin;
@@ -76,14 +79,32 @@ impl FetchBody {
                 Self(Kind::Direct(Box::new(Direct { wire, rest, keeps, pool, origin })))
             }
             Ok(here) => {
-                if keeps {
-                    pool.put(wire, origin);
-                }
+                leave(wire, keeps, pool, origin);
                 Self(Kind::Here(if let Piece::Data(here) = here { here } else { Bytes::new() }))
             }
         }
     }
 }
+
+/// Its answer is read: another request may follow, or it is closed. A request that is not all there yet is written to its
+/// end beside us, for so long at most: its server has answered it and may go on reading.
+fn leave(mut wire: Wire, keeps: bool, pool: &Pool, origin: &Arc<Origin>) {
+    if wire.is_writing()
+        && let Ok(runtime) = Handle::try_current()
+    {
+        let (pool, origin) = (pool.clone(), origin.clone());
+        runtime.spawn(async move {
+            if timeout(REST_WITHIN, wire.finish()).await.is_ok() && keeps {
+                pool.put(wire, &origin);
+            }
+        });
+    } else if keeps {
+        pool.put(wire, origin);
+    }
+}
+
+/// How long the rest of a request may take that is answered already.
+const REST_WITHIN: Duration = Duration::from_secs(30);
 
 impl Direct {
     /// The next piece, out of what is here or else of what comes; `None` at its end.
@@ -124,9 +145,7 @@ impl Stream for FetchBody {
         };
         if is_over && let Kind::Direct(direct) = std::mem::replace(&mut self.0, Kind::Here(Bytes::new())) {
             let Direct { wire, keeps, pool, origin, .. } = *direct;
-            if keeps {
-                pool.put(wire, &origin);
-            }
+            leave(wire, keeps, &pool, &origin);
         }
         Poll::Ready(next)
     }

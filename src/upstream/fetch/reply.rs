@@ -119,7 +119,8 @@ impl Heads {
         let status = read.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Garbled::NoHttp)?;
         let is_older = read.version != Some(1);
         let mut headers = HeaderMap::with_capacity(read.headers.len());
-        let (mut length, mut encoding, mut keeps) = (None, None, !is_older);
+        let (mut length, mut encoding) = (None, None);
+        let (mut closes, mut asks) = (false, false);
         for header in read.headers.iter() {
             let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Garbled::NoHttp)?;
             let value = HeaderValue::from_maybe_shared(text.slice_ref(header.value));
@@ -135,12 +136,14 @@ impl Heads {
                 encoding = Some(last(value.as_bytes()).eq_ignore_ascii_case(b"chunked"));
             } else if name == CONNECTION {
                 for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                    keeps = (keeps || word.eq_ignore_ascii_case(b"keep-alive"))
-                        && !word.eq_ignore_ascii_case(b"close");
+                    closes |= word.eq_ignore_ascii_case(b"close");
+                    asks |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             headers.append(name, value);
         }
+        // Whoever says both closes it (RFC 9112, Persistence).
+        let mut keeps = !closes && (!is_older || asks);
         let rest = match (encoding, length) {
             _ if self.is_bare || is_bare(status) => Rest::Length(0),
             (Some(_), _) if is_older => return Err(Garbled::NoHttp),
@@ -220,7 +223,7 @@ impl Chunks {
             At::Size => {
                 let end = memchr(b';', line).unwrap_or(line.len());
                 let digits = line[..end].trim_ascii_end();
-                self.extra(line.len() - digits.len())?;
+                self.extra(line.len() - end)?;
                 match size_of(digits)? {
                     0 => Ok(At::Trailers),
                     size => Ok(At::Data(size)),

@@ -90,6 +90,20 @@ impl Wire {
         self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
+    /// Whether the request is not all there yet, and may still come to be.
+    pub(super) fn is_writing(&self) -> bool {
+        !self.is_flushed && self.stuck.is_none()
+    }
+
+    /// Writes the rest of the request; whoever answered before it was there may still read it.
+    pub(super) async fn finish(&mut self) {
+        poll_fn(|context| {
+            self.write(context);
+            if self.is_writing() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
     /// Makes it ready for the next request, if one may follow.
     pub(super) fn settle(&mut self) -> bool {
         let is_idle = self.body.is_none() && self.is_flushed && self.stuck.is_none() && self.input.is_empty();

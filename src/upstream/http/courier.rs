@@ -256,7 +256,9 @@ impl Courier {
             let text = "gave a session id that is none: empty, too long, or not visible ASCII";
             return Err(self.fault(Reason::Unreachable, text));
         }
-        let mut id = id.clone();
+        // A copy: the text is a piece of all that was read with it, and stays as long as the session.
+        let copied = HeaderValue::from_bytes(bytes);
+        let mut id = copied.map_err(|_| self.fault(Reason::Unreachable, "gave a session id that is none"))?;
         id.set_sensitive(true);
         self.session.get_or_init(|| id);
         Ok(())

@@ -82,6 +82,8 @@ fn who_says_so_is_not_asked_again() {
     assert!(keeps("HTTP/1.1 200 OK\r\nconnection: keep-alive"));
     assert!(!keeps("HTTP/1.1 200 OK\r\nconnection: x, Close"));
     assert!(!keeps("HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive, close"));
+    assert!(!keeps("HTTP/1.1 200 OK\r\nconnection: close, keep-alive"));
+    assert!(!keeps("HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive"));
     assert!(!keeps("HTTP/1.0 200 OK") && keeps("HTTP/1.0 200 OK\r\nConnection: Keep-Alive"));
     let both = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(whole(both), is(200, false, "", ""));
@@ -184,4 +186,12 @@ proptest! {
             let _ = read(&[head.as_bytes(), &bytes]);
         }
     }
+}
+
+#[test]
+fn a_size_may_be_as_wide_as_its_place() {
+    let chunks = "1     \r\nx\r\n".repeat(8000);
+    let (_, _, body, _) =
+        whole(&format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")).unwrap();
+    assert_eq!(body.len(), 8000);
 }

@@ -246,3 +246,27 @@ async fn what_is_left_of_a_request_is_written_while_its_answer_is_read() {
     assert_eq!(read_whole(response.body, 99).await, Ok("fine".into()));
     server.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_request_is_written_to_its_end_though_its_answer_is_over() {
+    for answer in ["HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", CHUNKED] {
+        let (listener, address) = listen().await;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            told.await.unwrap();
+            let mut heard = 0;
+            while heard < 8 * 1024 * 1024 {
+                let count = socket.read(&mut vec![0; 64 * 1024]).await.unwrap();
+                assert!(count > 0, "it was cut after {heard} bytes");
+                heard += count;
+            }
+        });
+        let client = client();
+        let response = client.fetch(large(address)).await.unwrap();
+        read_whole(response.body, 99).await.unwrap();
+        tell.send(()).unwrap();
+        server.await.unwrap();
+    }
+}
