@@ -251,7 +251,7 @@ async fn what_is_left_of_a_request_is_written_while_its_answer_is_read() {
 async fn a_request_is_written_to_its_end_though_its_answer_is_over() {
     for answer in ["HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", CHUNKED] {
         let (listener, address) = listen().await;
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (tell, told) = oneshot::channel();
         let server = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             socket.write_all(answer.as_bytes()).await.unwrap();
