@@ -1,7 +1,6 @@
-//! How deep and how wide a text may be, counted before anyone builds anything of it.
-//!
-//! Tight loops over the bytes. They do not validate: a text that is no JSON gets some count and is
-//! refused by the parser afterwards.
+//! How deep and how wide a text may be. Whoever walks over it with a cursor counts on the way.
+
+use crate::wire::cursor::{Cursor, Stop};
 
 /// How much structure a text may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,66 +20,12 @@ pub enum Over {
 }
 
 impl Caps {
-    /// Counts, and says which cap is passed first.
+    /// Counts, and says which cap is passed first. A text that is no JSON gets the count of what stands before its flaw.
     pub fn check(self, text: &str) -> Result<(), Over> {
-        let bytes = text.as_bytes();
-        // Brackets and commas within strings count here too, so these are bounds from above. They are
-        // many times cheaper than the exact count, and nearly every message is within them.
-        let count = |byte| memchr::memchr_iter(byte, bytes).count();
-        let opened = count(b'[') + count(b'{');
-        if opened > self.depth_max {
-            self.check_depth(bytes)?;
+        match Cursor::new(text, Some(self)).skip() {
+            Err(Stop::Over(over)) => Err(over),
+            Ok(_) | Err(Stop::Syntax) => Ok(()),
         }
-        if 1 + opened + count(b',') > self.elements_max {
-            self.check_elements(bytes)?;
-        }
-        Ok(())
-    }
-
-    fn check_depth(self, bytes: &[u8]) -> Result<(), Over> {
-        let mut depth = 0usize;
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            at += 1;
-            match byte {
-                b'"' => at = string_end(bytes, at),
-                b'[' | b'{' => {
-                    depth += 1;
-                    if depth > self.depth_max {
-                        return Err(Over::Depth);
-                    }
-                }
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn check_elements(self, bytes: &[u8]) -> Result<(), Over> {
-        let mut elements = 1usize;
-        // True right after an opening bracket: the next value, if there is one, has no comma before it.
-        let mut fresh = false;
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            at += 1;
-            match byte {
-                b' ' | b'\t' | b'\n' | b'\r' => continue,
-                b']' | b'}' => fresh = false,
-                b',' => elements += 1,
-                _ => {
-                    elements += usize::from(fresh);
-                    fresh = matches!(byte, b'[' | b'{');
-                    if byte == b'"' {
-                        at = string_end(bytes, at);
-                    }
-                }
-            }
-            if elements > self.elements_max {
-                return Err(Over::Elements);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -88,42 +33,6 @@ impl Default for Caps {
     fn default() -> Self {
         Self { depth_max: 127, elements_max: 100_000 }
     }
-}
-
-/// The index after the closing quote of the string whose first byte is at `at`, or the end of the text.
-///
-/// Eight bytes at a time by hand: most strings are too short for a search routine to pay.
-fn string_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ repeated(b'"')) | zeros(word ^ repeated(b'\\'));
-        if found == 0 {
-            at += 8;
-            continue;
-        }
-        at += found.trailing_zeros() as usize / 8;
-        match bytes.get(at) {
-            Some(b'"') => return at + 1,
-            _ => at += 2,
-        }
-    }
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-fn repeated(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The high bit of each byte that is zero. Only the lowest one set is to be relied on.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
 }
 
 #[cfg(test)]
