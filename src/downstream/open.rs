@@ -6,6 +6,7 @@
 use crate::wire::fault::Fault;
 use crate::wire::id::Id;
 use crate::wire::message::Message;
+use foldhash::fast::RandomState;
 use futures::stream::{AbortHandle, AbortRegistration};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -41,7 +42,7 @@ pub(super) struct Open {
 
 #[derive(Debug, Default)]
 struct Calls {
-    by_id: HashMap<Id, Same>,
+    by_id: HashMap<Id, Same, RandomState>,
     count: usize,
     next: u64,
     /// Cancels that named more than one open request.

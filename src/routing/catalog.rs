@@ -14,6 +14,7 @@ use crate::mcp::method::Kind;
 use crate::mcp::mirror::Mirrors;
 use crate::mcp::revision::Revision;
 use bytes::{BufMut, Bytes, BytesMut};
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -98,7 +99,7 @@ struct Claim {
 #[derive(Debug)]
 struct Shelf {
     entries: Vec<Entry>,
-    by_exposed: HashMap<Box<str>, usize>,
+    by_exposed: HashMap<Box<str>, usize, RandomState>,
     by_own: HashMap<Arc<str>, Vec<usize>>,
     /// Entries that could not be listed: an earlier server has the same URI and neither may be rewritten.
     hidden: Vec<Entry>,
@@ -266,7 +267,7 @@ impl Shelf {
 
     fn new(kind: Kind, sources: Vec<Source>, all: impl Iterator<Item = Entry>) -> Self {
         let (mut entries, mut hidden) = (Vec::new(), Vec::new());
-        let mut by_exposed = HashMap::new();
+        let mut by_exposed = HashMap::default();
         let mut by_own: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
         let mut hash = Sha256::new();
         hash.update(kind.list_method());
