@@ -11,6 +11,7 @@ use crate::wire::members::{Member, each, elements, member, members, quote, strin
 use crate::wire::message::{
     CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, Message, Meta, SERVER_INFO_KEY, Span, VERSION_KEY,
 };
+use crate::wire::splice::New;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -50,7 +51,7 @@ pub fn stands(meta: &Meta) -> bool {
 
 /// The edit that gives a request's `_meta` these members, in place of any that say the same. `first`: `"key":value`
 /// members, separated by commas; `keys`: those of them that are not of its client.
-pub fn restated(message: &Message, first: &str, keys: &[&str]) -> (Span, Bytes) {
+pub fn restated(message: &Message, first: &str, keys: &[&str]) -> (Span, New<'static>) {
     let meta = message.params().and_then(|params| params.meta.as_ref());
     let Some(meta) = meta else {
         // One member of which the rest is the value: so it goes in as one.
@@ -58,14 +59,14 @@ pub fn restated(message: &Message, first: &str, keys: &[&str]) -> (Span, Bytes) 
         return message.meta_member(key, value);
     };
     let text = with_others(first, message.str(meta.object), keys).unwrap_or_else(|| format!("{{{first}}}"));
-    (meta.object, text.into())
+    (meta.object, New::from(text))
 }
 
 /// The edit that takes from a request what only a modern server reads; `None`: there is nothing. `more`: members to put in
 /// its place, and `keys` theirs.
-pub fn unstated(message: &Message, more: &str, keys: &[&str]) -> Option<(Span, Bytes)> {
+pub fn unstated(message: &Message, more: &str, keys: &[&str]) -> Option<(Span, New<'static>)> {
     let meta = message.params()?.meta.as_ref().filter(|meta| stands(meta))?;
-    Some((meta.object, with_others(more, message.str(meta.object), keys)?.into()))
+    Some((meta.object, New::from(with_others(more, message.str(meta.object), keys)?)))
 }
 
 /// A `_meta` of these members, and of those that any server reads in the one before; but for `keys`, which are said anew.
@@ -287,7 +288,7 @@ mod tests {
         Message::parse_client(Bytes::copy_from_slice(text.as_bytes()), Caps::default()).unwrap()
     }
 
-    fn edited(text: &str, edit: impl Fn(&Message) -> Option<(Span, Bytes)>) -> String {
+    fn edited(text: &str, edit: impl Fn(&Message) -> Option<(Span, New<'static>)>) -> String {
         let message = message(text);
         let mut edits: Vec<_> = edit(&message).into_iter().collect();
         String::from_utf8(splice(message.text(), &mut edits).into()).unwrap()

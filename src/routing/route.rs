@@ -9,7 +9,7 @@ use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::mirror::Mirrors;
 use crate::wire::fault::{self, Fault};
-use crate::wire::members::{quote, requote};
+use crate::wire::members::{quote, renamed};
 use crate::wire::message::{Message, Params, Span, Text};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -147,8 +147,8 @@ fn by_reference(catalog: &Catalog, request: &Message, params: &Params) -> Route 
 }
 
 fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
-    let edit = (said != &*entry.own)
-        .then(|| (name.span(), Bytes::from(requote(request.str(name.span()), said, &entry.own))));
+    let edit =
+        (said != &*entry.own).then(|| renamed(name.span(), request.str(name.span()), said, &entry.own));
     Target {
         server: entry.server,
         own: entry.own.clone(),
@@ -159,7 +159,7 @@ fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
 }
 
 fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
-    let edit = (said != own).then(|| (uri.span(), Bytes::from(requote(request.str(uri.span()), said, own))));
+    let edit = (said != own).then(|| renamed(uri.span(), request.str(uri.span()), said, own));
     Target { server, own: own.into(), edit, needs_task: false, mirrors: None }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Opti
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
         let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
         let (at, member) = member_first(message.text(), object, "\"task\"", &["{", &lifetime, "}"]);
-        edits.push((Span { start: at, end: at }, New::Own(member)));
+        edits.push((Span { start: at, end: at }, member));
     }
     let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
     // A sign of life renews the patience: we ask for one where the client did not.
@@ -125,18 +125,17 @@ pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Opti
         let keys: &[&str] = if wanted.is_some() { &[TOKEN_KEY] } else { &[] };
         era::unstated(message, &more, keys)
     };
-    let own = |(span, text)| (span, New::Own(text));
     if let Some(Says { standing, level }) = says {
         let capabilities = told.map(|told| &*told.capabilities);
         let first = standing.of(message, capabilities, level, wanted);
         let keys: &[&str] = if wanted.is_some() { &[HOP_KEY, TOKEN_KEY] } else { &[HOP_KEY] };
-        edits.push(own(era::restated(message, &first, keys)));
+        edits.push(era::restated(message, &first, keys));
     } else if let Some(edit) = params.meta.as_ref().is_some_and(era::stands).then(unstated).flatten() {
-        edits.push(own(edit));
+        edits.push(edit);
     } else if let Some(token) = token {
         edits.push((token, New::Lent(number)));
     } else if let Some(number) = wanted {
-        edits.push(own(message.meta_member("\"progressToken\"", number)));
+        edits.push(message.meta_member("\"progressToken\"", number));
     }
     let is_retry = params.request_state.is_some() || params.input_responses.is_some();
     let text = splice(message.text(), &mut edits);

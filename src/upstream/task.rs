@@ -11,8 +11,7 @@ use super::stream::Stream;
 use crate::wire::fault::Fault;
 use crate::wire::members::{member, quote, string};
 use crate::wire::message::{Head, Message, Outcome, Span};
-use crate::wire::splice::member_first;
-use bytes::Bytes;
+use crate::wire::splice::{New, member_first};
 use futures::future::{BoxFuture, OptionFuture};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +149,7 @@ pub(super) fn related_task(message: &Message) -> Option<Box<str>> {
 
 /// The edit that lets an answer belong to the task that its question belonged to: a client that knows no tasks does
 /// not say so, and its server may ask for it (2025-11-25, basic/utilities/tasks, associating task-related messages).
-pub(super) fn belonging(ask: &Message, response: &Message) -> Option<(Span, Bytes)> {
+pub(super) fn belonging(ask: &Message, response: &Message) -> Option<(Span, New<'static>)> {
     let asked = ask.params().and_then(|params| params.meta.as_ref())?;
     let task = member(ask.str(asked.object), RELATED_TASK)?;
     let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else { return None };

@@ -5,8 +5,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::wire::caps::Caps;
 use crate::wire::cursor::{Cursor, is_plain_string};
+use crate::wire::message::Span;
 
 /// One member of an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +106,17 @@ pub fn requote(raw: &str, said: &str, new: &str) -> String {
     }
 }
 
+/// The edit by which the literal at `place` says `new` and not `said`: as [`requote`], and what is only taken away in
+/// front is cut.
+pub fn renamed(place: Span, raw: &str, said: &str, new: &str) -> (Span, Bytes) {
+    let cut = said.strip_suffix(new).filter(|front| inner(raw).starts_with(front));
+    let end = cut.and_then(|front| u32::try_from(1 + front.len()).ok()).map(|length| place.start + length);
+    match end {
+        Some(end) => (Span { start: place.start + 1, end }, Bytes::new()),
+        None => (place, requote(raw, said, new).into()),
+    }
+}
+
 /// The literal `raw` with `front` before whatever it says, even if that is no Unicode text.
 pub fn prepend(raw: &str, front: &str) -> String {
     let mut literal = quote(front);
@@ -132,6 +146,10 @@ mod tests {
         assert_eq!(requote(r#""s+a:\/\/b""#, "s+a://b", "a://b"), r#""a:\/\/b""#);
         assert_eq!(requote(r#""\u0073+a""#, "s+a", "a"), r#""a""#);
         assert_eq!(requote(r#""ui:\/\/x""#, "ui://x", "ui://s/x"), r#""ui://s/x""#);
+        let (span, new) = renamed(Span { start: 9, end: 20 }, r#""s+a:\/\/b""#, "s+a://b", "a://b");
+        assert_eq!((span, &*new), (Span { start: 10, end: 12 }, &b""[..]));
+        let (span, new) = renamed(Span { start: 9, end: 20 }, r#""\u0073+a""#, "s+a", "a");
+        assert_eq!((span, &*new), (Span { start: 9, end: 20 }, &br#""a""#[..]));
         assert_eq!(requote(r#""\"x""#, "\"x", "\"\"x"), r#""\"\"x""#);
     }
 

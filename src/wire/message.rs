@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
+use std::ops::Deref;
 
 pub use crate::wire::batch::batch;
 pub use crate::wire::caps::Caps;
@@ -16,7 +17,7 @@ use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
 use crate::wire::members::inner;
 use crate::wire::skim;
-use crate::wire::splice::{joined, member_first};
+use crate::wire::splice::{New, member_first};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
@@ -93,14 +94,22 @@ pub enum Head {
 /// The members of `params` that routing may look at. All spans include quotes and braces.
 ///
 /// A member of another type than its name promises (a number as `name`) counts as missing: whether that
-/// matters is known where the method is.
+/// matters is known where the method is. What few messages have is read as if it stood here, and takes room only in
+/// those.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Params {
     /// The whole params object, if present.
     pub object: Option<Span>,
+    pub name: Option<Text>,
+    pub meta: Option<Meta>,
+    rare: Option<Box<Rare>>,
+}
+
+/// The members of [`Params`] that few messages have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rare {
     /// `params` is there but null: replace it, do not add another.
     pub null: Option<Span>,
-    pub name: Option<Text>,
     pub uri: Option<Text>,
     pub cursor: Option<Text>,
     pub level: Option<Text>,
@@ -121,7 +130,6 @@ pub struct Params {
     /// What a client answers to what its server wanted of it (2026-07-28), from its key to the end of its value, and its
     /// value.
     pub input_responses: Option<(Span, Span)>,
-    pub meta: Option<Meta>,
     /// `_meta` is there but null: replace it, do not add another.
     pub meta_null: Option<Span>,
 }
@@ -193,6 +201,39 @@ impl Span {
             return None;
         }
         Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+}
+
+impl Rare {
+    const NONE: &Self = &Self {
+        null: None,
+        uri: None,
+        cursor: None,
+        level: None,
+        reference: None,
+        request_id: None,
+        progress_token: None,
+        progress: None,
+        task: None,
+        task_id: None,
+        request_state: None,
+        input_responses: None,
+        meta_null: None,
+    };
+}
+
+impl Deref for Params {
+    type Target = Rare;
+
+    fn deref(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(Rare::NONE)
+    }
+}
+
+impl Params {
+    /// Where one of them is noted.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::NONE.clone()))
     }
 }
 
@@ -313,20 +354,24 @@ impl Message {
     /// The edit that puts a member first into `params._meta`, which it makes where it is missing. The key
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
-    pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, Bytes) {
+    pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
         let first = |object: Span, key: &str, value: &[&str]| {
             let (at, new) = member_first(self.text(), object, key, value);
             (Span { start: at, end: at }, new)
         };
         let meta = ["{", key_json, ":", value_json, "}"];
-        match self.params() {
-            Some(Params { meta: Some(found), .. }) => first(found.object, key_json, &[value_json]),
-            Some(Params { meta_null: Some(null), .. }) => (*null, joined(&meta)),
-            Some(Params { object: Some(object), .. }) => first(*object, "\"_meta\"", &meta),
-            Some(Params { null: Some(null), .. }) => {
-                (*null, joined(&["{\"_meta\":{", key_json, ":", value_json, "}}"]))
+        let (found, meta_null, object, null) = match self.params() {
+            Some(params) => (params.meta.as_ref(), params.meta_null, params.object, params.null),
+            None => (None, None, None, None),
+        };
+        match (found, meta_null, object, null) {
+            (Some(found), _, _, _) => first(found.object, key_json, &[value_json]),
+            (None, Some(null), _, _) => (null, New::joined(&meta)),
+            (None, None, Some(object), _) => first(object, "\"_meta\"", &meta),
+            (None, None, None, Some(null)) => {
+                (null, New::joined(&["{\"_meta\":{", key_json, ":", value_json, "}}"]))
             }
-            Some(_) | None => {
+            (None, None, None, None) => {
                 let whole = Span { start: 0, end: self.text.len() as u32 };
                 first(whole, "\"params\"", &["{\"_meta\":{", key_json, ":", value_json, "}}"])
             }

@@ -202,7 +202,7 @@ impl<'a> Skim<'a> {
                         self.params(cursor)?;
                         self.params.object = Some(cursor.since(start));
                     }
-                    b'n' => self.params.null = Some(cursor.skip()?),
+                    b'n' => self.params.rare().null = Some(cursor.skip()?),
                     _ => {
                         cursor.skip()?;
                         self.flaw(BadKind::Params, "`params` is not an object");
@@ -243,35 +243,36 @@ impl<'a> Skim<'a> {
             }
             match noted.routed {
                 Some("name") => self.params.name = text(whole, cursor.raw()?),
-                Some("uri") => self.params.uri = text(whole, cursor.raw()?),
-                Some("cursor") => self.params.cursor = text(whole, cursor.raw()?),
-                Some("level") => self.params.level = text(whole, cursor.raw()?),
-                Some("requestId") => self.params.request_id = Some(cursor.skip()?),
-                Some("progressToken") => self.params.progress_token = Some(cursor.skip()?),
-                Some("progress") => self.params.progress = Some(cursor.skip()?),
+                Some("uri") => self.params.rare().uri = text(whole, cursor.raw()?),
+                Some("cursor") => self.params.rare().cursor = text(whole, cursor.raw()?),
+                Some("level") => self.params.rare().level = text(whole, cursor.raw()?),
+                Some("requestId") => self.params.rare().request_id = Some(cursor.skip()?),
+                Some("progressToken") => self.params.rare().progress_token = Some(cursor.skip()?),
+                Some("progress") => self.params.rare().progress = Some(cursor.skip()?),
                 Some("task") => {
                     cursor.skip()?;
-                    self.params.task = Some(cursor.since(key.span.start));
+                    self.params.rare().task = Some(cursor.since(key.span.start));
                 }
-                Some("taskId") => self.params.task_id = text(whole, cursor.raw()?),
+                Some("taskId") => self.params.rare().task_id = text(whole, cursor.raw()?),
                 Some("requestState") => {
                     let value = cursor.raw()?;
-                    self.params.request_state = Some((cursor.since(key.span.start), text(whole, value)));
+                    self.params.rare().request_state =
+                        Some((cursor.since(key.span.start), text(whole, value)));
                 }
                 Some("inputResponses") => {
                     let value = cursor.skip()?;
-                    self.params.input_responses = Some((cursor.since(key.span.start), value));
+                    self.params.rare().input_responses = Some((cursor.since(key.span.start), value));
                 }
                 Some("ref") => {
                     let reference = self.reference(cursor)?;
-                    self.params.reference = reference;
+                    self.params.rare().reference = reference;
                 }
                 Some("_meta") => match key.first {
                     b'{' => {
                         let meta = self.meta(cursor)?;
                         self.params.meta = Some(meta);
                     }
-                    b'n' => self.params.meta_null = Some(cursor.skip()?),
+                    b'n' => self.params.rare().meta_null = Some(cursor.skip()?),
                     _ => {
                         cursor.skip()?;
                         self.flaw(BadKind::Params, "`params._meta` is not an object");

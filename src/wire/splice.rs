@@ -21,6 +21,14 @@ pub struct Splice<'a> {
 pub enum New<'a> {
     Lent(&'a str),
     Own(Bytes),
+    Short(Short),
+}
+
+/// A text that is short enough to take no place on the heap.
+#[derive(Debug)]
+pub struct Short {
+    bytes: [u8; SHORT_BYTES_MAX],
+    length: u8,
 }
 
 impl AsRef<[u8]> for New<'_> {
@@ -28,7 +36,24 @@ impl AsRef<[u8]> for New<'_> {
         match self {
             Self::Lent(text) => text.as_bytes(),
             Self::Own(text) => text,
+            Self::Short(Short { bytes, length }) => bytes.get(..usize::from(*length)).unwrap_or_default(),
         }
+    }
+}
+
+impl New<'_> {
+    /// All pieces in one text.
+    pub(super) fn joined(pieces: &[&str]) -> Self {
+        let mut short = Short { bytes: [0; SHORT_BYTES_MAX], length: 0 };
+        for piece in pieces {
+            let at = usize::from(short.length);
+            match short.bytes.get_mut(at..at + piece.len()) {
+                Some(place) => place.copy_from_slice(piece.as_bytes()),
+                None => return Self::Own(Bytes::from(pieces.concat())),
+            }
+            short.length += piece.len() as u8;
+        }
+        Self::Short(short)
     }
 }
 
@@ -106,7 +131,7 @@ pub fn splice<N: AsRef<[u8]>>(text: &[u8], edits: &mut [(Span, N)]) -> Bytes {
 /// The insert that makes `key: value` the first member of the object at `object`, empty or not.
 ///
 /// Both are JSON already, the key with its quotes, the value in pieces. The object must not have the key yet.
-pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &[&str]) -> (u32, Bytes) {
+pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &[&str]) -> (u32, New<'static>) {
     let at = object.start.saturating_add(1);
     let rest = text.get(at as usize..).unwrap_or_default();
     let next = rest.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -114,14 +139,7 @@ pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &[&st
     let mut pieces: SmallVec<[&str; 8]> = smallvec![key_json, ":"];
     pieces.extend_from_slice(value_json);
     pieces.push(comma);
-    (at, joined(&pieces))
-}
-
-/// All pieces in one text, of which no byte is left over.
-pub(super) fn joined(pieces: &[&str]) -> Bytes {
-    let mut out = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
-    out.into()
+    (at, New::joined(&pieces))
 }
 
 /// What is to be cut so that the member from `start`, where its key begins, to `end`, where its value ends, is gone,
@@ -141,6 +159,9 @@ pub fn member_cut(text: &[u8], start: u32, end: u32) -> Span {
         Some(_) | None => Span { start, end },
     }
 }
+
+/// As long as a progress token of ours with its key, and as short as leaves an edit small.
+const SHORT_BYTES_MAX: usize = 38;
 
 #[cfg(test)]
 mod tests {

@@ -234,10 +234,7 @@ fn stamped(text: Bytes, id: &Id) -> Option<Bytes> {
     let own = note.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.subscription);
     let edit = match own {
         Some(place) => (place, New::Lent(id.as_str())),
-        None => {
-            let (place, member) = note.meta_member(&format!("\"{SUBSCRIPTION_KEY}\""), id.as_str());
-            (place, New::Own(member))
-        }
+        None => note.meta_member(&format!("\"{SUBSCRIPTION_KEY}\""), id.as_str()),
     };
     Some(one_line(splice(note.text(), &mut [edit])))
 }
