@@ -4,6 +4,8 @@
 //! by a refusal, or, when it is dropped, by a fault that says so. One that its server has withdrawn is answered
 //! by nobody. Which client is asked is decided by the `Audience`; under which id, by the door.
 
+use super::budget::Taken;
+use super::clock::Standstill;
 use super::frame::Places;
 use super::mail::Mail;
 use super::memory::Room;
@@ -13,7 +15,6 @@ use super::task::belonging;
 use crate::config::toml_key;
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::{Want, cancelled};
-use crate::routing::held::Held;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::{CallId, Id};
 use crate::wire::message::{Head, Message, Span};
@@ -101,23 +102,23 @@ pub(super) enum Back {
     Server(OwnedSemaphorePermit),
     /// To the request that cannot be answered without it, and goes to its server once more; with its room among what waits
     /// to be written there.
-    Round { answer: oneshot::Sender<(Bytes, OwnedSemaphorePermit)>, _place: OwnedSemaphorePermit },
+    Round { answer: oneshot::Sender<(Bytes, Taken)>, _place: OwnedSemaphorePermit },
 }
 
 /// A person is being asked: the clocks of its client's calls at this server stand still until this is dropped.
 #[derive(Debug)]
-pub(super) struct Hold(Arc<Mutex<Held>>);
+pub(super) struct Hold(Arc<Standstill>);
 
 impl Hold {
-    pub(super) fn new(held: &Arc<Mutex<Held>>) -> Self {
-        held.lock().hold(Instant::now().into_std());
-        Self(held.clone())
+    pub(super) fn new(standstill: &Arc<Standstill>) -> Self {
+        standstill.begin();
+        Self(standstill.clone())
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.lock().release(Instant::now().into_std());
+        self.0.end();
     }
 }
 
@@ -180,7 +181,7 @@ impl Ask {
     pub fn answer(mut self, response: &Message) {
         let Head::Response { id: Some(id), .. } = response.head() else { return };
         let mut edits = vec![(*id, New::Lent(self.slip.id.as_str()))];
-        edits.extend(belonging(&self.message, response).map(|(span, text)| (span, New::Own(text))));
+        edits.extend(belonging(&self.message, response));
         let text = splice(response.text(), &mut edits);
         self.finish(text);
     }

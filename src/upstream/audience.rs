@@ -6,6 +6,7 @@
 
 use super::ask::{Ask, Back, Ends, Hold, Slip};
 use super::changed::Changed;
+use super::clock::Standstill;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
 use super::stream::Stream;
@@ -14,7 +15,6 @@ use crate::mcp::caller::{Caller, ClientId, Company};
 use crate::mcp::level::Level;
 use crate::mcp::method::Want;
 use crate::routing::asking::{completed_in_clients_terms, in_clients_terms, updated_in_clients_terms};
-use crate::routing::held::Held;
 use crate::routing::levels::Levels;
 use crate::routing::look::Look;
 use crate::routing::owner::{Owner, owner};
@@ -80,7 +80,7 @@ pub(super) struct Member {
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
-    pub(super) held: Arc<Mutex<Held>>,
+    pub(super) standstill: Arc<Standstill>,
     /// Places in its mail for this link's notes.
     places: Arc<Semaphore>,
     /// What it may leave unread of what the server says.
@@ -146,7 +146,8 @@ impl Audience {
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let part = self.share.part(self.company);
         let (is_guest, is_alone) = (caller.guest_of.is_some(), caller.alone);
-        let member = Member { client, is_guest, is_alone, mail, look, held: Arc::default(), places, part };
+        let member =
+            Member { client, is_guest, is_alone, mail, look, standstill: Arc::default(), places, part };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -425,7 +426,7 @@ impl Audience {
             mail: member.mail.clone(),
             withdrawn: OnceLock::new(),
             over: AtomicBool::new(false),
-            hold: Mutex::new(person.then(|| Hold::new(&member.held))),
+            hold: Mutex::new(person.then(|| Hold::new(&member.standstill))),
         };
         let ask = Ask {
             stream: stream.clone(),

@@ -7,6 +7,7 @@ use crate::routing::deadline::{Deadline, Expiry};
 use crate::routing::held::Held;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,22 +15,60 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Clock {
     deadline: Deadline,
-    held: Arc<Mutex<Held>>,
-    /// How much of the time held the deadline knows of.
+    standstill: Option<Arc<Standstill>>,
+    /// How much of the standstill the deadline knows of.
     counted: Duration,
+    /// There was a sign of life since the deadline was looked at.
+    is_renewed: bool,
+}
+
+/// The time in which a client was asked at one server. Its calls look at it often, and few clients ever are.
+#[derive(Debug, Default)]
+pub(super) struct Standstill {
+    has_been: AtomicBool,
+    held: Mutex<Held>,
+}
+
+impl Standstill {
+    /// A question is put.
+    pub(super) fn begin(&self) {
+        let mut held = self.held.lock();
+        self.has_been.store(true, Ordering::Release);
+        held.hold(Instant::now().into_std());
+    }
+
+    /// A question has its answer, or is withdrawn.
+    pub(super) fn end(&self) {
+        self.held.lock().release(Instant::now().into_std());
+    }
+
+    fn total(&self) -> Duration {
+        match self.has_been.load(Ordering::Acquire) {
+            true => self.held.lock().total(Instant::now().into_std()),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.has_been.load(Ordering::Acquire) && self.held.lock().is_held()
+    }
 }
 
 impl Clock {
     /// From now on.
-    pub(super) fn start(patience: Duration, total: Option<Duration>, held: Arc<Mutex<Held>>) -> Self {
-        let now = Instant::now().into_std();
-        let counted = held.lock().total(now);
-        Self { deadline: Deadline::new(now, patience, total), held, counted }
+    pub(super) fn start(
+        patience: Duration,
+        total: Option<Duration>,
+        standstill: Option<Arc<Standstill>>,
+    ) -> Self {
+        let counted = standstill.as_ref().map(|it| it.total()).unwrap_or_default();
+        let deadline = Deadline::new(Instant::now().into_std(), patience, total);
+        Self { deadline, standstill, counted, is_renewed: false }
     }
 
     /// A clock that nobody holds.
     pub(super) fn plain(patience: Duration) -> Self {
-        Self::start(patience, None, Arc::default())
+        Self::start(patience, None, None)
     }
 
     /// For what stays open: it never runs out.
@@ -40,26 +79,35 @@ impl Clock {
     /// A sign of life.
     pub(super) fn renew(&mut self) {
         self.count();
+        self.is_renewed = true;
         self.deadline.renew(Instant::now().into_std());
     }
 
     pub(super) fn expired(&mut self) -> Option<Expiry> {
         self.count();
+        self.is_renewed = false;
         self.deadline.expired(Instant::now().into_std())
+    }
+
+    /// The same after a sign of life, which has moved one of its bounds and not the other. Without one, whoever waits for
+    /// [`next`](Self::next) hears of both.
+    pub(super) fn expired_anew(&mut self) -> Option<Expiry> {
+        if self.is_renewed { self.expired() } else { None }
     }
 
     /// When to look again.
     pub(super) fn next(&self) -> Instant {
         let next = Instant::from_std(self.deadline.next());
-        match self.held.lock().is_held() {
-            // The deadline moves on as long as it is held, so that there is nothing to see at its very moment.
+        match self.standstill.as_ref().is_some_and(|it| it.is_on()) {
+            // The deadline moves on as long as it stands still, so that there is nothing to see at its very moment.
             true => next.max(Instant::now() + (self.counted / LOOKS).clamp(LOOK_AGAIN, LOOK_AGAIN_MAX)),
             false => next,
         }
     }
 
     fn count(&mut self) {
-        let total = self.held.lock().total(Instant::now().into_std());
+        let Some(standstill) = &self.standstill else { return };
+        let total = standstill.total();
         self.deadline.extend(total.saturating_sub(self.counted));
         self.counted = total;
     }
@@ -67,8 +115,8 @@ impl Clock {
 
 /// Longer than any connection lasts.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How often a held deadline is looked at, at most; ever more seldom, since thousands may be held for long.
+/// How often a deadline that stands still is looked at, at most; ever more seldom, since thousands may do so for long.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(5);
-/// How many times as long as until the next look it has been held already.
+/// How many times as long as until the next look it has stood still already.
 const LOOKS: u32 = 32;
