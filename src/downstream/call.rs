@@ -11,6 +11,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
+use crate::upstream::budget::{Budget, Taken};
 use crate::upstream::exchange::{Exchange, Step};
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
@@ -19,7 +20,6 @@ use crate::wire::message::Message;
 use bytes::Bytes;
 use smallvec::smallvec;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Everything that one request needs of its session.
@@ -37,12 +37,12 @@ impl Call {
     /// What becomes of the request, if that can be said at once; else the room of its text comes back.
     pub(super) fn begin_now(
         &self,
-        turns: &Arc<Semaphore>,
+        turns: &Arc<Budget>,
         id: &Id,
         message: &Message,
         memory: Held,
     ) -> Result<Answer, Option<Held>> {
-        let Ok(turn) = turns.clone().try_acquire_owned() else { return Err(Some(memory)) };
+        let Some(turn) = turns.take(1) else { return Err(Some(memory)) };
         match self.seat.hub().begin_now(self.asked(id, message, turn, Some(memory))) {
             AtOnce::Is(answer) => Ok(answer),
             AtOnce::Waits(asked) => Err(asked.memory),
@@ -52,14 +52,12 @@ impl Call {
     /// The answer, whatever happens: one line.
     pub(super) async fn run(
         self,
-        turns: Arc<Semaphore>,
+        turns: Arc<Budget>,
         id: Id,
         message: Message,
         memory: Option<Held>,
     ) -> Bytes {
-        let Ok(turn) = turns.acquire_owned().await else {
-            return Fault::ours(Reason::Stopping, "Braid is stopping").render(Some(&id));
-        };
+        let turn = turns.wait(1).await;
         let answer = self.seat.hub().begin(self.asked(&id, &message, turn, memory)).await;
         let method = Method::parse(message.method().unwrap_or_default());
         // What it asks is on its way: its text need not wait here for the answer.
@@ -70,13 +68,7 @@ impl Call {
         }
     }
 
-    fn asked<'a>(
-        &'a self,
-        id: &'a Id,
-        message: &'a Message,
-        turn: OwnedSemaphorePermit,
-        memory: Option<Held>,
-    ) -> Asked<'a> {
+    fn asked<'a>(&'a self, id: &'a Id, message: &'a Message, turn: Taken, memory: Option<Held>) -> Asked<'a> {
         Asked {
             seat: &self.seat,
             id,

@@ -20,6 +20,7 @@ use crate::mcp::capabilities;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
+use crate::upstream::budget::Budget;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -35,7 +36,6 @@ use futures::stream::Abortable;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub struct Session {
     /// What the servers say beside their answers.
     pub(super) delivery: Arc<Delivery>,
     /// Requests that have begun; the rest wait their turn.
-    turns: Arc<Semaphore>,
+    turns: Arc<Budget>,
     /// Our own mark, by which we know ourselves behind ourselves.
     identity: Arc<str>,
     /// We were started by ourselves: nothing is served, and the client hears why.
@@ -80,7 +80,7 @@ pub(super) enum Reply {
 
 impl Session {
     pub fn new(seat: Arc<Seat>, outlets: Outlets, ids: Ids, identity: &str, behind_itself: bool) -> Self {
-        let turns = Arc::new(Semaphore::new(seat.hub().config().limits.session_in_flight_max));
+        let turns = Budget::new(seat.hub().config().limits.session_in_flight_max);
         let delivery = Arc::new(Delivery {
             mail: seat.mail().clone(),
             asks: Asks::new(seat.mail().clone()),

@@ -12,6 +12,7 @@ use crate::routing::cursor::ListDigest;
 use crate::routing::look::Look;
 use crate::routing::route::{Local, Route, Target, route};
 use crate::upstream::allowance::{Held, Permits};
+use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
 use crate::upstream::server::Begun;
@@ -22,7 +23,6 @@ use crate::wire::message::{Message, Span};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// What the hub makes of a request.
@@ -65,7 +65,7 @@ pub enum AtOnce<'a> {
 /// A request that was here before.
 pub struct Again {
     /// Its place among all requests in flight.
-    pub place: OwnedSemaphorePermit,
+    pub place: Taken,
     /// The place of the only server that it may go to, if it brings back what that one gave.
     pub only: Option<usize>,
 }
@@ -82,14 +82,14 @@ impl Hub {
             Route::Local(Local::List(kind)) => return AtOnce::Is(self.page(kind, &asked)),
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
         };
-        let Some((reached, key)) = asked.seat.reached(target.server) else { return AtOnce::Waits(asked) };
-        if !asked.seat.is_at(&reached) {
+        let seat = asked.seat;
+        let Some(reached) = seat.server(target.server) else { return AtOnce::Waits(asked) };
+        if !seat.is_at(&reached) {
             return AtOnce::Waits(asked);
         }
-        let bytes = bytes_of(asked.message, asked.seat.declared());
-        let (Some(place), Some(way)) = (self.place(), reached.server.way(&key, method, bytes)) else {
-            return AtOnce::Waits(asked);
-        };
+        let bytes = bytes_of(asked.message, seat.declared());
+        let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
+        let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
         let (id, edit) = (asked.id, target.edit.take());
         let outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
@@ -172,7 +172,7 @@ impl Hub {
         method: Method,
         (target, edit): (&'a Target, Option<(Span, Bytes)>),
         look: &Arc<Look>,
-        place: OwnedSemaphorePermit,
+        place: Taken,
     ) -> Outgoing<'a> {
         let mut turns = asked.turns;
         turns.push(place.into());

@@ -27,6 +27,7 @@ use crate::mcp::caller::{Caller, ClientId, Company, Principal};
 use crate::routing::names::NamePlan;
 use crate::routing::task_ids::{KEY_BYTES, TaskIds};
 use crate::upstream::allowance::Allowance;
+use crate::upstream::budget::{self, Budget};
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
 use crate::upstream::link::State;
@@ -37,7 +38,7 @@ use crate::wire::fault::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,7 +49,7 @@ pub struct Hub {
     servers: Vec<Arc<Server>>,
     entrances: Entrances,
     views: Views,
-    total: Arc<Semaphore>,
+    total: Arc<Budget>,
     /// `None`: without randomness there is no seal, and no task.
     task_ids: Option<Arc<TaskIds>>,
     parked: Arc<Parked>,
@@ -102,7 +103,7 @@ impl Hub {
         Arc::new(Self {
             entrances: Entrances::new(&plans, &config.groups),
             views: Views::new(plans, config.limits.page_items_max),
-            total: Arc::new(Semaphore::new(config.limits.total_in_flight_max)),
+            total: Budget::new(config.limits.total_in_flight_max),
             task_ids: task_ids(),
             parked: Arc::new(Parked::new(config.limits.parked_max)),
             memory,
@@ -186,13 +187,13 @@ impl Hub {
     }
 
     /// A place among all requests in flight.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.total.clone().try_acquire_owned().ok()
+    fn place(&self) -> Option<budget::Taken> {
+        self.total.take(1)
     }
 
     /// Requests that are at a server, of all clients.
     pub fn in_flight(&self) -> usize {
-        self.config.limits.total_in_flight_max.saturating_sub(self.total.available_permits())
+        self.config.limits.total_in_flight_max.saturating_sub(self.total.left() as usize)
     }
 
     /// What one client's requests may take of the memory: for one over 64 KiB up to 85 % of `limits.buffered`, for any up

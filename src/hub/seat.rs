@@ -17,6 +17,7 @@ use crate::routing::look::Look;
 use crate::upstream::allowance::Allowance;
 use crate::upstream::mail::Mail;
 use crate::upstream::server::{Arriving, LinkKey, Server};
+use crate::upstream::way::{Hand, Known};
 use crate::wire::fault::Fault;
 use bytes::Bytes;
 use futures::future::join_all;
@@ -43,6 +44,8 @@ pub struct Seat {
     last: Arc<Mutex<Option<Declared>>>,
     /// There for as long as one request is.
     visit: Option<Visit>,
+    /// The links as its last requests found them, by the place of their server.
+    known: Mutex<Vec<Option<Arc<Known>>>>,
 }
 
 /// What a client declared, and what that says.
@@ -76,7 +79,19 @@ impl Seat {
         let (mail, told) = (Arc::default(), Arc::new(watch::Sender::new(None)));
         let declared = OnceLock::new();
         let last = Arc::default();
-        Self { hub, caller, entrance, view, mail, allowance, told, declared, last, visit: None }
+        Self {
+            hub,
+            caller,
+            entrance,
+            view,
+            mail,
+            allowance,
+            told,
+            declared,
+            last,
+            visit: None,
+            known: Mutex::default(),
+        }
     }
 
     /// A place for one request without a session, by the links that this seat keeps. What its client can be asked is said
@@ -95,6 +110,7 @@ impl Seat {
             declared: OnceLock::new(),
             last: self.last.clone(),
             visit: Some(Visit { level: Mutex::new(level), joined: Mutex::default() }),
+            known: Mutex::default(),
         }
     }
 
@@ -258,11 +274,40 @@ impl Seat {
         }
     }
 
+    /// The link to a server behind the client's entrance, if it is ready. A guest, which has one request, keeps none.
+    pub(super) fn hand(&self, Reached { at, server, .. }: &Reached<'_>) -> Option<Hand> {
+        let client = self.caller.client;
+        if self.visit.is_some() {
+            return server.at_hand(&server.link_key(&self.caller), client).map(Hand::Once);
+        }
+        let mut known = self.known.lock();
+        if let Some(Some(known)) = known.get(*at)
+            && known.is_good()
+        {
+            return Some(Hand::Known(known.clone()));
+        }
+        let found = server.known(&server.link_key(&self.caller), client).map(Arc::new);
+        if known.len() <= *at {
+            known.resize(self.hub.servers.len(), None);
+        }
+        if let Some(place) = known.get_mut(*at) {
+            place.clone_from(&found);
+        }
+        found.map(Hand::Known)
+    }
+
+    /// The server at this place, if it is behind the client's entrance.
+    pub(super) fn server(&self, at: usize) -> Option<Reached<'_>> {
+        let (server, look) = (self.hub.servers.get(at)?, self.entrance.look(at)?);
+        Some(Reached { at, server, look })
+    }
+
     /// The server at this place and the client's link to it; `None` if it is not behind the client's entrance. There is
     /// no other way from a request to a server.
     pub(super) fn reached(&self, at: usize) -> Option<(Reached<'_>, LinkKey)> {
-        let (server, look) = (self.hub.servers.get(at)?, self.entrance.look(at)?);
-        Some((Reached { at, server, look }, server.link_key(&self.caller)))
+        let reached = self.server(at)?;
+        let key = reached.server.link_key(&self.caller);
+        Some((reached, key))
     }
 
     /// The servers' instructions, merged, as far as they are known within `patience`.

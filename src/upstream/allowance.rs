@@ -37,12 +37,19 @@ pub type Permits = SmallVec<[Permit; 2]>;
 #[derive(Debug)]
 pub enum Permit {
     Place(OwnedSemaphorePermit),
+    Taken(Taken),
     Room(Held),
 }
 
 impl From<OwnedSemaphorePermit> for Permit {
     fn from(place: OwnedSemaphorePermit) -> Self {
         Self::Place(place)
+    }
+}
+
+impl From<Taken> for Permit {
+    fn from(taken: Taken) -> Self {
+        Self::Taken(taken)
     }
 }
 

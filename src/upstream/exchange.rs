@@ -8,6 +8,7 @@ use super::allowance::{Permit, Permits};
 use super::arrivals::Arrivals;
 use super::ask::Ask;
 use super::audience::Member;
+use super::budget::Taken;
 use super::clock::Clock;
 use super::frame::{Freight, Places};
 use super::mail::{Letter, Note};
@@ -35,7 +36,6 @@ use bytes::Bytes;
 use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 /// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs. Each keeps its
@@ -153,12 +153,7 @@ impl Exchange {
     }
 
     /// The same, but it stays open for as long as it is of use. `room`: that of its text in the queue.
-    pub(super) fn open(
-        stream: &Arc<Stream>,
-        method: &str,
-        params: &str,
-        room: OwnedSemaphorePermit,
-    ) -> Result<Self, Fault> {
+    pub(super) fn open(stream: &Arc<Stream>, method: &str, params: &str, room: Taken) -> Result<Self, Fault> {
         let posting =
             Posting { stays: true, room: smallvec![room.into()], ..Posting::ours(Freight::Request) };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
@@ -429,13 +424,13 @@ impl Exchange {
         let room = timeout_at(self.clock.next(), self.stream.room(bytes)).await;
         let answers = self.round.as_mut().map(|round| round.room()).unwrap_or_default();
         let (Some(kept), round) = (&self.kept, self.round.as_deref()) else { return Ok(()) };
-        let Ok(Some(room)) = room else {
+        let Ok(room) = room else {
             let text = "no room for another request (limits.link_buffer)";
             return Err(self.faulty(Fault::ours(Reason::Busy, text)));
         };
         let posting = Posting {
             places: self.places.clone(),
-            room: [Permit::Place(room)].into_iter().chain(answers).collect(),
+            room: [Permit::Taken(room)].into_iter().chain(answers).collect(),
             owner: self.origin.as_ref().and_then(|origin| origin.owner.clone()),
             is_task: false,
             stays: false,
@@ -497,7 +492,7 @@ impl Exchange {
         }
         let arrival = loop {
             // Looked at first: a server that never stops sending notes must not outlast its time in all.
-            match self.clock.expired() {
+            match self.clock.expired_anew() {
                 Some(Expiry::Total) => break Box::pin(self.give_up(Expiry::Total)).await,
                 Some(Expiry::Idle) | None => {}
             }

@@ -1,21 +1,22 @@
 //! The way into one busy server: who gets the next place there.
 //!
-//! Owns the server's places and those who wait for one, in the order of `FairQueue`. A place is a permit of a semaphore
-//! and comes back by being dropped, wherever it is. It waits for no server and knows no requests.
+//! Owns the server's places and those who wait for one, in the order of `FairQueue`. A place is
+//! a unit of a budget and comes back by being dropped, wherever it is. It waits for no server and knows no requests.
 
+use super::budget::{Budget, Taken};
 use crate::mcp::caller::ClientId;
 use crate::routing::queue::{Entered, FairQueue, Ticket};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// The places at one server, and the queue before them.
 pub(super) struct Gate {
-    places: Arc<Semaphore>,
+    places: Arc<Budget>,
     queue: Mutex<Queue>,
 }
 
-type Queue = FairQueue<oneshot::Sender<OwnedSemaphorePermit>>;
+type Queue = FairQueue<oneshot::Sender<Taken>>;
 
 /// Too many wait, and none of them for a client with more of them than the one that was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,24 +24,20 @@ pub(super) struct Full;
 
 impl Gate {
     pub(super) fn new(places_max: usize, waiting_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places_max)), queue: Mutex::new(FairQueue::new(waiting_max)) }
+        Self { places: Budget::new(places_max), queue: Mutex::new(FairQueue::new(waiting_max)) }
     }
 
     /// A place, if one is free and nobody waits for it.
-    pub(super) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
-        self.free(&self.queue.lock())
-    }
-
-    fn free(&self, queue: &Queue) -> Option<OwnedSemaphorePermit> {
-        if queue.is_empty() { self.places.clone().try_acquire_owned().ok() } else { None }
+    pub(super) fn try_enter(&self) -> Option<Taken> {
+        self.places.take(1)
     }
 
     /// A place, once it is this client's turn. Turned away at once when too many wait, or later by somebody more modest.
     /// Cancel-safe: who stops waiting leaves nothing behind, and no place is lost.
-    pub(super) async fn enter(&self, client: ClientId) -> Result<OwnedSemaphorePermit, Full> {
+    pub(super) async fn enter(&self, client: ClientId) -> Result<Taken, Full> {
         let (mut called, ticket, turned_away) = {
             let mut queue = self.queue.lock();
-            if let Some(place) = self.free(&queue) {
+            if let Some(place) = self.places.take(1) {
                 return Ok(place);
             }
             let (call, called) = oneshot::channel();
@@ -54,21 +51,18 @@ impl Gate {
         drop(turned_away);
         let _waiting = Waiting { gate: self, client, ticket };
         loop {
-            // Everyone in the queue waits at the semaphore as well. Whoever gets a place there, hands it to whose turn
-            // it is, and waits on: so there are never fewer who wait there than in the queue, and no place stays free.
+            // Everyone in the queue waits for the places as well. Whoever gets one, hands it to whose turn
+            // it is, and waits on: so there are never fewer who wait for them than in the queue, and no place stays free.
             tokio::select! {
                 biased;
                 place = &mut called => return place.map_err(|_| Full),
-                place = self.places.clone().acquire_owned() => match place {
-                    Ok(place) => self.hand(place),
-                    Err(_) => return Err(Full),
-                },
+                place = self.places.wait(1) => self.hand(place),
             }
         }
     }
 
-    /// Gives a place to whose turn it is; back to the semaphore, if nobody waits any more.
-    fn hand(&self, mut place: OwnedSemaphorePermit) {
+    /// Gives a place to whose turn it is; back to the others, if nobody waits any more.
+    fn hand(&self, mut place: Taken) {
         loop {
             let next = self.queue.lock().turn();
             let Some(next) = next else { return };
@@ -119,7 +113,7 @@ mod tests {
         drop(held);
         waiters.await;
         assert_eq!(*order.lock(), ["a1", "b1", "a2", "a3"]);
-        assert_eq!((gate.places.available_permits(), gate.queue.lock().len()), (1, 0));
+        assert_eq!((gate.places.left(), gate.queue.lock().len()), (1, 0));
     }
 
     #[tokio::test]
@@ -138,7 +132,7 @@ mod tests {
         assert!(modest.as_mut().now_or_never().is_none());
         drop(place);
         drop(modest.await.unwrap());
-        assert_eq!((gate.places.available_permits(), gate.queue.lock().len()), (1, 0));
+        assert_eq!((gate.places.left(), gate.queue.lock().len()), (1, 0));
     }
 
     #[tokio::test]
@@ -147,7 +141,7 @@ mod tests {
         let held = gate.enter(ClientId(1)).await.unwrap();
         let (mut first, mut second) = (Box::pin(gate.enter(ClientId(1))), Box::pin(gate.enter(ClientId(2))));
         assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
-        // The semaphore has given it to the first, which never looks.
+        // It is given to the first, which never looks.
         drop(held);
         drop(first);
         assert!(second.as_mut().now_or_never().is_some());
@@ -218,7 +212,7 @@ mod tests {
         });
         let all = timeout(Duration::from_secs(60), join_all(clients.collect::<Vec<_>>())).await;
         all.expect("nobody waits for ever").into_iter().for_each(|client| client.unwrap());
-        assert_eq!((gate.places.available_permits(), gate.queue.lock().len()), (PLACES, 0));
+        assert_eq!((gate.places.left(), gate.queue.lock().len()), (PLACES as u32, 0));
         assert!(served.load(Ordering::Relaxed) > 1000);
     }
 }

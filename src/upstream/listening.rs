@@ -296,7 +296,7 @@ impl Listening {
     async fn opened(&self, wanted: &Filter) -> Opened {
         let params = wanted.params();
         let room = timeout(self.patience, self.stream.room(params.len())).await;
-        let Ok(Some(room)) = room else { return Opened::NotNow };
+        let Ok(room) = room else { return Opened::NotNow };
         let Ok(exchange) = Exchange::open(&self.stream, "subscriptions/listen", &params, room) else {
             return Opened::NotNow;
         };

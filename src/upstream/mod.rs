@@ -11,6 +11,8 @@ pub mod supervise;
 
 pub mod connect;
 
+pub mod way;
+
 mod verdict;
 
 mod standing;

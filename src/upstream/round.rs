@@ -7,6 +7,7 @@
 use super::allowance::Permits;
 use super::ask::{Ask, Back, Ends};
 use super::audience::{HeardAsk, Member, Whose};
+use super::budget::Taken;
 use super::mail::Letter;
 use super::stream::Stream;
 use crate::mcp::era::{InputRequest, input_required};
@@ -17,7 +18,7 @@ use crate::wire::hex::hex;
 use crate::wire::id::CallId;
 use crate::wire::members::{member, members, quote, string};
 use crate::wire::message::{Head, Message, Outcome, Span};
-use crate::wire::splice::{member_first, splice};
+use crate::wire::splice::{New, member_first, splice};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 /// A request as it was sent first, to be sent again.
 pub(super) struct Kept {
@@ -58,7 +59,7 @@ struct Awaited {
 }
 
 /// An answer, and its room among what waits to be written.
-type Answered = (Bytes, OwnedSemaphorePermit);
+type Answered = (Bytes, Taken);
 
 impl Future for Awaited {
     type Output = (usize, Option<Answered>);
@@ -147,9 +148,15 @@ impl Kept {
     pub(super) fn again(&self, id: CallId, round: Option<&Round>) -> Bytes {
         let Ok(message) = Message::parse_server(self.text.clone()) else { return self.text.clone() };
         let Head::Request { id: own, params, .. } = message.head() else { return self.text.clone() };
-        let number = Bytes::from(id.to_string());
-        let mut edits = vec![(*own, number.clone())];
-        edits.extend(params.meta.as_ref().and_then(|meta| meta.progress_token).map(|token| (token, number)));
+        let number = id.to_string();
+        let mut edits = vec![(*own, New::Lent(&number))];
+        edits.extend(
+            params
+                .meta
+                .as_ref()
+                .and_then(|meta| meta.progress_token)
+                .map(|token| (token, New::Lent(&number))),
+        );
         if let Some(object) = params.object {
             let said = round.map(|round| [round.responses(), round.state()]).into_iter().flatten();
             for (key, value) in said.flatten() {

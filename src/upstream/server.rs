@@ -5,6 +5,7 @@
 
 use super::allowance::{Permit, Permits};
 use super::audience::Audience;
+use super::budget::Taken;
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
@@ -22,6 +23,7 @@ use super::stream::Posting;
 use super::subject::{Bound, Setting, Subject, words};
 use super::supervise::Supervisor;
 use super::verdict::Verdict;
+use super::way::{AtHand, Hand, Known, Way};
 use crate::config::{Limits, ServerConfig, toml_key};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
@@ -38,7 +40,7 @@ use dashmap::DashMap;
 use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -87,15 +89,6 @@ pub enum Begun {
     Already,
 }
 
-/// The way of one request into a server: nothing on it has to be waited for. What is not used is given back by being
-/// dropped.
-pub struct Way {
-    link: Arc<Link>,
-    audience: Arc<Audience>,
-    place: OwnedSemaphorePermit,
-    room: OwnedSemaphorePermit,
-}
-
 /// What came of waiting for a way in.
 enum Entered {
     Way(Way),
@@ -121,6 +114,18 @@ struct Slot {
     audience: Arc<Audience>,
     wake: Arc<Notify>,
     stop: Arc<watch::Sender<Option<Pace>>>,
+}
+
+impl Slot {
+    fn at_hand(&self, state: &State, client: ClientId) -> Option<AtHand> {
+        match state {
+            State::Ready(link) => {
+                let (link, audience) = (link.clone(), self.audience.clone());
+                Some(AtHand { link, member: audience.member(client), audience })
+            }
+            State::Connecting | State::Down { .. } => None,
+        }
+    }
 }
 
 /// A link as its owner in the hub sees it.
@@ -353,7 +358,8 @@ impl Server {
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
     pub async fn begin(&self, key: &LinkKey, outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
-        let way = match self.way(key, outgoing.method, outgoing.bytes()) {
+        let hand = self.at_hand(key, outgoing.client).map(Hand::Once);
+        let way = match hand.and_then(|hand| self.way(hand, outgoing.method, outgoing.bytes())) {
             Some(way) => way,
             // What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
             None => match Box::pin(self.way_in_time(key, &outgoing)).await? {
@@ -365,29 +371,30 @@ impl Server {
     }
 
     /// The way in for a request of so many bytes, if nothing on it has to be waited for.
-    pub fn way(&self, key: &LinkKey, method: Method, bytes: usize) -> Option<Way> {
-        let (link, audience) = self.at_hand(key)?;
-        if is_answered_otherwise(&link, method) {
+    pub fn way(&self, hand: Hand, method: Method, bytes: usize) -> Option<Way> {
+        if is_answered_otherwise(&hand.link, method) {
             return None;
         }
         let place = self.gate.try_enter()?;
-        let room = link.stream.room_now(bytes)?;
-        Some(Way { link, audience, place, room })
+        let room = hand.link.stream.room_now(bytes)?;
+        Some(Way { hand, place, room })
     }
 
     async fn way_in_time(&self, key: &LinkKey, outgoing: &Outgoing<'_>) -> Result<Entered, Fault> {
-        let (link, audience) = match self.at_hand(key) {
+        let at_hand = match self.at_hand(key, outgoing.client) {
             Some(found) => found,
             None => {
                 let link = self.ready(key).await?;
                 let audience = self.links.get(key).map(|slot| slot.audience.clone());
-                (link, audience.ok_or_else(|| self.is_not_running())?)
+                let audience = audience.ok_or_else(|| self.is_not_running())?;
+                AtHand { link, member: audience.member(outgoing.client), audience }
             }
         };
+        let AtHand { link, audience, .. } = &at_hand;
         if let (Some(listening), true) =
             (&link.errands.listening, matches!(outgoing.method, Method::Subscribe | Method::Unsubscribe))
         {
-            return self.listens(&audience, listening, &link, outgoing).await.map(Entered::Done);
+            return self.listens(audience, listening, link, outgoing).await.map(Entered::Done);
         }
         if outgoing.method == Method::Task && link.stream.standing().is_none() {
             return Err(Fault::invalid_params("unknown task"));
@@ -400,19 +407,20 @@ impl Server {
         let bytes = outgoing.bytes();
         let room = match link.stream.room_now(bytes) {
             Some(room) => room,
-            None => self.room(&link, bytes, patience).await?,
+            None => self.room(link, bytes, patience).await?,
         };
-        Ok(Entered::Way(Way { link, audience, place, room }))
+        Ok(Entered::Way(Way { hand: Hand::Once(at_hand), place, room }))
     }
 
     /// Sends a request whose way is free.
     pub fn begin_on(&self, way: Way, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
-        let Way { link, audience, place, room } = way;
+        let Way { hand, place, room } = way;
+        let AtHand { link, audience, member } = &*hand;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
-        let owner = audience.member(client);
+        let owner = member.clone();
         let origin = Origin {
             id: outgoing.id.clone(),
             owner: owner.clone(),
@@ -424,8 +432,7 @@ impl Server {
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
         };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
-        let held = owner.as_ref().map(|owner| owner.held.clone()).unwrap_or_default();
-        let clock = Clock::start(idle, total, held);
+        let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
         let places = Places::new(smallvec![place.into()]);
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
             (false, _) => Run::AsWritten,
@@ -434,11 +441,11 @@ impl Server {
         };
         let says = link.stream.standing().map(|standing| Says { standing, level: audience.level_of(client) });
         // What may have to be sent again, with answers or with other headers, stays in memory until it is answered.
-        let may_mirror = method == Method::ToolsCall && self.mirrors(&link);
+        let may_mirror = method == Method::ToolsCall && self.mirrors(link);
         let keeps = says.is_some() && (may_mirror || (method.has_rounds() && !origin.stands));
         let (mut held, mut room): (Permits, Permits) = (turns, smallvec![room.into()]);
         if keeps { &mut held } else { &mut room }.extend(memory.map(Permit::Room));
-        let mirrored = self.mirrored(&link, &outgoing);
+        let mirrored = self.mirrored(link, &outgoing);
         let mut kept = None;
         let posting = Posting {
             places: places.clone(),
@@ -576,12 +583,19 @@ impl Server {
     }
 
     /// The link and who listens to it, if it is ready.
-    fn at_hand(&self, key: &LinkKey) -> Option<(Arc<Link>, Arc<Audience>)> {
+    pub fn at_hand(&self, key: &LinkKey, client: ClientId) -> Option<AtHand> {
         let slot = self.links.get(key)?;
-        match &*slot.state.borrow() {
-            State::Ready(link) => Some((link.clone(), slot.audience.clone())),
-            State::Connecting | State::Down { .. } => None,
-        }
+        let state = slot.state.borrow();
+        slot.at_hand(&state, client)
+    }
+
+    /// The same, for a client that keeps it.
+    pub fn known(&self, key: &LinkKey, client: ClientId) -> Option<Known> {
+        let slot = self.links.get(key)?;
+        let mut state = slot.state.clone();
+        let at_hand = slot.at_hand(&state.borrow_and_update(), client);
+        // One that is not there yet may come.
+        Some(Known::new(at_hand.filter(|at_hand| at_hand.member.is_some())?, state))
     }
 
     fn is_not_running(&self) -> Fault {
@@ -647,7 +661,7 @@ impl Server {
     }
 
     /// A place among those in flight when it is the client's turn.
-    async fn place(&self, client: ClientId, patience: Duration) -> Result<OwnedSemaphorePermit, Fault> {
+    async fn place(&self, client: ClientId, patience: Duration) -> Result<Taken, Fault> {
         match timeout(patience, self.gate.enter(client)).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(Full)) => Err(self.busy()),
@@ -656,15 +670,10 @@ impl Server {
     }
 
     /// Room for a text in the queue of what is on its way.
-    async fn room(
-        &self,
-        link: &Link,
-        bytes: usize,
-        patience: Duration,
-    ) -> Result<OwnedSemaphorePermit, Fault> {
+    async fn room(&self, link: &Link, bytes: usize, patience: Duration) -> Result<Taken, Fault> {
         match timeout(patience, link.stream.room(bytes)).await {
-            Ok(Some(room)) => Ok(room),
-            Ok(None) | Err(_) => Err(self.no_place(patience, "limits.link_buffer")),
+            Ok(room) => Ok(room),
+            Err(_) => Err(self.no_place(patience, "limits.link_buffer")),
         }
     }
 

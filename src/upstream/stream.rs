@@ -8,6 +8,7 @@ use super::allowance::Permits;
 use super::arrivals::{Arrivals, Teller, Untold, arrivals};
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
+use super::budget::{Budget, Taken};
 use super::carry::{Carry, Express};
 use super::ear::Owner;
 use super::frame::{Fate, Frame, Freight, Places};
@@ -33,7 +34,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -196,7 +197,7 @@ pub struct Stream {
     audience: Arc<Audience>,
     asks: OpenAsks,
     /// Bytes waiting to be written, in KiB, and how many there may be.
-    room: Arc<Semaphore>,
+    room: Arc<Budget>,
     room_kib: u32,
     passing: Arc<Semaphore>,
     answers: Arc<Semaphore>,
@@ -325,7 +326,7 @@ impl Stream {
             }),
             audience,
             asks: OpenAsks::new(company),
-            room: Arc::new(Semaphore::new(kib(limits.link_bytes_max) as usize)),
+            room: Budget::new(kib(limits.link_bytes_max)),
             room_kib: kib(limits.link_bytes_max),
             passing: Arc::new(Semaphore::new(PASSING_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
@@ -482,13 +483,13 @@ impl Stream {
     }
 
     /// Room for so many bytes in the writer's queue. A text over all the room waits for all of it.
-    pub(super) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().acquire_many_owned(self.room_of(bytes)).await.ok()
+    pub(super) async fn room(&self, bytes: usize) -> Taken {
+        self.room.wait(self.room_of(bytes)).await
     }
 
     /// The same, if there is room now.
-    pub(super) fn room_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().try_acquire_many_owned(self.room_of(bytes)).ok()
+    pub(super) fn room_now(&self, bytes: usize) -> Option<Taken> {
+        self.room.take(self.room_of(bytes))
     }
 
     fn room_of(&self, bytes: usize) -> u32 {

@@ -6,6 +6,7 @@ use crate::hub::seat::Seat;
 use crate::mcp::askable::Askable;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Allowance;
+use crate::upstream::budget::Budget;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) struct Base {
     /// Until when a list waits for servers that were not heard yet.
     pub(super) patience: Instant,
     /// Requests that have begun; the rest wait their turn.
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Arc<Budget>,
     open: AtomicUsize,
     open_max: usize,
     listens: Arc<Semaphore>,
@@ -47,7 +48,7 @@ impl Base {
         let now = Instant::now();
         Arc::new(Self {
             patience: now + seat.hub().config().first_list,
-            turns: Arc::new(Semaphore::new(room.turns_max)),
+            turns: Budget::new(room.turns_max),
             open: AtomicUsize::new(0),
             open_max: room.turns_max + room.waiting_max,
             listens: Arc::new(Semaphore::new(LISTENS_MAX)),

@@ -54,8 +54,7 @@ impl<H: Head> Call<H> {
     }
 
     async fn served(self) -> Result<Answer, Fault> {
-        let stopping = || Fault::ours(Reason::Stopping, "Braid is stopping");
-        let turn = self.admission.0.turns.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let turn = self.admission.0.turns.wait(1).await;
         let Self { lobby, admission, fit, message, memory, head, notes } = self;
         let Fit { id, method, level } = fit;
         let base = &admission.0;
