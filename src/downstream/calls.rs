@@ -22,6 +22,8 @@ pub(super) struct Calls<T> {
 
 struct Place<T> {
     call: Option<BoxFuture<'static, T>>,
+    /// By which it can be ended.
+    number: Option<u64>,
     bell: Arc<Bell>,
     /// The same.
     waker: Waker,
@@ -63,20 +65,30 @@ impl<T> Calls<T> {
         self.places.len() - self.free.len()
     }
 
-    pub(super) fn push(&mut self, call: BoxFuture<'static, T>) {
+    /// `number`: by which it can be ended.
+    pub(super) fn push(&mut self, call: BoxFuture<'static, T>, number: Option<u64>) {
         let free = self.free.pop();
         match free.and_then(|at| self.places.get_mut(at)) {
             Some(place) => {
-                place.call = Some(call);
+                (place.call, place.number) = (Some(call), number);
                 place.bell.wake_by_ref();
             }
             None => {
                 let (place, line) = (self.places.len(), self.line.clone());
                 let bell = Arc::new(Bell { place, has_rung: AtomicBool::new(false), line });
                 bell.wake_by_ref();
-                self.places.push(Place { call: Some(call), waker: bell.clone().into(), bell });
+                self.places.push(Place { call: Some(call), number, waker: bell.clone().into(), bell });
             }
         }
+    }
+
+    /// Ends the one with this number, if it is there: it says nothing.
+    pub(super) fn end(&mut self, number: u64) {
+        let is_it = |place: &Place<T>| place.call.is_some() && place.number == Some(number);
+        let Some(at) = self.places.iter().position(is_it) else { return };
+        let ended = self.places.get_mut(at).and_then(|place| place.call.take());
+        self.free.push(at);
+        drop(ended);
     }
 
     /// What the next of them ends with; waits for ever where there is none. Cancel-safe.
@@ -114,7 +126,7 @@ impl<T> Calls<T> {
     /// Polls those whose turn it is, until one ends.
     fn ended(&mut self) -> Option<T> {
         while let Some(at) = self.turn.pop_front() {
-            let Some(Place { call, bell, waker }) = self.places.get_mut(at) else { continue };
+            let Some(Place { call, bell, waker, .. }) = self.places.get_mut(at) else { continue };
             // Who rings from now on is polled once more.
             bell.has_rung.swap(false, Ordering::AcqRel);
             let Some(future) = call else { continue };
@@ -141,7 +153,7 @@ mod tests {
     fn told<const N: usize>(calls: &mut Calls<u32>) -> [oneshot::Sender<u32>; N] {
         std::array::from_fn(|_| {
             let (tell, told) = oneshot::channel();
-            calls.push(told.map(|told| told.unwrap_or_default()).boxed());
+            calls.push(told.map(|told| told.unwrap_or_default()).boxed(), None);
             tell
         })
     }
@@ -166,7 +178,7 @@ mod tests {
     fn whoever_is_new_is_polled_without_ringing() {
         let mut calls = Calls::new();
         assert_eq!(calls.next().now_or_never(), None);
-        calls.push(async { 1 }.boxed());
+        calls.push(async { 1 }.boxed(), None);
         assert_eq!(calls.now(), Some(1));
     }
 
@@ -179,12 +191,12 @@ mod tests {
             *keeps.lock() = Some(context.waker().clone());
             Poll::Ready(())
         };
-        calls.push(poll_fn(keep).boxed());
+        calls.push(poll_fn(keep).boxed(), None);
         assert_eq!(calls.now(), Some(()));
         let ring = || kept.lock().as_ref().unwrap().wake_by_ref();
         ring();
         assert_eq!(calls.now(), None, "nobody is there");
-        calls.push(std::future::pending().boxed());
+        calls.push(std::future::pending().boxed(), None);
         ring();
         assert_eq!((calls.now(), calls.len()), (None, 1), "the next is there, and has nothing to say");
     }
@@ -196,9 +208,28 @@ mod tests {
             context.waker().wake_by_ref();
             Poll::Pending
         };
-        calls.push(poll_fn(rings).boxed());
+        calls.push(poll_fn(rings).boxed(), None);
         assert_eq!(calls.next().now_or_never(), None);
         assert_eq!(calls.now(), None);
+    }
+
+    #[test]
+    fn one_that_is_ended_says_nothing_and_leaves_its_place() {
+        let mut calls = Calls::new();
+        let [first, other] = told(&mut calls);
+        let (tell, told) = oneshot::channel();
+        calls.push(told.map(|told: Result<u32, _>| told.unwrap_or_default()).boxed(), Some(7));
+        assert_eq!(calls.now(), None);
+        calls.end(8);
+        assert!(!tell.is_closed());
+        calls.end(7);
+        calls.end(7);
+        assert!(tell.is_closed() && calls.len() == 2);
+        calls.push(std::future::ready(3).boxed(), Some(9));
+        other.send(2).unwrap();
+        assert_eq!((calls.now(), calls.now(), calls.now()), (Some(3), Some(2), None));
+        first.send(1).unwrap();
+        assert_eq!((calls.now(), calls.len(), calls.places.len()), (Some(1), 0, 3));
     }
 
     #[test]

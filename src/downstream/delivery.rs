@@ -16,7 +16,7 @@ use crate::wire::message::{Head, Message, Outcome, Span};
 use crate::wire::splice::splice;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ pub(super) struct Saying {
     lock: Mutex<()>,
     /// The client may be spoken to, and that was seen: nobody need ask again.
     may: AtomicBool,
+    /// How many letters are said for sure.
+    said: AtomicU64,
 }
 
 impl Delivery {
@@ -59,11 +61,24 @@ impl Delivery {
         if let Some(text) = self.mail.take().and_then(|letter| self.text(letter)) {
             room.send(text);
         }
+        self.saying.said.store(self.mail.taken(), Ordering::Release);
+    }
+
+    /// The client works: it may be spoken to, once it has its answer to `initialize`.
+    pub(super) fn begin(&self) {
+        if !self.may_speak() {
+            self.begun.cancel();
+        }
+    }
+
+    /// Whether the client may be spoken to, as far as that was seen.
+    fn may_speak(&self) -> bool {
+        self.saying.may.load(Ordering::Acquire)
     }
 
     /// Resolves when the client may be spoken to.
     async fn begins(&self) {
-        if self.saying.may.load(Ordering::Acquire) {
+        if self.may_speak() {
             return;
         }
         self.answered.cancelled().await;
@@ -73,9 +88,8 @@ impl Delivery {
 
     /// Whether something must be said, or waited for, before what comes after the first so many letters.
     pub(super) fn holds(&self, first: u64) -> bool {
-        !self.answered.is_cancelled()
-            || !self.begun.is_cancelled()
-            || self.is_unsaid(first.min(self.mail.sent()))
+        let may = self.may_speak() || (self.answered.is_cancelled() && self.begun.is_cancelled());
+        !may || self.is_unsaid(first.min(self.mail.sent()))
     }
 
     /// Delivers the first so many letters of all, as far as they are there and not delivered yet, ahead of what goes to
@@ -95,6 +109,9 @@ impl Delivery {
 
     /// Whether one of the first so many letters is still in the mail; what was taken out is said by then.
     fn is_unsaid(&self, first: u64) -> bool {
+        if first <= self.saying.said.load(Ordering::Acquire) {
+            return false;
+        }
         let _saying = self.saying.lock.lock();
         self.mail.holds(first)
     }

@@ -157,7 +157,8 @@ impl Door {
         match self.session.hear(text, memory, &self.outlet) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
-            Reply::Later { call, .. } => self.calls.push(call),
+            Reply::Later { call, number, .. } => self.calls.push(call, number),
+            Reply::Ends(number) => self.calls.end(number),
         }
     }
 
@@ -183,7 +184,7 @@ impl Door {
                 outbox.send(text).await.ok();
                 None
             };
-            self.calls.push(sent.boxed());
+            self.calls.push(sent.boxed(), None);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The requests of one client that are open, by the client's own ids.
 //!
-//! Owns the handles by which a cancel ends them. An entry leaves when it is dropped, so an id is free as soon as its
+//! Owns the handles by which a cancel ends them, where their door does not end them itself. An entry leaves when it is dropped, so an id is free as soon as its
 //! request is over, however it ended.
 
 use crate::wire::fault::Fault;
@@ -49,8 +49,8 @@ struct Calls {
     ambiguous: u64,
 }
 
-/// The requests of one id: seldom more than one.
-type Same = SmallVec<[(u64, AbortHandle); 1]>;
+/// The requests of one id: seldom more than one. Without a handle, its door ends it by its number.
+type Same = SmallVec<[(u64, Option<AbortHandle>); 1]>;
 
 /// A request's place among the open ones, until it is dropped.
 #[derive(Debug)]
@@ -68,6 +68,15 @@ impl Open {
     /// Enters a request; `None` if its id is in use and must not be used twice.
     pub(super) fn enter(&self, id: &Id) -> Option<(Entry, AbortRegistration)> {
         let (handle, registration) = AbortHandle::new_pair();
+        Some((self.enter_as(id, Some(handle))?, registration))
+    }
+
+    /// The same of one that its door ends.
+    pub(super) fn enter_at_door(&self, id: &Id) -> Option<Entry> {
+        self.enter_as(id, None)
+    }
+
+    fn enter_as(&self, id: &Id, handle: Option<AbortHandle>) -> Option<Entry> {
         let mut calls = self.calls.lock();
         let number = calls.next;
         let same = calls.by_id.entry(id.clone()).or_default();
@@ -77,7 +86,7 @@ impl Open {
         same.push((number, handle));
         calls.next += 1;
         calls.count += 1;
-        Some((Entry { calls: self.calls.clone(), id: id.clone(), number }, registration))
+        Some(Entry { calls: self.calls.clone(), id: id.clone(), number })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -85,28 +94,42 @@ impl Open {
     }
 
     /// Ends the request with this id that the client does not want any more. Unknown ids are ignored, as the
-    /// specification asks; and so is one that names several, because nothing says which is meant.
-    pub(super) fn cancel(&self, id: &Id) {
+    /// specification asks; and so is one that names several, because nothing says which is meant. The number: its door
+    /// is to end it.
+    pub(super) fn cancel(&self, id: &Id) -> Option<u64> {
         let mut calls = self.calls.lock();
-        let handle = match calls.by_id.get(id).map(Same::as_slice) {
-            Some([(_, handle)]) => handle.clone(),
-            Some([]) | None => return,
+        let (number, handle) = match calls.by_id.get(id).map(Same::as_slice) {
+            Some([(number, handle)]) => (*number, handle.clone()),
+            Some([]) | None => return None,
             Some([_, ..]) => {
                 calls.ambiguous += 1;
                 tracing::debug!(%id, "a cancel that names several open requests; ignored");
-                return;
+                return None;
             }
         };
         // At once: the next message may use the id again.
         calls.by_id.remove(id);
         calls.count -= 1;
         drop(calls);
-        handle.abort();
+        match handle {
+            Some(handle) => {
+                handle.abort();
+                None
+            }
+            None => Some(number),
+        }
     }
 
     /// Cancels that were ignored because they named several requests.
     pub(super) fn ambiguous(&self) -> u64 {
         self.calls.lock().ambiguous
+    }
+}
+
+impl Entry {
+    /// By which its door knows it.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -156,5 +179,19 @@ mod tests {
         assert!(open.enter(&id("1")).is_some());
         drop(first);
         assert!(open.enter(&id("\"a\"")).is_some());
+    }
+
+    #[test]
+    fn what_its_door_ends_is_named_to_it() {
+        let open = Open::new(Ids::Unique);
+        let (one, other) = (open.enter_at_door(&id("1")).unwrap(), open.enter(&id("2")).unwrap());
+        assert_eq!(
+            (open.cancel(&id("1")), open.cancel(&id("2")), open.cancel(&id("3"))),
+            (Some(one.number()), None, None)
+        );
+        assert!(other.1.handle().is_aborted() && open.len() == 0);
+        let again = open.enter_at_door(&id("1")).unwrap();
+        drop(one);
+        assert_eq!((open.len(), open.cancel(&id("1"))), (1, Some(again.number())));
     }
 }

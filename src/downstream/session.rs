@@ -32,7 +32,7 @@ use crate::wire::message::{Head, Message, Params};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
-use futures::stream::Abortable;
+use futures::stream::{AbortRegistration, Abortable};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -75,7 +75,11 @@ pub(super) enum Reply {
     Later {
         id: Option<Id>,
         call: BoxFuture<'static, Option<Bytes>>,
+        /// By which its door can be told to end it, if it can be withdrawn so.
+        number: Option<u64>,
     },
+    /// The request with this number is withdrawn.
+    Ends(u64),
 }
 
 impl Session {
@@ -196,7 +200,7 @@ impl Session {
                 Err(refusal) => refusal,
             };
             match reply {
-                Reply::Nothing => {}
+                Reply::Nothing | Reply::Ends(_) => {}
                 Reply::Now(text) | Reply::Refused(text) => {
                     pending.push(ready(Some(text)).boxed());
                 }
@@ -220,7 +224,7 @@ impl Session {
             // What the parts took in memory is theirs until the whole has left.
             (line.len() > 2).then(|| keeping(line, parts))
         };
-        Reply::Later { id: None, call: call.boxed() }
+        Reply::Later { id: None, call: call.boxed(), number: None }
     }
 
     /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
@@ -256,8 +260,10 @@ impl Session {
                 }
             }
             Head::Notification { method, params } => {
-                self.notification(Method::parse(method.as_str(&message)), params, &message);
-                Reply::Nothing
+                match self.notification(Method::parse(method.as_str(&message)), params, &message) {
+                    Some(number) => Reply::Ends(number),
+                    None => Reply::Nothing,
+                }
             }
             Head::Response { id, .. } => {
                 let id = id.map(|id| message.str(id)).unwrap_or_default();
@@ -274,19 +280,19 @@ impl Session {
             && (ladder::stands_unclaimed(message) || (!has_greeted && ladder::is_modern(method)))
     }
 
-    fn notification(&self, method: Method, params: &Params, message: &Message) {
+    /// The number: that of a request which its door is to end.
+    fn notification(&self, method: Method, params: &Params, message: &Message) -> Option<u64> {
         match method {
             Method::Cancelled => {
-                if let Some(id) = params.request_id.and_then(|id| Id::parse(message.slice(id))) {
-                    self.open.cancel(&id);
-                }
+                let id = params.request_id.and_then(|id| Id::parse(message.slice(id)));
+                return id.and_then(|id| self.open.cancel(&id));
             }
             Method::Progress => {
                 if let Some(token) = params.progress_token {
                     self.delivery.asks.progress(message.str(token), message);
                 }
             }
-            Method::Initialized => self.delivery.begun.cancel(),
+            Method::Initialized => self.delivery.begin(),
             Method::RootsChanged => self.seat.roots_changed(message.text()),
             Method::Initialize
             | Method::Ping
@@ -309,6 +315,7 @@ impl Session {
             | Method::Task
             | Method::Other => {}
         }
+        None
     }
 
     fn request(
@@ -330,16 +337,16 @@ impl Session {
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
                 // Some clients forget to say that they are initialized.
-                self.delivery.begun.cancel();
+                self.delivery.begin();
                 match self.begin(&id, agreed, message, memory, outlet) {
-                    Ok(call) => Reply::Later { id: Some(id), call },
+                    Ok((call, number)) => Reply::Later { id: Some(id), call, number },
                     Err(fault) => refused(fault),
                 }
             }
         }
     }
 
-    /// Enters a request among the open ones; the future is its answer.
+    /// Enters a request among the open ones; the future is its answer, and the number what its door ends it by.
     fn begin(
         &self,
         id: &Id,
@@ -347,7 +354,7 @@ impl Session {
         message: Message,
         memory: Option<Held>,
         outlet: &Outlet,
-    ) -> Result<BoxFuture<'static, Option<Bytes>>, Fault> {
+    ) -> Result<(BoxFuture<'static, Option<Bytes>>, Option<u64>), Fault> {
         let limits = &self.hub().config().limits;
         refuse_long_ids(Some(id), &message, limits.id_bytes_max)?;
         if self.open.len() >= limits.session_in_flight_max + limits.session_waiting_max {
@@ -358,9 +365,19 @@ impl Session {
             let text = "too much is waiting in memory (limits.buffered)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };
-        let Some((entry, registration)) = self.open.enter(id) else {
+        // A door with one stream for all has its calls in its hand; those of a batch are in the hand of that.
+        let entered = match outlet {
+            Outlet::Lines(_) if !agreed.revision.batches() => {
+                self.open.enter_at_door(id).map(|entry| (entry, None))
+            }
+            Outlet::Lines(_) | Outlet::Events(_) => {
+                self.open.enter(id).map(|(entry, registration)| (entry, Some(registration)))
+            }
+        };
+        let Some((entry, registration)) = entered else {
             return Err(Fault::invalid_request("a request with this id is open already"));
         };
+        let number = registration.is_none().then(|| entry.number());
         let call = Call {
             seat: self.seat.clone(),
             revision: agreed.revision,
@@ -370,25 +387,23 @@ impl Session {
             patience: agreed.since + self.hub().config().first_list,
         };
         let (id, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
-        Ok(match call.begin_now(&self.turns, &id, &message, memory) {
-            Ok(Answer::Later(exchange)) => {
-                let follow = call.follow(exchange, id, method);
-                ended(entry, Abortable::new(follow, registration))
-            }
+        let call = match call.begin_now(&self.turns, &id, &message, memory) {
+            Ok(Answer::Later(exchange)) => ended(entry, registration, call.follow(exchange, id, method)),
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
                 ready(Some(call.told(answer, &id, method))).boxed()
             }
             Err(memory) => {
                 let run = call.run(self.turns.clone(), id, message, memory);
-                let mut call = ended(entry, Abortable::new(run, registration));
+                let mut call = ended(entry, registration, run);
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
                     Some(text) => ready(text).boxed(),
                     None => call,
                 }
             }
-        })
+        };
+        Ok((call, number))
     }
 
     fn initialize(&self, id: Id, message: &Message) -> Reply {
@@ -413,7 +428,7 @@ impl Session {
             answered.cancel();
             Some(response(&own, greeting(seat.hub(), revision, instructions.as_deref()).as_bytes()))
         };
-        Reply::Later { id: Some(id), call: call.boxed() }
+        Reply::Later { id: Some(id), call: call.boxed(), number: None }
     }
 
     /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
@@ -427,14 +442,18 @@ impl Session {
 /// The answer of an open request, unless it is withdrawn. No future of its own: one would hold what it waits for twice.
 fn ended(
     entry: Entry,
-    answered: Abortable<impl Future<Output = Bytes> + Send + 'static>,
+    registration: Option<AbortRegistration>,
+    answered: impl Future<Output = Bytes> + Send + 'static,
 ) -> BoxFuture<'static, Option<Bytes>> {
-    let ended = answered.map(move |text| {
+    let ended = move |text| {
         // Before the answer leaves: the client may use the id again as soon as it has it.
         drop(entry);
-        text.ok()
-    });
-    ended.boxed()
+        text
+    };
+    match registration {
+        Some(registration) => Abortable::new(answered, registration).map(|text| ended(text.ok())).boxed(),
+        None => answered.map(|text| ended(Some(text))).boxed(),
+    }
 }
 
 /// The revision that an `initialize` asks for; or why it cannot begin anything: it asks for none, or declares more than

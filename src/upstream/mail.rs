@@ -10,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Mail {
     letters: Mutex<Letters>,
+    /// How many were put in so far, and taken out. Changed under their lock.
+    sent: AtomicU64,
+    taken: AtomicU64,
     bell: Notify,
     asked: Notify,
     askable: Mutex<Option<Askable>>,
@@ -25,9 +29,6 @@ pub struct Mail {
 #[derive(Debug, Default)]
 struct Letters {
     waiting: VecDeque<Letter>,
-    /// How many were put in so far, and taken out.
-    sent: u64,
-    taken: u64,
     /// The client has left.
     closed: bool,
 }
@@ -77,7 +78,7 @@ impl Mail {
             drop(letter);
             return;
         }
-        letters.sent += 1;
+        self.sent.fetch_add(1, Ordering::Release);
         let is_ask = matches!(letter, Letter::Ask(_));
         letters.waiting.push_back(letter);
         drop(letters);
@@ -107,19 +108,24 @@ impl Mail {
     pub fn take(&self) -> Option<Letter> {
         let mut letters = self.letters.lock();
         let letter = letters.waiting.pop_front()?;
-        letters.taken += 1;
+        self.taken.fetch_add(1, Ordering::Release);
         Some(letter)
     }
 
     /// How many letters were put in so far.
     pub fn sent(&self) -> u64 {
-        self.letters.lock().sent
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// How many were taken out so far.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
     }
 
     /// Whether one of the first so many is still in it.
     pub fn holds(&self, first: u64) -> bool {
         let letters = self.letters.lock();
-        letters.taken < first && !letters.waiting.is_empty()
+        self.taken() < first && !letters.waiting.is_empty()
     }
 
     /// Until when the first of its asks must be answered.

@@ -159,10 +159,10 @@ impl Live {
         let cursor = self.streams.answer();
         let events = cursor.events().clone();
         match self.session.hear(text, memory, &Outlet::Events(events.clone())) {
-            Reply::Nothing => Posted::Nothing,
+            Reply::Nothing | Reply::Ends(_) => Posted::Nothing,
             Reply::Now(text) => Posted::Now(text),
             Reply::Refused(text) => Posted::Refused(text),
-            Reply::Later { id, call } => {
+            Reply::Later { id, call, .. } => {
                 events.is_asked_by(id);
                 self.streams.awaits(&events);
                 Posted::Later(Awaited { here: self.run(call, events), cursor })

@@ -100,7 +100,7 @@ impl Beside {
             drop(entry);
             text
         };
-        Ok(Reply::Later { id: Some(id), call: call.boxed() })
+        Ok(Reply::Later { id: Some(id), call: call.boxed(), number: None })
     }
 
     /// What is kept for all of them, from the first on.
