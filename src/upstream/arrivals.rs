@@ -1,7 +1,7 @@
 //! What one request hears, in order: what comes before its end, and the end.
 //!
-//! Owns the bound on what may wait; the place of the end is kept from the start, and takes no memory of its own. It knows
-//! nothing of what is said.
+//! Owns the bound on what may wait; the place of the end is kept from the start, and takes no memory of its own. Who hears
+//! may be rung as well, to look at something else. It knows nothing of what is said.
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -12,7 +12,8 @@ use std::task::Poll;
 
 /// For the one who tells, and for the one who hears. `before_end_max`: as much of what comes before the end may wait.
 pub(super) fn arrivals<T>(before_end_max: usize) -> (Teller<T>, Arrivals<T>) {
-    let waiting = Waiting { before: VecDeque::new(), end: None, is_told: true, is_heard: true };
+    let waiting =
+        Waiting { before: VecDeque::new(), end: None, is_told: true, is_heard: true, is_rung: false };
     let line = Arc::new(Line { waiting: Mutex::new(waiting), hearer: AtomicWaker::new(), before_end_max });
     (Teller(line.clone()), Arrivals(line))
 }
@@ -32,6 +33,16 @@ pub(super) enum Untold<T> {
     Deaf(T),
 }
 
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<T> {
+    Told(T),
+    /// Nothing is told, and there is something to look at.
+    Rung,
+    /// Nothing will be told any more.
+    Over,
+}
+
 struct Line<T> {
     waiting: Mutex<Waiting<T>>,
     hearer: AtomicWaker,
@@ -43,6 +54,7 @@ struct Waiting<T> {
     end: Option<T>,
     is_told: bool,
     is_heard: bool,
+    is_rung: bool,
 }
 
 impl<T> Teller<T> {
@@ -71,6 +83,12 @@ impl<T> Teller<T> {
         self.0.hearer.wake();
     }
 
+    /// There is something to look at.
+    pub(super) fn ring(&self) {
+        self.0.waiting.lock().is_rung = true;
+        self.0.hearer.wake();
+    }
+
     /// The end, after which there is nothing.
     pub(super) fn end(self, what: T) {
         let mut waiting = self.0.waiting.lock();
@@ -89,8 +107,8 @@ impl<T> Drop for Teller<T> {
 }
 
 impl<T> Arrivals<T> {
-    /// What comes next; `None` after the end. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<T> {
+    /// What comes next. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Next<T> {
         poll_fn(|context| {
             if let Poll::Ready(next) = self.0.next() {
                 return Poll::Ready(next);
@@ -104,9 +122,12 @@ impl<T> Arrivals<T> {
 
     /// What has come by now.
     pub(super) fn now(&mut self) -> Option<T> {
-        match self.0.next() {
-            Poll::Ready(next) => next,
-            Poll::Pending => None,
+        loop {
+            match self.0.next() {
+                Poll::Ready(Next::Told(what)) => return Some(what),
+                Poll::Ready(Next::Rung) => {}
+                Poll::Ready(Next::Over) | Poll::Pending => return None,
+            }
         }
     }
 }
@@ -123,12 +144,15 @@ impl<T> Drop for Arrivals<T> {
 }
 
 impl<T> Line<T> {
-    fn next(&self) -> Poll<Option<T>> {
+    fn next(&self) -> Poll<Next<T>> {
         let mut waiting = self.waiting.lock();
         let next = waiting.before.pop_front().or_else(|| waiting.end.take());
-        match (&next, waiting.is_told) {
+        match (next, waiting.is_told) {
+            (Some(what), _) => Poll::Ready(Next::Told(what)),
+            (None, false) => Poll::Ready(Next::Over),
+            // Only then, so that it is never missed.
+            (None, true) if std::mem::take(&mut waiting.is_rung) => Poll::Ready(Next::Rung),
             (None, true) => Poll::Pending,
-            (Some(_), _) | (None, false) => Poll::Ready(next),
         }
     }
 }
@@ -147,9 +171,23 @@ mod tests {
         assert_eq!(teller.tell(3), Err(Untold::Full(3)));
         teller.tell_once(4);
         teller.end(5);
-        let all: Vec<_> = std::iter::from_fn(|| heard.next().now_or_never().flatten()).collect();
+        let all: Vec<_> = std::iter::from_fn(|| heard.now()).collect();
         assert_eq!(all, [1, 2, 4, 5]);
-        assert_eq!(heard.next().now_or_never(), Some(None));
+        assert_eq!(heard.next().now_or_never(), Some(Next::Over));
+    }
+
+    #[tokio::test]
+    async fn who_is_rung_looks_once_nothing_more_is_told() {
+        let (teller, mut heard) = arrivals(1);
+        let waits = tokio::spawn(async move { (heard.next().await, heard) });
+        tokio::task::yield_now().await;
+        teller.ring();
+        let (next, mut heard) = waits.await.unwrap();
+        assert_eq!((next, heard.next().now_or_never()), (Next::Rung, None));
+        teller.ring();
+        teller.tell(1).unwrap();
+        assert_eq!(heard.next().now_or_never(), Some(Next::Told(1)));
+        assert_eq!((heard.next().now_or_never(), heard.next().now_or_never()), (Some(Next::Rung), None));
     }
 
     #[test]
@@ -183,7 +221,8 @@ mod tests {
                 true => teller.end("the end"),
                 false => drop(teller),
             }
-            assert_eq!(waits.await.unwrap(), (Some("a note"), ends.then_some("the end")));
+            let end = if ends { Next::Told("the end") } else { Next::Over };
+            assert_eq!(waits.await.unwrap(), (Next::Told("a note"), end));
         }
     }
 }

@@ -207,11 +207,11 @@ impl Greeter<'_> {
                 quote(&introduction.hops),
             ))
         };
-        let posted = stream.post(Posting::ours(Freight::Request), request)?;
+        let clock = Clock::plain(patience);
+        let posted = stream.post(Posting::ours(Freight::Request, clock.next()), request)?;
         let subject = Subject::ours(server, "initialize", Setting::Start, self.start);
         let exchange =
-            Exchange::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject)
-                .never_cancelled();
+            Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled();
         let response = exchange.response().await?;
         self.asking.store(false, Ordering::Release);
         let Head::Response { outcome, .. } = response.head() else {

@@ -5,7 +5,7 @@
 //! run: only what its server has answered with a question, or refused for its head.
 
 use super::allowance::{Permit, Permits};
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Next};
 use super::ask::Ask;
 use super::audience::Member;
 use super::budget::Taken;
@@ -147,18 +147,21 @@ impl Exchange {
         params: &str,
         patience: Duration,
     ) -> Result<Self, Fault> {
-        let posted = stream.post(Posting::ours(freight), |id| stream.ours(id, method, params).into())?;
+        let clock = Clock::plain(patience);
+        let posting = Posting::ours(freight, clock.next());
+        let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         let subject = Subject::ours(stream.server(), method, Setting::List, patience);
-        Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
+        Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
 
     /// The same, but it stays open for as long as it is of use. `room`: that of its text in the queue.
     pub(super) fn open(stream: &Arc<Stream>, method: &str, params: &str, room: Taken) -> Result<Self, Fault> {
-        let posting =
-            Posting { stays: true, room: smallvec![room.into()], ..Posting::ours(Freight::Request) };
+        let clock = Clock::endless();
+        let ours = Posting::ours(Freight::Request, clock.next());
+        let posting = Posting { stays: true, room: smallvec![room.into()], ..ours };
         let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
-        Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
+        Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
 
     pub(super) fn holding(mut self, turns: Permits) -> Self {
@@ -436,6 +439,7 @@ impl Exchange {
             stays: false,
             freight: Freight::Request,
             mirrored: kept.mirrored(),
+            look_at: self.clock.next(),
         };
         self.posted = self.stream.post(posting, |id| kept.again(id, round))?;
         self.over = false;
@@ -496,13 +500,15 @@ impl Exchange {
                 Some(Expiry::Total) => break Box::pin(self.give_up(Expiry::Total)).await,
                 Some(Expiry::Idle) | None => {}
             }
-            let next = happens(&mut self.posted, self.task.as_deref_mut());
-            if let Ok(Arrived { after, arrival, room }) = timeout_at(self.clock.next(), next).await {
-                (self.after, self.room) = (after, room);
-                break arrival;
-            }
-            if let Some(expiry) = self.clock.expired() {
-                break Box::pin(self.give_up(expiry)).await;
+            match happens(&mut self.posted, self.task.as_deref_mut()).await {
+                Some(Arrived { after, arrival, room }) => {
+                    (self.after, self.room) = (after, room);
+                    break arrival;
+                }
+                None => match self.clock.expired() {
+                    Some(expiry) => break Box::pin(self.give_up(expiry)).await,
+                    None => self.stream.look_again(self.posted.id, self.clock.next()),
+                },
             }
         };
         match arrival {
@@ -544,7 +550,9 @@ impl Exchange {
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                let Arrived { arrival, room, .. } = heard(&mut self.posted.arrivals).await;
+                let Some(Arrived { arrival, room, .. }) = heard(&mut self.posted.arrivals).await else {
+                    continue;
+                };
                 self.room = room;
                 match arrival {
                     Arrival::Letter(letter) => {
@@ -705,8 +713,8 @@ fn bared(response: &Message) -> Option<Message> {
     Message::parse_server(Splice::new(response).replace(*value, bare).finish()).ok()
 }
 
-/// What a server says about a request next, or about the task that it became.
-async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
+/// What a server says about a request next, or about the task that it became; `None`: its time may be over.
+async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Option<Arrived> {
     let Some(task) = task else { return heard(&mut posted.arrivals).await };
     tokio::select! {
         biased;
@@ -717,14 +725,20 @@ async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
                 TaskStep::Done(response) => Arrival::Done(response),
                 TaskStep::Failed(fault) => Arrival::Failed(fault),
             };
-            Arrived { after: u64::MAX, arrival, room: None }
+            Some(Arrived { after: u64::MAX, arrival, room: None })
         }
     }
 }
 
-async fn heard(arrivals: &mut Arrivals<Arrived>) -> Arrived {
-    let nobody = || Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer")));
-    arrivals.next().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
+async fn heard(arrivals: &mut Arrivals<Arrived>) -> Option<Arrived> {
+    match arrivals.next().await {
+        Next::Told(arrived) => Some(arrived),
+        Next::Rung => None,
+        Next::Over => {
+            let fault = Fault::ours(Reason::Internal, "nobody will answer");
+            Some(Arrived { after: 0, arrival: Arrival::Failed(Box::new(fault)), room: None })
+        }
+    }
 }
 
 fn kept(text: Bytes, room: Option<Room>) -> Bytes {

@@ -57,6 +57,8 @@ mod pipe;
 
 mod ping;
 
+mod overseer;
+
 mod reader;
 
 mod writer;

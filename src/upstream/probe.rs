@@ -39,11 +39,11 @@ pub(super) fn ask(
     patience: Duration,
 ) -> Result<Exchange, Fault> {
     let params = with_meta("{}", &standing.own());
-    let posted =
-        stream.post(Posting::ours(Freight::Probe), |id| ours(id, "server/discover", &params).into())?;
+    let clock = Clock::plain(patience);
+    let posting = Posting::ours(Freight::Probe, clock.next());
+    let posted = stream.post(posting, |id| ours(id, "server/discover", &params).into())?;
     let subject = Subject::ours(server, "server/discover", Setting::Start, patience);
     // One that needs a handshake knows nothing of it, so there is nothing to cancel.
-    let clock = Clock::plain(patience);
     Ok(Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled())
 }
 

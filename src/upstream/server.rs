@@ -453,6 +453,7 @@ impl Server {
             owner,
             is_task: matches!(run, Run::Task(_)),
             stays: false,
+            look_at: clock.next(),
             mirrored: mirrored.clone(),
             freight: match method {
                 Method::Subscribe | Method::Unsubscribe | Method::SetLevel => Freight::Setting,

@@ -15,6 +15,7 @@ use super::frame::{Fate, Frame, Freight, Places};
 use super::mail::Letter;
 use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
+use super::overseer::oversee;
 use super::standing::{Standing, with_meta};
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
@@ -69,6 +70,8 @@ struct Listener {
     fate: Arc<Fate>,
     owner: Option<Arc<Member>>,
     stage: Stage,
+    /// When its time may be over.
+    look_at: Option<Instant>,
 }
 
 impl Listener {
@@ -123,11 +126,13 @@ pub(super) struct Posting {
     pub(super) freight: fn(CallId) -> Freight,
     /// What of it stands in headers as well, where there are any: names and values.
     pub(super) mirrored: Vec<(String, String)>,
+    /// When whoever waits is to be rung: its time may be over.
+    pub(super) look_at: Instant,
 }
 
 impl Posting {
     /// A request of our own, which takes no place among those of clients.
-    pub(super) fn ours(freight: fn(CallId) -> Freight) -> Self {
+    pub(super) fn ours(freight: fn(CallId) -> Freight, look_at: Instant) -> Self {
         Self {
             places: Arc::default(),
             room: Permits::new(),
@@ -136,6 +141,7 @@ impl Posting {
             stays: false,
             freight,
             mirrored: Vec::new(),
+            look_at,
         }
     }
 }
@@ -220,10 +226,14 @@ pub struct Stream {
     ended: CancellationToken,
     hang_up: CancellationToken,
     deaf: CancellationToken,
+    /// Rung for the overseer: it is to look sooner than it means to.
+    sooner: Arc<Notify>,
 }
 
 struct Open {
     ledger: Ledger<Listener>,
+    /// When the overseer looks next.
+    look_at: Option<Instant>,
     /// Calls that nobody waits for and that may yet become tasks.
     abandoned: HashSet<CallId>,
     /// Calls that were cancelled a moment ago, and whose they were: their server may not know yet.
@@ -238,6 +248,15 @@ impl Open {
     /// Remembers a call whose task must be cancelled as soon as its server names it.
     fn abandon(&mut self, id: CallId) -> bool {
         self.closed.is_none() && self.abandoned.len() < ABANDONED_MAX && self.abandoned.insert(id)
+    }
+
+    /// Whether the overseer does not know yet that it is to look then.
+    fn looks_sooner(&mut self, at: Instant) -> bool {
+        let is_sooner = self.look_at.is_none_or(|next| at < next);
+        if is_sooner {
+            self.look_at = Some(at);
+        }
+        is_sooner
     }
 
     /// A question follows the cancel of a call. The oldest is forgotten first.
@@ -319,6 +338,7 @@ impl Stream {
             express: OnceLock::new(),
             open: Mutex::new(Open {
                 ledger: Ledger::new(),
+                look_at: None,
                 abandoned: HashSet::new(),
                 lingering: VecDeque::new(),
                 fences: VecDeque::new(),
@@ -342,7 +362,9 @@ impl Stream {
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
             deaf: CancellationToken::new(),
+            sooner: Arc::default(),
         });
+        tracker.spawn(oversee(Arc::downgrade(&stream), stream.sooner.clone()));
         carry.start(&stream, outgoing, tracker);
         stream
     }
@@ -353,7 +375,7 @@ impl Stream {
         posting: Posting,
         build: impl FnOnce(CallId) -> Bytes,
     ) -> Result<Posted, Fault> {
-        let Posting { places, room, owner, is_task, stays, freight, mirrored } = posting;
+        let Posting { places, room, owner, is_task, stays, freight, mirrored, look_at } = posting;
         let (teller, arrivals) = arrivals(NOTES_MAX);
         let stage = match is_task {
             true => Stage::Asked,
@@ -361,14 +383,17 @@ impl Stream {
             false => Stage::Call,
         };
         let fate = Arc::new(Fate::default());
-        let listener = Listener { teller, fate: fate.clone(), owner, stage };
-        let id = {
+        let listener = Listener { teller, fate: fate.clone(), owner, stage, look_at: Some(look_at) };
+        let (id, is_sooner) = {
             let mut open = self.open.lock();
             if let Some(why) = &open.closed {
                 return Err(why.clone().outcome(CallOutcome::NotSent));
             }
-            open.ledger.open(listener)
+            (open.ledger.open(listener), open.looks_sooner(look_at))
         };
+        if is_sooner {
+            self.sooner.notify_one();
+        }
         // A carrier that is gone means a stream about to be closed, which fails whatever is open.
         let text = build(id);
         let frame =
@@ -380,6 +405,41 @@ impl Stream {
             }
         }
         Ok(Posted { id, arrivals })
+    }
+
+    /// Rings those whose time may be over; when to look next, if anybody waits.
+    pub(super) fn ring_overdue(&self, now: Instant) -> Option<Instant> {
+        let mut open = self.open.lock();
+        let mut next: Option<Instant> = None;
+        for listener in open.ledger.entries_mut() {
+            match listener.look_at {
+                Some(at) if at <= now => {
+                    listener.look_at = None;
+                    listener.teller.ring();
+                }
+                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                None => {}
+            }
+        }
+        open.look_at = next;
+        next
+    }
+
+    /// The time of a request that was rung is not over before that.
+    pub(super) fn look_again(&self, id: CallId, at: Instant) {
+        let mut open = self.open.lock();
+        let Some(listener) = open.ledger.get_mut(id) else { return };
+        listener.look_at = Some(at);
+        let is_sooner = open.looks_sooner(at);
+        drop(open);
+        if is_sooner {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.is_cancelled()
     }
 
     /// From now on requests need not wait for what is in the queue.
@@ -540,6 +600,7 @@ impl Stream {
         self.hang_up.cancel();
         self.deaf.cancel();
         self.ended.cancel();
+        self.sooner.notify_one();
     }
 
     /// Why nothing more can be sent.
@@ -930,6 +991,12 @@ impl Stream {
         }
         self.given_up.get_or_init(|| lost);
         self.ended.cancel();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.sooner.notify_one();
     }
 }
 
