@@ -11,7 +11,6 @@ use smallvec::SmallVec;
 use std::fmt;
 
 use crate::wire::caps::{Caps, Over};
-use crate::wire::members::inner;
 use crate::wire::message::Span;
 
 /// Where we are in a text of less than 4 GiB.
@@ -37,20 +36,30 @@ pub(super) enum Stop {
 pub(super) type Walk<T> = Result<T, Stop>;
 
 /// A key of an object.
+#[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
     /// Where it stands, quotes included.
     pub(super) span: Span,
-    /// Decoded. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
-    pub(super) says: Cow<'a, [u8]>,
+    /// Between the quotes, as it stands.
+    pub(super) raw: &'a [u8],
+    /// That is not what it says.
+    pub(super) escaped: bool,
     /// The first byte of its value.
     pub(super) first: u8,
 }
 
+impl<'a> Key<'a> {
+    /// What it says. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
+    pub(super) fn says(&self) -> Cow<'a, [u8]> {
+        if self.escaped { decoded(self.raw) } else { Cow::Borrowed(self.raw) }
+    }
+}
+
 /// A string as it stands, quotes included.
 #[derive(Clone, Copy)]
-struct Literal {
-    span: Span,
-    escaped: bool,
+pub(super) struct Literal {
+    pub(super) span: Span,
+    pub(super) escaped: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -122,6 +131,15 @@ impl<'a> Cursor<'a> {
             }
         }
         Ok(self.since(start))
+    }
+
+    /// The same; where it stands, if it is a string.
+    pub(super) fn string(&mut self) -> Walk<Option<Literal>> {
+        if self.first() != b'"' {
+            return self.skip().map(|_| None);
+        }
+        self.element()?;
+        self.literal().map(Some)
     }
 
     /// The same, as it stands.
@@ -221,10 +239,9 @@ impl<'a> Cursor<'a> {
     fn key(&mut self) -> Walk<Key<'a>> {
         let Literal { span, escaped } = self.literal()?;
         self.colon()?;
-        let said =
+        let raw =
             self.whole.as_bytes().get(span.start as usize + 1..span.end as usize - 1).unwrap_or_default();
-        let says = if escaped { decoded(self.text(span)) } else { Cow::Borrowed(said) };
-        Ok(Key { span, says, first: self.first() })
+        Ok(Key { span, raw, escaped, first: self.first() })
     }
 
     fn colon(&mut self) -> Walk<()> {
@@ -439,7 +456,8 @@ const BLOCK: usize = 64;
 const SHORT: usize = 48;
 
 /// What an escaped key says.
-fn decoded(raw: &str) -> Cow<'_, [u8]> {
+#[cold]
+fn decoded(raw: &[u8]) -> Cow<'_, [u8]> {
     struct Says(Vec<u8>);
     impl<'de> Deserialize<'de> for Says {
         fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
@@ -456,8 +474,8 @@ fn decoded(raw: &str) -> Cow<'_, [u8]> {
             reader.deserialize_bytes(Bytes)
         }
     }
-    let plain = inner(raw).as_bytes();
-    serde_json::from_str::<Says>(raw).map_or(Cow::Borrowed(plain), |says| Cow::Owned(says.0))
+    let literal = [b"\"", raw, b"\""].concat();
+    serde_json::from_slice::<Says>(&literal).map_or(Cow::Borrowed(raw), |says| Cow::Owned(says.0))
 }
 
 #[cfg(test)]

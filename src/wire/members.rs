@@ -30,7 +30,7 @@ pub fn members(object: &str) -> Option<Vec<Member<'_>>> {
     let walk = cursor.object(|cursor, key| {
         let raw = cursor.text(key.span);
         let plain = || Cow::Borrowed(inner(raw));
-        let says = match key.says {
+        let says = match key.says() {
             Cow::Borrowed(_) => plain(),
             Cow::Owned(says) => String::from_utf8(says).map_or_else(|_| plain(), Cow::Owned),
         };
@@ -60,7 +60,7 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     let mut cursor = Cursor::over(object)?;
     let walk = cursor.object(|cursor, at| {
         let value = cursor.raw()?;
-        if *at.says == *key.as_bytes() {
+        if *at.says() == *key.as_bytes() {
             twice |= found.replace(value).is_some();
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use self::keys::Keys;
 use self::places::Gather;
 use crate::wire::caps::Caps;
-use crate::wire::cursor::{Cursor, Stop, Walk};
+use crate::wire::cursor::{Cursor, Literal, Stop, Walk};
 use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::is_id;
 use crate::wire::members::string;
@@ -22,35 +22,89 @@ use crate::wire::message::{
 };
 
 /// The keys that are read in the message itself.
-const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InEnvelope {
+    Jsonrpc,
+    Id,
+    Method,
+    Params,
+    Result,
+    Error,
+}
+
+const ENVELOPE: &[(&str, InEnvelope)] = &[
+    ("jsonrpc", InEnvelope::Jsonrpc),
+    ("id", InEnvelope::Id),
+    ("method", InEnvelope::Method),
+    ("params", InEnvelope::Params),
+    ("result", InEnvelope::Result),
+    ("error", InEnvelope::Error),
+];
 
 /// The keys that are read in `params`.
-const PARAMS: [&str; 13] = [
-    "name",
-    "uri",
-    "cursor",
-    "level",
-    "ref",
-    "requestId",
-    "progressToken",
-    "progress",
-    "task",
-    "taskId",
-    "requestState",
-    "inputResponses",
-    "_meta",
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InParams {
+    Name,
+    Uri,
+    Cursor,
+    Level,
+    Reference,
+    RequestId,
+    ProgressToken,
+    Progress,
+    Task,
+    TaskId,
+    RequestState,
+    InputResponses,
+    Meta,
+}
+
+const PARAMS: &[(&str, InParams)] = &[
+    ("name", InParams::Name),
+    ("uri", InParams::Uri),
+    ("cursor", InParams::Cursor),
+    ("level", InParams::Level),
+    ("ref", InParams::Reference),
+    ("requestId", InParams::RequestId),
+    ("progressToken", InParams::ProgressToken),
+    ("progress", InParams::Progress),
+    ("task", InParams::Task),
+    ("taskId", InParams::TaskId),
+    ("requestState", InParams::RequestState),
+    ("inputResponses", InParams::InputResponses),
+    ("_meta", InParams::Meta),
 ];
 
 /// The keys that are read in `params._meta`.
-const META: [&str; 7] = [
-    "progressToken",
-    VERSION_KEY,
-    CLIENT_INFO_KEY,
-    CAPABILITIES_KEY,
-    LOG_LEVEL_KEY,
-    SUBSCRIPTION_KEY,
-    HOP_KEY,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InMeta {
+    Token,
+    Version,
+    ClientInfo,
+    Capabilities,
+    LogLevel,
+    Subscription,
+    Hop,
+}
+
+const META: &[(&str, InMeta)] = &[
+    ("progressToken", InMeta::Token),
+    (VERSION_KEY, InMeta::Version),
+    (CLIENT_INFO_KEY, InMeta::ClientInfo),
+    (CAPABILITIES_KEY, InMeta::Capabilities),
+    (LOG_LEVEL_KEY, InMeta::LogLevel),
+    (SUBSCRIPTION_KEY, InMeta::Subscription),
+    (HOP_KEY, InMeta::Hop),
 ];
+
+/// The keys that are read in `params.ref`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InReference {
+    Name,
+    Uri,
+}
+
+const REFERENCE: &[(&str, InReference)] = &[("name", InReference::Name), ("uri", InReference::Uri)];
 
 /// What one pass finds.
 pub(super) struct Skim<'a> {
@@ -98,6 +152,15 @@ pub(super) fn messages(whole: &str, messages: &str) -> Places {
     match places::messages(&mut cursor, &mut found) {
         Ok(()) => found.finish(),
         Err(_) => Places::default(),
+    }
+}
+
+/// The value that comes as a text, if it is a string and Unicode.
+fn said(cursor: &mut Cursor<'_>) -> Walk<Option<Text>> {
+    let Some(Literal { span, escaped }) = cursor.string()? else { return Ok(None) };
+    match escaped {
+        false => Ok(Some(Text::new(span, None))),
+        true => Ok(text(cursor.whole(), cursor.text(span))),
     }
 }
 
@@ -184,20 +247,20 @@ impl<'a> Skim<'a> {
 
     /// The message itself.
     fn envelope(&mut self, cursor: &mut Cursor<'a>) -> Walk<()> {
-        let mut keys = Keys::new(&ENVELOPE);
+        let mut keys = Keys::new(ENVELOPE);
         let mut id_twice = false;
         cursor.object(|cursor, key| {
             let noted = keys.note(&key);
             if let Some(kind) = noted.flaw {
                 self.flaw(kind, about_key(kind, "the message"));
-                id_twice |= kind == BadKind::Duplicate && noted.routed == Some("id");
+                id_twice |= kind == BadKind::Duplicate && noted.routed == Some(InEnvelope::Id);
             }
             let start = cursor.at();
             match noted.routed {
-                Some("jsonrpc") => self.jsonrpc = Some(cursor.raw()?),
-                Some("id") => self.id = Some(cursor.raw()?),
-                Some("method") => self.method = Some(cursor.raw()?),
-                Some("params") => match key.first {
+                Some(InEnvelope::Jsonrpc) => self.jsonrpc = Some(cursor.raw()?),
+                Some(InEnvelope::Id) => self.id = Some(cursor.raw()?),
+                Some(InEnvelope::Method) => self.method = Some(cursor.raw()?),
+                Some(InEnvelope::Params) => match key.first {
                     b'{' => {
                         self.params(cursor)?;
                         self.params.object = Some(cursor.since(start));
@@ -208,15 +271,15 @@ impl<'a> Skim<'a> {
                         self.flaw(BadKind::Params, "`params` is not an object");
                     }
                 },
-                Some("result") => {
+                Some(InEnvelope::Result) => {
                     places::result(cursor, &mut self.places)?;
                     self.result = Some(cursor.since(start));
                 }
-                Some("error") => {
+                Some(InEnvelope::Error) => {
                     places::failure(cursor, &mut self.code, &mut self.error_uri)?;
                     self.error = Some(cursor.since(start));
                 }
-                Some(_) | None => {
+                None => {
                     cursor.skip()?;
                 }
             }
@@ -235,39 +298,39 @@ impl<'a> Skim<'a> {
 
     fn params(&mut self, cursor: &mut Cursor<'a>) -> Walk<()> {
         let whole = self.whole;
-        let mut keys = Keys::new(&PARAMS);
+        let mut keys = Keys::new(PARAMS);
         cursor.object(|cursor, key| {
             let noted = keys.note(&key);
             if let Some(kind) = noted.flaw {
                 self.flaw(kind, about_key(kind, "`params`"));
             }
             match noted.routed {
-                Some("name") => self.params.name = text(whole, cursor.raw()?),
-                Some("uri") => self.params.rare().uri = text(whole, cursor.raw()?),
-                Some("cursor") => self.params.rare().cursor = text(whole, cursor.raw()?),
-                Some("level") => self.params.rare().level = text(whole, cursor.raw()?),
-                Some("requestId") => self.params.rare().request_id = Some(cursor.skip()?),
-                Some("progressToken") => self.params.rare().progress_token = Some(cursor.skip()?),
-                Some("progress") => self.params.rare().progress = Some(cursor.skip()?),
-                Some("task") => {
+                Some(InParams::Name) => self.params.name = said(cursor)?,
+                Some(InParams::Uri) => self.params.rare().uri = said(cursor)?,
+                Some(InParams::Cursor) => self.params.rare().cursor = said(cursor)?,
+                Some(InParams::Level) => self.params.rare().level = said(cursor)?,
+                Some(InParams::RequestId) => self.params.rare().request_id = Some(cursor.skip()?),
+                Some(InParams::ProgressToken) => self.params.rare().progress_token = Some(cursor.skip()?),
+                Some(InParams::Progress) => self.params.rare().progress = Some(cursor.skip()?),
+                Some(InParams::Task) => {
                     cursor.skip()?;
                     self.params.rare().task = Some(cursor.since(key.span.start));
                 }
-                Some("taskId") => self.params.rare().task_id = text(whole, cursor.raw()?),
-                Some("requestState") => {
+                Some(InParams::TaskId) => self.params.rare().task_id = said(cursor)?,
+                Some(InParams::RequestState) => {
                     let value = cursor.raw()?;
                     self.params.rare().request_state =
                         Some((cursor.since(key.span.start), text(whole, value)));
                 }
-                Some("inputResponses") => {
+                Some(InParams::InputResponses) => {
                     let value = cursor.skip()?;
                     self.params.rare().input_responses = Some((cursor.since(key.span.start), value));
                 }
-                Some("ref") => {
+                Some(InParams::Reference) => {
                     let reference = self.reference(cursor)?;
                     self.params.rare().reference = reference;
                 }
-                Some("_meta") => match key.first {
+                Some(InParams::Meta) => match key.first {
                     b'{' => {
                         let meta = self.meta(cursor)?;
                         self.params.meta = Some(meta);
@@ -278,7 +341,7 @@ impl<'a> Skim<'a> {
                         self.flaw(BadKind::Params, "`params._meta` is not an object");
                     }
                 },
-                Some(_) | None => {
+                None => {
                     cursor.skip()?;
                 }
             }
@@ -297,7 +360,7 @@ impl<'a> Skim<'a> {
         }
         let whole = self.whole;
         let mut reference = Reference::default();
-        let mut keys = Keys::new(&["name", "uri"]);
+        let mut keys = Keys::new(REFERENCE);
         cursor.object(|cursor, key| {
             let noted = keys.note(&key);
             // Routed by its members, so what holds for `params` holds here.
@@ -306,9 +369,9 @@ impl<'a> Skim<'a> {
             }
             let value = cursor.raw()?;
             match noted.routed {
-                Some("name") => reference.name = text(whole, value),
-                Some("uri") => reference.uri = text(whole, value),
-                Some(_) | None => {}
+                Some(InReference::Name) => reference.name = text(whole, value),
+                Some(InReference::Uri) => reference.uri = text(whole, value),
+                None => {}
             }
             Ok(())
         })?;
@@ -322,7 +385,7 @@ impl<'a> Skim<'a> {
         let whole = self.whole;
         let start = cursor.at();
         let mut meta = Meta::at(Span { start, end: start });
-        let mut keys = Keys::new(&META);
+        let mut keys = Keys::new(META);
         cursor.object(|cursor, key| {
             let noted = keys.note(&key);
             if let Some(kind) = noted.flaw {
@@ -331,7 +394,7 @@ impl<'a> Skim<'a> {
             let value = cursor.raw()?;
             let place = span(whole, value);
             match noted.routed {
-                Some("progressToken") => {
+                Some(InMeta::Token) => {
                     if !is_token(value) {
                         self.flaw(
                             BadKind::Token,
@@ -340,16 +403,16 @@ impl<'a> Skim<'a> {
                     }
                     meta.progress_token = Some(place);
                 }
-                Some(VERSION_KEY) => {
+                Some(InMeta::Version) => {
                     meta.has_version = true;
                     meta.protocol_version = text(whole, value);
                 }
-                Some(CLIENT_INFO_KEY) => meta.client_info = Some(place),
-                Some(CAPABILITIES_KEY) => meta.client_capabilities = Some(place),
-                Some(LOG_LEVEL_KEY) => meta.log_level = Some(place),
-                Some(SUBSCRIPTION_KEY) => meta.subscription = Some(place),
-                Some(HOP_KEY) => meta.hop = Some(place),
-                Some(_) | None => {}
+                Some(InMeta::ClientInfo) => meta.client_info = Some(place),
+                Some(InMeta::Capabilities) => meta.client_capabilities = Some(place),
+                Some(InMeta::LogLevel) => meta.log_level = Some(place),
+                Some(InMeta::Subscription) => meta.subscription = Some(place),
+                Some(InMeta::Hop) => meta.hop = Some(place),
+                None => {}
             }
             Ok(())
         })?;

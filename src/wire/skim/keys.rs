@@ -13,8 +13,8 @@ use crate::wire::flaw::BadKind;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
 
 /// The keys of one object so far. The routed ones are those that the pass reads there.
-pub(super) struct Keys<'a> {
-    routed: &'static [&'static str],
+pub(super) struct Keys<'a, K: 'static> {
+    routed: &'static [(&'static str, K)],
     count: usize,
     /// The first few that are not routed, where comparing with each is cheapest.
     few: SmallVec<[&'a [u8]; FEW]>,
@@ -27,33 +27,32 @@ pub(super) struct Keys<'a> {
 }
 
 /// What a key is.
-pub(super) struct Noted {
+pub(super) struct Noted<K> {
     /// The routed one that it is.
-    pub(super) routed: Option<&'static str>,
+    pub(super) routed: Option<K>,
     pub(super) flaw: Option<BadKind>,
 }
 
-impl<'a> Keys<'a> {
-    pub(super) fn new(routed: &'static [&'static str]) -> Self {
+impl<'a, K: Copy> Keys<'a, K> {
+    pub(super) fn new(routed: &'static [(&'static str, K)]) -> Self {
         Self { routed, count: 0, few: SmallVec::new(), many: None, real: 0, variant: 0 }
     }
 
     /// Notes a key, and says what is wrong with it.
-    pub(super) fn note(&mut self, key: &Key<'a>) -> Noted {
-        let says: &[u8] = &key.says;
-        let is = |routed: &&str| routed.as_bytes() == says;
-        let found = self.routed.iter().enumerate().find(|(_, routed)| is(routed));
-        let routed = found.map(|(_, routed)| *routed);
+    pub(super) fn note(&mut self, key: &Key<'a>) -> Noted<K> {
+        let says = key.says();
+        let found = self.routed.iter().position(|(routed, _)| is(&says, routed));
+        let routed = found.and_then(|at| self.routed.get(at)).map(|(_, routed)| *routed);
         if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
             return Noted { routed, flaw: Some(BadKind::Keys) };
         }
         let twice = match found {
-            Some((bit, _)) => {
+            Some(bit) => {
                 let twice = self.real & 1 << bit != 0;
                 self.real |= 1 << bit;
                 twice
             }
-            None => !self.is_new(key),
+            None => !self.is_new(says),
         };
         if twice {
             return Noted { routed, flaw: Some(BadKind::Duplicate) };
@@ -63,21 +62,22 @@ impl<'a> Keys<'a> {
     }
 
     /// Notes one that is not routed, unless it is there already.
-    fn is_new(&mut self, key: &Key<'a>) -> bool {
-        let says: &[u8] = &key.says;
-        if self.few.contains(&says) || self.many.as_ref().is_some_and(|many| many.contains(says)) {
+    fn is_new(&mut self, key: Cow<'a, [u8]>) -> bool {
+        let says: &[u8] = &key;
+        let is_known = self.few.iter().any(|known| is(known, says));
+        if is_known || self.many.as_ref().is_some_and(|many| many.contains(says)) {
             return false;
         }
-        match &key.says {
-            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push(says),
-            says @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
-                self.many.get_or_insert_default().insert(says.clone());
-            }
-        }
         let ascii = says.is_ascii();
-        for (bit, routed) in self.routed.iter().enumerate() {
+        for (bit, (routed, _)) in self.routed.iter().enumerate() {
             if (!ascii || says.len() == routed.len()) && is_variant(says, routed) {
                 self.variant |= 1 << bit;
+            }
+        }
+        match key {
+            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push(says),
+            says @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
+                self.many.get_or_insert_default().insert(says);
             }
         }
         true
@@ -92,6 +92,12 @@ impl<'a> Keys<'a> {
     pub(super) fn has_rivals(&self) -> bool {
         self.variant & self.real != 0
     }
+}
+
+/// Whether both are the same. Most are not, and that shows at their ends.
+fn is(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    one.len() == other.len() && one.last() == other.last() && one == other
 }
 
 /// Whether a reader that folds case may take `key` for `routed`.

@@ -3,10 +3,12 @@
 //! Knows where results of MCP have content blocks. What has another shape is passed over; what could be
 //! read in two ways makes the whole result odd, and an odd result has no places and passes as it is.
 
-use crate::wire::cursor::{Cursor, Walk};
-use crate::wire::members::string;
+use std::borrow::Cow;
+
+use crate::wire::cursor::{Cursor, Literal, Walk};
+use crate::wire::members::{inner, string};
 use crate::wire::message::{PLACES_MAX, Places, Text};
-use crate::wire::skim::{span, text};
+use crate::wire::skim::{said, span, text};
 
 /// The places found so far.
 #[derive(Default)]
@@ -51,7 +53,7 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
     let whole = cursor.whole();
     let mut seen = Seen::default();
     cursor.object(|cursor, key| {
-        match &*key.says {
+        match &*key.says() {
             b"content" => {
                 seen.once(1, gather);
                 blocks(cursor, gather)?;
@@ -66,7 +68,7 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
             }
             b"nextCursor" => {
                 seen.once(8, gather);
-                gather.places.next_cursor = text(whole, cursor.raw()?);
+                gather.places.next_cursor = said(cursor)?;
             }
             b"resultType" => {
                 seen.once(16, gather);
@@ -92,7 +94,7 @@ pub(super) fn failure(cursor: &mut Cursor<'_>, code: &mut Option<i64>, uri: &mut
         return pass(cursor);
     }
     cursor.object(|cursor, key| {
-        match &*key.says {
+        match &*key.says() {
             b"code" => *code = cursor.raw()?.parse().ok(),
             b"data" => {
                 let mut data = Gather::default();
@@ -128,13 +130,12 @@ fn item(cursor: &mut Cursor<'_>, gather: &mut Gather, hold: Hold) -> Walk<()> {
     if cursor.first() != b'{' {
         return pass(cursor);
     }
-    let whole = cursor.whole();
     let mut seen = Seen::default();
     cursor.object(|cursor, key| {
-        match (hold, &*key.says) {
+        match (hold, &*key.says()) {
             (Hold::Uri, b"uri") => {
                 seen.once(1, gather);
-                let uri = text(whole, cursor.raw()?);
+                let uri = said(cursor)?;
                 gather.place(uri);
             }
             (Hold::Content, b"content") => {
@@ -164,7 +165,6 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
         gather.odd = true;
         return pass(cursor);
     }
-    let whole = cursor.whole();
     let mut seen = Seen::default();
     // The type may come last, so what the other members hold is kept or dropped at the end.
     let (mut kind, mut link) = (None, None);
@@ -172,14 +172,18 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
     let (mut resource, mut nested) = (before..before, before..before);
     cursor.object(|cursor, key| {
         let from = gather.places.uris.len();
-        match &*key.says {
+        match &*key.says() {
             b"type" => {
                 seen.once(1, gather);
-                kind = string(cursor.raw()?);
+                kind = match cursor.string()? {
+                    Some(Literal { span, escaped: false }) => Some(Cow::Borrowed(inner(cursor.text(span)))),
+                    Some(Literal { span, escaped: true }) => string(cursor.text(span)),
+                    None => None,
+                };
             }
             b"uri" => {
                 seen.once(2, gather);
-                link = text(whole, cursor.raw()?);
+                link = said(cursor)?;
             }
             b"resource" => {
                 seen.once(4, gather);
