@@ -12,6 +12,7 @@ use super::outlet::{Outlet, Outlets};
 use super::session::{Reply, Session};
 use crate::hub::seat::Seat;
 use crate::upstream::allowance::Held;
+use crate::upstream::aside::Aside;
 use crate::wire::lines::{Line, Lines};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -72,12 +73,11 @@ impl Door {
         let mut news = self.session.news();
         let (outbox, delivery) = (self.outbox.clone(), self.session.delivery.clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
-        let ready = delivery.ready();
-        let expired = delivery.asks.expired();
-        // Made once and not each time: what has come is heard in many turns of the loop.
-        let (stopped, gone) = (stopping.cancelled(), outbox.closed());
-        let silent = greets_by(self.greets_within.map(|within| Instant::now() + within));
-        tokio::pin!(ready, expired, stopped, gone, silent);
+        let mut ready = Aside::new(delivery.ready());
+        let mut expired = Aside::new(delivery.asks.expired());
+        // Made once and not each time, and seldom looked at: what has come is heard in many turns of the loop.
+        let (mut stopped, mut gone) = (Aside::new(stopping.cancelled()), Aside::new(outbox.closed()));
+        let mut silent = Aside::new(greets_by(self.greets_within.map(|within| Instant::now() + within)));
         loop {
             tokio::select! {
                 // In this order: what a call has to say was said before what waits in the mail by now.

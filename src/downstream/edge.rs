@@ -13,8 +13,6 @@ mod places;
 
 mod silence;
 
-mod aside;
-
 mod hush;
 
 pub mod alarm;

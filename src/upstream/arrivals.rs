@@ -91,18 +91,26 @@ impl<T> Teller<T> {
 
     /// The end, after which there is nothing.
     pub(super) fn end(self, what: T) {
+        self.over(Some(what));
+    }
+
+    fn over(&self, end: Option<T>) {
         let mut waiting = self.0.waiting.lock();
-        if waiting.is_heard {
-            waiting.end = Some(what);
+        // Its drop comes after its end.
+        if !std::mem::replace(&mut waiting.is_told, false) {
+            return;
         }
-        // Its own drop wakes who hears.
+        if waiting.is_heard {
+            waiting.end = end;
+        }
+        drop(waiting);
+        self.0.hearer.wake();
     }
 }
 
 impl<T> Drop for Teller<T> {
     fn drop(&mut self) {
-        self.0.waiting.lock().is_told = false;
-        self.0.hearer.wake();
+        self.over(None);
     }
 }
 

@@ -57,6 +57,8 @@ mod pipe;
 
 mod ping;
 
+pub mod aside;
+
 mod overseer;
 
 mod reader;

@@ -10,12 +10,14 @@ use crate::wire::id::Id;
 use crate::wire::message::Message;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Open asks, each once.
 pub(super) struct OpenAsks {
     open: Mutex<Vec<Arc<Slip>>>,
+    /// There was ever one: few servers ask anything.
+    has_been: AtomicBool,
     places: Arc<Semaphore>,
     /// Their texts, in KiB.
     room: Arc<Semaphore>,
@@ -30,6 +32,7 @@ impl OpenAsks {
         };
         Self {
             open: Mutex::default(),
+            has_been: AtomicBool::new(false),
             places: Arc::new(Semaphore::new(places_max)),
             room: Arc::new(Semaphore::new(ASK_KIB_MAX as usize)),
         }
@@ -50,6 +53,7 @@ impl OpenAsks {
     }
 
     pub(super) fn enter(&self, slip: &Arc<Slip>) {
+        self.has_been.store(true, Ordering::Release);
         self.open.lock().push(slip.clone());
     }
 
@@ -78,7 +82,7 @@ impl OpenAsks {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open.lock().is_empty()
+        !self.has_been.load(Ordering::Acquire) || self.open.lock().is_empty()
     }
 }
 

@@ -3,6 +3,7 @@
 //! One task per stream. Owns the bytes that are not a line yet. What it cannot read it skips, and gives the stream up
 //! when there is too much of that.
 
+use super::aside::Aside;
 use super::ear::{Ear, OnlyNoise};
 use super::stream::{Lost, Stream};
 use crate::wire::lines::{Line, Lines};
@@ -24,8 +25,7 @@ impl Reader {
     /// Reads until the end of the pipe, or until there is no sense in reading on.
     pub(super) async fn run(mut self, mut pipe: impl AsyncRead + Unpin) {
         let stream = self.stream.clone();
-        let deaf = stream.deaf();
-        tokio::pin!(deaf);
+        let mut deaf = Aside::new(stream.deaf());
         loop {
             let read = tokio::select! {
                 biased;

@@ -245,6 +245,12 @@ struct Open {
 }
 
 impl Open {
+    /// Whether an answer may say that its call runs as a task from now on.
+    fn may_become_task(&self, id: CallId) -> bool {
+        let asked = |listener: &Listener| matches!(listener.stage, Stage::Asked);
+        self.abandoned.contains(&id) || self.ledger.get(id).is_some_and(asked)
+    }
+
     /// Remembers a call whose task must be cancelled as soon as its server names it.
     fn abandon(&mut self, id: CallId) -> bool {
         self.closed.is_none() && self.abandoned.len() < ABANDONED_MAX && self.abandoned.insert(id)
@@ -696,10 +702,17 @@ impl Stream {
 
     /// Brings an answer to its request; one to nothing open is dropped and counted.
     pub(super) fn answered(&self, id: Option<CallId>, response: Message) {
-        if id.is_some_and(|id| self.becomes_task(id, &response)) {
-            return;
+        let mut open = self.open.lock();
+        if let Some(id) = id.filter(|id| open.may_become_task(*id)) {
+            drop(open);
+            if self.becomes_task(id, &response) {
+                return;
+            }
+            open = self.open.lock();
         }
-        match id.and_then(|id| Some((id, self.open.lock().ledger.close(id)?))) {
+        let listener = id.and_then(|id| Some((id, open.ledger.close(id)?)));
+        drop(open);
+        match listener {
             Some((id, listener)) => {
                 self.call_is_over(id, listener.owner.as_deref());
                 if let (Some(owner), Head::Response { outcome: Outcome::Error { value, code, .. }, .. }) =
@@ -736,16 +749,8 @@ impl Stream {
         Fault::ours(Reason::Busy, text).server(server).outcome(CallOutcome::Unknown)
     }
 
-    /// Whether an answer says that its call runs as a task from now on; if so it is taken care of.
+    /// Whether an answer to one that may says that its call runs as a task from now on; if so it is taken care of.
     fn becomes_task(&self, id: CallId, response: &Message) -> bool {
-        let expected = {
-            let open = self.open.lock();
-            let asked = |listener: &Listener| matches!(listener.stage, Stage::Asked);
-            open.abandoned.contains(&id) || open.ledger.get(id).is_some_and(asked)
-        };
-        if !expected {
-            return false;
-        }
         let created = match response.head() {
             // One that is too long is no word that there is a task: nothing else bounds what waits of them.
             Head::Response { outcome: Outcome::Result { value, .. }, .. }

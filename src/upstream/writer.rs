@@ -3,6 +3,7 @@
 //! Owns what is put together to leave together. It knows no JSON-RPC: it is given texts, and it ends when the pipe
 //! breaks or the stream hangs up.
 
+use super::aside::Aside;
 use super::frame::Frame;
 use crate::wire::lines::on_one_line;
 use bytes::BytesMut;
@@ -19,8 +20,7 @@ pub(super) async fn write(
 ) {
     let mut frames = Vec::new();
     let mut batch = BytesMut::new();
-    let hung_up = hang_up.cancelled();
-    tokio::pin!(hung_up);
+    let mut hung_up = Aside::new(hang_up.cancelled());
     loop {
         let count = tokio::select! {
             biased;

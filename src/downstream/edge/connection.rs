@@ -27,7 +27,6 @@ use tracing::debug;
 
 use super::accept::{Front, Stop};
 use super::alarm::Alarm;
-use super::aside::Aside;
 use super::bound::{Accepted, Duplex};
 use super::content::{Content, Response};
 use super::cors::Cors;
@@ -37,6 +36,7 @@ use super::serve::Serve;
 use super::silence::Stay;
 use super::source::Peer;
 use super::turn::{Answered, Asked, Turn, Within};
+use crate::upstream::aside::Aside;
 
 /// Serves one connection until it ends, is put out, or `stop` is said.
 pub(super) async fn keep<S: Serve>(

@@ -1,7 +1,7 @@
 //! A future beside another that is polled often: it is looked at only when it was woken itself.
 //!
 //! What may end a connection from outside hardly ever does, and asking each time costs more than much of what the
-//! connection does.
+//! connection does. It knows nothing of what it is beside.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 
 /// On the heap, because it stays when what is beside it moves.
-pub(super) struct Aside<F> {
+pub struct Aside<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
     /// As the future knows the bell.
@@ -27,11 +27,17 @@ struct Bell {
 }
 
 impl<F: Future> Aside<F> {
-    pub(super) fn new(future: F) -> Self {
+    pub fn new(future: F) -> Self {
         let nobody = Waker::noop();
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(nobody.clone()) });
         let ring = Waker::from(bell.clone());
         Self { future: Box::pin(future), bell, ring, wakes: nobody.clone() }
+    }
+
+    /// Another takes the place of one that has ended.
+    pub fn set(&mut self, future: F) {
+        self.future.set(future);
+        self.bell.rung.store(true, Ordering::Release);
     }
 }
 
