@@ -189,6 +189,7 @@ impl<'a> Cursor<'a> {
         self.whole.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    #[inline]
     fn white(&mut self) {
         while let b' ' | b'\t' | b'\n' | b'\r' = self.first() {
             self.at += 1;
@@ -228,6 +229,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What follows a value.
+    #[inline]
     fn after(&mut self) -> Walk<u8> {
         self.white();
         let byte = self.first();
@@ -236,7 +238,24 @@ impl<'a> Cursor<'a> {
     }
 
     /// A key, and on to its value.
+    #[inline]
     fn key(&mut self) -> Walk<Key<'a>> {
+        let (text, start) = (self.whole.as_bytes(), self.at);
+        if self.first() == b'"' {
+            let end = plain_end(text, start + 1);
+            // As most keys stand.
+            if let (Some([b'"', b':', first, ..]), Some(raw)) = (text.get(end..), text.get(start + 1..end))
+                && *first > b' '
+            {
+                self.at = end + 2;
+                let span = Span { start: start as u32, end: end as u32 + 1 };
+                return Ok(Key { span, raw, escaped: false, first: *first });
+            }
+        }
+        self.odd_key()
+    }
+
+    fn odd_key(&mut self) -> Walk<Key<'a>> {
         let Literal { span, escaped } = self.literal()?;
         self.colon()?;
         let raw =
@@ -377,6 +396,13 @@ fn number(text: &[u8]) -> Option<usize> {
         let rest = text.get(from..).unwrap_or_default();
         from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     };
+    // As most numbers are.
+    if let [b'1'..=b'9', ..] = text {
+        let end = text.iter().position(|byte| !byte.is_ascii_digit());
+        if let Some(end) = end.filter(|end| !matches!(text.get(*end), Some(b'.' | b'e' | b'E'))) {
+            return Some(end);
+        }
+    }
     let first = usize::from(text.first() == Some(&b'-'));
     let mut at = match text.get(first)? {
         b'0' => first + 1,
@@ -404,13 +430,15 @@ fn number(text: &[u8]) -> Option<usize> {
 /// Where the plain part of a string ends that goes on at `at`: at a quote, a backslash, a control character, or the end.
 fn plain_end(text: &[u8], mut at: usize) -> usize {
     // Most strings are short, and a search routine pays for long ones only.
+    let mut rest = text.get(at..).unwrap_or_default();
     for _ in 0..SHORT / WORD {
-        let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) else { break };
+        let Some((word, more)) = rest.split_first_chunk::<WORD>() else { break };
         let found = ends(u64::from_le_bytes(*word));
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += WORD;
+        rest = more;
     }
     while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
         // Without a branch in it, so that many bytes are looked at with one instruction.
