@@ -193,7 +193,7 @@ pub const QUOTE_LINES_MAX: usize = 10;
 pub const QUOTE_BYTES_MAX: usize = 2 * 1024;
 
 /// As much as a pipe holds.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 4 * 1024;
 
 const REST_WAIT_MAX: Duration = Duration::from_millis(20);
 const INHERIT_WAIT_MAX: Duration = Duration::from_secs(1);
