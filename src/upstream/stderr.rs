@@ -192,7 +192,7 @@ pub const KEPT_BYTES_MAX: usize = 64 * 1024;
 pub const QUOTE_LINES_MAX: usize = 10;
 pub const QUOTE_BYTES_MAX: usize = 2 * 1024;
 
-/// As much as a pipe holds.
+/// Read at once.
 const CHUNK_BYTES: usize = 4 * 1024;
 
 const REST_WAIT_MAX: Duration = Duration::from_millis(20);
