@@ -171,7 +171,7 @@ impl Hub {
         asked: Asked<'a>,
         method: Method,
         (target, edit): (&'a Target, Option<(Span, Bytes)>),
-        look: &Arc<Look>,
+        look: &'a Arc<Look>,
         place: Taken,
     ) -> Outgoing<'a> {
         let mut turns = asked.turns;
@@ -179,7 +179,7 @@ impl Hub {
         Outgoing {
             client: asked.seat.caller().client,
             told: asked.seat.declared(),
-            look: look.clone(),
+            look,
             id: asked.id,
             message: asked.message,
             method,

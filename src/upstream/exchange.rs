@@ -164,15 +164,13 @@ impl Exchange {
         Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
 
-    pub(super) fn holding(mut self, turns: Permits) -> Self {
+    pub(super) fn hold(&mut self, turns: Permits) {
         self._turns = turns;
-        self
     }
 
     /// What a server without a handshake wants to know first is asked of the client, and the request sent again.
-    pub(super) fn keeping(mut self, kept: Option<Kept>) -> Self {
+    pub(super) fn keep(&mut self, kept: Option<Kept>) {
         self.kept = kept.map(Box::new);
-        self
     }
 
     /// Nobody waits for it for a while: what it holds goes to others. Its server goes on working at it beyond its places;

@@ -27,7 +27,7 @@ pub struct Outgoing<'a> {
     /// What the client said of itself.
     pub told: Option<&'a Told>,
     /// How the server looks by the door that the client came by.
-    pub look: Arc<Look>,
+    pub look: &'a Arc<Look>,
     pub id: &'a Id,
     pub message: &'a Message,
     pub method: Method,
@@ -100,8 +100,9 @@ pub(super) struct Says<'a> {
 
 /// The request in the server's terms: our id, our progress token, its own names. `says`: what stands in it for want of a
 /// handshake.
-pub(super) fn addressed(id: CallId, outgoing: Outgoing<'_>, run: Run, says: Option<Says<'_>>) -> Bytes {
-    let Outgoing { message, method, told, edit, .. } = outgoing;
+pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says: Option<Says<'_>>) -> Bytes {
+    let Outgoing { message, method, told, .. } = *outgoing;
+    let edit = outgoing.edit.take();
     let stands = told.is_some_and(|told| told.revision.is_modern());
     let Head::Request { id: client_id, params, .. } = message.head() else { return message.text().clone() };
     let mut number = itoa::Buffer::new();

@@ -482,7 +482,7 @@ impl Server {
         };
         let post = || {
             link.stream.post(posting, |id| {
-                let text = addressed(id, outgoing, run, says);
+                let text = addressed(id, &mut outgoing, run, says);
                 kept = keeps.then(|| match may_mirror {
                     true => Kept::mirroring(text.clone(), mirrored),
                     false => Kept::new(text.clone()),
@@ -520,8 +520,11 @@ impl Server {
         if let (Err(_), Method::Subscribe) = (&posted, method) {
             audience.refused(client, own);
         }
-        let exchange = Exchange::new(link.stream.clone(), posted?, places, clock, Some(origin), subject);
-        Ok(Begun::Exchange(Box::new(exchange.holding(held).keeping(kept))))
+        let stream = link.stream.clone();
+        let mut exchange = Box::new(Exchange::new(stream, posted?, places, clock, Some(origin), subject));
+        exchange.hold(held);
+        exchange.keep(kept);
+        Ok(Begun::Exchange(exchange))
     }
 
     /// A subscription to a server without a handshake: what is wanted of it in all is another from now on.
