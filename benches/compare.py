@@ -25,6 +25,7 @@ from pathlib import Path
 from proxies import HERE, OTHERS, OURS, PEERS, ROOT
 from report import as_json, document, table
 from rows import Bench, Row, rows
+from scale import rows as scale_rows
 
 ROUNDS, ROUNDS_QUICK = 5, 1
 SECONDS, SECONDS_QUICK = 4.0, 1.0
@@ -72,7 +73,7 @@ def main() -> int:
     options = arguments.parse_args()
     # Whoever ends us wants all that we started to end too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    every = rows()
+    every = [*rows(), *scale_rows()]
     if options.rows:
         print("\n".join(f"{row.key:24} {row.title}" for row in every))
         return 0
