@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How the log is written, as the command line says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,7 +99,7 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
         (None, false, None, Some(level)) => level,
         (None, false, None, None) => &config.level,
     };
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let shape = globals.log_format.unwrap_or(match config.format {
         LogFormat::Auto => Shape::Auto,
         LogFormat::Text => Shape::Text,
@@ -107,14 +110,14 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
     let running = Running(lines.waiting.clone());
     // A stderr that is gone must not end us: internal errors of the log are not printed either.
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(lines)
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(colours && shape == Shape::Auto);
     match shape {
-        Shape::Json => builder.json().flatten_event(true).try_init().ok(),
-        Shape::Auto | Shape::Text => builder.try_init().ok(),
+        Shape::Json => builder.json().flatten_event(true).finish().with(filter).try_init().ok(),
+        Shape::Auto | Shape::Text => builder.finish().with(filter).try_init().ok(),
     };
     running
 }
