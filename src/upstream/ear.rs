@@ -64,7 +64,7 @@ enum Addressee {
 }
 
 /// What found no place.
-enum Crowded {
+pub(super) enum Crowded {
     Progress(CallId, Box<Message>),
     Parcel(Box<Parcel>),
     /// An answer to the server, which has not read those before.
@@ -118,6 +118,12 @@ impl Ear {
         }
     }
 
+    /// One message, or what is none, without waiting for anybody. What found no place is given back, to be pressed on whom it
+    /// is for.
+    pub(super) fn hear_one(&mut self, text: Bytes) -> Vec<Crowded> {
+        self.heard(text).0
+    }
+
     /// One message, or what is none.
     async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
         let (crowded, heard) = self.heard(text);
@@ -153,7 +159,7 @@ impl Ear {
         (self.message(message), Ok(()))
     }
 
-    async fn press_all(&mut self, crowded: Vec<Crowded>) {
+    pub(super) async fn press_all(&mut self, crowded: Vec<Crowded>) {
         for crowded in crowded {
             self.press(crowded).await;
         }

@@ -5,7 +5,6 @@
 //! run: only what its server has answered with a question, or refused for its head.
 
 use super::allowance::{Permit, Permits};
-use super::arrivals::Arrivals;
 use super::ask::Ask;
 use super::audience::Member;
 use super::clock::Clock;
@@ -147,7 +146,8 @@ impl Exchange {
         params: &str,
         patience: Duration,
     ) -> Result<Self, Fault> {
-        let posted = stream.post(Posting::ours(freight), |id| stream.ours(id, method, params).into())?;
+        let mut posted = stream.post(Posting::ours(freight), |id| stream.ours(id, method, params).into())?;
+        posted.journey.goes_on();
         let subject = Subject::ours(stream.server(), method, Setting::List, patience);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::plain(patience), None, subject))
     }
@@ -161,7 +161,8 @@ impl Exchange {
     ) -> Result<Self, Fault> {
         let posting =
             Posting { stays: true, room: smallvec![room.into()], ..Posting::ours(Freight::Request) };
-        let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        let mut posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        posted.journey.goes_on();
         let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), Clock::endless(), None, subject))
     }
@@ -182,6 +183,11 @@ impl Exchange {
     pub fn step_aside(&mut self) {
         self._turns.clear();
         self.places = Arc::default();
+    }
+
+    /// Whoever waits for it does something else for a while: what is on its way goes on meanwhile.
+    pub fn goes_on_beside(&mut self) {
+        self.posted.journey.goes_on();
     }
 
     /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
@@ -510,6 +516,8 @@ impl Exchange {
                 break Box::pin(self.give_up(expiry)).await;
             }
         };
+        // Whoever is told this may be busy with it for long.
+        self.posted.journey.goes_on();
         match arrival {
             Arrival::Note(_) | Arrival::Letter(_) | Arrival::Lives => self.clock.renew(),
             Arrival::Created(created) => {
@@ -549,7 +557,7 @@ impl Exchange {
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                let Arrived { arrival, room, .. } = heard(&mut self.posted.arrivals).await;
+                let Arrived { arrival, room, .. } = heard(&mut self.posted).await;
                 self.room = room;
                 match arrival {
                     Arrival::Letter(letter) => {
@@ -712,10 +720,10 @@ fn bared(response: &Message) -> Option<Message> {
 
 /// What a server says about a request next, or about the task that it became.
 async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
-    let Some(task) = task else { return heard(&mut posted.arrivals).await };
+    let Some(task) = task else { return heard(posted).await };
     tokio::select! {
         biased;
-        arrival = heard(&mut posted.arrivals) => arrival,
+        arrival = heard(posted) => arrival,
         step = task.step() => {
             let arrival = match step {
                 TaskStep::Lives => Arrival::Lives,
@@ -727,9 +735,9 @@ async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Arrived {
     }
 }
 
-async fn heard(arrivals: &mut Arrivals<Arrived>) -> Arrived {
+async fn heard(posted: &mut Posted) -> Arrived {
     let nobody = || Arrival::Failed(Box::new(Fault::ours(Reason::Internal, "nobody will answer")));
-    arrivals.next().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
+    posted.next().await.unwrap_or_else(|| Arrived { after: 0, arrival: nobody(), room: None })
 }
 
 fn kept(text: Bytes, room: Option<Room>) -> Bytes {

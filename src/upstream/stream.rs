@@ -11,6 +11,7 @@ use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::carry::{Carry, Express};
 use super::ear::Owner;
 use super::frame::{Fate, Frame, Freight, Places};
+use super::http::Journey;
 use super::mail::Letter;
 use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 use smallvec::smallvec;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -143,6 +145,23 @@ impl Posting {
 pub(super) struct Posted {
     pub(super) id: CallId,
     pub(super) arrivals: Arrivals<Arrived>,
+    /// Its way there, as far as whoever hears has to move it.
+    pub(super) journey: Journey,
+}
+
+impl Posted {
+    /// What comes next; `None` after the end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Arrived> {
+        poll_fn(|context| {
+            if self.journey.is_moved() {
+                // Whoever is here need not be woken by what comes of it.
+                self.arrivals.is_here();
+                self.journey.poll(context);
+            }
+            self.arrivals.poll_next(context)
+        })
+        .await
+    }
 }
 
 /// What becomes of a request that nobody waits for any more.
@@ -372,18 +391,19 @@ impl Stream {
         let text = build(id);
         let frame =
             Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
-        match self.express(frame.freight) {
+        let journey = match self.express(frame.freight) {
             Some(express) => express.post(frame),
             None => {
                 self.outbox.send(frame).ok();
             }
-        }
-        Ok(Posted { id, arrivals })
+        };
+        Ok(Posted { id, arrivals, journey })
     }
 
     /// From now on requests need not wait for what is in the queue.
     pub(super) fn goes_express(&self, express: Weak<dyn Express>) {
         self.express.get_or_init(|| express);
+                Journey::of_others()
     }
 
     /// The way past the queue, if this may take it and nobody has hung up.
