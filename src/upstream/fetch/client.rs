@@ -126,7 +126,7 @@ impl Inner {
             let length = leaving.body.len();
             let head = |into: &mut Vec<u8>| write_head(into, &method, place, (common, headers), length);
             match wire.send(&method, head, leaving).await {
-                Ok(Head { status, headers, rest, keeps }) => {
+                Ok(Head { status, fields: headers, rest, keeps }) => {
                     let body = FetchBody::over(wire, rest, keeps, &self.pool, origin);
                     return Ok(FetchResponse { status, headers, body });
                 }
@@ -182,7 +182,7 @@ fn redirect(response: &FetchResponse, from: &Url) -> Result<Option<Url>, FetchEr
         return Ok(None);
     }
     let (here, code) = (place(from), status.as_u16());
-    let location = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let location = response.headers.text(&header::LOCATION);
     let Some(mut target) = location.and_then(|location| from.join(location).ok()) else {
         return Err(FetchError::Broken(format!("{here} redirects ({code}) and does not say where")));
     };

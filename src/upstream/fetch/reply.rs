@@ -4,16 +4,17 @@
 //! pieces, it waits for nothing and knows no socket.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use memchr::memchr;
 use std::mem::MaybeUninit;
+
+use super::fields::Fields;
 
 /// The head of an answer.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) rest: Rest,
     /// Another request may follow on the connection.
     pub(super) keeps: bool,
@@ -94,7 +95,7 @@ impl Heads {
                 return Err(Garbled::HeadTooLarge);
             }
             self.looked = 0;
-            let head = self.read(&input.split_to(end).freeze())?;
+            let head = self.read(input.split_to(end).freeze())?;
             if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                 self.interim += 1;
                 if self.interim > INTERIM_MAX {
@@ -106,11 +107,11 @@ impl Heads {
         }
     }
 
-    fn read(&self, text: &Bytes) -> Result<Head, Garbled> {
+    fn read(&self, text: Bytes) -> Result<Head, Garbled> {
         let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut read = httparse::Response::new(&mut []);
         let parsed =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, text, &mut room);
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, &text, &mut room);
         match parsed {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::TooManyHeaders) => return Err(Garbled::HeadTooLarge),
@@ -118,29 +119,25 @@ impl Heads {
         }
         let status = read.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Garbled::NoHttp)?;
         let is_older = read.version != Some(1);
-        let mut headers = HeaderMap::with_capacity(read.headers.len());
         let (mut length, mut encoding) = (None, None);
         let (mut closes, mut asks) = (false, false);
         for header in read.headers.iter() {
-            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Garbled::NoHttp)?;
-            let value = HeaderValue::from_maybe_shared(text.slice_ref(header.value));
-            let value = value.map_err(|_| Garbled::NoHttp)?;
-            if name == CONTENT_LENGTH {
-                let said = Some(length_of(value.as_bytes())?);
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("content-length") {
+                let said = Some(length_of(header.value)?);
                 if length.is_some() && length != said {
                     return Err(Garbled::NoHttp);
                 }
                 length = said;
-            } else if name == TRANSFER_ENCODING {
+            } else if is("transfer-encoding") {
                 // The last of several is the last that was put on.
-                encoding = Some(last(value.as_bytes()).eq_ignore_ascii_case(b"chunked"));
-            } else if name == CONNECTION {
-                for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                encoding = Some(last(header.value).eq_ignore_ascii_case(b"chunked"));
+            } else if is("connection") {
+                for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     closes |= word.eq_ignore_ascii_case(b"close");
                     asks |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            headers.append(name, value);
         }
         // Whoever says both closes it (RFC 9112, Persistence).
         let mut keeps = !closes && (!is_older || asks);
@@ -156,7 +153,7 @@ impl Heads {
             (Some(false), _) | (None, None) => Rest::All,
         };
         keeps &= status != StatusCode::SWITCHING_PROTOCOLS && rest != Rest::All;
-        Ok(Head { status, headers, rest, keeps })
+        Ok(Head { status, fields: Fields::of_head(text), rest, keeps })
     }
 }
 

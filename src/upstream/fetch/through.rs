@@ -67,7 +67,7 @@ impl Through {
         let way = Way { to: &place.url, proxy: self.proxies.before(&place.url) };
         let answered = self.http.execute(request).await;
         let mut response = answered.map_err(|error| no_answer_through(&error, &way))?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()).into());
         let origin = place.origin.clone();
         let body = response.bytes_stream();
         let body =

@@ -276,8 +276,7 @@ impl Courier {
     /// Takes the session that an answer to `initialize` gives. An id with other than visible ASCII is none
     /// (2025-11-25, basic/transports, Session Management).
     pub(super) fn take_session(&self, response: &FetchResponse) -> Result<(), Fault> {
-        let Some(id) = response.headers.get(SESSION_ID) else { return Ok(()) };
-        let bytes = id.as_bytes();
+        let Some(bytes) = response.headers.get(&SESSION_ID) else { return Ok(()) };
         let is_visible = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
         if !is_visible || bytes.len() > SESSION_ID_BYTES_MAX {
             let text = "gave a session id that is none: empty, too long, or not visible ASCII";

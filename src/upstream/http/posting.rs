@@ -409,8 +409,7 @@ pub(super) fn passes(status: StatusCode) -> bool {
 }
 
 fn type_of(response: &FetchResponse) -> String {
-    let value = response.headers.get(http::header::CONTENT_TYPE);
-    match value.and_then(|value| value.to_str().ok()) {
+    match response.headers.text(&http::header::CONTENT_TYPE) {
         Some(value) => format!("its body is `{}`", value.chars().take(TYPE_CHARS_MAX).collect::<String>()),
         None => "it has no body that could be one".to_owned(),
     }

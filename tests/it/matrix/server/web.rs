@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use mcp_braid::upstream::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse};
+use mcp_braid::upstream::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse, Fields};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -230,7 +230,7 @@ fn events(first: Bytes, life: Arc<Life>, said: mpsc::Receiver<Value>) -> FetchRe
     });
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/event-stream"));
-    FetchResponse { status: StatusCode::OK, headers, body: first.chain(rest).boxed().into() }
+    FetchResponse { status: StatusCode::OK, headers: headers.into(), body: first.chain(rest).boxed().into() }
 }
 
 fn event(message: &Value) -> String {
@@ -242,12 +242,12 @@ fn json(code: u16, body: &Value) -> FetchResponse {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let body = Bytes::from(body.to_string());
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers, body: stream::once(async { Ok(body) }).boxed().into() }
+    FetchResponse { status, headers: headers.into(), body: stream::once(async { Ok(body) }).boxed().into() }
 }
 
 fn status(code: u16) -> FetchResponse {
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers: HeaderMap::new(), body: FetchBody::empty() }
+    FetchResponse { status, headers: Fields::default(), body: FetchBody::empty() }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
