@@ -465,12 +465,13 @@ impl Ear {
 struct Noise {
     in_a_row: u32,
     this_second: u32,
-    second: Instant,
+    /// When it began; nothing before the first.
+    second: Option<Instant>,
 }
 
 impl Noise {
     fn new() -> Self {
-        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
+        Self { in_a_row: 0, this_second: 0, second: None }
     }
 
     fn quiet(&mut self) {
@@ -478,8 +479,8 @@ impl Noise {
     }
 
     fn another(&mut self) -> Result<(), OnlyNoise> {
-        if self.second.elapsed().as_secs() >= 1 {
-            self.second = Instant::now();
+        if self.second.is_none_or(|second| second.elapsed().as_secs() >= 1) {
+            self.second = Some(Instant::now());
             self.this_second = 0;
         }
         self.in_a_row += 1;

@@ -230,13 +230,18 @@ pub struct Stream {
     counters: Counters,
     /// Why we gave the stream up, if it was us.
     given_up: OnceLock<Lost>,
-    /// When something came last.
-    heard_at: Mutex<Instant>,
+    begun: Instant,
+    /// How long after that something came last, in nanoseconds.
+    heard_after: AtomicU64,
     heard: CancellationToken,
+    /// The same for those who only look.
+    is_heard: AtomicBool,
     /// Rung when it is in doubt whether the server knows us.
     doubt: Notify,
     ended: CancellationToken,
     hang_up: CancellationToken,
+    /// The same for those who only look.
+    has_hung_up: AtomicBool,
     deaf: CancellationToken,
 }
 
@@ -354,11 +359,14 @@ impl Stream {
             message_bytes_max: limits.server_message_bytes_max,
             counters: Counters::default(),
             given_up: OnceLock::new(),
-            heard_at: Mutex::new(Instant::now()),
+            begun: Instant::now(),
+            heard_after: AtomicU64::new(0),
             heard: CancellationToken::new(),
+            is_heard: AtomicBool::new(false),
             doubt: Notify::new(),
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
+            has_hung_up: AtomicBool::new(false),
             deaf: CancellationToken::new(),
         });
         carry.start(&stream, outgoing, tracker);
@@ -395,6 +403,7 @@ impl Stream {
             Some(express) => express.post(frame),
             None => {
                 self.outbox.send(frame).ok();
+                Journey::of_others()
             }
         };
         Ok(Posted { id, arrivals, journey })
@@ -403,13 +412,12 @@ impl Stream {
     /// From now on requests need not wait for what is in the queue.
     pub(super) fn goes_express(&self, express: Weak<dyn Express>) {
         self.express.get_or_init(|| express);
-                Journey::of_others()
     }
 
     /// The way past the queue, if this may take it and nobody has hung up.
     fn express(&self, freight: Freight) -> Option<Arc<dyn Express>> {
         let express = self.express.get().filter(|_| matches!(freight, Freight::Request(_)))?;
-        express.upgrade().filter(|_| !self.hang_up.is_cancelled())
+        express.upgrade().filter(|_| !self.has_hung_up.load(Ordering::Acquire))
     }
 
     /// Agrees on a revision and says so; nothing that is sent after it is there before it.
@@ -540,6 +548,7 @@ impl Stream {
 
     /// Closes our side: the server reads end of file.
     pub(super) fn hang_up(&self) {
+        self.has_hung_up.store(true, Ordering::Release);
         self.hang_up.cancel();
     }
 
@@ -556,7 +565,7 @@ impl Stream {
             let fault = why.clone().outcome(listener.fate.outcome());
             listener.end(Arrival::Failed(Box::new(fault)));
         }
-        self.hang_up.cancel();
+        self.hang_up();
         self.deaf.cancel();
         self.ended.cancel();
     }
@@ -601,13 +610,17 @@ impl Stream {
 
     /// Something has come.
     pub(super) fn comes(&self) {
-        *self.heard_at.lock() = Instant::now();
-        self.heard.cancel();
+        let after = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.heard_after.store(after, Ordering::Relaxed);
+        if !self.is_heard.load(Ordering::Relaxed) {
+            self.is_heard.store(true, Ordering::Relaxed);
+            self.heard.cancel();
+        }
     }
 
     /// When something came last; at its beginning, if nothing has.
     pub(super) fn heard_at(&self) -> Instant {
-        *self.heard_at.lock()
+        self.begun + Duration::from_nanos(self.heard_after.load(Ordering::Relaxed))
     }
 
     /// Its server answers, but perhaps does not know us any more.
