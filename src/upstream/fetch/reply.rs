@@ -86,7 +86,12 @@ impl Heads {
             if !input.starts_with(&PROTOCOL[..PROTOCOL.len().min(input.len())]) {
                 return Err(Garbled::NoHttp);
             }
-            let Some(end) = end_of_head(input, self.looked) else {
+            // As a rule all of it is here when it is first looked at. What comes in pieces is read when its end is there.
+            let is_whole = self.looked == 0 || end_of_head(input, self.looked).is_some();
+            let Some((end, head)) = (if is_whole { self.read(input)? } else { None }) else {
+                if end_of_head(input, self.looked).is_some() {
+                    return Err(Garbled::NoHttp);
+                }
                 // The end may have come but for its last byte or two.
                 self.looked = input.len().saturating_sub(2);
                 return if input.len() > HEAD_BYTES_MAX { Err(Garbled::HeadTooLarge) } else { Ok(None) };
@@ -95,7 +100,7 @@ impl Heads {
                 return Err(Garbled::HeadTooLarge);
             }
             self.looked = 0;
-            let head = self.read(input.split_to(end).freeze())?;
+            let text = input.split_to(end).freeze();
             if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                 self.interim += 1;
                 if self.interim > INTERIM_MAX {
@@ -103,20 +108,22 @@ impl Heads {
                 }
                 continue;
             }
-            return Ok(Some(head));
+            return Ok(Some(Head { fields: Fields::of_head(text), ..head }));
         }
     }
 
-    fn read(&self, text: Bytes) -> Result<Head, Garbled> {
+    /// Where the head ends, and what it says, but for its fields; `None`: not all of it is here.
+    fn read(&self, text: &[u8]) -> Result<Option<(usize, Head)>, Garbled> {
         let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut read = httparse::Response::new(&mut []);
         let parsed =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, &text, &mut room);
-        match parsed {
-            Ok(httparse::Status::Complete(_)) => {}
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, text, &mut room);
+        let end = match parsed {
+            Ok(httparse::Status::Complete(end)) => end,
+            Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Garbled::HeadTooLarge),
-            Ok(httparse::Status::Partial) | Err(_) => return Err(Garbled::NoHttp),
-        }
+            Err(_) => return Err(Garbled::NoHttp),
+        };
         let status = read.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Garbled::NoHttp)?;
         let is_older = read.version != Some(1);
         let (mut length, mut encoding) = (None, None);
@@ -153,7 +160,7 @@ impl Heads {
             (Some(false), _) | (None, None) => Rest::All,
         };
         keeps &= status != StatusCode::SWITCHING_PROTOCOLS && rest != Rest::All;
-        Ok(Head { status, fields: Fields::of_head(text), rest, keeps })
+        Ok(Some((end, Head { status, fields: Fields::default(), rest, keeps })))
     }
 }
 
