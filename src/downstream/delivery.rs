@@ -73,9 +73,13 @@ impl Delivery {
 
     /// Whether something must be said, or waited for, before what comes after the first so many letters.
     pub(super) fn holds(&self, first: u64) -> bool {
-        !self.answered.is_cancelled()
-            || !self.begun.is_cancelled()
-            || self.is_unsaid(first.min(self.mail.sent()))
+        if !self.saying.may.load(Ordering::Acquire) {
+            if !self.answered.is_cancelled() || !self.begun.is_cancelled() {
+                return true;
+            }
+            self.saying.may.store(true, Ordering::Release);
+        }
+        self.is_unsaid(first.min(self.mail.sent()))
     }
 
     /// Delivers the first so many letters of all, as far as they are there and not delivered yet, ahead of what goes to
