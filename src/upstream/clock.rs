@@ -39,13 +39,15 @@ impl Clock {
 
     /// A sign of life.
     pub(super) fn renew(&mut self) {
-        self.count();
-        self.deadline.renew(Instant::now().into_std());
+        let now = Instant::now().into_std();
+        self.count(now);
+        self.deadline.renew(now);
     }
 
     pub(super) fn expired(&mut self) -> Option<Expiry> {
-        self.count();
-        self.deadline.expired(Instant::now().into_std())
+        let now = Instant::now().into_std();
+        self.count(now);
+        self.deadline.expired(now)
     }
 
     /// When to look again.
@@ -58,8 +60,8 @@ impl Clock {
         }
     }
 
-    fn count(&mut self) {
-        let total = self.held.lock().total(Instant::now().into_std());
+    fn count(&mut self, now: std::time::Instant) {
+        let total = self.held.lock().total(now);
         self.deadline.extend(total.saturating_sub(self.counted));
         self.counted = total;
     }
