@@ -87,7 +87,14 @@ impl Wire {
 
     /// Whether nothing has come that nobody asked for, the end of the connection say, as far as is known.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
+        self.make_room();
+        match &self.socket {
+            Socket::Plain(socket) => {
+                let read = socket.try_read_buf(&mut self.input);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Socket::Secure(_) => self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending(),
+        }
     }
 
     /// Whether the request is not all there yet, and may still come to be.
@@ -175,11 +182,15 @@ impl Wire {
         self.stuck.take().map_or(Broken::Closed, Broken::Failed)
     }
 
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // What is read next goes where there is room left, and that is found again once nobody has the last of it.
+    /// What is read next goes where there is room left, and that is found again once nobody has the last of it.
+    fn make_room(&mut self) {
         if self.input.capacity() - self.input.len() < READ_BYTES_MIN {
             self.input.reserve(self.room);
         }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.make_room();
         let read = pin!(self.socket.read_buf(&mut self.input)).poll(context);
         if self.input.len() == self.input.capacity() {
             // There is much of it.
