@@ -181,15 +181,15 @@ impl Courier {
         let worn = self.headers.worn();
         let (has_session, has_revision) = (self.has_session(), self.stream.revision().is_some());
         let mut last = self.said.lock();
-        let said = last.take().filter(|said| {
-            Arc::ptr_eq(&said.worn, &worn)
-                && (said.has_session, said.has_revision) == (has_session, has_revision)
-        });
-        let said = said.unwrap_or_else(|| {
-            let mut headers = self.headers_of(&worn, Some("application/json, text/event-stream"));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision }
-        });
+        if let Some(said) = &*last
+            && Arc::ptr_eq(&said.worn, &worn)
+            && (said.has_session, said.has_revision) == (has_session, has_revision)
+        {
+            return said.clone();
+        }
+        let mut headers = self.headers_of(&worn, Some("application/json, text/event-stream"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let said = Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision };
         last.insert(said).clone()
     }
 
