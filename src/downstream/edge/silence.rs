@@ -214,7 +214,9 @@ mod tests {
         third.falls_silent();
         assert!(!silence.put_out() && !first.out.is_put());
         drop((first, third, fourth));
-        assert_eq!((silence.queue.lock().strangers.len(), silence.queue.lock().guests.len()), (0, 0));
+        let left = silence.queue.lock();
+        assert_eq!((left.strangers.len(), left.guests.len()), (0, 0));
+        drop(left);
         let all: Vec<_> = (0..3).map(|_| places.take(None).unwrap()).collect();
         assert!(places.take(None).is_err());
         drop(all);
