@@ -112,3 +112,152 @@ impl Underway {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::audience::Audience;
+    use super::super::super::carry::{Carry, Express, Frames};
+    use super::super::super::fetch::{Address, Fetch, FetchRequest};
+    use super::super::super::frame::Freight;
+    use super::super::super::memory::Memory;
+    use super::super::super::process::Nursery;
+    use super::super::super::stream::{Arrival, Posted, Posting, Stream};
+    use super::super::headers::Headers;
+    use super::*;
+    use crate::config::{Limits, Remote, Transport};
+    use crate::mcp::caller::Company;
+    use crate::mcp::revision::Revision;
+    use crate::upstream::environment::Cookie;
+    use crate::upstream::guardian::Guardian;
+    use bytes::Bytes;
+    use futures::future::BoxFuture;
+    use futures::{FutureExt, StreamExt, stream};
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderMap, HeaderValue, StatusCode};
+    use parking_lot::Mutex;
+    use std::time::Duration;
+    use tokio::sync::oneshot;
+    use tokio::task::yield_now;
+    use tokio_util::task::TaskTracker;
+
+    /// What is in the queue goes nowhere.
+    struct Nowhere;
+
+    impl Carry for Nowhere {
+        fn start(self: Box<Self>, _: &Arc<Stream>, _: Frames, _: &TaskTracker) {}
+    }
+
+    /// Answers with what it is given.
+    struct Given(Mutex<Option<oneshot::Receiver<FetchResponse>>>);
+
+    impl Fetch for Given {
+        fn fetch(&self, _: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
+            let given = self.0.lock().take().unwrap();
+            given.map(|given| given.map_err(|_| FetchError::Broken("it broke".to_owned()))).boxed()
+        }
+    }
+
+    /// A request on its way, what counts its tasks, and how it is answered.
+    async fn request() -> (Posted, TaskTracker, oneshot::Sender<FetchResponse>) {
+        let tracker = TaskTracker::new();
+        let cookie = Arc::new(Cookie::new("1d").unwrap());
+        let guardian = Arc::new(Guardian::new(&cookie, None));
+        let nursery = Nursery { cookie, guardian, tracker: TaskTracker::new() };
+        let remote = Remote {
+            url: "http://far.test/mcp".to_owned(),
+            transport: Transport::Http,
+            headers: Vec::new(),
+            headers_command: None,
+            ca_file: None,
+        };
+        let headers = Headers::make("far", &remote, &nursery).await.unwrap();
+        let memory = Memory::new(1024 * 1024);
+        let audience = Audience::new(Company::One, memory.share(), Duration::from_secs(1));
+        let stream =
+            Stream::start("far", Box::new(Nowhere), Arc::new(audience), &Limits::default(), &tracker);
+        stream.agree(Revision::LATEST);
+        let (answers, given) = oneshot::channel();
+        let fetch = Arc::new(Given(Mutex::new(Some(given))));
+        let courier =
+            Courier::new(stream.clone(), fetch, Address::new(&remote.url), headers, tracker.clone());
+        // What it sends keeps it.
+        let express: Arc<dyn Express> = courier;
+        stream.goes_express(Arc::downgrade(&express));
+        let posted = stream
+            .post(Posting::ours(Freight::Request), |id| {
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#).into()
+            })
+            .unwrap();
+        assert!(posted.journey.is_moved());
+        (posted, tracker, answers)
+    }
+
+    fn answer(call: CallId) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{call},"result":{{}}}}"#)
+    }
+
+    fn response(
+        kind: &'static str,
+        body: stream::BoxStream<'static, Result<Bytes, FetchError>>,
+    ) -> FetchResponse {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        FetchResponse { status: StatusCode::OK, headers: headers.into(), body: body.into() }
+    }
+
+    #[tokio::test]
+    async fn what_is_all_here_is_heard_by_whoever_waits() {
+        for (kind, event) in [("application/json", false), ("text/event-stream", true)] {
+            let (mut posted, tracker, answers) = request().await;
+            assert!(posted.next().now_or_never().is_none());
+            let answer = answer(posted.id);
+            let text = if event { format!("data: {answer}\n\n") } else { answer };
+            answers.send(response(kind, stream::iter([Ok(text.into())]).boxed())).unwrap();
+            let heard = posted.next().now_or_never().flatten();
+            assert!(matches!(heard.map(|heard| heard.arrival), Some(Arrival::Done(_))), "{kind}");
+            assert!(!posted.journey.is_moved() && tracker.is_empty(), "{kind}: no task was made");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_its_time_goes_on_by_itself() {
+        let (mut posted, tracker, answers) = request().await;
+        assert!(posted.next().now_or_never().is_none());
+        let (says, said) = oneshot::channel::<String>();
+        let body = stream::once(said.map(|said| Ok(said.unwrap_or_default().into()))).boxed();
+        answers.send(response("application/json", body)).unwrap();
+        assert!(posted.next().now_or_never().is_none());
+        assert!(!posted.journey.is_moved() && tracker.len() == 1);
+        says.send(answer(posted.id)).unwrap();
+        tracker.close();
+        tracker.wait().await;
+        let heard = posted.next().now_or_never().flatten();
+        assert!(matches!(heard.map(|heard| heard.arrival), Some(Arrival::Done(_))));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_moves_any_more_goes_on_by_itself() {
+        for is_dropped in [true, false] {
+            let (mut posted, tracker, answers) = request().await;
+            assert!(posted.next().now_or_never().is_none());
+            let call = posted.id;
+            let kept = match is_dropped {
+                true => None,
+                false => {
+                    posted.journey.goes_on();
+                    assert!(!posted.journey.is_moved());
+                    Some(posted)
+                }
+            };
+            yield_now().await;
+            assert!(tracker.len() == 1 && !answers.is_closed());
+            answers
+                .send(response("application/json", stream::iter([Ok(answer(call).into())]).boxed()))
+                .unwrap();
+            tracker.close();
+            tracker.wait().await;
+            let heard = kept.and_then(|mut posted| posted.next().now_or_never().flatten());
+            assert_eq!(matches!(heard.map(|heard| heard.arrival), Some(Arrival::Done(_))), !is_dropped);
+        }
+    }
+}
