@@ -10,7 +10,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -41,7 +40,8 @@ pub(super) enum Socket {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// The body of a request, and who follows it until the last of it is written.
+/// The body of a request, none where nothing is said, and who follows it until the last of it is written.
+#[derive(Default)]
 pub(super) struct Leaving {
     pub(super) body: Bytes,
     pub(super) departure: Option<Box<dyn Departure>>,
@@ -120,20 +120,19 @@ impl Wire {
         is_idle
     }
 
-    /// Sends a request, and waits for the head of its answer. `head` writes that of the request.
-    pub(super) async fn send(
-        &mut self,
-        method: &Method,
-        head: impl FnOnce(&mut Vec<u8>),
-        mut leaving: Leaving,
-    ) -> Result<Head, Unanswered> {
+    /// Takes a request, which is written while its answer is awaited; `head` writes that of it. `false`: it was taken back.
+    pub(super) fn take_up(&mut self, head: impl FnOnce(&mut Vec<u8>), mut leaving: Leaving) -> bool {
         if !leaving.begins() {
-            return Err(Unanswered::Broken(Broken::TakenBack));
+            return false;
         }
         self.head.clear();
         head(&mut self.head);
         (self.written, self.body, self.is_flushed) = (0, Some(leaving), false);
-        let mut heads = Heads::to(method);
+        true
+    }
+
+    /// Sends what it took, and waits for the head of the answer.
+    pub(super) async fn answer(&mut self, mut heads: Heads) -> Result<Head, Unanswered> {
         poll_fn(|context| {
             self.write(context);
             // Under TLS nobody knows how much of what could not be written was.
