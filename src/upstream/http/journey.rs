@@ -241,14 +241,11 @@ mod tests {
             let (mut posted, tracker, answers) = request().await;
             assert!(posted.next().now_or_never().is_none());
             let call = posted.id;
-            let kept = match is_dropped {
-                true => None,
-                false => {
-                    posted.journey.goes_on();
-                    assert!(!posted.journey.is_moved());
-                    Some(posted)
-                }
-            };
+            let mut kept = Some(posted);
+            match &mut kept {
+                Some(posted) if !is_dropped => posted.journey.goes_on(),
+                Some(_) | None => kept = None,
+            }
             yield_now().await;
             assert!(tracker.len() == 1 && !answers.is_closed());
             answers

@@ -140,7 +140,8 @@ fn who_was_let_in_before_is_judged_as_if_it_came_anew() {
         [(Auth::Token, vec![]), (Auth::Token, vec!["https://app.example".to_owned()]), (Auth::None, vec![])]
     {
         let listen = Listen { auth, origins, ..Listen::default() };
-        let guard = Guard::new(&listen, &bound, Some(&token)).unwrap();
+        // A new one for each judgement: failures are counted.
+        let guard = || Guard::new(&listen, &bound, Some(&token)).unwrap();
         let mut shown = Shown::default();
         let told = |judged: Result<Admitted, Reply>| match judged {
             Ok(Admitted { principal, cors, .. }) => Ok((principal, cors)),
@@ -153,10 +154,10 @@ fn who_was_let_in_before_is_judged_as_if_it_came_anew() {
             let with = all.iter().map(|some| [some.as_slice(), &[other]].concat());
             for headers in all.clone().into_iter().chain(with) {
                 // As it is after one that was let in.
-                guard.judge_next(&mut shown, &head(&own), &reached, Instant::now).unwrap();
+                guard().judge_next(&mut shown, &head(&own), &reached, Instant::now).unwrap();
                 let head = head(&headers);
-                let next = told(guard.judge_next(&mut shown, &head, &reached, Instant::now));
-                let anew = told(guard.judge(&head, &reached, Instant::now()));
+                let next = told(guard().judge_next(&mut shown, &head, &reached, Instant::now));
+                let anew = told(guard().judge(&head, &reached, Instant::now()));
                 assert_eq!(next, anew, "{headers:?}");
                 let_in += usize::from(next.is_ok());
             }
