@@ -88,8 +88,13 @@ impl Delivery {
 
     /// Whether something must be said, or waited for, before what comes after the first so many letters.
     pub(super) fn holds(&self, first: u64) -> bool {
-        let may = self.may_speak() || (self.answered.is_cancelled() && self.begun.is_cancelled());
-        !may || self.is_unsaid(first.min(self.mail.sent()))
+        if !self.may_speak() {
+            if !self.answered.is_cancelled() || !self.begun.is_cancelled() {
+                return true;
+            }
+            self.saying.may.store(true, Ordering::Release);
+        }
+        self.is_unsaid(first.min(self.mail.sent()))
     }
 
     /// Delivers the first so many letters of all, as far as they are there and not delivered yet, ahead of what goes to

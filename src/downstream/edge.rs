@@ -11,6 +11,8 @@ pub mod accept;
 
 mod places;
 
+mod row;
+
 mod silence;
 
 mod hush;

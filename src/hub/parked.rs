@@ -235,10 +235,11 @@ impl OpenCall {
         let due = self.asks.iter().map(|(_, ask)| ask.until()).min();
         let until = due.unwrap_or(until).min(until);
         if until <= Instant::now() {
+            self.exchange.goes_on_beside();
             return self.expire();
         }
         let is_open = self.ended.is_none();
-        tokio::select! {
+        let event = tokio::select! {
             // In this order: what waits in the mail was said before what comes with the call by now.
             biased;
             () = mail.waits() => match mail.take() {
@@ -262,7 +263,10 @@ impl OpenCall {
                 }
             },
             () = sleep_until(until) => self.expire(),
-        }
+        };
+        // Whoever is told this may be busy with it for long.
+        self.exchange.goes_on_beside();
+        event
     }
 
     /// The asks whose time is over have no answer; or nothing has happened, if there are none.

@@ -6,9 +6,8 @@
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// For the one who tells, and for the one who hears. `before_end_max`: as much of what comes before the end may wait.
 pub(super) fn arrivals<T>(before_end_max: usize) -> (Teller<T>, Arrivals<T>) {
@@ -41,6 +40,16 @@ pub(super) enum Next<T> {
     Rung,
     /// Nothing will be told any more.
     Over,
+}
+
+#[cfg(test)]
+impl<T> Next<T> {
+    pub(super) fn told(self) -> Option<T> {
+        match self {
+            Self::Told(what) => Some(what),
+            Self::Rung | Self::Over => None,
+        }
+    }
 }
 
 struct Line<T> {
@@ -116,16 +125,24 @@ impl<T> Drop for Teller<T> {
 
 impl<T> Arrivals<T> {
     /// What comes next. Cancel-safe.
+    #[cfg(test)]
     pub(super) async fn next(&mut self) -> Next<T> {
-        poll_fn(|context| {
-            if let Poll::Ready(next) = self.0.next() {
-                return Poll::Ready(next);
-            }
-            self.0.hearer.register(context.waker());
-            // It may have come while nobody was registered.
-            self.0.next()
-        })
-        .await
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next<T>> {
+        if let Poll::Ready(next) = self.0.next() {
+            return Poll::Ready(next);
+        }
+        self.0.hearer.register(context.waker());
+        // It may have come while nobody was registered.
+        self.0.next()
+    }
+
+    /// Nobody has to be woken until this is asked again.
+    pub(super) fn is_here(&mut self) {
+        self.0.hearer.take();
     }
 
     /// What has come by now.

@@ -4,6 +4,7 @@
 //! signals; it decides nothing about calls but whether their bytes have left.
 
 use super::frame::Frame;
+use super::http::Journey;
 use super::stream::Stream;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -21,6 +22,6 @@ pub(super) trait Carry: Send {
 /// A way past the queue, for requests that keep no order: where each goes by itself. What is in the queue may be overtaken,
 /// as one POST may overtake another on its way.
 pub(super) trait Express: Send + Sync {
-    /// Takes a request that may go at once; it is on its way when this returns.
-    fn post(self: Arc<Self>, request: Frame);
+    /// Takes a request that may go at once. Whoever waits for its answer moves it there.
+    fn post(self: Arc<Self>, request: Frame) -> Journey;
 }

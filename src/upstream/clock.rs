@@ -42,9 +42,9 @@ impl Standstill {
         self.held.lock().release(Instant::now().into_std());
     }
 
-    fn total(&self) -> Duration {
+    fn total(&self, now: std::time::Instant) -> Duration {
         match self.has_been.load(Ordering::Acquire) {
-            true => self.held.lock().total(Instant::now().into_std()),
+            true => self.held.lock().total(now),
             false => Duration::ZERO,
         }
     }
@@ -61,8 +61,9 @@ impl Clock {
         total: Option<Duration>,
         standstill: Option<Arc<Standstill>>,
     ) -> Self {
-        let counted = standstill.as_ref().map(|it| it.total()).unwrap_or_default();
-        let deadline = Deadline::new(Instant::now().into_std(), patience, total);
+        let now = Instant::now().into_std();
+        let counted = standstill.as_ref().map(|it| it.total(now)).unwrap_or_default();
+        let deadline = Deadline::new(now, patience, total);
         Self { deadline, standstill, counted, is_renewed: false }
     }
 
@@ -78,15 +79,17 @@ impl Clock {
 
     /// A sign of life.
     pub(super) fn renew(&mut self) {
-        self.count();
+        let now = Instant::now().into_std();
+        self.count(now);
         self.is_renewed = true;
-        self.deadline.renew(Instant::now().into_std());
+        self.deadline.renew(now);
     }
 
     pub(super) fn expired(&mut self) -> Option<Expiry> {
-        self.count();
+        let now = Instant::now().into_std();
+        self.count(now);
         self.is_renewed = false;
-        self.deadline.expired(Instant::now().into_std())
+        self.deadline.expired(now)
     }
 
     /// The same after a sign of life, which has moved one of its bounds and not the other. Without one, whoever waits for
@@ -105,9 +108,9 @@ impl Clock {
         }
     }
 
-    fn count(&mut self) {
+    fn count(&mut self, now: std::time::Instant) {
         let Some(standstill) = &self.standstill else { return };
-        let total = standstill.total();
+        let total = standstill.total(now);
         self.deadline.extend(total.saturating_sub(self.counted));
         self.counted = total;
     }

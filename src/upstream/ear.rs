@@ -64,7 +64,7 @@ enum Addressee {
 }
 
 /// What found no place.
-enum Crowded {
+pub(super) enum Crowded {
     Progress(CallId, Box<Message>),
     Parcel(Box<Parcel>),
     /// An answer to the server, which has not read those before.
@@ -118,6 +118,12 @@ impl Ear {
         }
     }
 
+    /// One message, or what is none, without waiting for anybody. What found no place is given back, to be pressed on whom it
+    /// is for.
+    pub(super) fn hear_one(&mut self, text: Bytes) -> Vec<Crowded> {
+        self.heard(text).0
+    }
+
     /// One message, or what is none.
     async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
         let (crowded, heard) = self.heard(text);
@@ -153,7 +159,7 @@ impl Ear {
         (self.message(message), Ok(()))
     }
 
-    async fn press_all(&mut self, crowded: Vec<Crowded>) {
+    pub(super) async fn press_all(&mut self, crowded: Vec<Crowded>) {
         for crowded in crowded {
             self.press(crowded).await;
         }
@@ -459,12 +465,13 @@ impl Ear {
 struct Noise {
     in_a_row: u32,
     this_second: u32,
-    second: Instant,
+    /// When it began; nothing before the first.
+    second: Option<Instant>,
 }
 
 impl Noise {
     fn new() -> Self {
-        Self { in_a_row: 0, this_second: 0, second: Instant::now() }
+        Self { in_a_row: 0, this_second: 0, second: None }
     }
 
     fn quiet(&mut self) {
@@ -472,8 +479,8 @@ impl Noise {
     }
 
     fn another(&mut self) -> Result<(), OnlyNoise> {
-        if self.second.elapsed().as_secs() >= 1 {
-            self.second = Instant::now();
+        if self.second.is_none_or(|second| second.elapsed().as_secs() >= 1) {
+            self.second = Some(Instant::now());
             self.this_second = 0;
         }
         self.in_a_row += 1;

@@ -5,7 +5,7 @@
 //! run: only what its server has answered with a question, or refused for its head.
 
 use super::allowance::{Permit, Permits};
-use super::arrivals::{Arrivals, Next};
+use super::arrivals::Next;
 use super::ask::Ask;
 use super::audience::Member;
 use super::budget::Taken;
@@ -149,7 +149,8 @@ impl Exchange {
     ) -> Result<Self, Fault> {
         let clock = Clock::plain(patience);
         let posting = Posting::ours(freight, clock.next());
-        let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        let mut posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        posted.journey.goes_on();
         let subject = Subject::ours(stream.server(), method, Setting::List, patience);
         Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
@@ -159,7 +160,8 @@ impl Exchange {
         let clock = Clock::endless();
         let ours = Posting::ours(Freight::Request, clock.next());
         let posting = Posting { stays: true, room: smallvec![room.into()], ..ours };
-        let posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        let mut posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
+        posted.journey.goes_on();
         let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
@@ -178,6 +180,11 @@ impl Exchange {
     pub fn step_aside(&mut self) {
         self._turns.clear();
         self.places = Arc::default();
+    }
+
+    /// Whoever waits for it does something else for a while: what is on its way goes on meanwhile.
+    pub fn goes_on_beside(&mut self) {
+        self.posted.journey.goes_on();
     }
 
     /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
@@ -509,6 +516,8 @@ impl Exchange {
                 },
             }
         };
+        // Whoever is told this may be busy with it for long.
+        self.posted.journey.goes_on();
         match arrival {
             Arrival::Note(_) | Arrival::Letter(_) | Arrival::Lives => self.clock.renew(),
             Arrival::Created(created) => {
@@ -548,9 +557,7 @@ impl Exchange {
             Parting::TakenBack => ("; it was never sent", CallOutcome::NotSent),
             Parting::Forgotten => ("", CallOutcome::Unknown),
             Parting::Over => loop {
-                let Some(Arrived { arrival, room, .. }) = heard(&mut self.posted.arrivals).await else {
-                    continue;
-                };
+                let Some(Arrived { arrival, room, .. }) = heard(&mut self.posted).await else { continue };
                 self.room = room;
                 match arrival {
                     Arrival::Letter(letter) => {
@@ -713,10 +720,10 @@ fn bared(response: &Message) -> Option<Message> {
 
 /// What a server says about a request next, or about the task that it became; `None`: its time may be over.
 async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Option<Arrived> {
-    let Some(task) = task else { return heard(&mut posted.arrivals).await };
+    let Some(task) = task else { return heard(posted).await };
     tokio::select! {
         biased;
-        arrival = heard(&mut posted.arrivals) => arrival,
+        arrival = heard(posted) => arrival,
         step = task.step() => {
             let arrival = match step {
                 TaskStep::Lives => Arrival::Lives,
@@ -728,8 +735,8 @@ async fn happens(posted: &mut Posted, task: Option<&mut TaskCall>) -> Option<Arr
     }
 }
 
-async fn heard(arrivals: &mut Arrivals<Arrived>) -> Option<Arrived> {
-    match arrivals.next().await {
+async fn heard(posted: &mut Posted) -> Option<Arrived> {
+    match posted.next().await {
         Next::Told(arrived) => Some(arrived),
         Next::Rung => None,
         Next::Over => {

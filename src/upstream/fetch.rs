@@ -7,6 +7,7 @@
 mod address;
 mod body;
 mod client;
+mod fields;
 mod headers;
 mod leaving;
 mod pool;
@@ -31,6 +32,7 @@ use http::{HeaderMap, Method, StatusCode};
 pub use self::address::Address;
 pub use self::body::FetchBody;
 pub use self::client::Client;
+pub use self::fields::Fields;
 pub use self::headers::{HEADERS_MAX, HEADERS_OUTPUT_BYTES_MAX, HEADERS_WAIT_MAX, HeadersError, headers_of};
 pub use self::preamble::Common;
 pub use self::proxies::Proxies;
@@ -66,7 +68,7 @@ pub struct FetchRequest {
 /// The head of an answer, and its body as it comes. Its `Debug` shows no values of headers.
 pub struct FetchResponse {
     pub status: StatusCode,
-    pub headers: HeaderMap,
+    pub headers: Fields,
     pub body: FetchBody,
 }
 
@@ -165,8 +167,7 @@ impl fmt::Debug for FetchRequest {
 
 impl fmt::Debug for FetchResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<&str> = self.headers.keys().map(http::HeaderName::as_str).collect();
-        write!(f, "FetchResponse({}, {headers:?})", self.status)
+        write!(f, "FetchResponse({}, {:?})", self.status, self.headers)
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
         headers.insert("authorization", HeaderValue::from_static("Bearer s3cret"));
         let url = Address::new("http://h/mcp?s3cret");
         let body = FetchBody::empty();
-        let response = FetchResponse { status: StatusCode::OK, headers: headers.clone(), body };
+        let response = FetchResponse { status: StatusCode::OK, headers: headers.clone().into(), body };
         let request = FetchRequest {
             method: Method::POST,
             url,

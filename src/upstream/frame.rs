@@ -49,6 +49,8 @@ impl Fate {
     const WRITTEN: u8 = 1 << 2;
     const ARRIVED: u8 = 1 << 3;
     const NOBODYS: u8 = 1 << 4;
+    /// Somebody waits for it on its way, or has.
+    const WATCHED: u8 = 1 << 5;
 
     /// That of a request whose answer nobody waits for.
     pub(super) fn of_nobody() -> Self {
@@ -118,8 +120,7 @@ impl Fate {
 
     /// Its answer has begun, or there will be none.
     pub(super) fn arrives(&self) {
-        self.sign(Self::ARRIVED);
-        self.watched.notify_waiters();
+        self.tell(Self::ARRIVED);
     }
 
     /// Resolves when the server has it for sure, or will not get it.
@@ -135,7 +136,7 @@ impl Fate {
     async fn seen(&self, sign: u8) {
         loop {
             let watched = self.watched.notified();
-            if self.has(sign) {
+            if self.sign(Self::WATCHED) & sign != 0 {
                 return;
             }
             watched.await;
@@ -143,12 +144,19 @@ impl Fate {
     }
 
     fn is_written(&self) {
-        self.sign(Self::WRITTEN);
-        self.watched.notify_waiters();
+        self.tell(Self::WRITTEN);
     }
 
-    fn sign(&self, sign: u8) {
-        self.signs.fetch_or(sign, Ordering::AcqRel);
+    /// Tells it to those who wait, as nobody does as a rule.
+    fn tell(&self, sign: u8) {
+        if self.sign(sign) & Self::WATCHED != 0 {
+            self.watched.notify_waiters();
+        }
+    }
+
+    /// Gives back the signs that there were.
+    fn sign(&self, sign: u8) -> u8 {
+        self.signs.fetch_or(sign, Ordering::AcqRel)
     }
 
     fn has(&self, sign: u8) -> bool {

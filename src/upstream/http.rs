@@ -9,6 +9,8 @@ mod events;
 
 mod headers;
 
+mod journey;
+
 mod listening;
 
 mod mirrors;
@@ -25,6 +27,7 @@ mod streamable;
 
 use self::courier::Courier;
 use self::headers::Headers;
+pub(super) use self::journey::Journey;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
 use super::fetch::{Address, Client, Fetch, FetchError, Proxies};

@@ -5,13 +5,14 @@
 //! `Audience` decides.
 
 use super::allowance::Permits;
-use super::arrivals::{Arrivals, Teller, Untold, arrivals};
+use super::arrivals::{Arrivals, Next, Teller, Untold, arrivals};
 use super::ask::Ends;
 use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::budget::{Budget, Taken};
 use super::carry::{Carry, Express};
 use super::ear::Owner;
 use super::frame::{Fate, Frame, Freight, Places};
+use super::http::Journey;
 use super::mail::Letter;
 use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
@@ -32,6 +33,7 @@ use parking_lot::Mutex;
 use smallvec::smallvec;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -150,6 +152,23 @@ impl Posting {
 pub(super) struct Posted {
     pub(super) id: CallId,
     pub(super) arrivals: Arrivals<Arrived>,
+    /// Its way there, as far as whoever hears has to move it.
+    pub(super) journey: Journey,
+}
+
+impl Posted {
+    /// What comes next. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Next<Arrived> {
+        poll_fn(|context| {
+            if self.journey.is_moved() {
+                // Whoever is here need not be woken by what comes of it.
+                self.arrivals.is_here();
+                self.journey.poll(context);
+            }
+            self.arrivals.poll_next(context)
+        })
+        .await
+    }
 }
 
 /// What becomes of a request that nobody waits for any more.
@@ -218,13 +237,18 @@ pub struct Stream {
     counters: Counters,
     /// Why we gave the stream up, if it was us.
     given_up: OnceLock<Lost>,
-    /// When something came last.
-    heard_at: Mutex<Instant>,
+    begun: Instant,
+    /// How long after that something came last, in nanoseconds.
+    heard_after: AtomicU64,
     heard: CancellationToken,
+    /// The same for those who only look.
+    is_heard: AtomicBool,
     /// Rung when it is in doubt whether the server knows us.
     doubt: Notify,
     ended: CancellationToken,
     hang_up: CancellationToken,
+    /// The same for those who only look.
+    has_hung_up: AtomicBool,
     deaf: CancellationToken,
     /// Rung for the overseer: it is to look sooner than it means to.
     sooner: Arc<Notify>,
@@ -362,11 +386,14 @@ impl Stream {
             message_bytes_max: limits.server_message_bytes_max,
             counters: Counters::default(),
             given_up: OnceLock::new(),
-            heard_at: Mutex::new(Instant::now()),
+            begun: Instant::now(),
+            heard_after: AtomicU64::new(0),
             heard: CancellationToken::new(),
+            is_heard: AtomicBool::new(false),
             doubt: Notify::new(),
             ended: CancellationToken::new(),
             hang_up: CancellationToken::new(),
+            has_hung_up: AtomicBool::new(false),
             deaf: CancellationToken::new(),
             sooner: Arc::default(),
         });
@@ -404,13 +431,14 @@ impl Stream {
         let text = build(id);
         let frame =
             Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
-        match self.express(frame.freight) {
+        let journey = match self.express(frame.freight) {
             Some(express) => express.post(frame),
             None => {
                 self.outbox.send(frame).ok();
+                Journey::of_others()
             }
-        }
-        Ok(Posted { id, arrivals })
+        };
+        Ok(Posted { id, arrivals, journey })
     }
 
     /// Rings those whose time may be over; when to look next, if anybody waits.
@@ -456,7 +484,7 @@ impl Stream {
     /// The way past the queue, if this may take it and nobody has hung up.
     fn express(&self, freight: Freight) -> Option<Arc<dyn Express>> {
         let express = self.express.get().filter(|_| matches!(freight, Freight::Request(_)))?;
-        express.upgrade().filter(|_| !self.hang_up.is_cancelled())
+        express.upgrade().filter(|_| !self.has_hung_up.load(Ordering::Acquire))
     }
 
     /// Agrees on a revision and says so; nothing that is sent after it is there before it.
@@ -587,6 +615,7 @@ impl Stream {
 
     /// Closes our side: the server reads end of file.
     pub(super) fn hang_up(&self) {
+        self.has_hung_up.store(true, Ordering::Release);
         self.hang_up.cancel();
     }
 
@@ -603,7 +632,7 @@ impl Stream {
             let fault = why.clone().outcome(listener.fate.outcome());
             listener.end(Arrival::Failed(Box::new(fault)));
         }
-        self.hang_up.cancel();
+        self.hang_up();
         self.deaf.cancel();
         self.ended.cancel();
         self.sooner.notify_one();
@@ -649,13 +678,17 @@ impl Stream {
 
     /// Something has come.
     pub(super) fn comes(&self) {
-        *self.heard_at.lock() = Instant::now();
-        self.heard.cancel();
+        let after = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.heard_after.store(after, Ordering::Relaxed);
+        if !self.is_heard.load(Ordering::Relaxed) {
+            self.is_heard.store(true, Ordering::Relaxed);
+            self.heard.cancel();
+        }
     }
 
     /// When something came last; at its beginning, if nothing has.
     pub(super) fn heard_at(&self) -> Instant {
-        *self.heard_at.lock()
+        self.begun + Duration::from_nanos(self.heard_after.load(Ordering::Relaxed))
     }
 
     /// Its server answers, but perhaps does not know us any more.

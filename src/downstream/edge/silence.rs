@@ -6,7 +6,6 @@
 //! A `Stay` is one connection's, from its first byte to its last. It holds the place; whoever is put out loses it at
 //! once, and its connection ends a moment later. A connection that is asked or answers is never put out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::places::Place;
+use super::row::{Row, Ticket};
 
 /// All connections that are silent.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(super) struct Silence {
 struct Queue {
     next: u64,
     /// Longest first. Those that never asked anything.
-    strangers: BTreeMap<u64, Sitting>,
+    strangers: Row<Sitting>,
     /// The same of those that were answered, and may ask again.
-    guests: BTreeMap<u64, Sitting>,
+    guests: Row<Sitting>,
 }
 
 /// A silent connection: what it loses when it is put out, and how it hears of it.
@@ -66,8 +66,7 @@ struct State {
 
 #[derive(Debug)]
 enum At {
-    /// Among the silent, under this number.
-    Silent(u64),
+    Silent(Ticket),
     Busy(Place),
     /// Put out.
     Out,
@@ -82,8 +81,8 @@ impl Silence {
     /// A connection that has said nothing yet.
     pub(super) fn enter(self: &Arc<Self>, place: Place) -> Stay {
         let out = Out::default();
-        let number = self.queue.lock().seat_stranger(Sitting { place, out: out.clone() });
-        let state = Mutex::new(State { at: At::Silent(number), is_guest: false });
+        let ticket = self.queue.lock().seat_stranger(Sitting { place, out: out.clone() });
+        let state = Mutex::new(State { at: At::Silent(ticket), is_guest: false });
         Stay { silence: self.clone(), out, state }
     }
 
@@ -95,7 +94,7 @@ impl Silence {
             false => queue.guests.pop_first().or_else(|| queue.strangers.pop_first()),
         };
         drop(queue);
-        let Some((_, Sitting { place, out })) = longest else { return false };
+        let Some(Sitting { place, out }) = longest else { return false };
         drop(place);
         out.put();
         true
@@ -108,20 +107,18 @@ impl Queue {
         self.next
     }
 
-    fn seat_stranger(&mut self, sitting: Sitting) -> u64 {
+    fn seat_stranger(&mut self, sitting: Sitting) -> Ticket {
         let number = self.number();
-        self.strangers.insert(number, sitting);
-        number
+        self.strangers.push(number, sitting)
     }
 
-    fn seat_guest(&mut self, sitting: Sitting) -> u64 {
+    fn seat_guest(&mut self, sitting: Sitting) -> Ticket {
         let number = self.number();
-        self.guests.insert(number, sitting);
-        number
+        self.guests.push(number, sitting)
     }
 
-    fn call(&mut self, number: u64) -> Option<Sitting> {
-        self.strangers.remove(&number).or_else(|| self.guests.remove(&number))
+    fn call(&mut self, ticket: Ticket) -> Option<Sitting> {
+        self.guests.take(ticket).or_else(|| self.strangers.take(ticket))
     }
 }
 
@@ -130,8 +127,8 @@ impl Stay {
     pub(super) fn asks(&self) -> bool {
         let mut state = self.state.lock();
         state.is_guest = true;
-        if let At::Silent(number) = state.at {
-            let sitting = self.silence.queue.lock().call(number);
+        if let At::Silent(ticket) = state.at {
+            let sitting = self.silence.queue.lock().call(ticket);
             state.at = sitting.map_or(At::Out, |sitting| At::Busy(sitting.place));
         }
         matches!(state.at, At::Busy(_))
@@ -141,9 +138,9 @@ impl Stay {
     /// that is no request yet: the rest have been silent for longer.
     pub(super) fn stirs(&self) {
         let mut state = self.state.lock();
-        let At::Silent(number) = state.at else { return };
+        let At::Silent(ticket) = state.at else { return };
         let mut queue = self.silence.queue.lock();
-        state.at = match (queue.call(number), state.is_guest) {
+        state.at = match (queue.call(ticket), state.is_guest) {
             (Some(sitting), true) => At::Busy(sitting.place),
             (Some(sitting), false) => At::Silent(queue.seat_stranger(sitting)),
             (None, _) => At::Out,
@@ -158,7 +155,7 @@ impl Stay {
                 let sitting = Sitting { place, out: self.out.clone() };
                 At::Silent(self.silence.queue.lock().seat_guest(sitting))
             }
-            At::Silent(number) => At::Silent(number),
+            At::Silent(ticket) => At::Silent(ticket),
             At::Out => At::Out,
         };
     }
@@ -185,8 +182,8 @@ impl Out {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        if let At::Silent(number) = self.state.lock().at {
-            self.silence.queue.lock().call(number);
+        if let At::Silent(ticket) = self.state.lock().at {
+            self.silence.queue.lock().call(ticket);
         }
     }
 }
@@ -217,7 +214,9 @@ mod tests {
         third.falls_silent();
         assert!(!silence.put_out() && !first.out.is_put());
         drop((first, third, fourth));
-        assert!(silence.queue.lock().strangers.is_empty() && silence.queue.lock().guests.is_empty());
+        let left = silence.queue.lock();
+        assert_eq!((left.strangers.len(), left.guests.len()), (0, 0));
+        drop(left);
         let all: Vec<_> = (0..3).map(|_| places.take(None).unwrap()).collect();
         assert!(places.take(None).is_err());
         drop(all);

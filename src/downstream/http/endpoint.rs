@@ -188,11 +188,17 @@ impl Front {
         if self.is_closing() {
             return Err(Box::new(replies::stopping()));
         }
-        fit(head::fit_post(&headers))?;
-        if !head::is_of_session(&headers) {
-            return Box::pin(self.post_alone(gate, principal, headers, body, alarm)).await;
-        }
-        let known = match fit(head::session_id(&headers))? {
+        let named = match head::usual(&headers) {
+            Some(head::Usual { session }) => session,
+            None => {
+                fit(head::fit_post(&headers))?;
+                if !head::is_of_session(&headers) {
+                    return Box::pin(self.post_alone(gate, principal, headers, body, alarm)).await;
+                }
+                fit(head::session_id(&headers))?
+            }
+        };
+        let known = match named {
             Some(id) => Some(self.find(id, &principal, &gate.path)?),
             None => None,
         };

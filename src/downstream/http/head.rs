@@ -24,6 +24,39 @@ fn unfit<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Unfit> {
     Err(Unfit { status, why: why.into() })
 }
 
+/// The head of a POST in a session, if it is as most are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Usual<'a> {
+    /// As `session_id` gives it.
+    pub(crate) session: Option<&'a str>,
+}
+
+/// Looks at each header once. What is usual is fit; of all else the rules below say what it lacks.
+pub(crate) fn usual(headers: &HeaderMap) -> Option<Usual<'_>> {
+    let (mut kinds, mut accepts, mut versions, mut session) = (0, 0, 0, None);
+    for (name, value) in headers {
+        let is = |known: &str| value.as_bytes() == known.as_bytes();
+        let is_usual = if *name == CONTENT_TYPE {
+            kinds += 1;
+            is("application/json")
+        } else if *name == ACCEPT {
+            accepts += 1;
+            USUAL.into_iter().any(is)
+        } else if *name == PROTOCOL_VERSION {
+            versions += 1;
+            Revision::GREETED.map(Revision::as_str).into_iter().any(is)
+        } else if *name == SESSION_ID {
+            session.replace(value.to_str().ok()?.trim()).is_none()
+        } else {
+            *name != CONTENT_ENCODING
+        };
+        if !is_usual {
+            return None;
+        }
+    }
+    (kinds == 1 && accepts == 1 && versions <= 1).then_some(Usual { session })
+}
+
 /// A POST carries JSON and takes both forms of an answer (2025-11-25, basic/transports, sending messages).
 pub(crate) fn fit_post(headers: &HeaderMap) -> Result<(), Unfit> {
     fit_json(headers)?;
@@ -145,3 +178,59 @@ fn is_unwanted(range: &str) -> bool {
 
 /// How clients say it that take both forms of an answer.
 const USUAL: [&str; 2] = ["application/json, text/event-stream", "text/event-stream, application/json"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Heads of up to four headers each.
+    fn heads() -> Vec<HeaderMap> {
+        let says = [
+            ("content-type", "application/json"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("content-type", "text/plain"),
+            ("accept", USUAL[0]),
+            ("accept", USUAL[1]),
+            ("accept", "*/*"),
+            ("content-encoding", "gzip"),
+            ("content-encoding", "identity"),
+            ("mcp-protocol-version", "2025-11-25"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-protocol-version", "none"),
+            ("mcp-session-id", "a"),
+            ("mcp-session-id", " b "),
+            ("mcp-session-id", "\u{e4}"),
+            ("x-other", "c"),
+        ];
+        let with = |heads: &[HeaderMap]| -> Vec<HeaderMap> {
+            let more = heads.iter().flat_map(|head| {
+                says.iter().map(|(name, value)| {
+                    let mut head = head.clone();
+                    let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                    head.append(HeaderName::from_static(name), value);
+                    head
+                })
+            });
+            more.collect()
+        };
+        let (mut all, mut last) = (Vec::new(), vec![HeaderMap::new()]);
+        for _ in 0..4 {
+            last = with(&last);
+            all.extend(last.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_usual_is_fit_and_says_the_same() {
+        let (mut usuals, mut sessions) = (0, 0);
+        for head in heads() {
+            let Some(usual) = usual(&head) else { continue };
+            assert_eq!((fit_post(&head), is_of_session(&head)), (Ok(()), true), "{head:?}");
+            assert_eq!(Ok(usual.session), session_id(&head), "{head:?}");
+            usuals += 1;
+            sessions += usize::from(usual.session.is_some());
+        }
+        assert!(sessions > 0 && usuals > sessions);
+    }
+}

@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
@@ -20,12 +19,12 @@ use super::pool::Pool;
 use super::preamble::{Common, write_head};
 use super::proxies::Proxies;
 use super::reach::Reach;
-use super::reply::Head;
+use super::reply::{Head, Heads};
 use super::sentence::{no_answer, no_connection, place};
 use super::through::Through;
 use super::trust::trusting;
 use super::wire::{Broken, Leaving, Unanswered, Wire};
-use super::{Departure, Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX};
+use super::{Fetch, FetchError, FetchRequest, FetchResponse, REDIRECTS_MAX};
 use crate::upstream::stderr::escaped;
 
 /// A client for one server.
@@ -44,12 +43,11 @@ struct Inner {
 
 /// One request on its way, to one place.
 pub(super) struct Going<'a> {
-    pub(super) method: Method,
+    pub(super) method: &'a Method,
     pub(super) place: &'a Place,
     pub(super) common: &'a Common,
     pub(super) headers: &'a HeaderMap,
-    pub(super) body: Bytes,
-    pub(super) departure: Option<Box<dyn Departure>>,
+    pub(super) leaving: Leaving,
 }
 
 impl Client {
@@ -77,17 +75,11 @@ impl Inner {
             let place = url.place()?;
             // What is long is not kept to be sent twice: whoever gave it counts it as gone once it is written.
             let sent = if length > KEPT_BYTES_MAX { std::mem::take(&mut body) } else { body.clone() };
-            let going = Going {
-                method: method.clone(),
-                place,
-                common: &common,
-                headers: &headers,
-                body: sent,
-                departure: departure.take(),
-            };
+            let leaving = Leaving::new(sent, departure.take());
+            let mut going = Going { method: &method, place, common: &common, headers: &headers, leaving };
             let response = match self.before(place) {
                 Some(through) => Box::pin(through.send(going)).await?,
-                None => self.send(going).await?,
+                None => self.send(&mut going).await?,
             };
             match redirect(&response, &place.url)? {
                 Some(_) if length > KEPT_BYTES_MAX => {
@@ -113,25 +105,27 @@ impl Inner {
         self.through.as_ref().filter(|_| self.proxies.before(&place.url).is_some())
     }
 
-    /// Straight to the server.
-    async fn send(&self, going: Going<'_>) -> Result<FetchResponse, FetchError> {
-        let Going { method, place, common, headers, body, departure } = going;
+    /// Straight to the server. It is lent what it sends: every request in flight is as large as all that is kept of it.
+    async fn send(&self, going: &mut Going<'_>) -> Result<FetchResponse, FetchError> {
+        let Going { method, place, common, headers, ref mut leaving } = *going;
         let origin = &place.origin;
-        let mut leaving = Leaving::new(body, departure);
         loop {
             let (mut wire, is_new) = match self.pool.take(origin) {
                 Some(wire) => (wire, false),
                 None => (Box::pin(self.connected(place)).await?, true),
             };
             let length = leaving.body.len();
-            let head = |into: &mut Vec<u8>| write_head(into, &method, place, (common, headers), length);
-            match wire.send(&method, head, leaving).await {
-                Ok(Head { status, headers, rest, keeps }) => {
+            let head = |into: &mut Vec<u8>| write_head(into, method, place, (common, headers), length);
+            if !wire.take_up(head, std::mem::take(leaving)) {
+                return Err(no_answer(&Broken::TakenBack, &origin.shown));
+            }
+            match wire.answer(Heads::to(method)).await {
+                Ok(Head { status, fields: headers, rest, keeps }) => {
                     let body = FetchBody::over(wire, rest, keeps, &self.pool, origin);
                     return Ok(FetchResponse { status, headers, body });
                 }
                 // It ended while it waited, and nothing was sent.
-                Err(Unanswered::Back(back)) if !is_new => leaving = back,
+                Err(Unanswered::Back(back)) if !is_new => *leaving = back,
                 Err(Unanswered::Back(_)) => return Err(no_answer(&Broken::Closed, &origin.shown)),
                 Err(Unanswered::Broken(broken)) => return Err(no_answer(&broken, &origin.shown)),
             }
@@ -182,7 +176,7 @@ fn redirect(response: &FetchResponse, from: &Url) -> Result<Option<Url>, FetchEr
         return Ok(None);
     }
     let (here, code) = (place(from), status.as_u16());
-    let location = response.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let location = response.headers.text(&header::LOCATION);
     let Some(mut target) = location.and_then(|location| from.join(location).ok()) else {
         return Err(FetchError::Broken(format!("{here} redirects ({code}) and does not say where")));
     };

@@ -5,7 +5,9 @@
 use http::header::{ACCEPT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::address::Place;
+use std::sync::{Arc, OnceLock};
+
+use super::address::{Origin, Place};
 
 /// Headers that many requests have.
 #[derive(Default)]
@@ -15,6 +17,8 @@ pub struct Common {
     text: Vec<u8>,
     accepts: bool,
     has_host: bool,
+    /// How a POST begins, at the first place that one went to.
+    posts: OnceLock<(Arc<Origin>, Vec<u8>)>,
 }
 
 impl Common {
@@ -22,11 +26,23 @@ impl Common {
         let mut text = Vec::new();
         headers.iter().for_each(|(name, value)| write(&mut text, name, value));
         let (accepts, has_host) = (headers.contains_key(ACCEPT), headers.contains_key(HOST));
-        Self { headers, text, accepts, has_host }
+        Self { headers, text, accepts, has_host, posts: OnceLock::new() }
     }
 
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// How a POST begins that says nothing else, up to the length of its body, if it is known for this place.
+    fn post(&self, place: &Place) -> Option<&[u8]> {
+        let (origin, text) = self.posts.get_or_init(|| {
+            let mut text = Vec::new();
+            write_beginning(&mut text, &Method::POST, place, (self, &HeaderMap::new()));
+            text.extend_from_slice(LENGTH);
+            (place.origin.clone(), text)
+        });
+        // Each place has one of its own.
+        Arc::ptr_eq(origin, &place.origin).then_some(text)
     }
 
     /// With those of one request beside them and in their place.
@@ -47,6 +63,22 @@ pub(super) fn write_head(
     (common, own): (&Common, &HeaderMap),
     length: usize,
 ) {
+    let post = (own.is_empty() && *method == Method::POST).then(|| common.post(place)).flatten();
+    if let Some(post) = post {
+        into.extend_from_slice(post);
+        write_length(into, length);
+    } else {
+        write_beginning(into, method, place, (common, own));
+        if length > 0 || *method == Method::POST {
+            into.extend_from_slice(LENGTH);
+            write_length(into, length);
+        }
+    }
+    into.extend_from_slice(b"\r\n");
+}
+
+/// What does not depend on the body.
+fn write_beginning(into: &mut Vec<u8>, method: &Method, place: &Place, (common, own): (&Common, &HeaderMap)) {
     into.reserve(common.text.len() + HEAD_BYTES);
     for piece in [method.as_str(), " ", place.path.as_str(), " HTTP/1.1\r\n"] {
         into.extend_from_slice(piece.as_bytes());
@@ -63,11 +95,10 @@ pub(super) fn write_head(
     if !common.has_host && !own.contains_key(HOST) {
         write(into, &HOST, &place.host);
     }
-    if length > 0 || *method == Method::POST {
-        into.extend_from_slice(b"content-length: ");
-        into.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-        into.extend_from_slice(b"\r\n");
-    }
+}
+
+fn write_length(into: &mut Vec<u8>, length: usize) {
+    into.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     into.extend_from_slice(b"\r\n");
 }
 
@@ -77,6 +108,7 @@ fn write(into: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     }
 }
 
+const LENGTH: &[u8] = b"content-length: ";
 /// As long as a head is beside what is said alike, as a rule.
 const HEAD_BYTES: usize = 128;
 
@@ -116,6 +148,24 @@ mod tests {
             "POST /mcp?a=b HTTP/1.1\r\naccept: a/b\r\nhost: else.test\r\nx-one: 2\r\nx-two: 2\r\n\
              content-length: 1\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_is_said_alike_is_said_at_each_place_as_it_is_there() {
+        let common = Common::new(map(&[("x-one", "1")]));
+        let places =
+            ["http://h.test/a", "http://h.test/b", "http://g.test/a", "http://h.test/a"].map(Address::new);
+        for place in places.iter().chain(&places).map(|address| address.place().unwrap()) {
+            let mut text = Vec::new();
+            write_head(&mut text, &Method::POST, place, (&common, &HeaderMap::new()), 7);
+            let (path, host) = (place.path.as_str(), place.host.to_str().unwrap());
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                format!(
+                    "POST {path} HTTP/1.1\r\nx-one: 1\r\naccept: */*\r\nhost: {host}\r\ncontent-length: 7\r\n\r\n"
+                )
+            );
+        }
     }
 
     #[test]

@@ -4,16 +4,17 @@
 //! pieces, it waits for nothing and knows no socket.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use memchr::memchr;
 use std::mem::MaybeUninit;
+
+use super::fields::Fields;
 
 /// The head of an answer.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) rest: Rest,
     /// Another request may follow on the connection.
     pub(super) keeps: bool,
@@ -85,7 +86,12 @@ impl Heads {
             if !input.starts_with(&PROTOCOL[..PROTOCOL.len().min(input.len())]) {
                 return Err(Garbled::NoHttp);
             }
-            let Some(end) = end_of_head(input, self.looked) else {
+            // As a rule all of it is here when it is first looked at. What comes in pieces is read when its end is there.
+            let is_whole = self.looked == 0 || end_of_head(input, self.looked).is_some();
+            let Some((end, head)) = (if is_whole { self.read(input)? } else { None }) else {
+                if end_of_head(input, self.looked).is_some() {
+                    return Err(Garbled::NoHttp);
+                }
                 // The end may have come but for its last byte or two.
                 self.looked = input.len().saturating_sub(2);
                 return if input.len() > HEAD_BYTES_MAX { Err(Garbled::HeadTooLarge) } else { Ok(None) };
@@ -94,7 +100,7 @@ impl Heads {
                 return Err(Garbled::HeadTooLarge);
             }
             self.looked = 0;
-            let head = self.read(&input.split_to(end).freeze())?;
+            let text = input.split_to(end).freeze();
             if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                 self.interim += 1;
                 if self.interim > INTERIM_MAX {
@@ -102,45 +108,43 @@ impl Heads {
                 }
                 continue;
             }
-            return Ok(Some(head));
+            return Ok(Some(Head { fields: Fields::of_head(text), ..head }));
         }
     }
 
-    fn read(&self, text: &Bytes) -> Result<Head, Garbled> {
+    /// Where the head ends, and what it says, but for its fields; `None`: not all of it is here.
+    fn read(&self, text: &[u8]) -> Result<Option<(usize, Head)>, Garbled> {
         let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut read = httparse::Response::new(&mut []);
         let parsed =
             httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, text, &mut room);
-        match parsed {
-            Ok(httparse::Status::Complete(_)) => {}
+        let end = match parsed {
+            Ok(httparse::Status::Complete(end)) => end,
+            Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Garbled::HeadTooLarge),
-            Ok(httparse::Status::Partial) | Err(_) => return Err(Garbled::NoHttp),
-        }
+            Err(_) => return Err(Garbled::NoHttp),
+        };
         let status = read.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Garbled::NoHttp)?;
         let is_older = read.version != Some(1);
-        let mut headers = HeaderMap::with_capacity(read.headers.len());
         let (mut length, mut encoding) = (None, None);
         let (mut closes, mut asks) = (false, false);
         for header in read.headers.iter() {
-            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Garbled::NoHttp)?;
-            let value = HeaderValue::from_maybe_shared(text.slice_ref(header.value));
-            let value = value.map_err(|_| Garbled::NoHttp)?;
-            if name == CONTENT_LENGTH {
-                let said = Some(length_of(value.as_bytes())?);
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("content-length") {
+                let said = Some(length_of(header.value)?);
                 if length.is_some() && length != said {
                     return Err(Garbled::NoHttp);
                 }
                 length = said;
-            } else if name == TRANSFER_ENCODING {
+            } else if is("transfer-encoding") {
                 // The last of several is the last that was put on.
-                encoding = Some(last(value.as_bytes()).eq_ignore_ascii_case(b"chunked"));
-            } else if name == CONNECTION {
-                for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                encoding = Some(last(header.value).eq_ignore_ascii_case(b"chunked"));
+            } else if is("connection") {
+                for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     closes |= word.eq_ignore_ascii_case(b"close");
                     asks |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            headers.append(name, value);
         }
         // Whoever says both closes it (RFC 9112, Persistence).
         let mut keeps = !closes && (!is_older || asks);
@@ -156,7 +160,7 @@ impl Heads {
             (Some(false), _) | (None, None) => Rest::All,
         };
         keeps &= status != StatusCode::SWITCHING_PROTOCOLS && rest != Rest::All;
-        Ok(Head { status, headers, rest, keeps })
+        Ok(Some((end, Head { status, fields: Fields::default(), rest, keeps })))
     }
 }
 

@@ -55,8 +55,9 @@ impl Through {
     }
 
     pub(super) async fn send(&self, going: Going<'_>) -> Result<FetchResponse, FetchError> {
-        let Going { method, place, common, headers, body, departure } = going;
-        let mut request = reqwest::Request::new(method, place.url.clone());
+        let Going { method, place, common, headers, leaving } = going;
+        let (body, departure) = (leaving.body, leaving.departure);
+        let mut request = reqwest::Request::new(method.clone(), place.url.clone());
         *request.headers_mut() = common.with(headers);
         if !body.is_empty() {
             *request.body_mut() = Some(match departure {
@@ -67,7 +68,7 @@ impl Through {
         let way = Way { to: &place.url, proxy: self.proxies.before(&place.url) };
         let answered = self.http.execute(request).await;
         let mut response = answered.map_err(|error| no_answer_through(&error, &way))?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()).into());
         let origin = place.origin.clone();
         let body = response.bytes_stream();
         let body =

@@ -10,7 +10,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -41,7 +40,8 @@ pub(super) enum Socket {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// The body of a request, and who follows it until the last of it is written.
+/// The body of a request, none where nothing is said, and who follows it until the last of it is written.
+#[derive(Default)]
 pub(super) struct Leaving {
     pub(super) body: Bytes,
     pub(super) departure: Option<Box<dyn Departure>>,
@@ -87,7 +87,14 @@ impl Wire {
 
     /// Whether nothing has come that nobody asked for, the end of the connection say, as far as is known.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
+        self.make_room();
+        match &self.socket {
+            Socket::Plain(socket) => {
+                let read = socket.try_read_buf(&mut self.input);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Socket::Secure(_) => self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending(),
+        }
     }
 
     /// Whether the request is not all there yet, and may still come to be.
@@ -113,20 +120,19 @@ impl Wire {
         is_idle
     }
 
-    /// Sends a request, and waits for the head of its answer. `head` writes that of the request.
-    pub(super) async fn send(
-        &mut self,
-        method: &Method,
-        head: impl FnOnce(&mut Vec<u8>),
-        mut leaving: Leaving,
-    ) -> Result<Head, Unanswered> {
+    /// Takes a request, which is written while its answer is awaited; `head` writes that of it. `false`: it was taken back.
+    pub(super) fn take_up(&mut self, head: impl FnOnce(&mut Vec<u8>), mut leaving: Leaving) -> bool {
         if !leaving.begins() {
-            return Err(Unanswered::Broken(Broken::TakenBack));
+            return false;
         }
         self.head.clear();
         head(&mut self.head);
         (self.written, self.body, self.is_flushed) = (0, Some(leaving), false);
-        let mut heads = Heads::to(method);
+        true
+    }
+
+    /// Sends what it took, and waits for the head of the answer.
+    pub(super) async fn answer(&mut self, mut heads: Heads) -> Result<Head, Unanswered> {
         poll_fn(|context| {
             self.write(context);
             // Under TLS nobody knows how much of what could not be written was.
@@ -175,11 +181,15 @@ impl Wire {
         self.stuck.take().map_or(Broken::Closed, Broken::Failed)
     }
 
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // What is read next goes where there is room left, and that is found again once nobody has the last of it.
+    /// What is read next goes where there is room left, and that is found again once nobody has the last of it.
+    fn make_room(&mut self) {
         if self.input.capacity() - self.input.len() < READ_BYTES_MIN {
             self.input.reserve(self.room);
         }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.make_room();
         let read = pin!(self.socket.read_buf(&mut self.input)).poll(context);
         if self.input.len() == self.input.capacity() {
             // There is much of it.

@@ -9,6 +9,7 @@ use super::super::fetch::{Address, Common, Fetch, FetchError, FetchRequest, Fetc
 use super::super::frame::{Frame, Freight, Load};
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal, Worn};
+use super::journey::Journey;
 use super::mirrors;
 use super::posting;
 use super::refusal::{Refusal, Verdict};
@@ -20,9 +21,12 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use std::borrow::Cow;
+use std::future::ready;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Sends what one connection has to send.
 pub(super) struct Courier {
@@ -66,6 +70,18 @@ pub(super) enum Setback {
     Renewed(Refusal),
 }
 
+impl Outgoing {
+    /// Lets it get on.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<FetchResponse, FetchError>> {
+        self.fetching.as_mut().poll(context)
+    }
+
+    /// The same request, of which that has come.
+    pub(super) fn with(self, fetched: Result<FetchResponse, FetchError>) -> Self {
+        Self { fetching: Box::pin(ready(fetched)), ..self }
+    }
+}
+
 impl Courier {
     pub(super) fn new(
         stream: Arc<Stream>,
@@ -105,6 +121,11 @@ impl Courier {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
         self.tracker.spawn(work)
+    }
+
+    /// The same of what runs elsewhere.
+    pub(super) fn counted(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// The same, but the end of the connection waits for it a little.
@@ -160,15 +181,15 @@ impl Courier {
         let worn = self.headers.worn();
         let (has_session, has_revision) = (self.has_session(), self.stream.revision().is_some());
         let mut last = self.said.lock();
-        let said = last.take().filter(|said| {
-            Arc::ptr_eq(&said.worn, &worn)
-                && (said.has_session, said.has_revision) == (has_session, has_revision)
-        });
-        let said = said.unwrap_or_else(|| {
-            let mut headers = self.headers_of(&worn, Some("application/json, text/event-stream"));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision }
-        });
+        if let Some(said) = &*last
+            && Arc::ptr_eq(&said.worn, &worn)
+            && (said.has_session, said.has_revision) == (has_session, has_revision)
+        {
+            return said.clone();
+        }
+        let mut headers = self.headers_of(&worn, Some("application/json, text/event-stream"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let said = Said { headers: Arc::new(Common::new(headers)), worn, has_session, has_revision };
         last.insert(said).clone()
     }
 
@@ -213,6 +234,12 @@ impl Courier {
         headers
     }
 
+    /// The server has taken what such a request wears, and answered it.
+    pub(super) fn accepts(&self, outgoing: &Outgoing) {
+        self.stream.comes();
+        outgoing.worn.accepted();
+    }
+
     /// Sends it; of a request, `call` is which.
     pub(super) async fn sent(
         &self,
@@ -249,8 +276,7 @@ impl Courier {
     /// Takes the session that an answer to `initialize` gives. An id with other than visible ASCII is none
     /// (2025-11-25, basic/transports, Session Management).
     pub(super) fn take_session(&self, response: &FetchResponse) -> Result<(), Fault> {
-        let Some(id) = response.headers.get(SESSION_ID) else { return Ok(()) };
-        let bytes = id.as_bytes();
+        let Some(bytes) = response.headers.get(&SESSION_ID) else { return Ok(()) };
         let is_visible = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
         if !is_visible || bytes.len() > SESSION_ID_BYTES_MAX {
             let text = "gave a session id that is none: empty, too long, or not visible ASCII";
@@ -318,9 +344,15 @@ impl Courier {
 }
 
 impl Express for Courier {
-    fn post(self: Arc<Self>, request: Frame) {
-        if let Freight::Request(call) = request.freight {
-            self.tracker.spawn(posting::request(self.clone(), &self.url, request, call));
+    fn post(self: Arc<Self>, request: Frame) -> Journey {
+        match request.freight {
+            Freight::Request(call) => posting::journey(self.clone(), &self.url, request, call),
+            Freight::Setting(_)
+            | Freight::Ping(_)
+            | Freight::Probe(_)
+            | Freight::Plain
+            | Freight::First
+            | Freight::Cancel(_) => Journey::of_others(),
         }
     }
 }

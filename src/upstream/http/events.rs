@@ -172,8 +172,7 @@ pub(super) fn is_message(event: &SseEvent) -> bool {
 
 /// Whether an answer is of this type, whatever its parameters.
 pub(super) fn is_of_type(response: &FetchResponse, wanted: &str) -> bool {
-    let Some(value) = response.headers.get(CONTENT_TYPE) else { return false };
-    let value = value.as_bytes();
+    let Some(value) = response.headers.get(&CONTENT_TYPE) else { return false };
     let end = memchr(b';', value).unwrap_or(value.len());
     value[..end].trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
 }

@@ -9,6 +9,7 @@ use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::{Courier, Outgoing, Setback};
 use super::events::{EVENT_STREAM, End, Events, JSON, Mark, Until, is_of_type};
+use super::journey::Journey;
 use super::refusal::{
     BODY_BYTES_MAX, Refusal, Request, is_no_method, is_of_call, is_own_error, says_no_method,
 };
@@ -36,7 +37,9 @@ pub(super) enum Posted {
 pub(super) async fn carry(courier: Arc<Courier>, url: Address, mut frame: Frame) {
     match frame.freight {
         Freight::Request(call) | Freight::Setting(call) | Freight::Probe(call) => {
-            request(courier, &url, frame, call).await;
+            let fate = frame.fate();
+            let outgoing = outgoing(&courier, &url, frame);
+            request(courier, outgoing, call, fate).await;
         }
         // Rare, and as large as the others: they need not make every posting larger.
         Freight::Ping(call) => {
@@ -64,29 +67,27 @@ pub(super) async fn carry(courier: Arc<Courier>, url: Address, mut frame: Frame)
 
 /// Sends a request, and hears all that comes of it. Most of a call's time is the wait for the head of its answer, so what
 /// is there until then is made small.
-pub(super) fn request(
-    courier: Arc<Courier>,
-    url: &Address,
-    mut frame: Frame,
-    call: CallId,
-) -> impl Future<Output = ()> + Send + 'static {
+pub(super) async fn request(courier: Arc<Courier>, outgoing: Outgoing, call: CallId, fate: Arc<Fate>) {
+    let work = async {
+        let response = courier.sent(outgoing, Some(call)).await;
+        fate.arrives();
+        match response {
+            Ok(mut response) => match at_hand(&courier, &mut response) {
+                Some(text) => whole(&courier, call, text).await,
+                None => Box::pin(answer(&courier, call, response)).await,
+            },
+            Err(error) => courier.failed(Some(call), &error),
+        }
+    };
+    within(&courier, call, &fate, work).await;
+    fate.arrives();
+}
+
+/// A request that is sent and heard by whoever waits for its answer.
+pub(super) fn journey(courier: Arc<Courier>, url: &Address, mut frame: Frame, call: CallId) -> Journey {
     let fate = frame.fate();
     let outgoing = outgoing(&courier, url, frame);
-    async move {
-        let work = async {
-            let response = courier.sent(outgoing, Some(call)).await;
-            fate.arrives();
-            match response {
-                Ok(mut response) => match at_hand(&courier, &mut response) {
-                    Some(text) => whole(&courier, call, text).await,
-                    None => Box::pin(answer(&courier, call, response)).await,
-                },
-                Err(error) => courier.failed(Some(call), &error),
-            }
-        };
-        within(&courier, call, &fate, work).await;
-        fate.arrives();
-    }
+    Journey::new(courier, outgoing, call, fate)
 }
 
 /// A frame as it goes out; what it held is given back when it is written.
@@ -97,7 +98,7 @@ fn outgoing(courier: &Courier, url: &Address, mut frame: Frame) -> Outgoing {
 }
 
 /// The text of a short answer of one message that came with its head.
-fn at_hand(courier: &Courier, response: &mut FetchResponse) -> Option<Bytes> {
+pub(super) fn at_hand(courier: &Courier, response: &mut FetchResponse) -> Option<Bytes> {
     if !response.status.is_success() || !is_of_type(response, JSON) {
         return None;
     }
@@ -109,6 +110,11 @@ fn at_hand(courier: &Courier, response: &mut FetchResponse) -> Option<Bytes> {
 async fn whole(courier: &Courier, call: CallId, text: Bytes) {
     let mut ear = Ear::of_call(courier.stream().clone(), call);
     ear.hear(text).await.ok();
+    answered(courier, call, &ear);
+}
+
+/// What was heard was all that comes: without an answer the call fails.
+pub(super) fn answered(courier: &Courier, call: CallId, ear: &Ear) {
     if !ear.has_answer() {
         courier.fail(Some(call), no_answer_in_it(courier), CallOutcome::Unknown);
     }
@@ -403,8 +409,7 @@ pub(super) fn passes(status: StatusCode) -> bool {
 }
 
 fn type_of(response: &FetchResponse) -> String {
-    let value = response.headers.get(http::header::CONTENT_TYPE);
-    match value.and_then(|value| value.to_str().ok()) {
+    match response.headers.text(&http::header::CONTENT_TYPE) {
         Some(value) => format!("its body is `{}`", value.chars().take(TYPE_CHARS_MAX).collect::<String>()),
         None => "it has no body that could be one".to_owned(),
     }

@@ -303,7 +303,7 @@ impl Fetch for Memory {
                         let broken = || FetchError::Broken("far.test broke off".to_owned());
                         Some((next.map_err(|_| broken()), said))
                     });
-                    Ok(FetchResponse { status, headers, body: body.boxed().into() })
+                    Ok(FetchResponse { status, headers: headers.into(), body: body.boxed().into() })
                 }
                 Ok(Reply::NotSent) => Err(FetchError::NotSent("far.test refuses connections".to_owned())),
                 Ok(Reply::Broken) | Err(_) => Err(broken()),

@@ -120,6 +120,53 @@ fn a_wildcard_listener_is_asked_for_by_the_address_that_was_reached() {
 }
 
 #[test]
+fn who_was_let_in_before_is_judged_as_if_it_came_anew() {
+    let (_home, token) = token();
+    let bearer = format!("Bearer {}", token.value().expose());
+    let bound = [tcp("127.0.0.1:8808")];
+    let reached = peer("127.0.0.1:5", "127.0.0.1:8808");
+    let own = [("host", "localhost:8808"), ("authorization", bearer.as_str())];
+    let others = [
+        ("host", "localhost:8808"),
+        ("host", "evil.example"),
+        ("authorization", bearer.as_str()),
+        ("authorization", "Bearer wrong"),
+        ("origin", "https://evil.example"),
+        ("origin", "http://localhost:1"),
+        ("origin", "https://app.example"),
+        ("x-other", "a"),
+    ];
+    for (auth, origins) in
+        [(Auth::Token, vec![]), (Auth::Token, vec!["https://app.example".to_owned()]), (Auth::None, vec![])]
+    {
+        let listen = Listen { auth, origins, ..Listen::default() };
+        // A new one for each judgement: failures are counted.
+        let guard = || Guard::new(&listen, &bound, Some(&token)).unwrap();
+        let mut shown = Shown::default();
+        let told = |judged: Result<Admitted, Reply>| match judged {
+            Ok(Admitted { principal, cors, .. }) => Ok((principal, cors)),
+            Err(reply) => Err(format!("{reply:?}")),
+        };
+        let mut let_in = 0;
+        for other in others {
+            let [host, authorization] = own;
+            let all = [vec![], vec![host], vec![authorization], vec![host, authorization]];
+            let with = all.iter().map(|some| [some.as_slice(), &[other]].concat());
+            for headers in all.clone().into_iter().chain(with) {
+                // As it is after one that was let in.
+                guard().judge_next(&mut shown, &head(&own), &reached, Instant::now).unwrap();
+                let head = head(&headers);
+                let next = told(guard().judge_next(&mut shown, &head, &reached, Instant::now));
+                let anew = told(guard().judge(&head, &reached, Instant::now()));
+                assert_eq!(next, anew, "{headers:?}");
+                let_in += usize::from(next.is_ok());
+            }
+        }
+        assert!(let_in > 0);
+    }
+}
+
+#[test]
 fn who_is_elsewhere_does_not_learn_where_the_token_is() {
     let (_home, token) = token();
     let file = token.file().display().to_string();

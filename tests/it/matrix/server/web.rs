@@ -6,8 +6,9 @@ use crate::matrix::endpoint::{Revision, Transport};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use mcp_braid::upstream::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse};
+use mcp_braid::upstream::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse, Fields};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -104,9 +105,14 @@ async fn in_session(desk: &Arc<Desk>, post: Post) -> Result<FetchResponse, Fetch
         }
     };
     let mut response = answered(&life, post.message).await?;
-    if let Ok(session) = HeaderValue::from_str(&life.session) {
-        response.headers.insert("mcp-session-id", session);
+    let mut headers = HeaderMap::new();
+    if let Some(kind) = response.headers.get(&CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(kind).unwrap());
     }
+    if let Ok(session) = HeaderValue::from_str(&life.session) {
+        headers.insert("mcp-session-id", session);
+    }
+    response.headers = headers.into();
     Ok(response)
 }
 
@@ -139,9 +145,7 @@ async fn stands(desk: &Arc<Desk>, post: Post) -> Result<FetchResponse, FetchErro
         let error = json!({"code": -32020, "message": name});
         return Ok(json(400, &json!({"jsonrpc": "2.0", "id": post.message["id"], "error": error})));
     }
-    let mut response = answered(&desk.only(), post.message).await?;
-    response.headers.remove("mcp-session-id");
-    Ok(response)
+    answered(&desk.only(), post.message).await
 }
 
 /// A header that does not say what the body does (2026-07-28, basic/transports/streamable-http, server validation).
@@ -230,7 +234,7 @@ fn events(first: Bytes, life: Arc<Life>, said: mpsc::Receiver<Value>) -> FetchRe
     });
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/event-stream"));
-    FetchResponse { status: StatusCode::OK, headers, body: first.chain(rest).boxed().into() }
+    FetchResponse { status: StatusCode::OK, headers: headers.into(), body: first.chain(rest).boxed().into() }
 }
 
 fn event(message: &Value) -> String {
@@ -242,12 +246,12 @@ fn json(code: u16, body: &Value) -> FetchResponse {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let body = Bytes::from(body.to_string());
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers, body: stream::once(async { Ok(body) }).boxed().into() }
+    FetchResponse { status, headers: headers.into(), body: stream::once(async { Ok(body) }).boxed().into() }
 }
 
 fn status(code: u16) -> FetchResponse {
     let status = StatusCode::from_u16(code).unwrap();
-    FetchResponse { status, headers: HeaderMap::new(), body: FetchBody::empty() }
+    FetchResponse { status, headers: Fields::default(), body: FetchBody::empty() }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
