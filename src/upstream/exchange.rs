@@ -28,6 +28,7 @@ use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id, Raw};
+use crate::wire::lines::one_line;
 use crate::wire::members::{elements, member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
@@ -46,7 +47,7 @@ pub enum Step {
     Notify(Bytes),
     /// The server wants something of the client first.
     Ask(Box<Ask>),
-    /// The end: a whole response for the client, or why there is none.
+    /// The end: a whole response for the client, on one line, or why there is none.
     Done(Result<Bytes, Fault>),
 }
 
@@ -591,14 +592,17 @@ impl Exchange {
         Some(Splice::new(note).replace(params.progress_token?, token.as_str()).finish())
     }
 
-    /// The response under the client's id, URIs in its terms, and without what only a client without a handshake reads.
+    /// The response under the client's id, URIs in its terms, without what only a client without a handshake reads, and on
+    /// one line.
     fn restore(&self, response: &Message) -> Bytes {
         let stands = self.origin.as_ref().is_none_or(|origin| origin.stands);
         let is_foreign = !stands && self.stream.standing().is_some();
-        match is_foreign.then(|| bared(response)).flatten() {
+        let text = match is_foreign.then(|| bared(response)).flatten() {
             Some(bare) => self.in_clients_terms(&bare),
             None => self.in_clients_terms(response),
-        }
+        };
+        // What is put into it is on one line as well.
+        if response.is_on_one_line() { text } else { one_line(text) }
     }
 
     fn in_clients_terms(&self, response: &Message) -> Bytes {

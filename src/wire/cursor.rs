@@ -22,6 +22,8 @@ pub(super) struct Cursor<'a> {
     depth_max: usize,
     elements: usize,
     elements_max: usize,
+    /// White space other than blanks stood between tokens.
+    breaks: bool,
     /// One bit for each container around what is passed over: it is an object.
     objects: SmallVec<[u64; 2]>,
 }
@@ -59,7 +61,8 @@ impl<'a> Cursor<'a> {
         let free = Caps { depth_max: usize::MAX, elements_max: usize::MAX };
         let Caps { depth_max, elements_max } = caps.unwrap_or(free);
         let objects = SmallVec::new();
-        let mut cursor = Self { whole, at: 0, depth: 0, depth_max, elements: 0, elements_max, objects };
+        let mut cursor =
+            Self { whole, at: 0, depth: 0, depth_max, elements: 0, elements_max, breaks: false, objects };
         cursor.white();
         cursor
     }
@@ -90,6 +93,11 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn first(&self) -> u8 {
         self.whole.as_bytes().get(self.at).copied().unwrap_or_default()
+    }
+
+    /// Whether all that was passed by stands on one line for sure: within strings there is no raw line break.
+    pub(super) fn is_on_one_line(&self) -> bool {
+        !self.breaks
     }
 
     pub(super) fn at(&self) -> u32 {
@@ -172,7 +180,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn white(&mut self) {
-        while let b' ' | b'\t' | b'\n' | b'\r' = self.first() {
+        while let byte @ (b' ' | b'\t' | b'\n' | b'\r') = self.first() {
+            self.breaks |= byte != b' ';
             self.at += 1;
         }
     }

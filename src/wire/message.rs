@@ -69,6 +69,7 @@ pub struct Text {
 pub struct Message {
     text: ByteString,
     head: Head,
+    is_on_one_line: bool,
 }
 
 /// What kind of message it is. Closed: nothing else is ever forwarded.
@@ -243,7 +244,7 @@ impl Message {
             return Err(unread(BadKind::Encoding, "the message is not UTF-8", &text));
         };
         match head(&text, caps) {
-            Ok(head) => Ok(Self { text, head }),
+            Ok((head, is_on_one_line)) => Ok(Self { text, head, is_on_one_line }),
             Err(Refusal::Read { bad, id, response }) => {
                 let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
                 Err(bad.of(id, response))
@@ -254,6 +255,11 @@ impl Message {
 
     pub fn text(&self) -> &Bytes {
         self.text.as_bytes()
+    }
+
+    /// Whether the text holds no raw line break, for sure: nobody need look for one.
+    pub fn is_on_one_line(&self) -> bool {
+        self.is_on_one_line
     }
 
     pub fn head(&self) -> &Head {
@@ -379,7 +385,8 @@ fn glimpsed(bad: BadMessage, text: &[u8]) -> BadMessage {
     bad.of(glimpse.id(), glimpse.is_response())
 }
 
-fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
+/// What kind of message it is, and whether it is on one line for sure.
+fn head(whole: &str, caps: Option<Caps>) -> Result<(Head, bool), Refusal<'_>> {
     let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
@@ -402,8 +409,9 @@ fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
             return Err(Refusal::Unread(syntax_of(whole).unwrap_or_else(plain)));
         }
     };
-    let (id, response) = (found.id(), found.is_response());
-    found.head().map_err(|bad| Refusal::Read { bad, id, response })
+    let (id, response, is_on_one_line) = (found.id(), found.is_response(), found.is_on_one_line());
+    let head = found.head().map_err(|bad| Refusal::Read { bad, id, response })?;
+    Ok((head, is_on_one_line))
 }
 
 /// Where a text stops being JSON, in words.

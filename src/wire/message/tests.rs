@@ -549,6 +549,21 @@ fn a_meta_member_fits_any_message() {
 
 /// F-05, the attack of newline smuggling: as sent, line two would be a message nobody checked.
 #[test]
+fn what_holds_no_line_break_is_known_to() {
+    for (text, is_on_one_line) in [
+        (r#"{"jsonrpc":"2.0","id":1,"result":{"a":[1,"\n",{}]}}"#, true),
+        (r#"{ "jsonrpc" : "2.0" , "id" : 1 , "result" : { "a" : [ 1 , "\r" ] } }"#, true),
+        ("\r\n {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n", true),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\n}}", false),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[[\r]]}}", false),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}\n}", false),
+        ("{\n\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", false),
+    ] {
+        assert_eq!(server(text).unwrap().is_on_one_line(), is_on_one_line, "{text:?}");
+    }
+}
+
+#[test]
 fn a_smuggled_message_stays_inside_its_line() {
     let text = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"ok\",\"arguments\":{\"a\":\n{\"jsonrpc\":\"2.0\",\"id\":99,\"method\":\"tools/call\",\"params\":{\"name\":\"FORBIDDEN\"}}\n}}}";
     let message = accepted(text);
@@ -644,6 +659,7 @@ proptest! {
         let line = one_line(message.text().clone());
         prop_assert_eq!(memchr::memchr2(b'\n', b'\r', &line), None);
         prop_assert_eq!(line.len(), message.text().len());
+        prop_assert!(!message.is_on_one_line() || line == message.text());
         let again = Message::parse_server(line).unwrap();
         prop_assert_eq!(again.head(), message.head());
         prop_assert_eq!(message.id(), plain.id());
