@@ -105,7 +105,7 @@ impl Call {
     /// An answer that is there.
     pub(super) fn told(&self, answer: Answer, id: &Id, method: Method) -> Bytes {
         match answer {
-            Answer::Now(reply) => self.said(reply, id, method),
+            Answer::Now(reply) => self.said(reply.map(one_line), id, method),
             Answer::List { text, kind, edition } => {
                 self.given.give(kind, edition);
                 text
@@ -116,10 +116,10 @@ impl Call {
         }
     }
 
-    /// How the end of a request is said.
+    /// How the end of a request is said, whose text is on one line.
     fn said(&self, reply: Result<Bytes, Fault>, id: &Id, method: Method) -> Bytes {
         match reply {
-            Ok(text) => one_line(fit_response(text, method, self.revision)),
+            Ok(text) => fit_response(text, method, self.revision),
             Err(fault) => fault.render(Some(id)),
         }
     }

@@ -10,6 +10,7 @@ mod companion;
 mod descriptors;
 mod ends;
 mod exits;
+mod freed;
 mod leaving;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
@@ -27,6 +28,7 @@ use tokio::process::Command;
 pub use self::companion::{Companion, Ear};
 pub use self::ends::{Input, Output};
 pub use self::exits::Exits;
+pub use self::freed::keep_freed;
 pub use self::leaving::{Leaving, Signal, leaving};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -29,6 +29,7 @@ use crate::routing::deadline::Expiry;
 use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id, Raw};
+use crate::wire::lines::one_line;
 use crate::wire::members::{elements, member, members, quote, requote, string};
 use crate::wire::message::{Head, Message, Outcome, Text};
 use crate::wire::splice::Splice;
@@ -46,7 +47,7 @@ pub enum Step {
     Notify(Bytes),
     /// The server wants something of the client first.
     Ask(Box<Ask>),
-    /// The end: a whole response for the client, or why there is none.
+    /// The end: a whole response for the client, on one line, or why there is none.
     Done(Result<Bytes, Fault>),
 }
 
@@ -285,7 +286,7 @@ impl Exchange {
                 return Some(Err(self.faulty(fault)));
             }
         }
-        let text = self.restore(&response);
+        let text = self.restore(response);
         Some(Ok(kept(text, self.room.take())))
     }
 
@@ -599,50 +600,59 @@ impl Exchange {
         Some(Splice::new(note).replace(params.progress_token?, token.as_str()).finish())
     }
 
-    /// The response under the client's id, URIs in its terms, and without what only a client without a handshake reads.
-    fn restore(&self, response: &Message) -> Bytes {
+    /// The response under the client's id, URIs in its terms, without what only a client without a handshake reads, and on
+    /// one line.
+    fn restore(&self, response: Box<Message>) -> Bytes {
         let stands = self.origin.as_ref().is_none_or(|origin| origin.stands);
         let is_foreign = !stands && self.stream.standing().is_some();
-        match is_foreign.then(|| bared(response)).flatten() {
-            Some(bare) => self.in_clients_terms(&bare),
+        let is_on_one_line = response.is_on_one_line();
+        let text = match is_foreign.then(|| bared(&response)).flatten() {
+            Some(bare) => self.in_clients_terms(Box::new(bare)),
             None => self.in_clients_terms(response),
-        }
+        };
+        // What is put into it is on one line as well.
+        if is_on_one_line { text } else { one_line(text) }
     }
 
-    fn in_clients_terms(&self, response: &Message) -> Bytes {
+    fn in_clients_terms(&self, response: Box<Message>) -> Bytes {
         let (Some(origin), Head::Response { id: Some(id), outcome }) = (&self.origin, response.head()) else {
             return response.text().clone();
         };
-        let mut splice = Splice::new(response).replace(*id, origin.id.as_str());
+        let id = *id;
+        let mut splice = Splice::new(&response).replace(id, origin.id.as_str());
         let places: &[Text] = match outcome {
             Outcome::Result { places, .. } => &places.uris,
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
             let Look { uris, label } = &*origin.look;
-            for (span, text) in required_in_clients_terms(response, *value, uris, label.as_deref()) {
+            for (span, text) in required_in_clients_terms(&response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }
         }
         if let (Outcome::Result { value, .. }, Some(tasks)) = (outcome, &origin.tasks) {
-            for (span, text) in task_in_clients_terms(response, *value, &origin.look, |own| {
+            for (span, text) in task_in_clients_terms(&response, *value, &origin.look, |own| {
                 tasks.expose(&self.subject.server, own)
             }) {
                 splice = splice.replace(span, text);
             }
-        } else if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(response))
+        } else if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(&response))
         {
             let Look { uris, label } = &*origin.look;
-            for (span, text) in input_in_clients_terms(response, *value, uris, label.as_deref()) {
+            for (span, text) in input_in_clients_terms(&response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }
         }
         for place in places {
-            let own = place.as_str(response);
+            let own = place.as_str(&response);
             let exposed = origin.look.uris.expose(own);
             if exposed != own {
                 splice = splice.replace(place.span(), requote(response.str(place.span()), own, &exposed));
             }
+        }
+        if splice.count() == 1 {
+            drop(splice);
+            return response.replaced(id, origin.id.as_str());
         }
         splice.finish()
     }

@@ -19,7 +19,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
-        Self { lines: Lines::new(stream.message_bytes_max()), ear: Ear::new(stream.clone()), stream }
+        Self { lines: Lines::roomy(stream.message_bytes_max()), ear: Ear::new(stream.clone()), stream }
     }
 
     /// Reads until the end of the pipe, or until there is no sense in reading on.

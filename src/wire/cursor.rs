@@ -21,6 +21,8 @@ pub(super) struct Cursor<'a> {
     depth_max: usize,
     elements: usize,
     elements_max: usize,
+    /// White space other than blanks stood between tokens.
+    breaks: bool,
     /// One bit for each container around what is passed over: it is an object.
     objects: SmallVec<[u64; 2]>,
 }
@@ -68,7 +70,8 @@ impl<'a> Cursor<'a> {
         let free = Caps { depth_max: usize::MAX, elements_max: usize::MAX };
         let Caps { depth_max, elements_max } = caps.unwrap_or(free);
         let objects = SmallVec::new();
-        let mut cursor = Self { whole, at: 0, depth: 0, depth_max, elements: 0, elements_max, objects };
+        let mut cursor =
+            Self { whole, at: 0, depth: 0, depth_max, elements: 0, elements_max, breaks: false, objects };
         cursor.white();
         cursor
     }
@@ -99,6 +102,11 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn first(&self) -> u8 {
         self.whole.as_bytes().get(self.at).copied().unwrap_or_default()
+    }
+
+    /// Whether all that was passed by stands on one line for sure: within strings there is no raw line break.
+    pub(super) fn is_on_one_line(&self) -> bool {
+        !self.breaks
     }
 
     pub(super) fn at(&self) -> u32 {
@@ -191,7 +199,8 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn white(&mut self) {
-        while let b' ' | b'\t' | b'\n' | b'\r' = self.first() {
+        while let byte @ (b' ' | b'\t' | b'\n' | b'\r') = self.first() {
+            self.breaks |= byte != b' ';
             self.at += 1;
         }
     }
@@ -428,28 +437,44 @@ fn number(text: &[u8]) -> Option<usize> {
 }
 
 /// Where the plain part of a string ends that goes on at `at`: at a quote, a backslash, a control character, or the end.
-fn plain_end(text: &[u8], mut at: usize) -> usize {
-    // Most strings are short, and a search routine pays for long ones only.
+fn plain_end(text: &[u8], at: usize) -> usize {
+    // Most strings are short, and blocks pay for long ones only.
+    let mut at = match end_in_words(text, at, SHORT / WORD) {
+        Ok(end) => return end,
+        Err(at) => at,
+    };
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>())
+        && !has_end(block)
+    {
+        at += BLOCK;
+    }
+    end_in_words(text, at, BLOCK / WORD).unwrap_or_else(|at| {
+        let rest = text.get(at..).unwrap_or_default();
+        at + rest.iter().take_while(|byte| !is_end(**byte)).count()
+    })
+}
+
+/// The same, if it ends in one of so many words; else, where the next begins.
+#[inline]
+fn end_in_words(text: &[u8], mut at: usize, words_max: usize) -> Result<usize, usize> {
     let mut rest = text.get(at..).unwrap_or_default();
-    for _ in 0..SHORT / WORD {
+    for _ in 0..words_max {
         let Some((word, more)) = rest.split_first_chunk::<WORD>() else { break };
         let found = ends(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return Ok(at + found.trailing_zeros() as usize / 8);
         }
         at += WORD;
         rest = more;
     }
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-        // Without a branch in it, so that many bytes are looked at with one instruction.
-        let found = block.iter().fold(0, |found, byte| found | u8::from(is_end(*byte)));
-        if found != 0 {
-            break;
-        }
-        at += BLOCK;
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| !is_end(**byte)).count()
+    Err(at)
+}
+
+/// Whether a plain part ends in a block. Without a branch in it, so that many bytes are looked at with one instruction.
+fn has_end(block: &[u8; BLOCK]) -> bool {
+    // 0 for a control character and a quote, which are what is up to 0x20 once that one bit is turned, and for a backslash.
+    let left = |byte: u8| (byte ^ 2).saturating_sub(0x20).min(byte ^ b'\\');
+    block.iter().fold(u8::MAX, |least, byte| least.min(left(*byte))) == 0
 }
 
 /// Whether a text is a JSON string as a whole, and says what stands there.
@@ -479,7 +504,7 @@ const fn repeated(byte: u8) -> u64 {
 }
 
 const WORD: usize = 8;
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 /// A string up to this is looked through word by word.
 const SHORT: usize = 48;
 
@@ -613,9 +638,20 @@ mod tests {
 
     #[test]
     fn a_string_may_end_anywhere() {
-        for length in 0..200 {
+        for length in 0..400 {
             for end in ["\"", "\\\"\"", "\u{1f}\"", "é\"", "", "\\"] {
                 agrees(&format!("\"{}{end}", "x".repeat(length)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_ends_where_a_byte_does() {
+        for byte in 0..=u8::MAX {
+            for at in [0, 1, 16, BLOCK - 1] {
+                let mut block = [b'x'; BLOCK];
+                block[at] = byte;
+                assert_eq!(has_end(&block), is_end(byte), "{byte}");
             }
         }
     }

@@ -7,6 +7,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
 
+use crate::wire::amend::ROOM_BYTES;
 use crate::wire::glimpse::Glimpse;
 pub use crate::wire::glimpse::readable_id;
 
@@ -16,8 +17,20 @@ pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A buffer that has grown beyond this goes back to the allocator once it is empty enough.
 pub const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// How much room [`Lines::buffer`] has at least: one read.
+/// A byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How much room [`Lines::buffer`] makes as long as lines are short: one read.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Where less room is left, more is made.
+const ROOM_BYTES_MIN: usize = READ_BYTES / 4;
+
+/// Room for the next line where the last one was long, before any of it is there: what a pipe holds, and more.
+const WAITING_BYTES_MAX: usize = 128 * 1024;
+
+/// How much a buffer of unknown need grows at once, unless it holds as much already.
+const STEP_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes in any chunks to lines. What comes out does not depend on the chunks.
 #[derive(Debug)]
@@ -26,8 +39,16 @@ pub struct Lines {
     buffer: BytesMut,
     /// How far into `buffer` there is no newline.
     scanned: usize,
+    /// So many blanks in `buffer` come before what was read: room for a long line (`wire::amend`).
+    lead: usize,
+    /// Long lines are given that.
+    leads: bool,
     /// The buffer holds, or has held, more than it keeps.
     grown: bool,
+    /// It is larger than short lines need: they must not keep it.
+    roomy: bool,
+    /// How long the last line was, if it was long: the next is likely to be so too. 0: it was not.
+    long: usize,
     /// The present line is over the cap.
     over: Option<Over>,
     broken: bool,
@@ -66,15 +87,79 @@ pub enum Broken {
 impl Lines {
     /// `line_bytes_max` counts a line without its newline.
     pub fn new(line_bytes_max: usize) -> Self {
-        Self { line_bytes_max, buffer: BytesMut::new(), scanned: 0, grown: false, over: None, broken: false }
+        let buffer = BytesMut::new();
+        Self {
+            line_bytes_max,
+            buffer,
+            scanned: 0,
+            lead: 0,
+            leads: false,
+            grown: false,
+            roomy: false,
+            long: 0,
+            over: None,
+            broken: false,
+        }
+    }
+
+    /// The same, and a long line has memory of its own where it can, with blanks before it: a change need not copy it.
+    pub fn roomy(line_bytes_max: usize) -> Self {
+        Self { leads: true, ..Self::new(line_bytes_max) }
     }
 
     /// Where to append what was read; has room for one read. Ask [`next`](Self::next) after each.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
-            self.buffer.reserve(READ_BYTES);
+        if self.roomy && self.long == 0 && self.held() <= ROOM_BYTES_MIN {
+            self.renew();
+        }
+        let (held, room) = (self.held(), self.buffer.capacity() - self.buffer.len());
+        let (enough, wanted) = self.wanted(held);
+        if room < enough {
+            if self.leads && self.lead == 0 && (self.long > 0 || held >= READ_BYTES) {
+                self.lead(wanted);
+            } else {
+                self.buffer.reserve(wanted);
+            }
+            self.roomy |= held + wanted > READ_BYTES * 2;
+            self.grown |= held + wanted > BUFFER_KEPT_BYTES_MAX;
         }
         &mut self.buffer
+    }
+
+    /// How much was read and is no line yet.
+    fn held(&self) -> usize {
+        self.buffer.len() - self.lead
+    }
+
+    /// A new allocation with blanks first, and so much room.
+    fn lead(&mut self, room: usize) {
+        let mut buffer = BytesMut::with_capacity(ROOM_BYTES + self.buffer.len() + room);
+        buffer.resize(ROOM_BYTES, b' ');
+        buffer.extend_from_slice(&self.buffer);
+        self.buffer = buffer;
+        self.lead = ROOM_BYTES;
+        self.scanned += ROOM_BYTES;
+    }
+
+    /// Without them; says how many there were.
+    fn bare(&mut self) -> usize {
+        let lead = std::mem::take(&mut self.lead);
+        self.buffer.advance(lead);
+        self.scanned = self.scanned.saturating_sub(lead);
+        lead
+    }
+
+    /// How much room is enough where so much is held, and how much is made where there is less.
+    fn wanted(&self, held: usize) -> (usize, usize) {
+        let line = match self.long {
+            0 => 0,
+            long if held < READ_BYTES => (long + ROOM_BYTES_MIN).min(WAITING_BYTES_MAX),
+            long => long + ROOM_BYTES_MIN,
+        };
+        match line.checked_sub(held) {
+            Some(rest @ 1..) => (rest, rest),
+            Some(0) | None => (ROOM_BYTES_MIN, READ_BYTES.max(held).max(STEP_BYTES_MAX.min(3 * held))),
+        }
     }
 
     /// Appends a chunk, for owners that have one already.
@@ -91,24 +176,52 @@ impl Lines {
                 return None;
             }
             self.grown |= self.buffer.len() > BUFFER_KEPT_BYTES_MAX;
+            self.roomy |= self.buffer.len() > READ_BYTES * 2;
             let fresh = self.buffer.get(self.scanned..).unwrap_or_default();
             let Some(found) = memchr::memchr(b'\n', fresh) else {
                 self.scanned = self.buffer.len();
                 return self.rest().map(Err);
             };
             let end = self.scanned + found;
+            let length = end - self.lead;
             self.scanned = 0;
-            if self.over.is_some() || end > self.line_bytes_max {
-                let line = self.buffer.split_to(end);
+            if self.over.is_some() || length > self.line_bytes_max {
+                self.bare();
+                let line = self.buffer.split_to(length);
                 self.discard(1);
                 return Some(self.throw(&line).map(|()| self.thrown()));
             }
-            let mut line = self.buffer.split_to(end + 1).freeze();
-            line.truncate(end);
-            if let Some(text) = trim(line) {
+            self.long = if length > READ_BYTES { length } else { 0 };
+            if let Some(text) = trim(self.take(end)) {
                 return Some(Ok(Line::Text(text)));
             }
         }
+    }
+
+    /// The line that ends there, and what ends it is gone.
+    fn take(&mut self, end: usize) -> Bytes {
+        if self.leads && self.long > 0 && self.is_alone(end) {
+            let behind = BytesMut::from(self.buffer.get(end + 1..).unwrap_or_default());
+            let mut line = std::mem::replace(&mut self.buffer, behind);
+            (self.lead, self.grown, self.roomy) = (0, false, false);
+            line.truncate(end);
+            return line.freeze();
+        }
+        let end = end - self.bare();
+        if self.roomy && end <= ROOM_BYTES_MIN {
+            let line = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());
+            self.discard(end + 1);
+            return line;
+        }
+        let mut line = self.buffer.split_to(end + 1).freeze();
+        line.truncate(end);
+        line
+    }
+
+    /// Whether little is there but the line that ends there, and nothing is to be cut from before it.
+    fn is_alone(&self, end: usize) -> bool {
+        let is_marked = self.buffer.get(self.lead..).is_some_and(|line| line.starts_with(MARK));
+        !is_marked && self.buffer.len() - end <= ROOM_BYTES_MIN
     }
 
     /// The last line at the end of the stream, if it had no newline. `None` if it is blank.
@@ -116,6 +229,7 @@ impl Lines {
         if self.broken {
             return None;
         }
+        self.bare();
         self.scanned = 0;
         let line = std::mem::take(&mut self.buffer);
         if self.over.is_some() || line.len() > self.line_bytes_max {
@@ -126,18 +240,24 @@ impl Lines {
 
     /// No newline in the whole buffer: keeps a part of a line, or throws away a part of one too long.
     fn rest(&mut self) -> Option<Broken> {
-        if self.over.is_some() || self.buffer.len() > self.line_bytes_max {
+        if self.over.is_some() || self.held() > self.line_bytes_max {
+            self.bare();
             let part = std::mem::take(&mut self.buffer);
             self.scanned = 0;
-            self.grown = false;
+            (self.grown, self.roomy, self.long) = (false, false, 0);
             return self.throw(&part).err();
         }
-        if self.grown && self.buffer.len() <= READ_BYTES {
-            // A new allocation, because the old one is large and every line still in use shares it.
-            self.buffer = BytesMut::from(self.buffer.as_ref());
-            self.grown = false;
+        if self.grown && self.held() <= READ_BYTES {
+            self.renew();
         }
         None
+    }
+
+    /// A new allocation, because the old one is large and every line still in use shares it.
+    fn renew(&mut self) {
+        self.bare();
+        self.buffer = BytesMut::from(self.buffer.as_ref());
+        (self.grown, self.roomy) = (false, false);
     }
 
     fn throw(&mut self, part: &[u8]) -> Result<(), Broken> {
@@ -190,8 +310,8 @@ pub fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// A line without a byte order mark before it and a carriage return after it; `None` if it is blank.
 fn trim(mut line: Bytes) -> Option<Bytes> {
-    if line.starts_with(b"\xef\xbb\xbf") {
-        line.advance(3);
+    if line.starts_with(MARK) {
+        line.advance(MARK.len());
     }
     if line.ends_with(b"\r") {
         line.truncate(line.len() - 1);
@@ -306,10 +426,132 @@ mod tests {
             lines.feed(b"\nhalf");
             assert!(matches!(lines.next(), Some(Ok(Line::Text(line))) if line.len() > 2 * 1024 * 1024 - 1));
             assert_eq!(lines.next(), None);
-            assert!(lines.buffer().capacity() <= BUFFER_KEPT_BYTES_MAX);
+            assert!(lines.buffer().capacity() <= WAITING_BYTES_MAX);
             lines.feed(b"\n");
             assert!(matches!(lines.next(), Some(Ok(Line::Text(line))) if line == "half"));
         }
+    }
+
+    /// Reads a stream as its owner does, so much at a time at most. `each` is told of what was made of it so far.
+    fn read_from(
+        mut stream: &[u8],
+        at_once_max: usize,
+        mut lines: Lines,
+        mut each: impl FnMut(&mut Lines, &[Result<Line, Broken>]),
+    ) -> Vec<Result<Line, Broken>> {
+        let mut out = Vec::new();
+        while !stream.is_empty() {
+            let buffer = lines.buffer();
+            let room = buffer.capacity() - buffer.len();
+            assert!(room > 0);
+            let (now, later) = stream.split_at(stream.len().min(room).min(at_once_max));
+            buffer.extend_from_slice(now);
+            stream = later;
+            read(&mut lines, &mut out);
+            each(&mut lines, &out);
+        }
+        out.extend(lines.finish().map(Ok));
+        out
+    }
+
+    /// Without the room before a long line.
+    fn unled(line: &mut Result<Line, Broken>) {
+        if let Ok(Line::Text(text)) = line
+            && text.len() > READ_BYTES
+        {
+            *text = text.slice(text.len() - text.trim_ascii_start().len()..);
+        }
+    }
+
+    #[test]
+    fn lines_of_any_length_are_read_in_any_order() {
+        const LINE_BYTES_MAX: usize = 2_000_000;
+        let lengths =
+            [9, 70_000, 70_004, 3, 20_000, 300_000, 5, 1_100_000, 1_100_001, 2_000_000, 9, 9, 131_000];
+        let lines: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+        let stream = lines.join("\n") + "\n";
+        let want: Vec<_> = lines.iter().map(|line| Ok(Line::Text(line.clone().into()))).collect();
+        for at_once_max in [1_000, 65_536, usize::MAX] {
+            for lines in [Lines::new(LINE_BYTES_MAX), Lines::roomy(LINE_BYTES_MAX)] {
+                let mut out = read_from(stream.as_bytes(), at_once_max, lines, |lines, _| {
+                    let room_max = LINE_BYTES_MAX.max(2 * lines.buffer.len()) + STEP_BYTES_MAX;
+                    assert!(lines.buffer().capacity() <= room_max);
+                });
+                out.iter_mut().for_each(unled);
+                assert!(out == want, "{at_once_max}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_long_line_there_is_room_for_another() {
+        for length in [70_000, 1_000_000] {
+            let line = "x".repeat(length) + "\n";
+            let mut places = Vec::new();
+            read_from(line.repeat(3).as_bytes(), 65_536, Lines::new(2_000_000), |lines, out| {
+                if out.len() == 2 {
+                    places.push(lines.buffer().as_ptr());
+                }
+                if lines.buffer.is_empty() {
+                    let capacity = lines.buffer().capacity();
+                    assert!(
+                        capacity > length.min(WAITING_BYTES_MAX - 1) && capacity <= 2 * WAITING_BYTES_MAX
+                    );
+                }
+            });
+            places.dedup();
+            assert!(places.len() <= 2, "it was moved more than once");
+        }
+    }
+
+    #[test]
+    fn a_long_line_has_memory_of_its_own_with_room_before_it() {
+        let line = "x".repeat(70_000);
+        let stream = format!("{line}\n{line}\r\n\u{feff}{line}\nshort\n{line}");
+        let out = read_from(stream.as_bytes(), 1_000, Lines::roomy(100_000), |_, _| {});
+        let texts: Vec<Bytes> = out
+            .into_iter()
+            .map(|line| match line {
+                Ok(Line::Text(text)) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let leads: Vec<usize> = texts.iter().map(|text| text.len() - text.trim_ascii_start().len()).collect();
+        // Behind a mark and at the end there is none.
+        assert_eq!(leads, [ROOM_BYTES, ROOM_BYTES, 0, 0, 0]);
+        assert!(texts.iter().all(|text| text.ends_with(line.as_bytes()) || text == "short"));
+        assert!(texts.iter().take(2).all(Bytes::is_unique));
+    }
+
+    #[test]
+    fn a_long_line_over_the_cap_is_thrown_away_whatever_its_room() {
+        let stream =
+            format!("{}\n{}\n{}\nshort\n", "x".repeat(50_000), "x".repeat(50_001), "x".repeat(50_000));
+        let mut out = read_from(stream.as_bytes(), 10_000, Lines::roomy(50_000), |_, _| {});
+        out.iter_mut().for_each(unled);
+        let line = || Ok(Line::Text("x".repeat(50_000).into()));
+        let long = Ok(Line::TooLong { id: None, response: false, bytes: 50_001 });
+        assert!(out == [line(), long, line(), text("short")]);
+    }
+
+    #[test]
+    fn a_short_line_keeps_no_large_buffer() {
+        let mut lines = Lines::new(2_000_000);
+        lines.buffer().extend_from_slice(&[b'x'; READ_BYTES]);
+        assert_eq!(lines.next(), None);
+        lines.buffer().extend_from_slice(&[b'x'; READ_BYTES * 2]);
+        lines.buffer().extend_from_slice(b"\nshort\nhalf");
+        let large = lines.buffer.as_ptr_range();
+        let Some(Ok(Line::Text(long))) = lines.next() else { panic!("no line") };
+        let Some(Ok(Line::Text(short))) = lines.next() else { panic!("no line") };
+        assert_eq!((long.len(), short.as_ref()), (READ_BYTES * 3, b"short".as_slice()));
+        assert!(!large.contains(&short.as_ptr()));
+        assert_eq!(lines.next(), None);
+        // And neither does what is no line yet.
+        assert!(lines.buffer().capacity() <= READ_BYTES + ROOM_BYTES_MIN);
+        assert!(!large.contains(&lines.buffer().as_ptr()));
+        lines.buffer().extend_from_slice(b"\n");
+        assert_eq!(lines.next(), Some(text("half")));
     }
 
     #[test]
@@ -348,6 +590,12 @@ mod tests {
                 rest = tail;
             }
             prop_assert_eq!(&frame(chunks, line_bytes_max), &whole);
+        }
+
+        #[test]
+        fn what_is_read_is_what_is_fed(stream in bytes(), at_once_max in 1usize..9, line_bytes_max in 0usize..40) {
+            let whole = frame([stream.as_slice()], line_bytes_max);
+            prop_assert_eq!(read_from(&stream, at_once_max, Lines::new(line_bytes_max), |_, _| {}), whole);
         }
 
         #[test]

@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use serde_json::value::RawValue;
 use std::ops::Deref;
 
+use crate::wire::amend::{LONG_BYTES_MIN, ROOM_BYTES, amended};
 pub use crate::wire::batch::batch;
 pub use crate::wire::caps::Caps;
 use crate::wire::caps::Over;
@@ -17,7 +18,7 @@ use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
 use crate::wire::members::inner;
 use crate::wire::skim;
-use crate::wire::splice::{New, member_first};
+use crate::wire::splice::{New, member_first, splice};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
@@ -70,6 +71,9 @@ pub struct Text {
 pub struct Message {
     text: ByteString,
     head: Head,
+    is_on_one_line: bool,
+    /// What a long text came in, if there were blanks before it: room for an edit, and where the text begins in it.
+    whole: Option<Box<(Bytes, u32)>>,
 }
 
 /// What kind of message it is. Closed: nothing else is ever forwarded.
@@ -275,7 +279,9 @@ impl Message {
     }
 
     fn parse(text: Bytes, caps: Option<Caps>) -> Result<Self, BadMessage> {
+        let came = (text.len() > LONG_BYTES_MIN && text.starts_with(b" ")).then(|| text.clone());
         let text = trim(text);
+        let whole = came.and_then(|came| roomy(came, &text)).map(Box::new);
         if u32::try_from(text.len()).is_err() {
             return Err(unread(BadKind::Size, "the message is longer than 4 GiB", &text));
         }
@@ -283,8 +289,9 @@ impl Message {
         let Ok(text) = ByteString::try_from(text.clone()) else {
             return Err(unread(BadKind::Encoding, "the message is not UTF-8", &text));
         };
-        match head(&text, caps) {
-            Ok(head) => Ok(Self { text, head }),
+        let mut is_on_one_line = false;
+        match head(&text, caps, &mut is_on_one_line) {
+            Ok(head) => Ok(Self { text, head, is_on_one_line, whole }),
             Err(Refusal::Read { bad, id, response }) => {
                 let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
                 Err(bad.of(id, response))
@@ -295,6 +302,27 @@ impl Message {
 
     pub fn text(&self) -> &Bytes {
         self.text.as_bytes()
+    }
+
+    /// The text with `new` at `span`. A long one that nobody else has stays where it is, if it can; any other is copied.
+    pub fn replaced(self: Box<Self>, span: Span, new: &str) -> Bytes {
+        if self.text.len() < LONG_BYTES_MIN {
+            return splice(self.text(), &mut [(span, new)]);
+        }
+        let Self { text, whole, .. } = *self;
+        let (whole, start) = match whole {
+            Some(whole) => *whole,
+            None => (text.clone().into_bytes(), 0),
+        };
+        drop(text);
+        let start = start as usize;
+        let amended = amended(whole, start, span, new.as_bytes());
+        amended.unwrap_or_else(|whole| splice(whole.get(start..).unwrap_or_default(), &mut [(span, new)]))
+    }
+
+    /// Whether the text holds no raw line break, for sure: nobody need look for one.
+    pub fn is_on_one_line(&self) -> bool {
+        self.is_on_one_line
     }
 
     pub fn head(&self) -> &Head {
@@ -424,7 +452,8 @@ fn glimpsed(bad: BadMessage, text: &[u8]) -> BadMessage {
     bad.of(glimpse.id(), glimpse.is_response())
 }
 
-fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
+/// What kind of message it is. `is_on_one_line`: it is so for sure.
+fn head<'a>(whole: &'a str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Result<Head, Refusal<'a>> {
     let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
@@ -447,6 +476,7 @@ fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
             return Err(Refusal::Unread(syntax_of(whole).unwrap_or_else(plain)));
         }
     };
+    *is_on_one_line = found.is_on_one_line();
     let (id, response) = (found.id(), found.is_response());
     found.head().map_err(|bad| Refusal::Read { bad, id, response })
 }
@@ -456,6 +486,13 @@ fn head(whole: &str, caps: Option<Caps>) -> Result<Head, Refusal<'_>> {
 fn syntax_of(whole: &str) -> Option<BadMessage> {
     let error = serde_json::from_str::<&RawValue>(whole).err()?;
     Some(BadMessage::new(BadKind::Syntax, format!("the message is not JSON: {error}")))
+}
+
+/// What a long text came in, if it has room there: a few blanks before it, and nothing behind it.
+fn roomy(came: Bytes, text: &[u8]) -> Option<(Bytes, u32)> {
+    let start = came.len() - text.len();
+    let is_at_end = came.as_ptr_range().end == text.as_ptr_range().end;
+    (start <= ROOM_BYTES && text.len() >= LONG_BYTES_MIN && is_at_end).then_some((came, start as u32))
 }
 
 /// Without white space around it: a body may end in a newline.

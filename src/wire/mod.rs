@@ -18,6 +18,8 @@ pub mod caps;
 
 pub mod splice;
 
+pub mod amend;
+
 pub mod members;
 
 pub mod canon;

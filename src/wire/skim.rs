@@ -118,6 +118,7 @@ pub(super) struct Skim<'a> {
     code: Option<i64>,
     error_uri: Option<Text>,
     places: Gather,
+    is_on_one_line: bool,
     /// The first thing that is wrong.
     flaw: Option<BadMessage>,
 }
@@ -135,11 +136,13 @@ pub(super) fn skim(whole: &str, caps: Option<Caps>) -> Result<Skim<'_>, Stop> {
         code: None,
         error_uri: None,
         places: Gather::default(),
+        is_on_one_line: false,
         flaw: None,
     };
     let mut cursor = Cursor::new(whole, caps);
     skim.envelope(&mut cursor)?;
     cursor.end()?;
+    skim.is_on_one_line = cursor.is_on_one_line();
     Ok(skim)
 }
 
@@ -185,6 +188,11 @@ impl<'a> Skim<'a> {
     /// The raw id, valid or not; none if it stands there twice.
     pub(super) fn id(&self) -> Option<&'a str> {
         self.id
+    }
+
+    /// Whether the text holds no raw line break, for sure.
+    pub(super) fn is_on_one_line(&self) -> bool {
+        self.is_on_one_line
     }
 
     pub(super) fn is_response(&self) -> bool {

@@ -93,6 +93,11 @@ impl<'a> Splice<'a> {
         self.replace(Span { start: at, end: at }, new)
     }
 
+    /// How many edits there are.
+    pub fn count(&self) -> usize {
+        self.edits.len()
+    }
+
     /// The edited text. Without edits it is the message's own, not copied.
     pub fn finish(mut self) -> Bytes {
         if self.edits.is_empty() {

@@ -4,23 +4,25 @@
 //! says, others read.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::FetchError;
 use super::address::Origin;
 use super::pool::Pool;
 use super::reply::{Piece, Rest};
 use super::sentence::half_an_answer;
 use super::wire::{Broken, Wire};
+use super::{BodyError, FetchError, read_in_room};
+use crate::wire::amend::ROOM_BYTES;
 
 /// Ends after its first error. Not unpacked: no encoding is asked for. Dropping it before its end closes the connection.
 pub struct FetchBody(Kind);
@@ -58,6 +60,26 @@ impl FetchBody {
             Kind::Here(body) if (1..=bytes_max).contains(&body.len()) => Some(std::mem::take(body)),
             Kind::Here(_) | Kind::Direct(_) | Kind::Other(_) => None,
         }
+    }
+
+    /// The whole of it, if it has at most `bytes_max` bytes and as long as there is room: `has_room` is asked for that of
+    /// all that has come. What is announced is read in one piece, with room of its own around it (`wire::amend`): there may be
+    /// blanks before it.
+    pub async fn whole(
+        mut self,
+        bytes_max: usize,
+        mut has_room: impl FnMut(usize) -> bool,
+    ) -> Result<Bytes, BodyError> {
+        let Kind::Direct(direct) = &mut self.0 else { return read_in_room(self, bytes_max, has_room).await };
+        let Rest::Length(length) = direct.rest else { return read_in_room(self, bytes_max, has_room).await };
+        let length = usize::try_from(length).ok().filter(|length| *length <= bytes_max);
+        let length = length.ok_or(BodyError::TooLarge { bytes_max })?;
+        let mut whole = direct.begin(length);
+        poll_fn(|context| direct.poll_whole(context, length, &mut whole, &mut has_room)).await?;
+        if let Kind::Direct(direct) = self.0 {
+            direct.leave();
+        }
+        Ok(whole.freeze())
     }
 
     /// What comes over a connection; `keeps`: which takes another request when that is over.
@@ -105,8 +127,51 @@ fn leave(mut wire: Wire, keeps: bool, pool: &Pool, origin: &Arc<Origin>) {
 
 /// How long the rest of a request may take that is answered already.
 const REST_WITHIN: Duration = Duration::from_secs(30);
+/// Memory is taken for so much of a body that is announced, however much that is, and then for as much as has come.
+const AHEAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 impl Direct {
+    /// A place for a body of this length, and in it what is here.
+    fn begin(&mut self, length: usize) -> BytesMut {
+        let input = self.wire.input();
+        let here = input.split_to(length.min(input.len()));
+        let mut whole = BytesMut::with_capacity(length.min(AHEAD_BYTES_MAX) + 2 * ROOM_BYTES);
+        whole.resize(ROOM_BYTES, b' ');
+        whole.extend_from_slice(&here);
+        whole
+    }
+
+    /// Ready when all of it is there.
+    fn poll_whole(
+        &mut self,
+        context: &mut Context<'_>,
+        length: usize,
+        whole: &mut BytesMut,
+        has_room: &mut impl FnMut(usize) -> bool,
+    ) -> Poll<Result<(), BodyError>> {
+        loop {
+            let bytes = whole.len() - ROOM_BYTES;
+            if !has_room(bytes) {
+                return Poll::Ready(Err(BodyError::NoRoom { bytes }));
+            }
+            if bytes == length {
+                return Poll::Ready(Ok(()));
+            }
+            let why = match ready!(self.wire.poll_rest(context, whole, length - bytes)) {
+                Ok(true) => continue,
+                Ok(false) => self.wire.closed(),
+                Err(broken) => broken,
+            };
+            return Poll::Ready(Err(half_an_answer(&why, &self.origin.shown).into()));
+        }
+    }
+
+    /// It was read to its end.
+    fn leave(self) {
+        let Self { wire, keeps, pool, origin, .. } = self;
+        leave(wire, keeps, &pool, &origin);
+    }
+
     /// The next piece, out of what is here or else of what comes; `None` at its end.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         loop {
@@ -144,8 +209,7 @@ impl Stream for FetchBody {
             }
         };
         if is_over && let Kind::Direct(direct) = std::mem::replace(&mut self.0, Kind::Here(Bytes::new())) {
-            let Direct { wire, keeps, pool, origin, .. } = *direct;
-            leave(wire, keeps, &pool, &origin);
+            direct.leave();
         }
         Poll::Ready(next)
     }
@@ -160,5 +224,45 @@ impl From<BoxStream<'static, Result<Bytes, FetchError>>> for FetchBody {
 impl fmt::Debug for FetchBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FetchBody")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::address::Address;
+    use super::super::wire::Socket;
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_taken_for_what_has_come_however_much_is_announced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let length = 100 * AHEAD_BYTES_MAX;
+        let origin = Address::new("http://h/").place().unwrap().origin.clone();
+        let rest = Rest::Length(length as u64);
+        let wire = Wire::over(Socket::Plain(ours));
+        let mut direct = Direct { wire, rest, keeps: false, pool: Pool::default(), origin };
+        let sending = tokio::spawn(async move {
+            theirs.write_all(&vec![b'x'; 3 * AHEAD_BYTES_MAX]).await.unwrap();
+        });
+        let mut whole = direct.begin(length);
+        let mut before = 0;
+        let mut has_room = |bytes| {
+            assert!(bytes <= before + 256 * 1024, "so much is read at once");
+            before = bytes;
+            true
+        };
+        let read = poll_fn(|context| {
+            let read = direct.poll_whole(context, length, &mut whole, &mut has_room);
+            assert!(whole.capacity() <= (AHEAD_BYTES_MAX + 2 * ROOM_BYTES).max(2 * whole.len() + 512 * 1024));
+            read
+        });
+        assert!(matches!(read.await, Err(BodyError::Fetch(_))));
+        assert_eq!(whole.len(), 3 * AHEAD_BYTES_MAX + ROOM_BYTES);
+        sending.await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -174,6 +174,24 @@ impl Wire {
     pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Broken>> {
         self.write(context);
         self.poll_read(context).map(|read| read.map(|count| count > 0).map_err(Broken::Failed))
+    }
+
+    /// The same of a body of which so much is still to come: it is read to where it stays, and nothing beyond it. `false`:
+    /// nothing more comes.
+    pub(super) fn poll_rest(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        left: usize,
+    ) -> Poll<Result<bool, Broken>> {
+        self.write(context);
+        let room = into.capacity() - into.len();
+        if room < left.min(READ_BYTES_MAX) {
+            into.reserve(left.min(into.len()));
+        }
+        let mut into = into.limit(left.min(READ_BYTES_MAX));
+        let read = pin!(self.socket.read_buf(&mut into)).poll(context);
+        read.map(|read| read.map(|count| count > 0).map_err(Broken::Failed))
     }
 
     /// Why nothing more comes where there should be more.

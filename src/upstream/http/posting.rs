@@ -4,7 +4,7 @@
 //! taken up again. Whatever goes wrong is the fault of that one call; nothing is posted twice.
 
 use super::super::ear::Ear;
-use super::super::fetch::{Address, BodyError, FetchError, FetchResponse, read_in_room, read_whole};
+use super::super::fetch::{Address, BodyError, FetchError, FetchResponse, read_whole};
 use super::super::frame::{Fate, Frame, Freight};
 use super::super::stream::Again;
 use super::courier::{Courier, Outgoing, Setback};
@@ -277,7 +277,7 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
     }
     let mut room = courier.stream().audience().growing();
     let has_room = |bytes| room.reach(bytes).is_ok();
-    match read_in_room(response.body, courier.stream().message_bytes_max(), has_room).await {
+    match response.body.whole(courier.stream().message_bytes_max(), has_room).await {
         Ok(body) => {
             // It takes room for good as soon as it is known whose it is.
             drop(room);

@@ -549,6 +549,57 @@ fn a_meta_member_fits_any_message() {
 
 /// F-05, the attack of newline smuggling: as sent, line two would be a message nobody checked.
 #[test]
+fn a_long_answer_is_given_another_id_where_it_stands() {
+    let long = "x".repeat(LONG_BYTES_MIN);
+    let answer = |first: bool, id: &str| match first {
+        true => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"a":"{long}"}}}}"#),
+        false => format!(r#"{{"result":{{"a":"{long}"}},"jsonrpc":"2.0","id":{id}}}"#),
+    };
+    for (lead, first, new, stays) in [
+        (ROOM_BYTES, true, "7", true),
+        (ROOM_BYTES, true, "\"a-long-id-of-a-client\"", true),
+        (ROOM_BYTES, false, "\"a-long-id-of-a-client\"", true),
+        (0, true, "7", true),
+        (0, false, "7", true),
+        (0, true, "12345", false),
+        (ROOM_BYTES + 1, true, "7", true),
+        (ROOM_BYTES + 1, true, "12345", false),
+    ] {
+        let mut came = bytes::BytesMut::with_capacity(lead + 2 * LONG_BYTES_MIN / 10 * 6);
+        came.resize(lead, b' ');
+        came.extend_from_slice(answer(first, "1234").as_bytes());
+        let came = came.freeze();
+        let place = came.as_ptr_range();
+        let message = Message::parse_server(came).unwrap();
+        let Head::Response { id: Some(id), .. } = *message.head() else { panic!("no response") };
+        let changed = Box::new(message).replaced(id, new);
+        assert!(changed == answer(first, new));
+        assert_eq!(place.contains(&changed.as_ptr()), stays, "{lead} {first} {new}");
+    }
+    // Not where anybody else has it.
+    let came = Bytes::from(answer(true, "1234"));
+    let message = Message::parse_server(came.clone()).unwrap();
+    let Head::Response { id: Some(id), .. } = *message.head() else { panic!("no response") };
+    assert!(Box::new(message).replaced(id, "7") == answer(true, "7"));
+    assert!(came == answer(true, "1234"));
+}
+
+#[test]
+fn what_holds_no_line_break_is_known_to() {
+    for (text, is_on_one_line) in [
+        (r#"{"jsonrpc":"2.0","id":1,"result":{"a":[1,"\n",{}]}}"#, true),
+        (r#"{ "jsonrpc" : "2.0" , "id" : 1 , "result" : { "a" : [ 1 , "\r" ] } }"#, true),
+        ("\r\n {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n", true),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\n}}", false),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[[\r]]}}", false),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}\n}", false),
+        ("{\n\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", false),
+    ] {
+        assert_eq!(server(text).unwrap().is_on_one_line(), is_on_one_line, "{text:?}");
+    }
+}
+
+#[test]
 fn a_smuggled_message_stays_inside_its_line() {
     let text = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"ok\",\"arguments\":{\"a\":\n{\"jsonrpc\":\"2.0\",\"id\":99,\"method\":\"tools/call\",\"params\":{\"name\":\"FORBIDDEN\"}}\n}}}";
     let message = accepted(text);
@@ -644,6 +695,7 @@ proptest! {
         let line = one_line(message.text().clone());
         prop_assert_eq!(memchr::memchr2(b'\n', b'\r', &line), None);
         prop_assert_eq!(line.len(), message.text().len());
+        prop_assert!(!message.is_on_one_line() || line == message.text());
         let again = Message::parse_server(line).unwrap();
         prop_assert_eq!(again.head(), message.head());
         prop_assert_eq!(message.id(), plain.id());

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::upstream::fetch::{BodyError, Departure, read_whole};
 
+mod bodies;
 mod connections;
 
 /// What no error and no `Debug` may hold: it is in every request, as a header, in the query and in the body.
