@@ -527,8 +527,8 @@ fn decoded(raw: &[u8]) -> Cow<'_, [u8]> {
             reader.deserialize_bytes(Bytes)
         }
     }
-    let literal = [b"\"", raw, b"\""].concat();
-    serde_json::from_slice::<Says>(&literal).map_or(Cow::Borrowed(raw), |says| Cow::Owned(says.0))
+    let literal = ["\"", std::str::from_utf8(raw).unwrap_or_default(), "\""].concat();
+    serde_json::from_str::<Says>(&literal).map_or(Cow::Borrowed(raw), |says| Cow::Owned(says.0))
 }
 
 #[cfg(test)]
