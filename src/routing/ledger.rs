@@ -43,11 +43,6 @@ impl<T> Ledger<T> {
         self.open.get(&id)
     }
 
-    /// All that is open, in no order.
-    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.open.values_mut()
-    }
-
     /// What is open, in no order.
     pub fn entries(&self) -> impl Iterator<Item = (CallId, &T)> {
         self.open.iter().map(|(id, entry)| (*id, entry))

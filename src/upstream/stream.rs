@@ -444,15 +444,15 @@ impl Stream {
     /// Rings those whose time may be over; when to look next, if anybody waits.
     pub(super) fn ring_overdue(&self, now: Instant) -> Option<Instant> {
         let mut open = self.open.lock();
-        let mut next: Option<Instant> = None;
-        for listener in open.ledger.entries_mut() {
-            match listener.look_at {
-                Some(at) if at <= now => {
-                    listener.look_at = None;
-                    listener.teller.ring();
-                }
-                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
-                None => {}
+        let looks = || open.ledger.entries().filter_map(|(call, listener)| Some((call, listener.look_at?)));
+        let next = looks().map(|(_, at)| at).filter(|at| *at > now).min();
+        let mut due: Vec<_> = looks().filter(|(_, at)| *at <= now).map(|(call, _)| call).collect();
+        // In the order in which they were sent.
+        due.sort_unstable();
+        for call in due {
+            if let Some(listener) = open.ledger.get_mut(call) {
+                listener.look_at = None;
+                listener.teller.ring();
             }
         }
         open.look_at = next;
