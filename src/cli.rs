@@ -213,6 +213,12 @@ enum ConfigCommand {
     },
 }
 
+/// The whole of the guardian's own program.
+pub fn guardian() -> ExitCode {
+    crate::system::keep_descriptors();
+    guardian::run()
+}
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     crate::system::keep_descriptors();

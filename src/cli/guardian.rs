@@ -1,4 +1,4 @@
-//! `braid guardian`: what Braid starts beside itself, and nobody types.
+//! `braid-guardian`, or `braid guardian` where that is not there: what Braid starts beside itself, and nobody types.
 //!
 //! It is recognised before the command line is read and without a runtime, so that it stays small: there is
 //! one for as long as there is a run.

@@ -131,8 +131,9 @@ impl System for Linux {
     }
 
     fn guardian() -> Option<PathBuf> {
-        // This is the program that runs, even if its file was replaced or removed since.
-        Some(PathBuf::from("/proc/self/exe"))
+        let beside = std::env::current_exe().ok().map(|own| own.with_file_name(GUARDIAN_FILE));
+        // Else this is the program that runs, even if its file was replaced or removed since.
+        beside.filter(|program| program.is_file()).or_else(|| Some(PathBuf::from("/proc/self/exe")))
     }
 
     fn be_called(name: &str) {
@@ -290,6 +291,9 @@ fn signal(blow: Blow) -> Signal {
         Blow::Kill => Signal::KILL,
     }
 }
+
+/// As the guardian's own program is called, beside ours.
+const GUARDIAN_FILE: &str = "braid-guardian";
 
 /// In ticks, a tenth of a second: in less the numbers of processes do not come round.
 const ROUND_MIN: u64 = 10;

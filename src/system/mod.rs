@@ -129,8 +129,8 @@ pub trait System {
     /// and has not quite ended.
     fn reap(member: &Self::Member) -> bool;
 
-    /// The program that we are, to start it once more as the guardian of a run. `None` where a guardian could not
-    /// find anybody.
+    /// The program of the guardian of a run: its own, if that is beside ours, else ours once more. `None` where a guardian
+    /// could not find anybody.
     fn guardian() -> Option<PathBuf>;
 
     /// Gives our process a name of its own among the others, where that can be done.
