@@ -46,11 +46,62 @@ pub(super) struct Key<'a> {
     pub(super) raw: &'a [u8],
     /// That is not what it says.
     pub(super) escaped: bool,
+    /// Of what stands between the quotes.
+    pub(super) mark: Mark,
     /// The first byte of its value.
     pub(super) first: u8,
 }
 
+/// What tells most texts apart in one step: their length, and how they begin. Of texts as short as [`MARKED`] it tells all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u64);
+
+/// A name that keys are compared with.
+pub(super) struct Name {
+    pub(super) text: &'static str,
+    pub(super) mark: Mark,
+}
+
+impl Mark {
+    pub(super) const fn of(text: &[u8]) -> Self {
+        let (mut word, mut at) = ([0; WORD], 0);
+        while at < MARKED && at < text.len() {
+            word[at] = text[at];
+            at += 1;
+        }
+        Self::new(word, text.len())
+    }
+
+    /// Of a text of which this is how it begins, whatever comes after it.
+    #[inline]
+    const fn new(word: [u8; WORD], length: usize) -> Self {
+        let kept = if length < MARKED { length } else { MARKED };
+        let length = if length < LENGTH_MAX { length } else { LENGTH_MAX } as u64;
+        Self(u64::from_le_bytes(word) & ((1 << (8 * kept)) - 1) | length << (8 * MARKED))
+    }
+
+    /// The same of a text and of whatever differs from it only in the case of its letters; of some others too.
+    pub(super) const fn folded(self) -> u64 {
+        self.0 | repeated(b' ') >> 8
+    }
+}
+
+impl Name {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self { text, mark: Mark::of(text.as_bytes()) }
+    }
+}
+
 impl<'a> Key<'a> {
+    /// Whether this is what it says.
+    #[inline]
+    pub(super) fn is(&self, name: &Name) -> bool {
+        if self.escaped {
+            return *self.says() == *name.text.as_bytes();
+        }
+        self.mark == name.mark && (name.text.len() <= MARKED || self.raw == name.text.as_bytes())
+    }
+
     /// What it says. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
     pub(super) fn says(&self) -> Cow<'a, [u8]> {
         if self.escaped { decoded(self.raw) } else { Cow::Borrowed(self.raw) }
@@ -166,6 +217,7 @@ impl<'a> Cursor<'a> {
             let key = self.key()?;
             each(self, key)?;
             match self.after()? {
+                b',' if self.first() == b'"' => {}
                 b',' => self.white(),
                 b'}' => break,
                 _ => return Err(Stop::Syntax),
@@ -251,14 +303,17 @@ impl<'a> Cursor<'a> {
     fn key(&mut self) -> Walk<Key<'a>> {
         let (text, start) = (self.whole.as_bytes(), self.at);
         if self.first() == b'"' {
+            let begins = text.get(start + 1..).and_then(|rest| rest.first_chunk::<WORD>());
             let end = plain_end(text, start + 1);
             // As most keys stand.
             if let (Some([b'"', b':', first, ..]), Some(raw)) = (text.get(end..), text.get(start + 1..end))
                 && *first > b' '
+                && let Some(begins) = begins
             {
                 self.at = end + 2;
                 let span = Span { start: start as u32, end: end as u32 + 1 };
-                return Ok(Key { span, raw, escaped: false, first: *first });
+                let mark = Mark::new(*begins, raw.len());
+                return Ok(Key { span, raw, escaped: false, mark, first: *first });
             }
         }
         self.odd_key()
@@ -269,7 +324,7 @@ impl<'a> Cursor<'a> {
         self.colon()?;
         let raw =
             self.whole.as_bytes().get(span.start as usize + 1..span.end as usize - 1).unwrap_or_default();
-        Ok(Key { span, raw, escaped, first: self.first() })
+        Ok(Key { span, raw, escaped, mark: Mark::of(raw), first: self.first() })
     }
 
     fn colon(&mut self) -> Walk<()> {
@@ -389,9 +444,9 @@ impl<'a> Cursor<'a> {
     fn scalar(&mut self) -> Walk<()> {
         let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
         let length = match rest {
+            [b'-' | b'0'..=b'9', ..] => number(rest).ok_or(Stop::Syntax)?,
             [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => 4,
             [b'f', b'a', b'l', b's', b'e', ..] => 5,
-            [b'-' | b'0'..=b'9', ..] => number(rest).ok_or(Stop::Syntax)?,
             _ => return Err(Stop::Syntax),
         };
         self.at += length;
@@ -437,8 +492,20 @@ fn number(text: &[u8]) -> Option<usize> {
 }
 
 /// Where the plain part of a string ends that goes on at `at`: at a quote, a backslash, a control character, or the end.
+#[inline]
 fn plain_end(text: &[u8], at: usize) -> usize {
-    // Most strings are short, and blocks pay for long ones only.
+    // Most strings are short,
+    if let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        let found = ends(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    plain_end_beyond(text, at)
+}
+
+fn plain_end_beyond(text: &[u8], at: usize) -> usize {
+    // and blocks pay for long ones only.
     let mut at = match end_in_words(text, at, SHORT / WORD) {
         Ok(end) => return end,
         Err(at) => at,
@@ -504,6 +571,9 @@ const fn repeated(byte: u8) -> u64 {
 }
 
 const WORD: usize = 8;
+/// As many bytes of a text are in its mark, and no longer a length.
+const MARKED: usize = WORD - 1;
+const LENGTH_MAX: usize = u8::MAX as usize;
 const BLOCK: usize = 128;
 /// A string up to this is looked through word by word.
 const SHORT: usize = 48;

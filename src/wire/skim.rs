@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use self::keys::Keys;
 use self::places::Gather;
 use crate::wire::caps::Caps;
-use crate::wire::cursor::{Cursor, Literal, Stop, Walk};
+use crate::wire::cursor::{Cursor, Literal, Name, Stop, Walk};
 use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::id::is_id;
 use crate::wire::members::string;
@@ -32,13 +32,13 @@ enum InEnvelope {
     Error,
 }
 
-const ENVELOPE: &[(&str, InEnvelope)] = &[
-    ("jsonrpc", InEnvelope::Jsonrpc),
-    ("id", InEnvelope::Id),
-    ("method", InEnvelope::Method),
-    ("params", InEnvelope::Params),
-    ("result", InEnvelope::Result),
-    ("error", InEnvelope::Error),
+const ENVELOPE: &[(Name, InEnvelope)] = &[
+    (Name::new("jsonrpc"), InEnvelope::Jsonrpc),
+    (Name::new("id"), InEnvelope::Id),
+    (Name::new("method"), InEnvelope::Method),
+    (Name::new("params"), InEnvelope::Params),
+    (Name::new("result"), InEnvelope::Result),
+    (Name::new("error"), InEnvelope::Error),
 ];
 
 /// The keys that are read in `params`.
@@ -59,20 +59,20 @@ enum InParams {
     Meta,
 }
 
-const PARAMS: &[(&str, InParams)] = &[
-    ("name", InParams::Name),
-    ("uri", InParams::Uri),
-    ("cursor", InParams::Cursor),
-    ("level", InParams::Level),
-    ("ref", InParams::Reference),
-    ("requestId", InParams::RequestId),
-    ("progressToken", InParams::ProgressToken),
-    ("progress", InParams::Progress),
-    ("task", InParams::Task),
-    ("taskId", InParams::TaskId),
-    ("requestState", InParams::RequestState),
-    ("inputResponses", InParams::InputResponses),
-    ("_meta", InParams::Meta),
+const PARAMS: &[(Name, InParams)] = &[
+    (Name::new("name"), InParams::Name),
+    (Name::new("uri"), InParams::Uri),
+    (Name::new("cursor"), InParams::Cursor),
+    (Name::new("level"), InParams::Level),
+    (Name::new("ref"), InParams::Reference),
+    (Name::new("requestId"), InParams::RequestId),
+    (Name::new("progressToken"), InParams::ProgressToken),
+    (Name::new("progress"), InParams::Progress),
+    (Name::new("task"), InParams::Task),
+    (Name::new("taskId"), InParams::TaskId),
+    (Name::new("requestState"), InParams::RequestState),
+    (Name::new("inputResponses"), InParams::InputResponses),
+    (Name::new("_meta"), InParams::Meta),
 ];
 
 /// The keys that are read in `params._meta`.
@@ -87,14 +87,14 @@ enum InMeta {
     Hop,
 }
 
-const META: &[(&str, InMeta)] = &[
-    ("progressToken", InMeta::Token),
-    (VERSION_KEY, InMeta::Version),
-    (CLIENT_INFO_KEY, InMeta::ClientInfo),
-    (CAPABILITIES_KEY, InMeta::Capabilities),
-    (LOG_LEVEL_KEY, InMeta::LogLevel),
-    (SUBSCRIPTION_KEY, InMeta::Subscription),
-    (HOP_KEY, InMeta::Hop),
+const META: &[(Name, InMeta)] = &[
+    (Name::new("progressToken"), InMeta::Token),
+    (Name::new(VERSION_KEY), InMeta::Version),
+    (Name::new(CLIENT_INFO_KEY), InMeta::ClientInfo),
+    (Name::new(CAPABILITIES_KEY), InMeta::Capabilities),
+    (Name::new(LOG_LEVEL_KEY), InMeta::LogLevel),
+    (Name::new(SUBSCRIPTION_KEY), InMeta::Subscription),
+    (Name::new(HOP_KEY), InMeta::Hop),
 ];
 
 /// The keys that are read in `params.ref`.
@@ -104,7 +104,8 @@ enum InReference {
     Uri,
 }
 
-const REFERENCE: &[(&str, InReference)] = &[("name", InReference::Name), ("uri", InReference::Uri)];
+const REFERENCE: &[(Name, InReference)] =
+    &[(Name::new("name"), InReference::Name), (Name::new("uri"), InReference::Uri)];
 
 /// What one pass finds.
 pub(super) struct Skim<'a> {

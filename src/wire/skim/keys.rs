@@ -8,16 +8,16 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use crate::wire::cursor::Key;
+use crate::wire::cursor::{Key, Mark, Name};
 use crate::wire::flaw::BadKind;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
 
 /// The keys of one object so far. The routed ones are those that the pass reads there.
 pub(super) struct Keys<'a, K: 'static> {
-    routed: &'static [(&'static str, K)],
+    routed: &'static [(Name, K)],
     count: usize,
     /// The first few that are not routed, where comparing with each is cheapest.
-    few: SmallVec<[&'a [u8]; FEW]>,
+    few: SmallVec<[(Mark, &'a [u8]); FEW]>,
     /// The others, and those that had to be decoded.
     many: Option<HashSet<Cow<'a, [u8]>>>,
     /// One bit per routed key: it is there.
@@ -34,16 +34,16 @@ pub(super) struct Noted<K> {
 }
 
 impl<'a, K: Copy> Keys<'a, K> {
-    pub(super) fn new(routed: &'static [(&'static str, K)]) -> Self {
+    pub(super) fn new(routed: &'static [(Name, K)]) -> Self {
         Self { routed, count: 0, few: SmallVec::new(), many: None, real: 0, variant: 0 }
     }
 
     /// Notes a key, and says what is wrong with it.
     pub(super) fn note(&mut self, key: &Key<'a>) -> Noted<K> {
-        let says = key.says();
-        let found = self.routed.iter().position(|(routed, _)| is(&says, routed));
+        let found = self.routed.iter().position(|(routed, _)| key.is(routed));
         let routed = found.and_then(|at| self.routed.get(at)).map(|(_, routed)| *routed);
-        if says.len() > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
+        let length = if key.escaped { key.says().len() } else { key.raw.len() };
+        if length > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
             return Noted { routed, flaw: Some(BadKind::Keys) };
         }
         let twice = match found {
@@ -52,7 +52,7 @@ impl<'a, K: Copy> Keys<'a, K> {
                 self.real |= 1 << bit;
                 twice
             }
-            None => !self.is_new(says),
+            None => !self.is_new(key),
         };
         if twice {
             return Noted { routed, flaw: Some(BadKind::Duplicate) };
@@ -62,20 +62,21 @@ impl<'a, K: Copy> Keys<'a, K> {
     }
 
     /// Notes one that is not routed, unless it is there already.
-    fn is_new(&mut self, key: Cow<'a, [u8]>) -> bool {
-        let says: &[u8] = &key;
-        let is_known = self.few.iter().any(|known| is(known, says));
-        if is_known || self.many.as_ref().is_some_and(|many| many.contains(says)) {
+    fn is_new(&mut self, key: &Key<'a>) -> bool {
+        let says = key.says();
+        let mark = if key.escaped { Mark::of(&says) } else { key.mark };
+        let is_known = self.few.iter().any(|(known, text)| *known == mark && **text == *says);
+        if is_known || self.many.as_ref().is_some_and(|many| many.contains(&*says)) {
             return false;
         }
-        let ascii = says.is_ascii();
+        let (ascii, folded) = (says.is_ascii(), mark.folded());
         for (bit, (routed, _)) in self.routed.iter().enumerate() {
-            if (!ascii || says.len() == routed.len()) && is_variant(says, routed) {
+            if (!ascii || folded == routed.mark.folded()) && is_variant(&says, routed.text) {
                 self.variant |= 1 << bit;
             }
         }
-        match key {
-            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push(says),
+        match says {
+            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push((mark, says)),
             says @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
                 self.many.get_or_insert_default().insert(says);
             }
@@ -92,12 +93,6 @@ impl<'a, K: Copy> Keys<'a, K> {
     pub(super) fn has_rivals(&self) -> bool {
         self.variant & self.real != 0
     }
-}
-
-/// Whether both are the same. Most are not, and that shows at their ends.
-fn is(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
-    let (one, other) = (one.as_ref(), other.as_ref());
-    one.len() == other.len() && one.last() == other.last() && one == other
 }
 
 /// Whether a reader that folds case may take `key` for `routed`.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::cursor::{Cursor, Literal, Walk};
+use crate::wire::cursor::{Cursor, Literal, Name, Walk};
 use crate::wire::members::{inner, string};
 use crate::wire::message::{PLACES_MAX, Places, Text};
 use crate::wire::skim::{said, span, text};
@@ -53,31 +53,31 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
     let whole = cursor.whole();
     let mut seen = Seen::default();
     cursor.object(|cursor, key| {
-        match &*key.says() {
-            b"content" => {
+        match () {
+            () if key.is(&CONTENT) => {
                 seen.once(1, gather);
                 blocks(cursor, gather)?;
             }
-            b"messages" => {
+            () if key.is(&MESSAGES) => {
                 seen.once(2, gather);
                 items(cursor, gather, Hold::Content)?;
             }
-            b"contents" => {
+            () if key.is(&CONTENTS) => {
                 seen.once(4, gather);
                 items(cursor, gather, Hold::Uri)?;
             }
-            b"nextCursor" => {
+            () if key.is(&NEXT_CURSOR) => {
                 seen.once(8, gather);
                 gather.places.next_cursor = said(cursor)?;
             }
-            b"resultType" => {
+            () if key.is(&RESULT_TYPE) => {
                 seen.once(16, gather);
                 let value = cursor.raw()?;
                 // What is no string says what it is.
                 let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
                 gather.places.result_type = Some((cursor.since(key.span.start), says));
             }
-            _ => pass(cursor)?,
+            () => pass(cursor)?,
         }
         Ok(())
     })
@@ -94,14 +94,14 @@ pub(super) fn failure(cursor: &mut Cursor<'_>, code: &mut Option<i64>, uri: &mut
         return pass(cursor);
     }
     cursor.object(|cursor, key| {
-        match &*key.says() {
-            b"code" => *code = cursor.raw()?.parse().ok(),
-            b"data" => {
+        match () {
+            () if key.is(&CODE) => *code = cursor.raw()?.parse().ok(),
+            () if key.is(&DATA) => {
                 let mut data = Gather::default();
                 item(cursor, &mut data, Hold::Uri)?;
                 *uri = data.finish().uris.into_iter().next();
             }
-            _ => pass(cursor)?,
+            () => pass(cursor)?,
         }
         Ok(())
     })
@@ -132,17 +132,17 @@ fn item(cursor: &mut Cursor<'_>, gather: &mut Gather, hold: Hold) -> Walk<()> {
     }
     let mut seen = Seen::default();
     cursor.object(|cursor, key| {
-        match (hold, &*key.says()) {
-            (Hold::Uri, b"uri") => {
+        match hold {
+            Hold::Uri if key.is(&URI) => {
                 seen.once(1, gather);
                 let uri = said(cursor)?;
                 gather.place(uri);
             }
-            (Hold::Content, b"content") => {
+            Hold::Content if key.is(&CONTENT) => {
                 seen.once(1, gather);
                 blocks(cursor, gather)?;
             }
-            _ => pass(cursor)?,
+            Hold::Uri | Hold::Content => pass(cursor)?,
         }
         Ok(())
     })
@@ -172,8 +172,8 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
     let (mut resource, mut nested) = (before..before, before..before);
     cursor.object(|cursor, key| {
         let from = gather.places.uris.len();
-        match &*key.says() {
-            b"type" => {
+        match () {
+            () if key.is(&TYPE) => {
                 seen.once(1, gather);
                 kind = match cursor.string()? {
                     Some(Literal { span, escaped: false }) => Some(Cow::Borrowed(inner(cursor.text(span)))),
@@ -181,21 +181,21 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
                     None => None,
                 };
             }
-            b"uri" => {
+            () if key.is(&URI) => {
                 seen.once(2, gather);
                 link = said(cursor)?;
             }
-            b"resource" => {
+            () if key.is(&RESOURCE) => {
                 seen.once(4, gather);
                 item(cursor, gather, Hold::Uri)?;
                 resource = from..gather.places.uris.len();
             }
-            b"content" => {
+            () if key.is(&CONTENT) => {
                 seen.once(8, gather);
                 blocks(cursor, gather)?;
                 nested = from..gather.places.uris.len();
             }
-            _ => pass(cursor)?,
+            () => pass(cursor)?,
         }
         Ok(())
     })?;
@@ -211,6 +211,17 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
     }
     Ok(())
 }
+
+const CONTENT: Name = Name::new("content");
+const MESSAGES: Name = Name::new("messages");
+const CONTENTS: Name = Name::new("contents");
+const NEXT_CURSOR: Name = Name::new("nextCursor");
+const RESULT_TYPE: Name = Name::new("resultType");
+const CODE: Name = Name::new("code");
+const DATA: Name = Name::new("data");
+const URI: Name = Name::new("uri");
+const TYPE: Name = Name::new("type");
+const RESOURCE: Name = Name::new("resource");
 
 /// Blocks are read within one another as deep as this, for each takes a piece of the stack.
 const DEPTH_MAX: usize = 120;
