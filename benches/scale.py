@@ -151,7 +151,11 @@ class SlowOne(InPlace):
         try:
             found = run(quick, words, bench.seconds)
         finally:
-            out, _ = beside.communicate(timeout=60)
+            try:
+                out, _ = beside.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                beside.kill()
+                out, _ = beside.communicate()
         if beside.returncode != 0 or b'"wrong":0' not in out.replace(b" ", b""):
             raise Void("the slow server's calls were not all answered")
         share = found["calls_per_second"] / alone["calls_per_second"]

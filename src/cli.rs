@@ -213,10 +213,13 @@ enum ConfigCommand {
     },
 }
 
-/// The whole of the guardian's own program.
+/// The whole of the guardian's own program, which only a Braid of its version starts.
 pub fn guardian() -> ExitCode {
     crate::system::keep_descriptors();
-    guardian::run()
+    match guardian::is_asked_for(std::env::args_os()) {
+        true => guardian::run(),
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Runs the command that the arguments name.

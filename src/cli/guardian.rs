@@ -11,7 +11,9 @@ use std::process::ExitCode;
 /// Whether this process was started as a guardian.
 pub(super) fn is_asked_for(arguments: impl IntoIterator<Item = OsString>) -> bool {
     let mut arguments = arguments.into_iter().skip(1);
-    arguments.next().is_some_and(|word| word == guardian::WORD) && arguments.next().is_none()
+    arguments.next().is_some_and(|word| word == guardian::WORD)
+        && arguments.next().is_none_or(|version| version == guardian::VERSION)
+        && arguments.next().is_none()
 }
 
 /// Stands by until stdin ends, and does what is to be done then.

@@ -99,7 +99,8 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
         (None, false, None, Some(level)) => level,
         (None, false, None, None) => &config.level,
     };
-    let filter = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let filter: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let most = filter.iter().map(|(_, level)| level).chain(filter.default_level()).max();
     let shape = globals.log_format.unwrap_or(match config.format {
         LogFormat::Auto => Shape::Auto,
         LogFormat::Text => Shape::Text,
@@ -110,7 +111,8 @@ pub(super) fn start(config: &Log, default_level: Option<&str>, globals: &Globals
     let running = Running(lines.waiting.clone());
     // A stderr that is gone must not end us: internal errors of the log are not printed either.
     let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+        // It says what nobody need ask the filter for.
+        .with_max_level(most.unwrap_or(LevelFilter::TRACE))
         .with_writer(lines)
         .log_internal_errors(false)
         .with_target(false)

@@ -67,7 +67,7 @@ impl Run {
         let behind_itself = cookie.outer().any(|outer| outer == identity);
         let hops: Vec<&str> = cookie.outer().chain([identity.as_str()]).collect();
         let tracker = TaskTracker::new();
-        let guardian = Arc::new(Guardian::new(&cookie, Here::guardian()));
+        let guardian = Arc::new(Guardian::new(&cookie, Here::guardians()));
         let nursery = Nursery { cookie: cookie.clone(), guardian, tracker: tracker.clone() };
         let dials = config.servers.iter().map(|server| -> Arc<dyn Dial> {
             match &server.reach {

@@ -33,21 +33,21 @@ pub struct Ear(Arc<UnixStream>);
 
 #[cfg(unix)]
 impl Companion {
-    /// Starts `program` with this one argument. It holds nothing of ours: no stdout that a client would wait
+    /// Starts `program` with these arguments. It holds nothing of ours: no stdout that a client would wait
     /// for the end of, no folder, no variable. `said` waits on the line when it begins to listen, so that it
     /// knows that much even if we end the moment after.
-    pub fn start(program: &Path, word: &str, said: &str) -> io::Result<Self> {
+    pub fn start(program: &Path, words: [&str; 2], said: &str) -> io::Result<Self> {
         // A pipe would do, but for its writer's waiting: a line to somebody who is stopped fills up.
         let (line, other_end) = UnixStream::pair()?;
         line.set_write_timeout(Some(TELL_MAX))?;
         (&line).write_all(said.as_bytes())?;
         let child = Command::new(program)
             .arg0("braid")
-            .arg(word)
+            .args(words)
             .current_dir("/")
             .env_clear()
             // Without any variable it would look like somebody who is just becoming another program.
-            .env(COMPANION_VARIABLE, word)
+            .env(COMPANION_VARIABLE, words[0])
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(other_end)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -116,7 +116,7 @@ pub enum Ear {}
 
 #[cfg(windows)]
 impl Companion {
-    pub fn start(_: &Path, _: &str, _: &str) -> io::Result<Self> {
+    pub fn start(_: &Path, _: [&str; 2], _: &str) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -130,10 +131,9 @@ impl System for Linux {
         !matches!(waited, Ok(None))
     }
 
-    fn guardian() -> Option<PathBuf> {
-        let beside = std::env::current_exe().ok().map(|own| own.with_file_name(GUARDIAN_FILE));
-        // Else this is the program that runs, even if its file was replaced or removed since.
-        beside.filter(|program| program.is_file()).or_else(|| Some(PathBuf::from("/proc/self/exe")))
+    fn guardians() -> Vec<PathBuf> {
+        // The last is the program that runs, even if its file was replaced or removed since.
+        guardian_beside().into_iter().chain([PathBuf::from(OWN_PROGRAM)]).collect()
     }
 
     fn be_called(name: &str) {
@@ -292,6 +292,18 @@ fn signal(blow: Blow) -> Signal {
     }
 }
 
+/// The guardian's own program, if it is where ours is and as much our owner's: whoever may write that folder and not our
+/// program must not have another run for us. Not beside a program that has replaced the one that runs.
+fn guardian_beside() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let (runs, there) = (fs::metadata(OWN_PROGRAM).ok()?, fs::metadata(&own).ok()?);
+    let beside = own.with_file_name(GUARDIAN_FILE);
+    let about = fs::symlink_metadata(&beside).ok()?;
+    let is_ours = about.is_file() && about.uid() == runs.uid() && about.mode() & !runs.mode() & 0o022 == 0;
+    (is_ours && (runs.dev(), runs.ino()) == (there.dev(), there.ino())).then_some(beside)
+}
+
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// As the guardian's own program is called, beside ours.
 const GUARDIAN_FILE: &str = "braid-guardian";
 

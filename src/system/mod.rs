@@ -129,9 +129,8 @@ pub trait System {
     /// and has not quite ended.
     fn reap(member: &Self::Member) -> bool;
 
-    /// The program of the guardian of a run: its own, if that is beside ours, else ours once more. `None` where a guardian
-    /// could not find anybody.
-    fn guardian() -> Option<PathBuf>;
+    /// The programs that can be the guardian of a run, the smallest first. None where a guardian could not find anybody.
+    fn guardians() -> Vec<PathBuf>;
 
     /// Gives our process a name of its own among the others, where that can be done.
     fn be_called(name: &str);

@@ -61,8 +61,8 @@ impl System for Windows {
         match *member {}
     }
 
-    fn guardian() -> Option<PathBuf> {
-        None
+    fn guardians() -> Vec<PathBuf> {
+        Vec::new()
     }
 
     fn be_called(_: &str) {}

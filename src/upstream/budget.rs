@@ -5,7 +5,7 @@
 //! neither what a unit is nor who takes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use tokio::sync::Semaphore;
 
 /// What is left to be taken.
@@ -78,6 +78,8 @@ impl Budget {
                     self.left.fetch_add(u32::try_from(back).unwrap_or_default(), Ordering::SeqCst);
                 }
             }
+            // What was brought there comes before this look at who waits.
+            fence(Ordering::SeqCst);
             if crowded == (self.waiting.load(Ordering::SeqCst) > 0) {
                 return;
             }

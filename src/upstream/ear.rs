@@ -505,6 +505,8 @@ fn unmarked(note: Message) -> Message {
 
 /// The beginning of a foreign text, made harmless for a log.
 fn excerpt(text: &[u8]) -> String {
+    // What is read in one piece begins with blanks of ours.
+    let text = text.trim_ascii_start();
     let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
     String::from_utf8_lossy(head).escape_debug().collect()
 }

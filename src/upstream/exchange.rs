@@ -37,7 +37,7 @@ use bytes::Bytes;
 use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 /// What a server does next about one request. Texts are in the client's terms: its ids, tokens, URIs. Each keeps its
 /// room in memory until the last of it is dropped, and is to be dropped when it is written.
@@ -86,6 +86,8 @@ pub struct Exchange {
     posted: Posted,
     places: Arc<Places>,
     clock: Clock,
+    /// When it is looked whether its time is over.
+    looks_at: Instant,
     origin: Option<Origin>,
     subject: Subject,
     progress: Option<f64>,
@@ -122,6 +124,7 @@ impl Exchange {
             stream,
             posted,
             places,
+            looks_at: clock.next(),
             clock,
             origin,
             subject,
@@ -179,6 +182,7 @@ impl Exchange {
     /// Nobody waits for it for a while: what it holds goes to others. Its server goes on working at it beyond its places;
     /// who lets it wait bounds how many do.
     pub fn step_aside(&mut self) {
+        self.goes_on_beside();
         self._turns.clear();
         self.places = Arc::default();
     }
@@ -190,6 +194,7 @@ impl Exchange {
 
     /// Somebody waits for it again, under another id and token. Progress goes on from where it was.
     pub fn goes_on(&mut self, id: &Id, token: Option<Raw>, turns: Permits) {
+        self.goes_on_beside();
         self._turns = turns;
         if let Some(origin) = &mut self.origin {
             (origin.id, origin.token) = (id.clone(), token);
@@ -447,6 +452,7 @@ impl Exchange {
             mirrored: kept.mirrored(),
             look_at: self.clock.next(),
         };
+        self.looks_at = self.clock.next();
         self.posted = self.stream.post(posting, |id| kept.again(id, round))?;
         self.over = false;
         Ok(())
@@ -506,6 +512,10 @@ impl Exchange {
                 Some(Expiry::Total) => break Box::pin(self.give_up(Expiry::Total)).await,
                 Some(Expiry::Idle) | None => {}
             }
+            // As long as a clock stands still it is looked at seldom.
+            if self.clock.next() < self.looks_at {
+                self.look_again();
+            }
             match happens(&mut self.posted, self.task.as_deref_mut()).await {
                 Some(Arrived { after, arrival, room }) => {
                     (self.after, self.room) = (after, room);
@@ -513,7 +523,7 @@ impl Exchange {
                 }
                 None => match self.clock.expired() {
                     Some(expiry) => break Box::pin(self.give_up(expiry)).await,
-                    None => self.stream.look_again(self.posted.id, self.clock.next()),
+                    None => self.look_again(),
                 },
             }
         };
@@ -535,6 +545,12 @@ impl Exchange {
             }
         }
         arrival
+    }
+
+    /// Says when its time may be over.
+    fn look_again(&mut self) {
+        self.looks_at = self.clock.next();
+        self.stream.look_again(self.posted.id, self.looks_at);
     }
 
     fn tasked(&self, created: &Message) -> Option<Box<TaskCall>> {

@@ -31,7 +31,7 @@ pub struct Watched {
 #[derive(Debug)]
 struct Post {
     run: String,
-    program: Option<PathBuf>,
+    programs: Vec<PathBuf>,
     watch: Mutex<Watch>,
     /// A guardian was reaped.
     reaped: Condvar,
@@ -45,6 +45,10 @@ struct Watch {
     /// Every living group, for whoever comes next.
     groups: BTreeMap<u32, Group>,
     starts: usize,
+    /// Which program is started, and when that was done last: one that does not last is not tried again where there is
+    /// another.
+    program: usize,
+    started: Option<Instant>,
     /// It was said that there is none.
     is_missed: bool,
     /// Nobody is started any more.
@@ -52,10 +56,11 @@ struct Watch {
 }
 
 impl Guardian {
-    /// Nothing is started yet. `program` is our own; without one, nothing ever is.
-    pub fn new(cookie: &Cookie, program: Option<PathBuf>) -> Self {
+    /// Nothing is started yet. `programs` become one when they are told to, and the first that does is taken; without one,
+    /// nothing is ever started.
+    pub fn new(cookie: &Cookie, programs: impl IntoIterator<Item = PathBuf>) -> Self {
         let (run, watch, reaped) = (cookie.run().to_owned(), Mutex::default(), Condvar::new());
-        Self(Arc::new(Post { run, program, watch, reaped }))
+        Self(Arc::new(Post { run, programs: programs.into_iter().collect(), watch, reaped }))
     }
 
     /// Sees to it that a guardian is there, which takes the start of a process the first time. To be called
@@ -117,14 +122,14 @@ impl Drop for Watched {
 
 impl Post {
     fn start(self: &Arc<Self>, watch: &mut Watch) {
-        let Some(program) = &self.program else { return };
-        if watch.starts == STARTS_MAX {
+        if self.programs.is_empty() || watch.starts == STARTS_MAX {
             return;
         }
         let words = std::iter::once(Word::Run(self.run.clone()))
             .chain(watch.groups.values().map(|group| Word::Took(*group)));
         let said: String = words.map(|word| word.to_string()).collect();
-        match Companion::start(program, WORD, &said).and_then(|guardian| self.attend(guardian)) {
+        watch.started = Some(Instant::now());
+        match self.begin(watch, &said).and_then(|guardian| self.attend(guardian)) {
             Ok(guardian) => {
                 tracing::debug!(event = "guarded", pid = guardian.id());
                 watch.starts += 1;
@@ -139,6 +144,20 @@ impl Post {
                 tracing::warn!(why, "no guardian: if Braid is killed, its servers may be left behind");
             }
             Err(error) => tracing::debug!(why = error.to_string(), "no guardian"),
+        }
+    }
+
+    /// The first program that can be started.
+    fn begin(&self, watch: &mut Watch, said: &str) -> io::Result<Companion> {
+        loop {
+            let program = self.programs.get(watch.program).ok_or(io::ErrorKind::NotFound)?;
+            match Companion::start(program, [WORD, VERSION], said) {
+                Err(error) if watch.program + 1 < self.programs.len() => {
+                    tracing::debug!(program = %program.display(), %error, "not started as the guardian");
+                    watch.program += 1;
+                }
+                started => return started,
+            }
         }
     }
 
@@ -169,6 +188,10 @@ impl Post {
         self.reaped.notify_all();
         if !watch.over && watch.guardian.is_none() {
             tracing::debug!("the guardian has ended");
+            let has_lasted = watch.started.is_none_or(|started| started.elapsed() > LASTS_MIN);
+            if !has_lasted && watch.program + 1 < self.programs.len() {
+                watch.program += 1;
+            }
             self.start(&mut watch);
         }
     }
@@ -193,6 +216,12 @@ impl Watch {
 
 /// The argument with which our own program becomes a guardian.
 pub const WORD: &str = "guardian";
+
+/// What it is told with that: one of another version would not know what it hears.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One that has ended sooner may not be able to stand by at all.
+const LASTS_MIN: Duration = Duration::from_secs(1);
 
 /// Starts in one run. Somebody who ends every one of them wants none.
 const STARTS_MAX: usize = 16;

@@ -441,12 +441,17 @@ impl Stream {
         Ok(Posted { id, arrivals, journey })
     }
 
-    /// Rings those whose time may be over; when to look next, if anybody waits.
-    pub(super) fn ring_overdue(&self, now: Instant) -> Option<Instant> {
+    /// Rings those whose time may be over; when to look next, if anybody waits, and how many were looked at.
+    pub(super) fn ring_overdue(&self, now: Instant) -> (Option<Instant>, usize) {
         let mut open = self.open.lock();
-        let looks = || open.ledger.entries().filter_map(|(call, listener)| Some((call, listener.look_at?)));
-        let next = looks().map(|(_, at)| at).filter(|at| *at > now).min();
-        let mut due: Vec<_> = looks().filter(|(_, at)| *at <= now).map(|(call, _)| call).collect();
+        let (mut next, mut due): (Option<Instant>, _) = (None, Vec::new());
+        for (call, listener) in open.ledger.entries() {
+            match listener.look_at {
+                Some(at) if at <= now => due.push(call),
+                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                None => {}
+            }
+        }
         // In the order in which they were sent.
         due.sort_unstable();
         for call in due {
@@ -456,7 +461,7 @@ impl Stream {
             }
         }
         open.look_at = next;
-        next
+        (next, open.ledger.len())
     }
 
     /// The time of a request that was rung is not over before that.

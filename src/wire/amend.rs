@@ -21,6 +21,8 @@ pub(super) fn amended(whole: Bytes, start: usize, span: Span, new: &[u8]) -> Res
         return Err(whole);
     }
     let mut whole = whole.try_into_mut()?;
+    // As much that is free before it is seen only when it is moved there.
+    let _ = whole.try_reclaim(whole.capacity() - whole.len() + 1);
     let is_loose = whole.capacity() - whole.len() > whole.len() / LOOSE_PART;
     let (before, behind) = (from - start, whole.len() - to);
     if is_loose || before.min(behind) > MOVED_BYTES_MAX {
@@ -52,7 +54,7 @@ pub(super) fn amended(whole: Bytes, start: usize, span: Span, new: &[u8]) -> Res
 /// As much of a text is moved at most.
 const MOVED_BYTES_MAX: usize = 4 * 1024;
 /// Memory of which more is free than this part of what is in it is not kept for it.
-const LOOSE_PART: usize = 4;
+pub const LOOSE_PART: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +111,14 @@ mod tests {
             let left = amended(whole, before, span(at, at + 3), &vec![b'7'; new]);
             assert_eq!(left.unwrap_err(), held(&vec![b'x'; length], before, 0));
         }
+    }
+
+    #[test]
+    fn what_lies_behind_much_that_is_free_is_left_alone() {
+        let whole = held(&[b'x'; LONG], 10 * LONG, ROOM_BYTES);
+        let text = whole.slice(10 * LONG..);
+        drop(whole);
+        assert!(amended(text, 0, span(20, 23), b"7").is_err());
     }
 
     proptest! {

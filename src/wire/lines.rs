@@ -7,7 +7,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
 
-use crate::wire::amend::ROOM_BYTES;
+use crate::wire::amend::{LOOSE_PART, ROOM_BYTES};
 use crate::wire::glimpse::Glimpse;
 pub use crate::wire::glimpse::readable_id;
 
@@ -200,7 +200,8 @@ impl Lines {
 
     /// The line that ends there, and what ends it is gone.
     fn take(&mut self, end: usize) -> Bytes {
-        if self.leads && self.long > 0 && self.is_alone(end) {
+        let is_loose = self.buffer.capacity() - end > end / LOOSE_PART;
+        if self.lead > 0 && self.long > 0 && self.is_alone(end) && !is_loose {
             let behind = BytesMut::from(self.buffer.get(end + 1..).unwrap_or_default());
             let mut line = std::mem::replace(&mut self.buffer, behind);
             (self.lead, self.grown, self.roomy) = (0, false, false);

@@ -151,7 +151,8 @@ impl Direct {
     ) -> Poll<Result<(), BodyError>> {
         loop {
             let bytes = whole.len() - ROOM_BYTES;
-            if !has_room(bytes) {
+            // What is taken ahead counts, come or not.
+            if !has_room(bytes.max(length.min(AHEAD_BYTES_MAX))) {
                 return Poll::Ready(Err(BodyError::NoRoom { bytes }));
             }
             if bytes == length {
