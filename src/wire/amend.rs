@@ -54,7 +54,7 @@ pub(super) fn amended(whole: Bytes, start: usize, span: Span, new: &[u8]) -> Res
 /// As much of a text is moved at most.
 const MOVED_BYTES_MAX: usize = 4 * 1024;
 /// Memory of which more is free than this part of what is in it is not kept for it.
-pub const LOOSE_PART: usize = 4;
+const LOOSE_PART: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
 
-use crate::wire::amend::{LOOSE_PART, ROOM_BYTES};
+use crate::wire::amend::ROOM_BYTES;
 use crate::wire::glimpse::Glimpse;
 pub use crate::wire::glimpse::readable_id;
 
@@ -28,6 +28,9 @@ const ROOM_BYTES_MIN: usize = READ_BYTES / 4;
 
 /// Room for the next line where the last one was long, before any of it is there: what a pipe holds, and more.
 const WAITING_BYTES_MAX: usize = 128 * 1024;
+
+/// A long line keeps no memory that is more than so many times as long.
+const LOOSE_TIMES: usize = 4;
 
 /// How much a buffer of unknown need grows at once, unless it holds as much already.
 const STEP_BYTES_MAX: usize = 1024 * 1024;
@@ -200,7 +203,7 @@ impl Lines {
 
     /// The line that ends there, and what ends it is gone.
     fn take(&mut self, end: usize) -> Bytes {
-        let is_loose = self.buffer.capacity() - end > end / LOOSE_PART;
+        let is_loose = self.buffer.capacity() / LOOSE_TIMES > end;
         if self.lead > 0 && self.long > 0 && self.is_alone(end) && !is_loose {
             let behind = BytesMut::from(self.buffer.get(end + 1..).unwrap_or_default());
             let mut line = std::mem::replace(&mut self.buffer, behind);

@@ -151,8 +151,7 @@ impl Direct {
     ) -> Poll<Result<(), BodyError>> {
         loop {
             let bytes = whole.len() - ROOM_BYTES;
-            // What is taken ahead counts, come or not.
-            if !has_room(bytes.max(length.min(AHEAD_BYTES_MAX))) {
+            if !has_room(bytes) {
                 return Poll::Ready(Err(BodyError::NoRoom { bytes }));
             }
             if bytes == length {
