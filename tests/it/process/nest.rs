@@ -133,7 +133,9 @@ impl Nest {
     /// Its guardian, once there is one.
     pub(super) fn guardian(&self) -> Option<u32> {
         processes().find(|pid| {
-            parent(*pid) == Some(self.id()) && read(*pid, "cmdline") == b"braid\0guardian\0" && is_alive(*pid)
+            parent(*pid) == Some(self.id())
+                && read(*pid, "cmdline").starts_with(b"braid\0guardian\0")
+                && is_alive(*pid)
         })
     }
 
