@@ -102,6 +102,45 @@ fn whoever_carries_the_mark_of_the_run_is_struck_and_nobody_else() {
     assert!(others.iter().all(|other| is_alive(other.id())));
 }
 
+/// What stands by, as the system names it.
+fn stands_by(nursery: &Nursery) -> Option<PathBuf> {
+    let guardian = nursery.guardian.id()?;
+    until("it is itself", || super::nest::read(guardian, "comm") == b"guardian\n");
+    std::fs::read_link(format!("/proc/{guardian}/exe")).ok()
+}
+
+#[test]
+fn the_small_program_stands_by_where_it_is() {
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_braid-guardian"));
+    let nursery = nursery([own.clone()]);
+    nursery.guardian.stand_by();
+    assert_eq!(stands_by(&nursery).unwrap(), own.canonicalize().unwrap());
+    nursery.guardian.dismiss();
+    // It is no program for people, and none for a Braid of another version.
+    for words in [&[][..], &["guardian", "0.0.0"], &["guardian", env!("CARGO_PKG_VERSION"), "more"]] {
+        let status = Command::new(&own).args(words).stdin(Stdio::null()).status().unwrap();
+        assert!(!status.success(), "{words:?}");
+    }
+}
+
+#[test]
+fn where_a_program_does_not_start_or_last_the_next_stands_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let (absent, text) = (folder.path().join("absent"), folder.path().join("text"));
+    std::fs::write(&text, "no program").unwrap();
+    for first in [absent, text, PathBuf::from("/bin/false")] {
+        let nursery = nursery(std::iter::once(first.clone()).chain(braid()));
+        nursery.guardian.stand_by();
+        let own = braid().unwrap().canonicalize().unwrap();
+        until("another stands by", || {
+            let guardian = nursery.guardian.id();
+            guardian
+                .is_some_and(|id| std::fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == own))
+        });
+        nursery.guardian.dismiss();
+    }
+}
+
 #[test]
 fn after_a_farewell_nobody_is_struck() {
     let run = run();

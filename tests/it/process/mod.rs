@@ -25,7 +25,7 @@ use mcp_braid::upstream::process::Nursery;
 use tokio_util::task::TaskTracker;
 
 /// A run of its own, whose guardian is this program.
-fn nursery(guardian: Option<PathBuf>) -> Nursery {
+fn nursery(guardian: impl IntoIterator<Item = PathBuf>) -> Nursery {
     let cookie = Arc::new(Cookie::new("1d").unwrap());
     let guardian = Arc::new(Guardian::new(&cookie, guardian));
     Nursery { cookie, guardian, tracker: TaskTracker::new() }
