@@ -25,11 +25,11 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// What a request takes at most, by the way on which its client comes.
-const STDIO_MAX: f64 = 11.5;
-const STDIO_STATELESS_MAX: f64 = 42.5;
-const HTTP_MAX: f64 = 13.5;
-const HTTP_STATELESS_MAX: f64 = 44.5;
-const LIST_MAX: f64 = 6.5;
+const STDIO_MAX: f64 = 9.5;
+const STDIO_STATELESS_MAX: f64 = 34.5;
+const HTTP_MAX: f64 = 12.5;
+const HTTP_STATELESS_MAX: f64 = 36.5;
+const LIST_MAX: f64 = 3.5;
 
 #[test]
 fn a_call_over_stdio_allocates_little() {
