@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from places import SESSIONS, Place, Scene, Target, Void, environment, idle, rss_kib, run, started
+from places import SESSIONS, Place, Target, Void, environment, rss_kib, run
 from proxies import LOAD, MOCK, Behind, Braid, Proxy, Started, script
 from rows import Bench, Cold, Column, IdleSessions, InPlace, Large, Lists, Row, Values
 
@@ -39,41 +39,38 @@ class Raised(Braid):
         return begun
 
 
-def raised(bench: Bench, braid: Raised) -> Bench:
-    """The same bench, where Braid is this one, and nobody from elsewhere takes part."""
-    proxies: list[Proxy] = [braid if proxy.name == "braid" else proxy for proxy in bench.proxies if proxy.name in ("floor", "braid")]
-    return Bench(bench.folder, proxies, bench.seconds, bench.rounds, bench.growth_calls, bench.idle_sessions)
+class BeyondLimits(InPlace):
+    """A place in which Braid has more lines in its configuration, and nobody from elsewhere takes part."""
 
-
-class ManySessions(IdleSessions):
-    only = ("braid",)
-    braid = Raised(listen=[f"limits.sessions = {MANY_SESSIONS + 100}"])
+    braid = Raised()
 
     @contextmanager
     def open(self, bench: Bench) -> Iterator[dict[str, object]]:
-        with super().open(raised(bench, self.braid)) as targets:
+        proxies: list[Proxy] = [self.braid if proxy.name == "braid" else proxy for proxy in bench.proxies if proxy.name in ("floor", "braid")]
+        with super().open(replace(bench, proxies=proxies)) as targets:
             yield targets
 
+
+class ManySessions(BeyondLimits, IdleSessions):
+    only = ("braid",)
+    braid = Raised(listen=[f"limits.sessions = {MANY_SESSIONS + 100}"])
+
     def once(self, bench: Bench, name: str, subject: object, so_far: dict[str, Values]) -> Values:
-        assert isinstance(subject, Target)
-        return {"session_kib": idle(subject, MANY_SESSIONS)["per_session_bytes"] / 1024}
+        return super().once(replace(bench, idle_sessions=MANY_SESSIONS), name, subject, so_far)
 
 
-class ManyTools(Lists):
+class ManyTools(BeyondLimits, Lists):
     """One page of all tools, against a server that holds the same in memory."""
 
     tools = TOOLS - 1
     only = ("braid",)
     braid = Raised(more=["[limits]", f"page_items = {SERVERS * TOOLS}"])
 
-    @contextmanager
-    def open(self, bench: Bench) -> Iterator[dict[str, object]]:
-        with super().open(raised(bench, self.braid)) as targets:
-            yield targets
-
 
 class ManyServers(Cold):
     """From the start to the list of all tools."""
+
+    columns = (Column("initialize_ms", "initialize ms"), Column("list_ms", "full list ms"))
 
     @contextmanager
     def open(self, bench: Bench) -> Iterator[dict[str, object]]:
@@ -85,18 +82,11 @@ class ManyServers(Cold):
         begun = braid.start(folder, "stdio", 0, servers)
         yield {"one server": (" ".join(commands[0]), TOOLS), "braid": (str(script(folder, begun)), SERVERS * TOOLS)}
 
-    columns = (Column("initialize_ms", "initialize ms"), Column("list_ms", "full list ms"))
-
     def leaders(self) -> tuple[str, ...]:
         return ("one server",)
 
-    def once(self, bench: Bench, name: str, subject: object, so_far: dict[str, Values]) -> Values:
-        command, tools = subject
-        found = started(command, tools)
-        return {"initialize_ms": found["initialize_ms"], "list_ms": found["list_ms"]}
 
-
-class ManyCalls(InPlace):
+class ManyCalls(BeyondLimits):
     """So many calls open at once that nobody could serve without order. Each takes its server a while."""
 
     columns = (
@@ -112,11 +102,6 @@ class ManyCalls(InPlace):
         listen=["limits.sessions = 2000", f"limits.connections = {2 * MANY_CALLS}"],
         more=["[limits]", f"total_in_flight = {2 * MANY_CALLS}", "[defaults]", f"concurrency = {MANY_CALLS}", f"queue = {MANY_CALLS}"],
     )
-
-    @contextmanager
-    def open(self, bench: Bench) -> Iterator[dict[str, object]]:
-        with super().open(raised(bench, self.braid)) as targets:
-            yield targets
 
     def once(self, bench: Bench, name: str, subject: object, so_far: dict[str, Values]) -> Values:
         assert isinstance(subject, Target)
