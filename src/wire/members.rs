@@ -99,9 +99,7 @@ pub fn requote(raw: &str, said: &str, new: &str) -> String {
     if let Some(added) = new.strip_suffix(said) {
         return prepend(raw, added);
     }
-    let taken = said.strip_suffix(new).filter(|front| stands_for_itself(front));
-    let taken = taken.and_then(|front| raw.strip_prefix('"')?.strip_prefix(front));
-    match taken {
+    match front_cut(raw, said, new).and_then(|front| raw.get(1 + front.len()..)) {
         Some(rest) => ["\"", rest].concat(),
         None => quote(new),
     }
@@ -110,18 +108,20 @@ pub fn requote(raw: &str, said: &str, new: &str) -> String {
 /// The edit by which the literal at `place` says `new` and not `said`: as [`requote`], and what is only taken away in
 /// front is cut.
 pub fn renamed(place: Span, raw: &str, said: &str, new: &str) -> (Span, Bytes) {
-    let cut = said.strip_suffix(new).filter(|front| stands_for_itself(front));
-    let cut = cut.filter(|front| inner(raw).starts_with(front));
-    let end = cut.and_then(|front| u32::try_from(1 + front.len()).ok()).map(|length| place.start + length);
+    let end = front_cut(raw, said, new)
+        .and_then(|front| u32::try_from(1 + front.len()).ok())
+        .map(|length| place.start + length);
     match end {
         Some(end) => (Span { start: place.start + 1, end }, Bytes::new()),
         None => (place, requote(raw, said, new).into()),
     }
 }
 
-/// Whether a text stands in a literal as it is, wherever it does.
-fn stands_for_itself(text: &str) -> bool {
-    !text.contains(['\\', '"'])
+/// What is to be taken away in front of the literal `raw`, which says `said`, so that it says `new`; if that is all, and
+/// stands there as it is.
+fn front_cut<'a>(raw: &str, said: &'a str, new: &str) -> Option<&'a str> {
+    let front = said.strip_suffix(new).filter(|front| !front.contains(['\\', '"']))?;
+    inner(raw).starts_with(front).then_some(front)
 }
 
 /// The literal `raw` with `front` before whatever it says, even if that is no Unicode text.
