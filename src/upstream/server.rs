@@ -119,10 +119,7 @@ struct Slot {
 impl Slot {
     fn at_hand(&self, state: &State, client: ClientId) -> Option<AtHand> {
         match state {
-            State::Ready(link) => {
-                let (link, audience) = (link.clone(), self.audience.clone());
-                Some(AtHand { link, member: audience.member(client), audience })
-            }
+            State::Ready(link) => Some(AtHand::new(link.clone(), self.audience.clone(), client)),
             State::Connecting | State::Down { .. } => None,
         }
     }
@@ -387,7 +384,7 @@ impl Server {
                 let link = self.ready(key).await?;
                 let audience = self.links.get(key).map(|slot| slot.audience.clone());
                 let audience = audience.ok_or_else(|| self.is_not_running())?;
-                AtHand { link, member: audience.member(outgoing.client), audience }
+                AtHand::new(link, audience, outgoing.client)
             }
         };
         let AtHand { link, audience, .. } = &at_hand;

@@ -6,6 +6,7 @@
 use super::audience::{Audience, Member};
 use super::budget::Taken;
 use super::link::{Link, State};
+use crate::mcp::caller::ClientId;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -35,6 +36,12 @@ pub struct Way {
     pub(super) hand: Hand,
     pub(super) place: Taken,
     pub(super) room: Taken,
+}
+
+impl AtHand {
+    pub(super) fn new(link: Arc<Link>, audience: Arc<Audience>, client: ClientId) -> Self {
+        Self { link, member: audience.member(client), audience }
+    }
 }
 
 impl Known {
