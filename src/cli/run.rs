@@ -68,7 +68,7 @@ impl Run {
         let hops: Vec<&str> = cookie.outer().chain([identity.as_str()]).collect();
         let tracker = TaskTracker::new();
         let guardian = Arc::new(Guardian::new(&cookie, Here::guardians()));
-        let nursery = Nursery { cookie: cookie.clone(), guardian, tracker: tracker.clone() };
+        let nursery = Nursery::new(cookie.clone(), guardian, tracker.clone());
         let dials = config.servers.iter().map(|server| -> Arc<dyn Dial> {
             match &server.reach {
                 Reach::Stdio(command) => Arc::new(StdioDial {

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -34,6 +34,31 @@ pub struct Nursery {
     pub cookie: Arc<Cookie>,
     pub guardian: Arc<Guardian>,
     pub tracker: TaskTracker,
+    births: Arc<Semaphore>,
+}
+
+impl Nursery {
+    pub fn new(cookie: Arc<Cookie>, guardian: Arc<Guardian>, tracker: TaskTracker) -> Self {
+        Self { cookie, guardian, tracker, births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)) }
+    }
+
+    /// The same as [`Process::spawn`], away from the runtime, which has clients to answer: a few at a time, as a thread of
+    /// its own for each would take more memory than all of them need. One that the system is long in finding holds up
+    /// another no longer than [`TURN_WAIT_MAX`].
+    pub async fn spawn(
+        &self,
+        command: &Command,
+        server: &str,
+        stderr: config::Stderr,
+    ) -> Result<Result<Spawned, SpawnError>, JoinError> {
+        let turn = timeout(TURN_WAIT_MAX, self.births.clone().acquire_owned()).await;
+        let (command, server, nursery) = (command.clone(), server.to_owned(), self.clone());
+        let spawn = move || {
+            let _turn = turn;
+            Process::spawn(&command, &server, stderr, &nursery)
+        };
+        tokio::task::spawn_blocking(spawn).await
+    }
 }
 
 /// A running child, or one that ran. Dropping it ends the whole tree at once, without waiting.
@@ -142,7 +167,7 @@ impl Process {
         stderr: config::Stderr,
         nursery: &Nursery,
     ) -> Result<Spawned, SpawnError> {
-        let Nursery { cookie, guardian, tracker } = nursery;
+        let Nursery { cookie, guardian, tracker, .. } = nursery;
         let mark = cookie.mark();
         // Before the child: we may be killed at any moment, and the mark alone leads to it then.
         guardian.stand_by();
@@ -477,6 +502,10 @@ pub const UNKILLABLE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The longest step of a stop, whatever was asked for.
 pub const PACE_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Programs that are started at once, and how long one waits for its turn.
+const SPAWNS_AT_ONCE: usize = 2;
+const TURN_WAIT_MAX: Duration = Duration::from_millis(100);
+
 /// What the rest of a tree gets to follow its leader, within a stop.
 const FOLLOW_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -489,3 +518,30 @@ const REAPS_MAX: usize = 25;
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_is_long_in_starting_holds_up_others_for_a_moment() {
+        let cookie = Arc::new(Cookie::new("1d").unwrap());
+        let guardian = Arc::new(Guardian::new(&cookie, None));
+        let nursery = Nursery::new(cookie, guardian, TaskTracker::new());
+        let command = Command::new("true", Path::new("/"));
+        let run = async || {
+            let begun = Instant::now();
+            let spawned = nursery.spawn(&command, "test", config::Stderr::Log).await.unwrap().unwrap();
+            (spawned, begun.elapsed())
+        };
+        let (_one, waited) = run().await;
+        assert!(waited < TURN_WAIT_MAX, "nobody else is there");
+        let turns = nursery.births.clone().acquire_many_owned(SPAWNS_AT_ONCE as u32).await.unwrap();
+        let (_other, waited) = run().await;
+        assert!(waited >= TURN_WAIT_MAX, "the others are still at it");
+        drop(turns);
+        assert_eq!(nursery.births.available_permits(), SPAWNS_AT_ONCE, "each turn is given back");
+    }
+}

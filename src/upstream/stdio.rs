@@ -1,7 +1,7 @@
 //! A server that is a program of this machine: its stdin and stdout are the stream.
 
 use super::dial::{Dial, Dialed};
-use super::process::{Nursery, Process, Spawned};
+use super::process::{Nursery, Spawned};
 use crate::config::{Command, Stderr};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
@@ -17,12 +17,8 @@ pub struct StdioDial {
 
 impl Dial for StdioDial {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
-        let (command, server, stderr) = (self.command.clone(), self.server.clone(), self.stderr);
-        let nursery = self.nursery.clone();
-        // To find and load a program may take a while, and the runtime has clients to answer.
-        let spawn = move || Process::spawn(&command, &server, stderr, &nursery);
         async move {
-            match tokio::task::spawn_blocking(spawn).await {
+            match self.nursery.spawn(&self.command, &self.server, self.stderr).await {
                 Ok(Ok(Spawned { process, stdin, stdout })) => Ok(Dialed::piped(stdout, stdin).of(process)),
                 Ok(Err(error)) => {
                     let text = format!("{}: {error} ({})", self.server, error.code());

@@ -69,11 +69,7 @@ async fn headers_within(
 ) -> Result<Vec<(String, Secret)>, HeadersError> {
     let program = || command.program.clone();
     let until = Instant::now() + wait;
-    let spawned = {
-        let (command, server, nursery) = (command.clone(), server.to_owned(), nursery.clone());
-        // To find and load a program may take a while, and the runtime has clients to answer.
-        tokio::task::spawn_blocking(move || Process::spawn(&command, &server, Stderr::Log, &nursery)).await
-    };
+    let spawned = nursery.spawn(command, server, Stderr::Log).await;
     let Ok(spawned) = spawned else { return Err(HeadersError::NotStarted { program: program() }) };
     let Spawned { process, stdin, stdout } = spawned?;
     drop(stdin);
@@ -209,7 +205,7 @@ mod tests {
     fn nursery() -> Nursery {
         let cookie = Arc::new(Cookie::new("1d").unwrap());
         let guardian = Arc::new(Guardian::new(&cookie, None));
-        Nursery { cookie, guardian, tracker: TaskTracker::new() }
+        Nursery::new(cookie, guardian, TaskTracker::new())
     }
 
     /// Runs a script of the shell, and looks for secrets in what went wrong. When it returns, nobody is left.

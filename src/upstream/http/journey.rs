@@ -166,7 +166,7 @@ mod tests {
         let tracker = TaskTracker::new();
         let cookie = Arc::new(Cookie::new("1d").unwrap());
         let guardian = Arc::new(Guardian::new(&cookie, None));
-        let nursery = Nursery { cookie, guardian, tracker: TaskTracker::new() };
+        let nursery = Nursery::new(cookie, guardian, TaskTracker::new());
         let remote = Remote {
             url: "http://far.test/mcp".to_owned(),
             transport: Transport::Http,

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 fn nursery(guardian: impl IntoIterator<Item = PathBuf>) -> Nursery {
     let cookie = Arc::new(Cookie::new("1d").unwrap());
     let guardian = Arc::new(Guardian::new(&cookie, guardian));
-    Nursery { cookie, guardian, tracker: TaskTracker::new() }
+    Nursery::new(cookie, guardian, TaskTracker::new())
 }
 
 /// The same without one: what ends as it should needs none.

@@ -147,7 +147,7 @@ impl Stage {
 fn unguarded() -> Nursery {
     let cookie = Arc::new(Cookie::new("1d").unwrap());
     let guardian = Arc::new(Guardian::new(&cookie, None));
-    Nursery { cookie, guardian, tracker: TaskTracker::new() }
+    Nursery::new(cookie, guardian, TaskTracker::new())
 }
 
 /// The server's side of a handshake: a session, one tool, a log, and a stream beside the answers.

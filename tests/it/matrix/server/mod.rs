@@ -106,5 +106,5 @@ impl Server {
 fn unguarded() -> Nursery {
     let cookie = Arc::new(Cookie::new("1d").unwrap());
     let guardian = Arc::new(Guardian::new(&cookie, None));
-    Nursery { cookie, guardian, tracker: TaskTracker::new() }
+    Nursery::new(cookie, guardian, TaskTracker::new())
 }
