@@ -72,7 +72,9 @@ fn nothing_is_global() {
             let found = line.starts_with("static ")
                 || line.starts_with("pub static ")
                 || line.starts_with("thread_local!");
-            assert!(!found, "{} has global state: {line}", file.path.display());
+            // It has to be: that is how the language knows whom to ask.
+            let is_allocator = file.path.ends_with("src/main.rs") && line.starts_with("static ALLOCATOR: ");
+            assert!(!found || is_allocator, "{} has global state: {line}", file.path.display());
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::hub::views::Standing;
 use crate::mcp::caller::{Caller, Principal};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
-use crate::system::{Here, Signal, System, keep_freed};
+use crate::system::{Here, Signal, System};
 use crate::upstream::allowance::Permits;
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
@@ -250,7 +250,6 @@ pub(super) fn to_its_end(
     runtime: tokio::runtime::Runtime,
     served: impl Future<Output = io::Result<Exit>> + Send + 'static,
 ) -> io::Result<Exit> {
-    keep_freed();
     let served = runtime.spawn(served);
     let exit = runtime.block_on(served).unwrap_or_else(|failed| match failed.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -10,7 +10,6 @@ mod companion;
 mod descriptors;
 mod ends;
 mod exits;
-mod freed;
 mod leaving;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
@@ -28,7 +27,6 @@ use tokio::process::Command;
 pub use self::companion::{Companion, Ear};
 pub use self::ends::{Input, Output};
 pub use self::exits::Exits;
-pub use self::freed::keep_freed;
 pub use self::leaving::{Leaving, Signal, leaving};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
