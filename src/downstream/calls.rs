@@ -49,8 +49,16 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.has_rung.swap(true, Ordering::AcqRel) {
-            self.line.rung.lock().push_back(self.place);
+        if self.has_rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let is_first = {
+            let mut rung = self.line.rung.lock();
+            rung.push_back(self.place);
+            rung.len() == 1
+        };
+        // The first of those who wait to be looked at has woken the door, or it is looking.
+        if is_first {
             self.line.door.wake();
         }
     }
