@@ -22,43 +22,38 @@ use smallvec::smallvec;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// What all requests of one session need of it.
+pub(super) struct Client {
+    pub(super) seat: Arc<Seat>,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) given: Given,
+    /// Requests that have begun; the rest wait their turn.
+    pub(super) turns: Arc<Budget>,
+}
+
 /// Everything that one request needs of its session.
 pub(super) struct Call {
-    pub(super) seat: Arc<Seat>,
+    pub(super) client: Arc<Client>,
     pub(super) revision: Revision,
-    pub(super) delivery: Arc<Delivery>,
     /// Where what comes before the answer goes.
     pub(super) outlet: Outlet,
-    pub(super) given: Given,
     pub(super) patience: Instant,
 }
 
 impl Call {
     /// What becomes of the request, if that can be said at once; else the room of its text comes back.
-    pub(super) fn begin_now(
-        &self,
-        turns: &Arc<Budget>,
-        id: &Id,
-        message: &Message,
-        memory: Held,
-    ) -> Result<Answer, Option<Held>> {
-        let Some(turn) = turns.take(1) else { return Err(Some(memory)) };
-        match self.seat.hub().begin_now(self.asked(id, message, turn, Some(memory))) {
+    pub(super) fn begin_now(&self, id: &Id, message: &Message, memory: Held) -> Result<Answer, Option<Held>> {
+        let Some(turn) = self.client.turns.take(1) else { return Err(Some(memory)) };
+        match self.client.seat.hub().begin_now(self.asked(id, message, turn, Some(memory))) {
             AtOnce::Is(answer) => Ok(answer),
             AtOnce::Waits(asked) => Err(asked.memory),
         }
     }
 
     /// The answer, whatever happens: one line.
-    pub(super) async fn run(
-        self,
-        turns: Arc<Budget>,
-        id: Id,
-        message: Message,
-        memory: Option<Held>,
-    ) -> Bytes {
-        let turn = turns.wait(1).await;
-        let answer = self.seat.hub().begin(self.asked(&id, &message, turn, memory)).await;
+    pub(super) async fn run(self, id: Id, message: Message, memory: Option<Held>) -> Bytes {
+        let turn = self.client.turns.wait(1).await;
+        let answer = self.client.seat.hub().begin(self.asked(&id, &message, turn, memory)).await;
         let method = Method::parse(message.method().unwrap_or_default());
         // What it asks is on its way: its text need not wait here for the answer.
         drop(message);
@@ -70,7 +65,7 @@ impl Call {
 
     fn asked<'a>(&'a self, id: &'a Id, message: &'a Message, turn: Taken, memory: Option<Held>) -> Asked<'a> {
         Asked {
-            seat: &self.seat,
+            seat: &self.client.seat,
             id,
             message,
             revision: self.revision,
@@ -87,17 +82,17 @@ impl Call {
         let reply = loop {
             match exchange.next().await {
                 Step::Notify(note) => {
-                    Box::pin(self.delivery.note(note, exchange.after(), &self.outlet)).await;
+                    Box::pin(self.client.delivery.note(note, exchange.after(), &self.outlet)).await;
                 }
                 Step::Ask(ask) => {
-                    Box::pin(self.delivery.ask(ask, exchange.after(), &self.outlet)).await;
+                    Box::pin(self.client.delivery.ask(ask, exchange.after(), &self.outlet)).await;
                 }
                 Step::Done(reply) => break reply,
             }
         };
         // What its server said before the end must not come after it.
-        if self.delivery.holds(exchange.after()) {
-            Box::pin(self.delivery.flush(exchange.after(), &self.outlet)).await;
+        if self.client.delivery.holds(exchange.after()) {
+            Box::pin(self.client.delivery.flush(exchange.after(), &self.outlet)).await;
         }
         self.said(reply, &id, method)
     }
@@ -107,7 +102,7 @@ impl Call {
         match answer {
             Answer::Now(reply) => self.said(reply.map(one_line), id, method),
             Answer::List { text, kind, edition } => {
-                self.given.give(kind, edition);
+                self.client.given.give(kind, edition);
                 text
             }
             Answer::Later(_) => {

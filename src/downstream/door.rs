@@ -66,12 +66,12 @@ impl Door {
     /// Serves the client until either side is done.
     pub async fn serve(mut self, inbox: impl Into<Inbox>) -> Closed {
         let mut inbox = inbox.into();
-        let seat = self.session.seat.clone();
+        let seat = self.session.seat().clone();
         let limits = &seat.hub().config().limits;
         let stopping = seat.hub().stopping();
         let mut lines = Lines::new(limits.client_message_bytes_max);
         let mut news = self.session.news();
-        let (outbox, delivery) = (self.outbox.clone(), self.session.delivery.clone());
+        let (outbox, delivery) = (self.outbox.clone(), self.session.delivery().clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         let mut ready = Aside::new(delivery.ready());
         let mut expired = Aside::new(delivery.asks.expired());

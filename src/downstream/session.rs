@@ -4,7 +4,7 @@
 //! it is given texts, and it returns what is to be answered now or what will be.
 
 use super::asks::Asks;
-use super::call::Call;
+use super::call::{Call, Client};
 use super::delivery::Delivery;
 use super::introduction::{implementation, refuse_loops};
 use super::modern::beside::Beside;
@@ -41,18 +41,13 @@ use tokio_util::sync::CancellationToken;
 
 /// One client, from its first byte to its last.
 pub struct Session {
-    pub(super) seat: Arc<Seat>,
+    client: Arc<Client>,
     agreed: OnceLock<Agreed>,
     open: Open,
-    /// What the servers say beside their answers.
-    pub(super) delivery: Arc<Delivery>,
-    /// Requests that have begun; the rest wait their turn.
-    turns: Arc<Budget>,
     /// Our own mark, by which we know ourselves behind ourselves.
     identity: Arc<str>,
     /// We were started by ourselves: nothing is served, and the client hears why.
     behind_itself: bool,
-    given: Given,
     /// Requests that stand by themselves come here as well, and nothing is started before it is needed.
     beside: Option<Beside>,
 }
@@ -95,15 +90,12 @@ impl Session {
             saying: Default::default(),
         });
         Self {
+            client: Arc::new(Client { seat, delivery, given: Given::default(), turns }),
             agreed: OnceLock::new(),
             open: Open::new(ids),
-            delivery,
-            turns,
             identity: Arc::from(identity),
             behind_itself,
-            given: Given::default(),
             beside: None,
-            seat,
         }
     }
 
@@ -112,8 +104,17 @@ impl Session {
         Self { beside: Some(beside), ..self }
     }
 
+    pub(super) fn seat(&self) -> &Arc<Seat> {
+        &self.client.seat
+    }
+
+    /// What the servers say beside their answers goes by it.
+    pub(super) fn delivery(&self) -> &Arc<Delivery> {
+        &self.client.delivery
+    }
+
     fn hub(&self) -> &Arc<Hub> {
-        self.seat.hub()
+        self.client.seat.hub()
     }
 
     pub(super) fn agreed(&self) -> Option<Agreed> {
@@ -122,7 +123,7 @@ impl Session {
 
     /// The lists as this client hears of them.
     pub(super) fn news(&self) -> News {
-        News::new(self.seat.view(), self.given.clone())
+        News::new(self.client.seat.view(), self.client.given.clone())
     }
 
     /// Cancels that were ignored because they named several open requests.
@@ -132,7 +133,7 @@ impl Session {
 
     /// Whether the client has said that it works by now, or has begun to.
     pub(super) fn has_begun(&self) -> bool {
-        self.delivery.begun.is_cancelled()
+        self.client.delivery.begun.is_cancelled()
     }
 
     /// Requests that have no answer yet.
@@ -152,7 +153,7 @@ impl Session {
                 Some(fault.render(id.as_ref()))
             }
             (true, Some(id)) => {
-                self.delivery.asks.spoil(id.as_str(), &text);
+                self.client.delivery.asks.spoil(id.as_str(), &text);
                 None
             }
             (true, None) => None,
@@ -232,7 +233,7 @@ impl Session {
         let parsed = Message::parse_client(text, caps(&self.hub().config().limits));
         parsed.map_err(|bad| {
             if let (true, Some(id)) = (bad.response, &bad.id) {
-                self.delivery.asks.spoil(id.as_str(), &bad.fault().text);
+                self.client.delivery.asks.spoil(id.as_str(), &bad.fault().text);
             }
             match bad.response {
                 true => Reply::Nothing,
@@ -248,7 +249,7 @@ impl Session {
                 if let (Some(beside), Outlet::Lines(outbox), true) =
                     (&self.beside, outlet, ladder::claims(&message))
                 {
-                    return beside.hear(&self.seat, &self.open, message, memory, outbox);
+                    return beside.hear(&self.client.seat, &self.open, message, memory, outbox);
                 }
                 let method = Method::parse(method.as_str(&message));
                 match message.id() {
@@ -267,7 +268,7 @@ impl Session {
             }
             Head::Response { id, .. } => {
                 let id = id.map(|id| message.str(id)).unwrap_or_default();
-                self.delivery.asks.answer(id, &message);
+                self.client.delivery.asks.answer(id, &message);
                 Reply::Nothing
             }
         }
@@ -289,11 +290,11 @@ impl Session {
             }
             Method::Progress => {
                 if let Some(token) = params.progress_token {
-                    self.delivery.asks.progress(message.str(token), message);
+                    self.client.delivery.asks.progress(message.str(token), message);
                 }
             }
-            Method::Initialized => self.delivery.begin(),
-            Method::RootsChanged => self.seat.roots_changed(message.text()),
+            Method::Initialized => self.client.delivery.begin(),
+            Method::RootsChanged => self.client.seat.roots_changed(message.text()),
             Method::Initialize
             | Method::Ping
             | Method::List(_)
@@ -337,7 +338,7 @@ impl Session {
             (_, None) => refused(Fault::invalid_request("`initialize` must come first")),
             (_, Some(agreed)) => {
                 // Some clients forget to say that they are initialized.
-                self.delivery.begin();
+                self.client.delivery.begin();
                 match self.begin(&id, agreed, message, memory, outlet) {
                     Ok((call, number)) => Reply::Later { id: Some(id), call, number },
                     Err(fault) => refused(fault),
@@ -361,7 +362,8 @@ impl Session {
             let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         }
-        let Some(memory) = memory.or_else(|| self.seat.allowance().request(message.text().len())) else {
+        let Some(memory) = memory.or_else(|| self.client.seat.allowance().request(message.text().len()))
+        else {
             let text = "too much is waiting in memory (limits.buffered)";
             return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
         };
@@ -379,22 +381,20 @@ impl Session {
         };
         let number = registration.is_none().then(|| entry.number());
         let call = Call {
-            seat: self.seat.clone(),
+            client: self.client.clone(),
             revision: agreed.revision,
-            delivery: self.delivery.clone(),
             outlet: outlet.clone(),
-            given: self.given.clone(),
             patience: agreed.since + self.hub().config().first_list,
         };
         let (id, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
-        let call = match call.begin_now(&self.turns, &id, &message, memory) {
+        let call = match call.begin_now(&id, &message, memory) {
             Ok(Answer::Later(exchange)) => ended(entry, registration, call.follow(exchange, id, method)),
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
                 ready(Some(call.told(answer, &id, method))).boxed()
             }
             Err(memory) => {
-                let run = call.run(self.turns.clone(), id, message, memory);
+                let run = call.run(id, message, memory);
                 let mut call = ended(entry, registration, run);
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
@@ -413,14 +413,14 @@ impl Session {
         };
         let revision = Revision::negotiate(&asked);
         if self.beside.is_some() {
-            for fault in self.seat.open() {
+            for fault in self.client.seat.open() {
                 tracing::warn!(why = fault.text, "not started");
             }
         }
         let params = message.params().and_then(|params| params.object).map(|span| message.str(span));
         let capabilities = params.and_then(|params| member(params, "capabilities")).unwrap_or("{}");
         self.agree(revision, capabilities);
-        let (seat, answered) = (self.seat.clone(), self.delivery.answered.clone());
+        let (seat, answered) = (self.client.seat.clone(), self.client.delivery.answered.clone());
         let own = id.clone();
         let call = async move {
             let instructions = seat.instructions(GREETING).await;
@@ -433,9 +433,9 @@ impl Session {
 
     /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
     fn agree(&self, revision: Revision, capabilities: &str) {
-        self.delivery.revision.get_or_init(|| revision);
+        self.client.delivery.revision.get_or_init(|| revision);
         self.agreed.get_or_init(|| Agreed { revision, since: Instant::now() });
-        self.seat.introduce(revision, capabilities);
+        self.client.seat.introduce(revision, capabilities);
     }
 }
 

@@ -123,7 +123,7 @@ impl Live {
     }
 
     pub(super) fn allowance(&self) -> &Allowance {
-        self.session.seat.allowance()
+        self.session.seat().allowance()
     }
 
     /// What was agreed on; the latest before that.
@@ -177,7 +177,7 @@ impl Live {
 
     /// Carries what belongs to no request, until the session is over.
     pub(super) async fn serve(self: Arc<Self>, stopping: CancellationToken) {
-        let delivery = self.session.delivery.clone();
+        let delivery = self.session.delivery().clone();
         let mut news = self.session.news();
         let ready = delivery.ready();
         let expired = delivery.asks.expired();
