@@ -3,25 +3,34 @@
 //! Owns the bound on what may wait; the place of the end is kept from the start, and takes no memory of its own. Who hears
 //! may be rung as well, to look at something else. It knows nothing of what is said.
 
-use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// For the one who tells, and for the one who hears. `before_end_max`: as much of what comes before the end may wait.
 pub(super) fn arrivals<T>(before_end_max: usize) -> (Teller<T>, Arrivals<T>) {
-    let waiting =
-        Waiting { before: VecDeque::new(), end: None, is_told: true, is_heard: true, is_rung: false };
-    let line = Arc::new(Line { waiting: Mutex::new(waiting), hearer: AtomicWaker::new(), before_end_max });
-    (Teller(line.clone()), Arrivals(line))
+    let waiting = Waiting {
+        before: VecDeque::new(),
+        end: None,
+        is_told: true,
+        is_heard: true,
+        is_rung: false,
+        hearer: None,
+    };
+    let line = Arc::new(Line { waiting: Mutex::new(waiting), before_end_max });
+    (Teller(Some(line.clone())), Arrivals { line, has_ended: false })
 }
 
 /// Tells one request what there is. Dropped without an end, it has told that there is none.
-pub(super) struct Teller<T>(Arc<Line<T>>);
+pub(super) struct Teller<T>(Option<Arc<Line<T>>>);
 
 /// Hears it.
-pub(super) struct Arrivals<T>(Arc<Line<T>>);
+pub(super) struct Arrivals<T> {
+    line: Arc<Line<T>>,
+    /// The end was heard: nothing more comes.
+    has_ended: bool,
+}
 
 /// What could not be told, given back.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +63,6 @@ impl<T> Next<T> {
 
 struct Line<T> {
     waiting: Mutex<Waiting<T>>,
-    hearer: AtomicWaker,
     before_end_max: usize,
 }
 
@@ -64,56 +72,57 @@ struct Waiting<T> {
     is_told: bool,
     is_heard: bool,
     is_rung: bool,
+    /// Whom the next thing wakes.
+    hearer: Option<Waker>,
 }
 
 impl<T> Teller<T> {
     /// What comes before the end.
     pub(super) fn tell(&self, what: T) -> Result<(), Untold<T>> {
-        let mut waiting = self.0.waiting.lock();
-        if !waiting.is_heard {
-            return Err(Untold::Deaf(what));
-        }
-        if waiting.before.len() >= self.0.before_end_max {
-            return Err(Untold::Full(what));
-        }
-        waiting.before.push_back(what);
-        drop(waiting);
-        self.0.hearer.wake();
-        Ok(())
+        let Some(line) = &self.0 else { return Err(Untold::Deaf(what)) };
+        line.say(|waiting| match () {
+            () if !waiting.is_heard => Err(Untold::Deaf(what)),
+            () if waiting.before.len() >= line.before_end_max => Err(Untold::Full(what)),
+            () => {
+                waiting.before.push_back(what);
+                Ok(())
+            }
+        })
     }
 
     /// The same, however much waits: for what is said once.
     pub(super) fn tell_once(&self, what: T) {
-        let mut waiting = self.0.waiting.lock();
-        if waiting.is_heard {
-            waiting.before.push_back(what);
-        }
-        drop(waiting);
-        self.0.hearer.wake();
+        let Some(line) = &self.0 else { return };
+        line.say(|waiting| match waiting.is_heard {
+            true => {
+                waiting.before.push_back(what);
+                None
+            }
+            false => Some(what),
+        });
     }
 
     /// There is something to look at.
     pub(super) fn ring(&self) {
-        self.0.waiting.lock().is_rung = true;
-        self.0.hearer.wake();
+        let Some(line) = &self.0 else { return };
+        line.say(|waiting| waiting.is_rung = true);
     }
 
     /// The end, after which there is nothing.
-    pub(super) fn end(self, what: T) {
+    pub(super) fn end(mut self, what: T) {
         self.over(Some(what));
     }
 
-    fn over(&self, end: Option<T>) {
-        let mut waiting = self.0.waiting.lock();
+    fn over(&mut self, end: Option<T>) {
         // Its drop comes after its end.
-        if !std::mem::replace(&mut waiting.is_told, false) {
-            return;
-        }
-        if waiting.is_heard {
-            waiting.end = end;
-        }
-        drop(waiting);
-        self.0.hearer.wake();
+        let Some(line) = self.0.take() else { return };
+        line.say(|waiting| {
+            waiting.is_told = false;
+            match waiting.is_heard {
+                true => std::mem::replace(&mut waiting.end, end),
+                false => end,
+            }
+        });
     }
 }
 
@@ -132,36 +141,57 @@ impl<T> Arrivals<T> {
 
     /// The same.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next<T>> {
-        if let Poll::Ready(next) = self.0.next() {
-            return Poll::Ready(next);
-        }
-        self.0.hearer.register(context.waker());
-        // It may have come while nobody was registered.
-        self.0.next()
+        self.look(Some(context.waker()))
     }
 
     /// Nobody has to be woken until this is asked again.
     pub(super) fn is_here(&mut self) {
-        self.0.hearer.take();
+        self.line.waiting.lock().hearer = None;
     }
 
     /// What has come by now.
     pub(super) fn now(&mut self) -> Option<T> {
         loop {
-            match self.0.next() {
+            match self.look(None) {
                 Poll::Ready(Next::Told(what)) => return Some(what),
                 Poll::Ready(Next::Rung) => {}
                 Poll::Ready(Next::Over) | Poll::Pending => return None,
             }
         }
     }
+
+    /// `hearer`: who is woken when there is nothing yet.
+    fn look(&mut self, hearer: Option<&Waker>) -> Poll<Next<T>> {
+        if self.has_ended {
+            return Poll::Ready(Next::Over);
+        }
+        let mut waiting = self.line.waiting.lock();
+        if let Some(what) = waiting.before.pop_front() {
+            return Poll::Ready(Next::Told(what));
+        }
+        if !waiting.is_told {
+            self.has_ended = true;
+            return Poll::Ready(waiting.end.take().map_or(Next::Over, Next::Told));
+        }
+        // Only then, so that it is never missed.
+        if std::mem::take(&mut waiting.is_rung) {
+            return Poll::Ready(Next::Rung);
+        }
+        if let Some(hearer) = hearer {
+            waiting.hearer = Some(hearer.clone());
+        }
+        Poll::Pending
+    }
 }
 
 impl<T> Drop for Arrivals<T> {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting.lock();
+        if self.has_ended {
+            return;
+        }
+        let mut waiting = self.line.waiting.lock();
         waiting.is_heard = false;
-        let left = (std::mem::take(&mut waiting.before), waiting.end.take());
+        let left = (std::mem::take(&mut waiting.before), waiting.end.take(), waiting.hearer.take());
         drop(waiting);
         // What it holds is given back without anything of ours being held.
         drop(left);
@@ -169,16 +199,16 @@ impl<T> Drop for Arrivals<T> {
 }
 
 impl<T> Line<T> {
-    fn next(&self) -> Poll<Next<T>> {
+    /// Says something, and wakes whoever waits for it. What is left of it is dropped without anything of ours being held.
+    fn say<R>(&self, what: impl FnOnce(&mut Waiting<T>) -> R) -> R {
         let mut waiting = self.waiting.lock();
-        let next = waiting.before.pop_front().or_else(|| waiting.end.take());
-        match (next, waiting.is_told) {
-            (Some(what), _) => Poll::Ready(Next::Told(what)),
-            (None, false) => Poll::Ready(Next::Over),
-            // Only then, so that it is never missed.
-            (None, true) if std::mem::take(&mut waiting.is_rung) => Poll::Ready(Next::Rung),
-            (None, true) => Poll::Pending,
+        let said = what(&mut waiting);
+        let hearer = waiting.hearer.take();
+        drop(waiting);
+        if let Some(hearer) = hearer {
+            hearer.wake();
         }
+        said
     }
 }
 

@@ -51,6 +51,8 @@ impl Fate {
     const NOBODYS: u8 = 1 << 4;
     /// Somebody waits for it on its way, or has.
     const WATCHED: u8 = 1 << 5;
+    /// Its carrier waits for its end, or has.
+    const CARRIED: u8 = 1 << 6;
 
     /// That of a request whose answer nobody waits for.
     pub(super) fn of_nobody() -> Self {
@@ -81,14 +83,12 @@ impl Fate {
 
     /// Nobody waits for an answer any more, or it has come.
     pub(super) fn end(&self) {
-        self.sign(Self::OVER);
-        self.carrier.wake();
+        self.tell_carrier(Self::OVER);
     }
 
     /// The same, and its carrier lets go of it: where that is how it is cancelled.
     pub(super) fn let_go(&self) {
-        self.sign(Self::OVER | Self::DROPPED);
-        self.carrier.wake();
+        self.tell_carrier(Self::OVER | Self::DROPPED);
     }
 
     /// Nobody has ever waited for its answer.
@@ -108,7 +108,7 @@ impl Fate {
 
     async fn carries_until(&self, sign: u8) {
         poll_fn(|context| {
-            if self.has(sign) {
+            if self.sign(Self::CARRIED) & sign != 0 {
                 return Poll::Ready(());
             }
             self.carrier.register(context.waker());
@@ -145,6 +145,13 @@ impl Fate {
 
     fn is_written(&self) {
         self.tell(Self::WRITTEN);
+    }
+
+    /// Tells it to its carrier, if that waits for it: one that writes lines never does.
+    fn tell_carrier(&self, sign: u8) {
+        if self.sign(sign) & Self::CARRIED != 0 {
+            self.carrier.wake();
+        }
     }
 
     /// Tells it to those who wait, as nobody does as a rule.
