@@ -92,11 +92,7 @@ impl Allowance {
         // One text over all that it may have takes all of it.
         let part = |bytes: usize| if bytes == 0 { 0 } else { kib(bytes).min(max) };
         let more = part(whole) - part(before);
-        // Others may take of what is left free meanwhile: that is what it is for.
-        if self.own.left() < more + self.kib - max {
-            return None;
-        }
-        let own = self.own.take(more)?;
+        let own = self.own.take_above(self.kib - max, more)?;
         Some(Held { all: self.memory.more_of_request(before, bytes)?, own })
     }
 }

@@ -41,10 +41,15 @@ impl Budget {
 
     /// All of these units, or none. Nothing is taken from under those who wait.
     pub fn take(self: &Arc<Self>, units: u32) -> Option<Taken> {
+        self.take_above(0, units)
+    }
+
+    /// The same, if as many as `spared` are left then.
+    pub fn take_above(self: &Arc<Self>, spared: u32, units: u32) -> Option<Taken> {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
-        let less = |left: u32| left.checked_sub(units);
+        let less = |left: u32| left.checked_sub(units).filter(|left| *left >= spared);
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).ok()?;
         Some(Taken { budget: self.clone(), units })
     }
@@ -138,6 +143,15 @@ mod tests {
         assert!(budget.take(0).is_some() && budget.take(1).is_none());
         drop(three);
         assert_eq!(budget.left(), 5);
+    }
+
+    #[test]
+    fn what_is_spared_is_left() {
+        let budget = Budget::new(5u32);
+        assert!(budget.take_above(3, 3).is_none() && budget.take_above(6, 0).is_none());
+        let two = budget.take_above(3, 2).unwrap();
+        assert!(budget.take_above(3, 1).is_none() && budget.take_above(3, 0).is_some());
+        assert_eq!((two.units(), budget.take(3).map(|taken| taken.units())), (2, Some(3)));
     }
 
     #[test]

@@ -10,7 +10,6 @@
 use super::budget::{Budget, Taken};
 use crate::mcp::caller::Company;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The memory of a run, in KiB: every text takes at least one.
@@ -18,8 +17,6 @@ use std::sync::Arc;
 pub struct Memory {
     room: Arc<Budget>,
     kib: u32,
-    /// Held while a request looks whether it may and takes what it needs.
-    looking: Mutex<()>,
     /// What servers say, of all links, as far as it is large.
     said: Arc<Budget>,
 }
@@ -64,7 +61,7 @@ impl Memory {
     /// `bytes_max`: all that may wait at once.
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let kib = kib(bytes_max);
-        Arc::new(Self { room: Budget::new(kib), kib, looking: Mutex::new(()), said: Budget::new(kib / 2) })
+        Arc::new(Self { room: Budget::new(kib), kib, said: Budget::new(kib / 2) })
     }
 
     pub(super) fn kib(&self) -> u32 {
@@ -77,12 +74,8 @@ impl Memory {
             true => large_max(self.kib),
             false => (self.kib * SMALL_PERCENT_MAX).div_ceil(100),
         };
-        let kept_free = self.kib - kib_max;
-        let kib = kib(bytes);
-        let _looking = self.looking.lock();
-        // Others may give back meanwhile, and what servers say may take of what is kept free: both harm nothing.
-        let is_free = self.room.left() >= kib + kept_free;
-        is_free.then(|| self.room.take(kib)).flatten()
+        // What servers say may take of what is kept free.
+        self.room.take_above(self.kib - kib_max, kib(bytes))
     }
 
     /// The share of one link.
@@ -151,11 +144,8 @@ impl Growing {
         }
         let wanted = kib(bytes).saturating_add(STEP_KIB).min(kib_max);
         let kib = wanted - self.kib;
-        // Others may take of what is spared meanwhile: that is what it is for.
-        if share.own.left() < kib + spared {
-            return Err(NoRoom);
-        }
-        let (own, said) = (taken(&share.own, kib)?, taken(&share.memory.said, kib)?);
+        let own = share.own.take_above(spared, kib).ok_or(NoRoom)?;
+        let said = taken(&share.memory.said, kib)?;
         let all = taken(&share.memory.room, kib)?;
         self.steps.push(Room { _all: all, _said: Some(said), _own: own, _part: None });
         self.kib = wanted;
