@@ -5,13 +5,13 @@
 
 use super::frame::Frame;
 use super::http::Journey;
+use super::queue::Queue;
 use super::stream::Stream;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// The queue of a connection, in the order in which it was filled. `Places` bound it.
-pub(super) type Frames = mpsc::UnboundedReceiver<Frame>;
+pub(super) type Frames = Queue<Frame>;
 
 /// One connection's way to its server and back.
 pub(super) trait Carry: Send {

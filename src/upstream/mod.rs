@@ -61,6 +61,8 @@ pub mod aside;
 
 mod overseer;
 
+mod queue;
+
 mod reader;
 
 mod writer;

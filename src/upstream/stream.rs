@@ -17,6 +17,7 @@ use super::mail::Letter;
 use super::memory::{NoRoom, Room};
 use super::open_asks::OpenAsks;
 use super::overseer::oversee;
+use super::queue::{Filler, queue};
 use super::standing::{Standing, with_meta};
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
@@ -37,7 +38,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -215,7 +216,8 @@ impl Lost {
 /// A connection to one server, from its first byte to its last.
 pub struct Stream {
     server: Arc<str>,
-    outbox: mpsc::UnboundedSender<Frame>,
+    /// Bounded by `Places`, a request and its cancel per place, and by the bounds of asks and of what is passed.
+    outbox: Filler<Frame>,
     /// Past that, once nothing is to be there before a request.
     express: OnceLock<Weak<dyn Express>>,
     open: Mutex<Open>,
@@ -356,11 +358,7 @@ impl Stream {
         limits: &Limits,
         tracker: &TaskTracker,
     ) -> Arc<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "bounded by `Places`: a request and its cancel per place, and the bounds of asks and of what is passed"
-        )]
-        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (outbox, outgoing) = queue();
         let company = audience.company();
         let stream = Arc::new(Self {
             server: Arc::from(server),
@@ -434,7 +432,7 @@ impl Stream {
         let journey = match self.express(frame.freight) {
             Some(express) => express.post(frame),
             None => {
-                self.outbox.send(frame).ok();
+                self.outbox.put(frame).ok();
                 Journey::of_others()
             }
         };
@@ -496,7 +494,7 @@ impl Stream {
     pub(super) fn agree(&self, revision: Revision) {
         self.revision.get_or_init(|| revision);
         let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-        self.outbox.send(Frame::small(text, Freight::First, Arc::default())).ok();
+        self.outbox.put(Frame::small(text, Freight::First, Arc::default())).ok();
     }
 
     /// Each request to the server stands by itself from now on.
@@ -550,7 +548,7 @@ impl Stream {
         };
         let frame =
             Frame { follows: Some(listener.fate), ..Frame::small(text.into(), freight, places.clone()) };
-        match self.outbox.send(frame) {
+        match self.outbox.put(frame) {
             Ok(()) => {
                 if listener.owner.as_ref().is_some_and(|owner| owner.is_guest && !owner.is_alone) {
                     self.fence(id);
@@ -950,7 +948,7 @@ impl Stream {
     }
 
     pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
-        self.outbox.send(Frame::small(text, Freight::Plain, place)).ok();
+        self.outbox.put(Frame::small(text, Freight::Plain, place)).ok();
     }
 
     /// Sends a notification of a client's; dropped and counted when it is too long, or too many wait to be written: who
@@ -962,7 +960,7 @@ impl Stream {
     fn pass_as(&self, freight: Freight, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
             Ok(place) if text.len() <= PASSED_BYTES_MAX => {
-                self.outbox.send(Frame::small(text, freight, Places::new(smallvec![place.into()]))).ok();
+                self.outbox.put(Frame::small(text, freight, Places::new(smallvec![place.into()]))).ok();
             }
             Ok(_) | Err(_) => {
                 self.counters.notes.fetch_add(1, Ordering::Relaxed);

@@ -4,30 +4,31 @@
 //! breaks or the stream hangs up.
 
 use super::aside::Aside;
+use super::carry::Frames;
 use super::frame::Frame;
 use crate::wire::lines::on_one_line;
 use bytes::BytesMut;
+use std::collections::VecDeque;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Writes frames in order; small ones that wait together leave together.
 pub(super) async fn write(
     mut writer: impl AsyncWrite + Unpin,
-    mut outgoing: mpsc::UnboundedReceiver<Frame>,
+    mut outgoing: Frames,
     ended: CancellationToken,
     hang_up: CancellationToken,
 ) {
-    let mut frames = Vec::new();
+    let mut frames = VecDeque::new();
     let mut batch = BytesMut::new();
     let mut hung_up = Aside::new(hang_up.cancelled());
     loop {
-        let count = tokio::select! {
+        tokio::select! {
             biased;
             () = &mut hung_up => break,
-            count = outgoing.recv_many(&mut frames, FRAMES_MAX) => count,
-        };
-        if count == 0 {
+            () = outgoing.all(&mut frames, FRAMES_MAX) => {}
+        }
+        if frames.is_empty() {
             break;
         }
         batch.clear();
@@ -53,7 +54,7 @@ pub(super) async fn write(
 async fn write_all(
     writer: &mut (impl AsyncWrite + Unpin),
     batch: &mut BytesMut,
-    frames: &[Frame],
+    frames: &VecDeque<Frame>,
 ) -> std::io::Result<()> {
     for frame in frames {
         if !frame.leave() {

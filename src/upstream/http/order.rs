@@ -109,7 +109,7 @@ async fn post(courier: Arc<Courier>, way: Way, frame: Frame) {
 async fn next(first: &mut Option<Frame>, frames: &mut Frames) -> Option<Frame> {
     match first.take() {
         Some(frame) => Some(frame),
-        None => frames.recv().await,
+        None => frames.next().await,
     }
 }
 

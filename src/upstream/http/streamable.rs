@@ -78,7 +78,7 @@ async fn first(courier: &Courier, frames: &mut Frames) -> Option<(Frame, CallId)
     let (_, hang_up) = courier.stream().ends();
     let first = async {
         loop {
-            let frame = frames.recv().await?;
+            let frame = frames.next().await?;
             if let (false, Some(call)) = (frame.is_withdrawn(), frame.freight.request()) {
                 return Some((frame, call));
             }
@@ -204,7 +204,7 @@ async fn leave(courier: &Arc<Courier>, mut frames: Frames) {
     if courier.stream().given_up().is_some() {
         return;
     }
-    while let Ok(frame) = frames.try_recv() {
+    while let Some(frame) = frames.now() {
         if let (Freight::Cancel(_), None) = (frame.freight, courier.stream().standing()) {
             let own = courier.clone();
             courier.spawn_last_words(async move { posting::cancel(&own, own.url(), frame).await });
