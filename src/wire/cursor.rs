@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use smallvec::SmallVec;
 use std::fmt;
 
 use crate::wire::caps::{Caps, Over};
@@ -19,12 +18,10 @@ pub(super) struct Cursor<'a> {
     at: usize,
     depth: usize,
     depth_max: usize,
-    elements: usize,
-    elements_max: usize,
+    /// As many values may still come.
+    elements_left: usize,
     /// White space other than blanks stood between tokens.
     breaks: bool,
-    /// One bit for each container around what is passed over: it is an object.
-    objects: SmallVec<[u64; 2]>,
 }
 
 /// Why there is no way on.
@@ -40,16 +37,38 @@ pub(super) type Walk<T> = Result<T, Stop>;
 /// A key of an object.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a> {
+    whole: &'a str,
     /// Where it stands, quotes included.
     pub(super) span: Span,
-    /// Between the quotes, as it stands.
-    pub(super) raw: &'a [u8],
-    /// That is not what it says.
+    /// What stands there is not what it says.
     pub(super) escaped: bool,
-    /// Of what stands between the quotes.
+    /// Of what it says.
     pub(super) mark: Mark,
-    /// The first byte of its value.
-    pub(super) first: u8,
+}
+
+/// A value that was passed over.
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    /// Where it stands, quotes included.
+    pub(super) span: Span,
+    pub(super) sort: Sort,
+}
+
+/// What a value is, as far as it shows in passing over it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sort {
+    /// A string that says what stands there.
+    Plain,
+    /// A string with escapes.
+    Escaped,
+    /// A number without fraction and exponent.
+    Integer,
+    /// Any other number.
+    Number,
+    /// `true`, `false` or `null`.
+    Word,
+    /// An object or an array.
+    Container,
 }
 
 /// What tells most texts apart in one step: their length, and how they begin. Of texts as short as [`MARKED`] it tells all.
@@ -69,18 +88,19 @@ impl Mark {
             word[at] = text[at];
             at += 1;
         }
-        Self::new(word, text.len())
+        Self::new(u64::from_le_bytes(word), text.len())
     }
 
     /// Of a text of which this is how it begins, whatever comes after it.
     #[inline]
-    const fn new(word: [u8; WORD], length: usize) -> Self {
+    const fn new(word: u64, length: usize) -> Self {
         let kept = if length < MARKED { length } else { MARKED };
         let length = if length < LENGTH_MAX { length } else { LENGTH_MAX } as u64;
-        Self(u64::from_le_bytes(word) & ((1 << (8 * kept)) - 1) | length << (8 * MARKED))
+        Self(word & ((1 << (8 * kept)) - 1) | length << (8 * MARKED))
     }
 
     /// The same of a text and of whatever differs from it only in the case of its letters; of some others too.
+    #[inline]
     pub(super) const fn folded(self) -> u64 {
         self.0 | repeated(b' ') >> 8
     }
@@ -95,34 +115,37 @@ impl Name {
 impl<'a> Key<'a> {
     /// Whether this is what it says.
     #[inline]
-    pub(super) fn is(&self, name: &Name) -> bool {
-        if self.escaped {
-            return *self.says() == *name.text.as_bytes();
-        }
-        self.mark == name.mark && (name.text.len() <= MARKED || self.raw == name.text.as_bytes())
+    pub(super) fn is(self, name: &Name) -> bool {
+        self.mark == name.mark && (name.text.len() <= MARKED || *self.says() == *name.text.as_bytes())
     }
 
     /// What it says. Bytes, because half a surrogate pair is no Unicode text and may still stand there.
-    pub(super) fn says(&self) -> Cow<'a, [u8]> {
-        if self.escaped { decoded(self.raw) } else { Cow::Borrowed(self.raw) }
+    #[inline]
+    pub(super) fn says(self) -> Cow<'a, [u8]> {
+        if self.escaped { decoded(self.raw()) } else { Cow::Borrowed(self.raw()) }
     }
-}
 
-/// A string as it stands, quotes included.
-#[derive(Clone, Copy)]
-pub(super) struct Literal {
-    pub(super) span: Span,
-    pub(super) escaped: bool,
+    /// Between the quotes, as it stands.
+    #[inline]
+    pub(super) fn raw(self) -> &'a [u8] {
+        let (start, end) = (self.span.start as usize + 1, self.span.end as usize);
+        self.whole.as_bytes().get(start..end.saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// Whether what it says has more bytes.
+    #[inline]
+    pub(super) fn is_longer_than(self, bytes: usize) -> bool {
+        let quoted = self.span.end.saturating_sub(self.span.start);
+        quoted as usize > bytes + 2 && self.says().len() > bytes
+    }
 }
 
 impl<'a> Cursor<'a> {
     /// At the first value of the text. `caps`: none, if the text passes on its bytes alone.
     pub(super) fn new(whole: &'a str, caps: Option<Caps>) -> Self {
         let free = Caps { depth_max: usize::MAX, elements_max: usize::MAX };
-        let Caps { depth_max, elements_max } = caps.unwrap_or(free);
-        let objects = SmallVec::new();
-        let mut cursor =
-            Self { whole, at: 0, depth: 0, depth_max, elements: 0, elements_max, breaks: false, objects };
+        let Caps { depth_max, elements_max: elements_left } = caps.unwrap_or(free);
+        let mut cursor = Self { whole, at: 0, depth: 0, depth_max, elements_left, breaks: false };
         cursor.white();
         cursor
     }
@@ -160,11 +183,13 @@ impl<'a> Cursor<'a> {
         !self.breaks
     }
 
+    #[inline]
     pub(super) fn at(&self) -> u32 {
         self.at as u32
     }
 
     /// From there to here.
+    #[inline]
     pub(super) fn since(&self, start: u32) -> Span {
         Span { start, end: self.at() }
     }
@@ -176,155 +201,208 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over the value that comes.
-    pub(super) fn skip(&mut self) -> Walk<Span> {
+    #[inline]
+    pub(super) fn skip(&mut self) -> Walk<Value> {
         let start = self.at();
-        match self.first() {
-            b'{' | b'[' => self.nested()?,
-            b'"' => {
-                self.element()?;
-                self.literal()?;
-            }
-            _ => {
-                self.element()?;
-                self.scalar()?;
-            }
-        }
-        Ok(self.since(start))
+        let sort = self.pass()?;
+        Ok(Value { span: self.since(start), sort })
     }
 
-    /// The same; where it stands, if it is a string.
-    pub(super) fn string(&mut self) -> Walk<Option<Literal>> {
-        if self.first() != b'"' {
-            return self.skip().map(|_| None);
+    /// The same, for who knows where it stands.
+    pub(super) fn pass(&mut self) -> Walk<Sort> {
+        match self.first() {
+            b'{' | b'[' => self.nested(),
+            _ => self.leaf(),
         }
-        self.element()?;
-        self.literal().map(Some)
     }
 
     /// The same, as it stands.
     pub(super) fn raw(&mut self) -> Walk<&'a str> {
-        let span = self.skip()?;
-        Ok(self.text(span))
+        let value = self.skip()?;
+        Ok(self.text(value.span))
     }
 
     /// Walks over the object that comes. `each` is at the value of its key, and must leave it behind.
-    pub(super) fn object(&mut self, mut each: impl FnMut(&mut Self, Key<'a>) -> Walk<()>) -> Walk<()> {
-        self.open(b'{')?;
-        if self.ends(b'}') {
-            return Ok(());
+    #[inline]
+    pub(super) fn object(&mut self, each: impl FnMut(&mut Self, Key<'a>) -> Walk<()>) -> Walk<()> {
+        if self.open(b'{')? { Ok(()) } else { self.members(each) }
+    }
+
+    /// Whether an object comes that begins like this, to the comma behind a value; if so, on to what is next in it.
+    #[inline]
+    pub(super) fn opens(&mut self, beginning: &str, values: usize) -> bool {
+        let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
+        let opens = rest.starts_with(beginning.as_bytes());
+        let opens = opens && self.depth < self.depth_max && self.elements_left >= values;
+        if opens {
+            self.depth = self.depth.wrapping_add(1);
+            self.elements_left = self.elements_left.wrapping_sub(values);
+            self.on(beginning.len());
         }
+        opens
+    }
+
+    /// The rest of an object, from one of its keys on.
+    #[inline]
+    pub(super) fn members(&mut self, mut each: impl FnMut(&mut Self, Key<'a>) -> Walk<()>) -> Walk<()> {
         loop {
             let key = self.key()?;
             each(self, key)?;
-            match self.after()? {
-                b',' if self.first() == b'"' => {}
-                b',' => self.white(),
-                b'}' => break,
-                _ => return Err(Stop::Syntax),
+            if self.is_over(b'}')? {
+                return Ok(());
             }
         }
-        self.depth -= 1;
-        Ok(())
     }
 
     /// Walks over the array that comes. `each` is at an element, and must leave it behind.
+    #[inline]
     pub(super) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Walk<()>) -> Walk<()> {
-        self.open(b'[')?;
-        if self.ends(b']') {
+        if self.open(b'[')? {
             return Ok(());
         }
         loop {
             each(self)?;
-            match self.after()? {
-                b',' => self.white(),
-                b']' => break,
-                _ => return Err(Stop::Syntax),
+            if self.is_over(b']')? {
+                return Ok(());
             }
+            self.white();
         }
-        self.depth -= 1;
-        Ok(())
     }
 
+    #[inline]
     pub(super) fn text(&self, span: Span) -> &'a str {
         self.whole.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// So many bytes on, which are there: no place in a text is near the last number.
+    #[inline]
+    fn on(&mut self, bytes: usize) {
+        self.at = self.at.wrapping_add(bytes);
+    }
+
     #[inline]
     fn white(&mut self) {
-        while let byte @ (b' ' | b'\t' | b'\n' | b'\r') = self.first() {
-            self.breaks |= byte != b' ';
-            self.at += 1;
+        if self.first() <= b' ' {
+            // Most of it is one blank.
+            if self.first() == b' ' {
+                self.on(1);
+                if self.first() > b' ' {
+                    return;
+                }
+            }
+            self.blanks();
         }
     }
 
-    /// One more value.
-    fn element(&mut self) -> Walk<()> {
-        self.elements += 1;
-        if self.elements > self.elements_max { Err(Stop::Over(Over::Elements)) } else { Ok(()) }
+    #[inline(never)]
+    fn blanks(&mut self) {
+        let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
+        let mut breaks = false;
+        let blanks = rest.iter().take_while(|byte| {
+            breaks |= matches!(byte, b'\t' | b'\n' | b'\r');
+            matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+        });
+        self.at = self.at.wrapping_add(blanks.count());
+        self.breaks |= breaks;
     }
 
-    fn open(&mut self, bracket: u8) -> Walk<()> {
+    /// One more value.
+    #[inline]
+    fn element(&mut self) -> Walk<()> {
+        self.elements_left = self.elements_left.checked_sub(1).ok_or(Stop::Over(Over::Elements))?;
+        Ok(())
+    }
+
+    /// Into the container that comes, and whether it is empty and thus left behind.
+    #[inline]
+    pub(super) fn open(&mut self, bracket: u8) -> Walk<bool> {
         if self.first() != bracket {
             return Err(Stop::Syntax);
         }
         self.element()?;
-        self.deeper()?;
-        self.white();
-        Ok(())
-    }
-
-    fn deeper(&mut self) -> Walk<()> {
-        self.at += 1;
-        self.depth += 1;
-        if self.depth > self.depth_max { Err(Stop::Over(Over::Depth)) } else { Ok(()) }
-    }
-
-    /// Whether a container ends that has just been opened.
-    fn ends(&mut self, bracket: u8) -> bool {
-        let ends = self.first() == bracket;
-        if ends {
-            self.at += 1;
-            self.depth -= 1;
+        if self.depth >= self.depth_max {
+            return Err(Stop::Over(Over::Depth));
         }
-        ends
+        self.depth = self.depth.wrapping_add(1);
+        self.on(1);
+        self.white();
+        let is_empty = self.first() == closing(bracket);
+        if is_empty {
+            self.on(1);
+            self.depth = self.depth.wrapping_sub(1);
+        }
+        Ok(is_empty)
     }
 
-    /// What follows a value.
+    /// Behind a value: whether the container that this bracket closes is over. If not, on to what is next in it.
     #[inline]
-    fn after(&mut self) -> Walk<u8> {
+    fn is_over(&mut self, bracket: u8) -> Walk<bool> {
         self.white();
         let byte = self.first();
-        self.at += 1;
-        Ok(byte)
+        self.on(1);
+        if byte == b',' {
+            return Ok(false);
+        }
+        if byte != bracket {
+            return Err(Stop::Syntax);
+        }
+        self.depth = self.depth.wrapping_sub(1);
+        Ok(true)
     }
 
     /// A key, and on to its value.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Walk<Key<'a>> {
         let (text, start) = (self.whole.as_bytes(), self.at);
-        if self.first() == b'"' {
-            let begins = text.get(start + 1..).and_then(|rest| rest.first_chunk::<WORD>());
-            let end = plain_end(text, start + 1);
+        let begins = text.get(start..).and_then(|rest| rest.first_chunk::<{ 1 + WORD }>());
+        if let Some([b'"', word @ ..]) = begins {
+            let word = u64::from_le_bytes(*word);
+            let begin = start.wrapping_add(1);
+            let (end, mark) = match ends(word) {
+                0 => {
+                    let end = plain_end_beyond(text, begin.wrapping_add(WORD));
+                    (end, Mark::new(word, end.wrapping_sub(begin)))
+                }
+                found => (begin.wrapping_add(place(found)), Mark::new(word, place(found))),
+            };
             // As most keys stand.
-            if let (Some([b'"', b':', first, ..]), Some(raw)) = (text.get(end..), text.get(start + 1..end))
-                && *first > b' '
-                && let Some(begins) = begins
-            {
-                self.at = end + 2;
-                let span = Span { start: start as u32, end: end as u32 + 1 };
-                let mark = Mark::new(*begins, raw.len());
-                return Ok(Key { span, raw, escaped: false, mark, first: *first });
+            if let Some([b'"', b':', ..]) = text.get(end..) {
+                self.at = end.wrapping_add(2);
+                self.white();
+                let span = Span { start: start as u32, end: end.wrapping_add(1) as u32 };
+                return Ok(Key { whole: self.whole, span, escaped: false, mark });
             }
         }
-        self.odd_key()
+        let span = Span { start: start as u32, end: start as u32 };
+        let mut odd = Key { whole: self.whole, span, escaped: false, mark: Mark::new(0, 0) };
+        self.odd_key(&mut odd)?;
+        Ok(odd)
     }
 
-    fn odd_key(&mut self) -> Walk<Key<'a>> {
-        let Literal { span, escaped } = self.literal()?;
-        self.colon()?;
-        let raw =
-            self.whole.as_bytes().get(span.start as usize + 1..span.end as usize - 1).unwrap_or_default();
-        Ok(Key { span, raw, escaped, mark: Mark::of(raw), first: self.first() })
+    /// Any key, white space before it included.
+    #[inline(never)]
+    fn odd_key(&mut self, key: &mut Key<'a>) -> Walk<()> {
+        self.white();
+        key.span.start = self.at();
+        key.escaped = self.literal()? == Sort::Escaped;
+        key.span = self.since(key.span.start);
+        key.mark = Mark::of(&key.says());
+        self.colon()
+    }
+
+    /// Passes over a key, and on to its value.
+    #[inline(always)]
+    fn pass_key(&mut self) -> Walk<()> {
+        if self.first() != b'"' {
+            self.white();
+        }
+        self.literal()?;
+        if self.first() == b':' {
+            self.on(1);
+            self.white();
+            return Ok(());
+        }
+        self.colon()
     }
 
     fn colon(&mut self) -> Walk<()> {
@@ -332,97 +410,83 @@ impl<'a> Cursor<'a> {
         if self.first() != b':' {
             return Err(Stop::Syntax);
         }
-        self.at += 1;
+        self.on(1);
         self.white();
         Ok(())
     }
 
     /// Passes over a container and all within it.
-    fn nested(&mut self) -> Walk<()> {
-        let floor = self.depth;
+    #[inline(never)]
+    fn nested(&mut self) -> Walk<Sort> {
+        let mut around = Around::default();
         loop {
-            self.element()?;
             match self.first() {
-                b'{' => {
-                    self.enter(true)?;
-                    if !self.ends(b'}') {
-                        self.literal()?;
-                        self.colon()?;
+                bracket @ (b'{' | b'[') => {
+                    if !self.open(bracket)? {
+                        around.enter(bracket == b'{');
+                        if bracket == b'{' {
+                            self.pass_key()?;
+                        }
                         continue;
                     }
                 }
-                b'[' => {
-                    self.enter(false)?;
-                    if !self.ends(b']') {
-                        continue;
-                    }
+                _ => {
+                    self.leaf()?;
                 }
-                b'"' => {
-                    self.literal()?;
-                }
-                _ => self.scalar()?,
             }
             // A value is over, and perhaps some of those around it.
             loop {
-                if self.depth == floor {
-                    return Ok(());
+                if around.depth == 0 {
+                    return Ok(Sort::Container);
                 }
-                match (self.after()?, self.in_object()) {
-                    (b',', in_object) => {
+                let in_object = around.in_object();
+                if !self.is_over(if in_object { b'}' } else { b']' })? {
+                    if in_object {
+                        self.pass_key()?;
+                    } else {
                         self.white();
-                        if in_object {
-                            self.literal()?;
-                            self.colon()?;
-                        }
-                        break;
                     }
-                    (b'}', true) | (b']', false) => self.depth -= 1,
-                    _ => return Err(Stop::Syntax),
+                    break;
                 }
+                around.leave();
             }
         }
     }
 
-    fn enter(&mut self, is_object: bool) -> Walk<()> {
-        self.deeper()?;
-        let (word, bit) = (self.depth / 64, 1u64 << (self.depth % 64));
-        if word >= self.objects.len() {
-            self.objects.resize(word + 1, 0);
+    /// Passes over a value that holds no others.
+    #[inline(always)]
+    fn leaf(&mut self) -> Walk<Sort> {
+        self.element()?;
+        match self.first() {
+            b'"' => self.literal(),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => self.word(),
         }
-        if let Some(word) = self.objects.get_mut(word) {
-            *word = if is_object { *word | bit } else { *word & !bit };
-        }
-        self.white();
-        Ok(())
-    }
-
-    fn in_object(&self) -> bool {
-        self.objects.get(self.depth / 64).is_some_and(|word| word & (1 << (self.depth % 64)) != 0)
     }
 
     /// Passes over a string.
     #[inline]
-    fn literal(&mut self) -> Walk<Literal> {
+    fn literal(&mut self) -> Walk<Sort> {
         if self.first() != b'"' {
             return Err(Stop::Syntax);
         }
-        let start = self.at();
-        self.at = plain_end(self.whole.as_bytes(), self.at + 1);
+        self.at = plain_end(self.whole.as_bytes(), self.at.wrapping_add(1));
         if self.first() == b'"' {
-            self.at += 1;
-            return Ok(Literal { span: self.since(start), escaped: false });
+            self.on(1);
+            return Ok(Sort::Plain);
         }
-        self.escaped(start)
+        self.escaped()
     }
 
     /// The rest of a string that is not plain.
     #[cold]
-    fn escaped(&mut self, start: u32) -> Walk<Literal> {
+    #[inline(never)]
+    fn escaped(&mut self) -> Walk<Sort> {
         loop {
             match self.first() {
                 b'"' => {
-                    self.at += 1;
-                    return Ok(Literal { span: self.since(start), escaped: true });
+                    self.on(1);
+                    return Ok(Sort::Escaped);
                 }
                 b'\\' => self.escape()?,
                 _ => return Err(Stop::Syntax),
@@ -441,69 +505,121 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn scalar(&mut self) -> Walk<()> {
+    /// Passes over a number.
+    #[inline]
+    fn number(&mut self) -> Walk<Sort> {
+        // As most numbers are.
+        let first = self.first();
+        let rest = self.whole.as_bytes().get(self.at.wrapping_add(1)..).unwrap_or_default();
+        let digits = digits(rest);
+        let is_usual = first > b'0' || (first == b'0' && digits == 0);
+        if is_usual && !matches!(rest.get(digits), Some(b'.' | b'e' | b'E')) {
+            self.on(digits.wrapping_add(1));
+            return Ok(Sort::Integer);
+        }
+        self.odd_number()
+    }
+
+    #[inline(never)]
+    fn odd_number(&mut self) -> Walk<Sort> {
         let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
-        let length = match rest {
-            [b'-' | b'0'..=b'9', ..] => number(rest).ok_or(Stop::Syntax)?,
+        let (length, sort) = number(rest).ok_or(Stop::Syntax)?;
+        self.at += length;
+        Ok(sort)
+    }
+
+    #[inline(never)]
+    fn word(&mut self) -> Walk<Sort> {
+        let rest = self.whole.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += match rest {
             [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => 4,
             [b'f', b'a', b'l', b's', b'e', ..] => 5,
             _ => return Err(Stop::Syntax),
         };
-        self.at += length;
-        Ok(())
+        Ok(Sort::Word)
     }
 }
 
-/// How long the number is with which a text begins.
-fn number(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        from + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
-    // As most numbers are.
-    if let [b'1'..=b'9', ..] = text {
-        let end = text.iter().position(|byte| !byte.is_ascii_digit());
-        if let Some(end) = end.filter(|end| !matches!(text.get(*end), Some(b'.' | b'e' | b'E'))) {
-            return Some(end);
+/// What the containers around a place are, however many.
+#[derive(Default)]
+struct Around {
+    depth: usize,
+    /// One bit for each of the inner ones, the innermost lowest: it is an object.
+    objects: u64,
+    /// The same of those further out, so many to the word.
+    outer: Vec<u64>,
+}
+
+impl Around {
+    #[inline]
+    fn enter(&mut self, is_object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(BITS) {
+            self.outer.push(self.objects);
+        }
+        self.depth = self.depth.wrapping_add(1);
+        self.objects = self.objects << 1 | u64::from(is_object);
+    }
+
+    #[inline]
+    fn leave(&mut self) {
+        self.depth = self.depth.wrapping_sub(1);
+        self.objects >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(BITS) {
+            self.objects = self.outer.pop().unwrap_or_default();
         }
     }
+
+    #[inline]
+    fn in_object(&self) -> bool {
+        self.objects & 1 != 0
+    }
+}
+
+fn closing(bracket: u8) -> u8 {
+    if bracket == b'{' { b'}' } else { b']' }
+}
+
+/// How long the number is with which a text begins, and of which sort.
+fn number(text: &[u8]) -> Option<(usize, Sort)> {
+    let some_digits = |from: usize| match digits(text.get(from..).unwrap_or_default()) {
+        0 => None,
+        count => Some(from + count),
+    };
     let first = usize::from(text.first() == Some(&b'-'));
-    let mut at = match text.get(first)? {
-        b'0' => first + 1,
-        b'1'..=b'9' => digits(first),
-        _ => return None,
+    let (mut at, mut sort) = match text.get(first)? {
+        b'0' => (first + 1, Sort::Integer),
+        _ => (some_digits(first)?, Sort::Integer),
     };
     if text.get(at) == Some(&b'.') {
-        let end = digits(at + 1);
-        if end == at + 1 {
-            return None;
-        }
-        at = end;
+        (at, sort) = (some_digits(at + 1)?, Sort::Number);
     }
     if let Some(b'e' | b'E') = text.get(at) {
         let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        let end = digits(at + 1 + sign);
-        if end == at + 1 + sign {
-            return None;
-        }
-        at = end;
+        (at, sort) = (some_digits(at + 1 + sign)?, Sort::Number);
     }
-    Some(at)
+    Some((at, sort))
+}
+
+/// With how many digits a text begins.
+#[inline]
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Where the plain part of a string ends that goes on at `at`: at a quote, a backslash, a control character, or the end.
 #[inline]
 fn plain_end(text: &[u8], at: usize) -> usize {
     // Most strings are short,
-    if let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
-        let found = ends(u64::from_le_bytes(*word));
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
+    match text.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        Some(word) => match ends(u64::from_le_bytes(*word)) {
+            0 => plain_end_beyond(text, at.wrapping_add(WORD)),
+            found => at.wrapping_add(place(found)),
+        },
+        None => plain_end_beyond(text, at),
     }
-    plain_end_beyond(text, at)
 }
 
+#[inline(never)]
 fn plain_end_beyond(text: &[u8], at: usize) -> usize {
     // and blocks pay for long ones only.
     let mut at = match end_in_words(text, at, SHORT / WORD) {
@@ -529,9 +645,9 @@ fn end_in_words(text: &[u8], mut at: usize, words_max: usize) -> Result<usize, u
         let Some((word, more)) = rest.split_first_chunk::<WORD>() else { break };
         let found = ends(u64::from_le_bytes(*word));
         if found != 0 {
-            return Ok(at + found.trailing_zeros() as usize / 8);
+            return Ok(at.wrapping_add(place(found)));
         }
-        at += WORD;
+        at = at.wrapping_add(WORD);
         rest = more;
     }
     Err(at)
@@ -557,13 +673,18 @@ fn is_end(byte: u8) -> bool {
 }
 
 /// Marks the bytes of a word at which a plain part ends. Only the lowest mark is to be relied on.
+#[inline]
 fn ends(word: u64) -> u64 {
-    let control = word.wrapping_sub(repeated(0x20)) & !word & repeated(0x80);
-    control | zeros(word ^ repeated(b'"')) | zeros(word ^ repeated(b'\\'))
+    // Control characters and a quote are what is up to 0x20 once that one bit is turned.
+    let low = (word ^ repeated(2)).wrapping_sub(repeated(0x21));
+    let backslash = (word ^ repeated(b'\\')).wrapping_sub(repeated(1));
+    (low | backslash) & !word & repeated(0x80)
 }
 
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
+/// Which byte of its word the lowest mark is at.
+#[inline]
+fn place(marks: u64) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
 
 const fn repeated(byte: u8) -> u64 {
@@ -577,6 +698,8 @@ const LENGTH_MAX: usize = u8::MAX as usize;
 const BLOCK: usize = 128;
 /// A string up to this is looked through word by word.
 const SHORT: usize = 48;
+/// As many containers are told apart by one word.
+const BITS: usize = u64::BITS as usize;
 
 /// What an escaped key says.
 #[cold]
@@ -722,6 +845,66 @@ mod tests {
                 let mut block = [b'x'; BLOCK];
                 block[at] = byte;
                 assert_eq!(has_end(&block), is_end(byte), "{byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_ends_where_its_first_byte_does() {
+        for byte in 0..=u8::MAX {
+            for at in 0..WORD {
+                // What comes behind it is as close to it as can be.
+                for behind in [b'x', b'!', b'#', b']', b'"', byte.wrapping_add(1)] {
+                    let mut word = [b'x'; WORD];
+                    word[at..].fill(behind);
+                    word[at] = byte;
+                    let first = word.iter().position(|byte| is_end(*byte));
+                    let found = ends(u64::from_le_bytes(word));
+                    assert_eq!((found != 0).then(|| place(found)), first, "{word:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_passed_over_is_told() {
+        for (text, sort) in [
+            (r#""""#, Sort::Plain),
+            (r#""plain, and longer than two words""#, Sort::Plain),
+            (r#""\/""#, Sort::Escaped),
+            ("0", Sort::Integer),
+            ("-0", Sort::Integer),
+            ("-12", Sort::Integer),
+            ("12345678901234567890", Sort::Integer),
+            ("1.0", Sort::Number),
+            ("0e1", Sort::Number),
+            ("-1E+5", Sort::Number),
+            ("true", Sort::Word),
+            ("false", Sort::Word),
+            ("null", Sort::Word),
+            ("{}", Sort::Container),
+            ("[1]", Sort::Container),
+        ] {
+            let value = Cursor::new(text, None).skip().unwrap();
+            assert_eq!((value.span.end as usize, value.sort), (text.len(), sort), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_known_beginning_counts_as_what_it_holds() {
+        let (text, beginning) = (r#"{"a":1,"b":[]}"#, r#"{"a":1,"#);
+        let read = |depth_max, elements_max| {
+            let mut cursor = Cursor::new(text, Some(Caps { depth_max, elements_max }));
+            if !cursor.opens(beginning, 2) {
+                return cursor.skip().map(|_| ());
+            }
+            cursor.members(|cursor, _| cursor.pass().map(|_| ())).and_then(|()| cursor.end())
+        };
+        for depth_max in 0..4 {
+            for elements_max in 0..5 {
+                let caps = Some(Caps { depth_max, elements_max });
+                let skipped = Cursor::new(text, caps).skip().map(|_| ());
+                assert_eq!(read(depth_max, elements_max), skipped, "{depth_max} {elements_max}");
             }
         }
     }

@@ -126,7 +126,7 @@ impl Hasher for MintedHasher {
 }
 
 /// Whether this raw JSON is an id that a request can have.
-pub(super) fn is_id(text: &str) -> bool {
+fn is_id(text: &str) -> bool {
     if text.starts_with('"') { is_string(text) } else { is_integer(text) }
 }
 

@@ -17,7 +17,7 @@ pub use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
 use crate::wire::members::inner;
-use crate::wire::skim;
+use crate::wire::skim::{self, Skim};
 use crate::wire::splice::{New, member_first, splice};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
@@ -293,6 +293,7 @@ impl Message {
         match head(&text, caps, &mut is_on_one_line) {
             Ok(head) => Ok(Self { text, head, is_on_one_line, whole }),
             Err(Refusal::Read { bad, id, response }) => {
+                let id = id.and_then(|id| text.get(id.start as usize..id.end as usize));
                 let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
                 Err(bad.of(id, response))
             }
@@ -436,8 +437,8 @@ impl Text {
 
 /// Why there is no head: with what the parser had found of the id by then, or without, because it did
 /// not come to the end.
-enum Refusal<'a> {
-    Read { bad: BadMessage, id: Option<&'a str>, response: bool },
+enum Refusal {
+    Read { bad: BadMessage, id: Option<Span>, response: bool },
     Unread(BadMessage),
 }
 
@@ -453,7 +454,8 @@ fn glimpsed(bad: BadMessage, text: &[u8]) -> BadMessage {
 }
 
 /// What kind of message it is. `is_on_one_line`: it is so for sure.
-fn head<'a>(whole: &'a str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Result<Head, Refusal<'a>> {
+#[inline(always)]
+fn head(whole: &str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Result<Head, Refusal> {
     let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
@@ -465,8 +467,9 @@ fn head<'a>(whole: &'a str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Re
         }
         return unread(BadKind::Object, "the message is not a JSON object");
     }
-    let found = match skim::skim(whole, caps) {
-        Ok(found) => found,
+    let mut found = Skim::new(whole);
+    match found.read(caps) {
+        Ok(()) => {}
         Err(Stop::Over(Over::Depth)) => return unread(BadKind::Depth, "the message is nested too deep"),
         Err(Stop::Over(Over::Elements)) => {
             return unread(BadKind::Elements, "the message holds too many values");
@@ -475,7 +478,7 @@ fn head<'a>(whole: &'a str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Re
             let plain = || BadMessage::new(BadKind::Syntax, "the message is not JSON");
             return Err(Refusal::Unread(syntax_of(whole).unwrap_or_else(plain)));
         }
-    };
+    }
     *is_on_one_line = found.is_on_one_line();
     let (id, response) = (found.id(), found.is_response());
     found.head().map_err(|bad| Refusal::Read { bad, id, response })

@@ -231,6 +231,9 @@ fn the_version_is_two() {
 fn a_member_twice_is_refused() {
     for text in [
         r#"{"jsonrpc":"2.0","method":"m","method":"m","id":1}"#,
+        r#"{"jsonrpc":"2.0","jsonrpc":"2.0","method":"m","id":1}"#,
+        r#"{ "jsonrpc":"2.0","method":"m","id":1,"jsonrpc":"2.0"}"#,
+        r#"{"jsonrpc":"2.0","method":"m","id":1,"\u006asonrpc":"2.0"}"#,
         r#"{"jsonrpc":"2.0","x":1,"\u0078":1,"method":"m","id":1}"#,
         r#"{"jsonrpc":"2.0","method":"m","params":{"name":"a","na\u006de":"b"},"id":1}"#,
         r#"{"jsonrpc":"2.0","method":"m","params":{"\/":1,"\u002f":1},"id":1}"#,

@@ -11,77 +11,101 @@ use smallvec::SmallVec;
 use crate::wire::cursor::{Key, Mark, Name};
 use crate::wire::flaw::BadKind;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
+use crate::wire::skim::Flaw;
+
+/// The keys that the pass reads in one kind of object.
+pub(super) struct Routes<K, const N: usize> {
+    pub(super) names: [(Name, K); N],
+    /// Their marks, folded: what none of these is, is no routed key and no variant of one, if it is ASCII.
+    folded: [u64; N],
+}
+
+impl<K, const N: usize> Routes<K, N> {
+    pub(super) const fn new(names: [(Name, K); N]) -> Self {
+        let (mut folded, mut at) = ([0; N], 0);
+        while at < N {
+            folded[at] = names[at].0.mark.folded();
+            let mut before = 0;
+            while before < at {
+                assert!(folded[before] != folded[at], "one mark stands for one name");
+                before += 1;
+            }
+            at += 1;
+        }
+        Self { names, folded }
+    }
+}
 
 /// The keys of one object so far. The routed ones are those that the pass reads there.
-pub(super) struct Keys<'a, K: 'static> {
-    routed: &'static [(Name, K)],
+pub(super) struct Keys<'a, K: 'static, const N: usize> {
+    routes: &'static Routes<K, N>,
+    /// What the object is called.
+    place: &'static str,
     count: usize,
-    /// The first few that are not routed, where comparing with each is cheapest.
-    few: SmallVec<[(Mark, &'a [u8]); FEW]>,
-    /// The others, and those that had to be decoded.
-    many: Option<HashSet<Cow<'a, [u8]>>>,
+    others: Others<'a>,
     /// One bit per routed key: it is there.
     real: u32,
     /// One bit per routed key: something is there that another reader may take for it.
     variant: u32,
 }
 
-/// What a key is.
-pub(super) struct Noted<K> {
-    /// The routed one that it is.
-    pub(super) routed: Option<K>,
-    pub(super) flaw: Option<BadKind>,
-}
-
-impl<'a, K: Copy> Keys<'a, K> {
-    pub(super) fn new(routed: &'static [(Name, K)]) -> Self {
-        Self { routed, count: 0, few: SmallVec::new(), many: None, real: 0, variant: 0 }
+impl<'a, K: Copy, const N: usize> Keys<'a, K, N> {
+    #[inline]
+    pub(super) fn new(routes: &'static Routes<K, N>, place: &'static str) -> Self {
+        Self { routes, place, count: 0, others: Others::default(), real: 0, variant: 0 }
     }
 
-    /// Notes a key, and says what is wrong with it.
-    pub(super) fn note(&mut self, key: &Key<'a>) -> Noted<K> {
-        let found = self.routed.iter().position(|(routed, _)| key.is(routed));
-        let routed = found.and_then(|at| self.routed.get(at)).map(|(_, routed)| *routed);
-        let length = if key.escaped { key.says().len() } else { key.raw.len() };
-        if length > KEY_BYTES_MAX || self.count == MEMBERS_MAX {
-            return Noted { routed, flaw: Some(BadKind::Keys) };
+    /// Notes the first of the routed ones, before any other.
+    #[inline]
+    pub(super) fn note_first(&mut self) {
+        (self.count, self.real) = (1, 1);
+    }
+
+    /// Notes a key, and what is wrong with it. The routed one that it is.
+    #[inline]
+    pub(super) fn note(&mut self, key: Key<'a>, flaw: &mut Flaw) -> Option<K> {
+        let folded = key.mark.folded();
+        let near = self.routes.folded.iter().position(|known| *known == folded);
+        let near = near.and_then(|bit| Some((bit, self.routes.names.get(bit)?)));
+        let found = near.filter(|(_, (name, _))| key.is(name));
+        let routed = found.map(|(_, (_, routed))| *routed);
+        // What is routed is not long.
+        if self.count == MEMBERS_MAX || (found.is_none() && key.is_longer_than(KEY_BYTES_MAX)) {
+            flaw.note_key(BadKind::Keys, self.place);
+            return routed;
         }
         let twice = match found {
-            Some(bit) => {
+            Some((bit, _)) => {
                 let twice = self.real & 1 << bit != 0;
                 self.real |= 1 << bit;
                 twice
             }
-            None => !self.is_new(key),
+            None => {
+                let is_new = self.others.note(key);
+                if is_new {
+                    self.note_variant(key, near.map(|(bit, (name, _))| (bit, name)));
+                }
+                !is_new
+            }
         };
         if twice {
-            return Noted { routed, flaw: Some(BadKind::Duplicate) };
+            flaw.note_key(BadKind::Duplicate, self.place);
+        } else {
+            self.count = self.count.wrapping_add(1);
         }
-        self.count += 1;
-        Noted { routed, flaw: None }
+        routed
     }
 
-    /// Notes one that is not routed, unless it is there already.
-    fn is_new(&mut self, key: &Key<'a>) -> bool {
-        let says = key.says();
-        let mark = if key.escaped { Mark::of(&says) } else { key.mark };
-        let is_known = self.few.iter().any(|(known, text)| *known == mark && **text == *says);
-        if is_known || self.many.as_ref().is_some_and(|many| many.contains(&*says)) {
-            return false;
-        }
-        let (ascii, folded) = (says.is_ascii(), mark.folded());
-        for (bit, (routed, _)) in self.routed.iter().enumerate() {
-            if (!ascii || folded == routed.mark.folded()) && is_variant(&says, routed.text) {
-                self.variant |= 1 << bit;
+    /// Notes of what another reader may take one for that is not routed. `near`: the one with the same mark, folded.
+    #[inline]
+    fn note_variant(&mut self, key: Key<'a>, near: Option<(usize, &Name)>) {
+        if !key.says().is_ascii() {
+            for (bit, (name, _)) in self.routes.names.iter().enumerate() {
+                self.variant |= u32::from(is_variant(&key.says(), name.text)) << bit;
             }
+        } else if let Some((bit, name)) = near {
+            self.variant |= u32::from(is_variant(&key.says(), name.text)) << bit;
         }
-        match says {
-            Cow::Borrowed(says) if self.few.len() < FEW => self.few.push((mark, says)),
-            says @ (Cow::Borrowed(_) | Cow::Owned(_)) => {
-                self.many.get_or_insert_default().insert(says);
-            }
-        }
-        true
     }
 
     /// There is a variant of a routed key.
@@ -92,6 +116,50 @@ impl<'a, K: Copy> Keys<'a, K> {
     /// There is a routed key and beside it a variant of the same.
     pub(super) fn has_rivals(&self) -> bool {
         self.variant & self.real != 0
+    }
+}
+
+/// Those that are not routed.
+#[derive(Default)]
+struct Others<'a> {
+    first: Option<Key<'a>>,
+    more: Option<Box<More<'a>>>,
+}
+
+/// Those after the first.
+#[derive(Default)]
+struct More<'a> {
+    /// Few, where comparing with each is cheapest.
+    few: SmallVec<[(Mark, &'a [u8]); FEW]>,
+    /// The others, and those that had to be decoded.
+    many: HashSet<Cow<'a, [u8]>>,
+}
+
+impl<'a> Others<'a> {
+    /// Notes one, unless it is there already.
+    #[inline]
+    fn note(&mut self, key: Key<'a>) -> bool {
+        let Some(first) = &self.first else {
+            self.first = Some(key);
+            return true;
+        };
+        let is_first = first.mark == key.mark && first.says() == key.says();
+        !is_first && self.more.get_or_insert_default().note(key)
+    }
+}
+
+impl<'a> More<'a> {
+    #[inline(never)]
+    fn note(&mut self, key: Key<'a>) -> bool {
+        let is_known = |(mark, text): &(Mark, &[u8])| *mark == key.mark && *text == &*key.says();
+        if self.few.iter().any(is_known) {
+            return false;
+        }
+        if !key.escaped && self.many.is_empty() && self.few.len() < FEW {
+            self.few.push((key.mark, key.raw()));
+            return true;
+        }
+        self.many.insert(key.says())
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use crate::wire::cursor::{Cursor, Literal, Name, Walk};
+use crate::wire::cursor::{Cursor, Name, Sort, Walk};
 use crate::wire::members::{inner, string};
 use crate::wire::message::{PLACES_MAX, Places, Text};
-use crate::wire::skim::{said, span, text};
+use crate::wire::skim::{said, text};
 
 /// The places found so far.
 #[derive(Default)]
@@ -72,9 +72,9 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
             }
             () if key.is(&RESULT_TYPE) => {
                 seen.once(16, gather);
-                let value = cursor.raw()?;
+                let value = cursor.skip()?;
                 // What is no string says what it is.
-                let says = text(whole, value).unwrap_or_else(|| Text::new(span(whole, value), None));
+                let says = text(whole, value).unwrap_or_else(|| Text::new(value.span, None));
                 gather.places.result_type = Some((cursor.since(key.span.start), says));
             }
             () => pass(cursor)?,
@@ -108,7 +108,7 @@ pub(super) fn failure(cursor: &mut Cursor<'_>, code: &mut Option<i64>, uri: &mut
 }
 
 fn pass(cursor: &mut Cursor<'_>) -> Walk<()> {
-    cursor.skip().map(|_| ())
+    cursor.pass().map(|_| ())
 }
 
 /// What matters of an item: the uri of resource contents, the content of a message.
@@ -175,10 +175,12 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
         match () {
             () if key.is(&TYPE) => {
                 seen.once(1, gather);
-                kind = match cursor.string()? {
-                    Some(Literal { span, escaped: false }) => Some(Cow::Borrowed(inner(cursor.text(span)))),
-                    Some(Literal { span, escaped: true }) => string(cursor.text(span)),
-                    None => None,
+                let value = cursor.skip()?;
+                let raw = cursor.text(value.span);
+                kind = match value.sort {
+                    Sort::Plain => Some(Cow::Borrowed(inner(raw))),
+                    Sort::Escaped => string(raw),
+                    Sort::Integer | Sort::Number | Sort::Word | Sort::Container => None,
                 };
             }
             () if key.is(&URI) => {
