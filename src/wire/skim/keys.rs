@@ -6,9 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use smallvec::SmallVec;
-
-use crate::wire::cursor::{Key, Mark, Name};
+use crate::wire::cursor::{Key, Name};
 use crate::wire::flaw::BadKind;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
 use crate::wire::skim::Flaw;
@@ -122,44 +120,26 @@ impl<'a, K: Copy, const N: usize> Keys<'a, K, N> {
 /// Those that are not routed.
 #[derive(Default)]
 struct Others<'a> {
-    first: Option<Key<'a>>,
-    more: Option<Box<More<'a>>>,
-}
-
-/// Those after the first.
-#[derive(Default)]
-struct More<'a> {
-    /// Few, where comparing with each is cheapest.
-    few: SmallVec<[(Mark, &'a [u8]); FEW]>,
-    /// The others, and those that had to be decoded.
-    many: HashSet<Cow<'a, [u8]>>,
+    /// The first few, where comparing with each is cheapest.
+    few: [Option<Key<'a>>; FEW],
+    many: Option<HashSet<Cow<'a, [u8]>>>,
 }
 
 impl<'a> Others<'a> {
     /// Notes one, unless it is there already.
     #[inline]
     fn note(&mut self, key: Key<'a>) -> bool {
-        let Some(first) = &self.first else {
-            self.first = Some(key);
-            return true;
-        };
-        let is_first = first.mark == key.mark && first.says() == key.says();
-        !is_first && self.more.get_or_insert_default().note(key)
-    }
-}
-
-impl<'a> More<'a> {
-    #[inline(never)]
-    fn note(&mut self, key: Key<'a>) -> bool {
-        let is_known = |(mark, text): &(Mark, &[u8])| *mark == key.mark && *text == &*key.says();
-        if self.few.iter().any(is_known) {
-            return false;
+        for place in &mut self.few {
+            match place {
+                Some(known) if known.mark == key.mark && known.says() == key.says() => return false,
+                Some(_) => {}
+                None => {
+                    *place = Some(key);
+                    return true;
+                }
+            }
         }
-        if !key.escaped && self.many.is_empty() && self.few.len() < FEW {
-            self.few.push((key.mark, key.raw()));
-            return true;
-        }
-        self.many.insert(key.says())
+        self.many.get_or_insert_default().insert(key.says())
     }
 }
 
@@ -182,7 +162,7 @@ fn fold(text: &str) -> impl Iterator<Item = char> {
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -206,8 +206,10 @@ fn block(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
         Some("tool_result") => nested,
         Some(_) | None => before..before,
     };
-    gather.places.uris.truncate(kept.end);
-    gather.places.uris.drain(before..kept.start);
+    if gather.places.uris.len() > before {
+        gather.places.uris.truncate(kept.end);
+        gather.places.uris.drain(before..kept.start);
+    }
     if kind.as_deref() == Some("resource_link") {
         gather.place(link);
     }
