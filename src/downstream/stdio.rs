@@ -7,7 +7,8 @@
 use super::inbox::{Heard, Inbox};
 use crate::system::{Here, Input, Output, System};
 use bytes::Bytes;
-use std::io::{Read, Write};
+use smallvec::SmallVec;
+use std::io::{IoSlice, Read, Write};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -100,13 +101,10 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
         if count > 1 {
             gather(&mut lines, &mut taken).await;
         }
-        if count == 0 || write_lines(&output, &taken, &mut batch).await.is_err() {
+        if count == 0 || output.write_all(&mut pieces(&taken, &mut batch)).await.is_err() {
             return;
         }
         taken.clear();
-        if batch.capacity() > BATCH_BYTES_MAX * 4 {
-            batch = Vec::new();
-        }
     }
 }
 
@@ -122,22 +120,30 @@ async fn gather(lines: &mut mpsc::Receiver<Bytes>, taken: &mut Vec<Bytes>) {
     }
 }
 
-/// Small lines are put together, a large one is not copied.
-async fn write_lines(output: &Output, lines: &[Bytes], batch: &mut Vec<u8>) -> std::io::Result<()> {
+/// Lines with their ends. Small ones are put together in `batch`, a large one is not copied.
+fn pieces<'a>(lines: &'a [Bytes], batch: &'a mut Vec<u8>) -> SmallVec<[IoSlice<'a>; 4]> {
     batch.clear();
     for line in lines {
-        if batch.len() + line.len() > BATCH_BYTES_MAX {
-            output.write_all(batch).await?;
-            batch.clear();
-        }
-        if line.len() > BATCH_BYTES_MAX {
-            output.write_all(line).await?;
-        } else {
+        if line.len() < LENT_BYTES_MIN {
             batch.extend_from_slice(line);
         }
         batch.push(b'\n');
     }
-    output.write_all(batch).await
+    let mut rest: &[u8] = batch;
+    let mut small = 0;
+    let mut pieces = SmallVec::new();
+    for line in lines {
+        if line.len() < LENT_BYTES_MIN {
+            small += line.len() + 1;
+            continue;
+        }
+        let (before, behind) = rest.split_at(small);
+        pieces.extend([before, line].map(IoSlice::new));
+        // Its end is the first that comes behind it.
+        (rest, small) = (behind, 1);
+    }
+    pieces.push(IoSlice::new(rest));
+    pieces
 }
 
 fn read(mut input: impl Read, chunks: &mpsc::Sender<Heard>) {
@@ -187,4 +193,35 @@ const LINES_MAX: usize = 64;
 const TAKEN_MAX: usize = 32;
 /// In the first the servers are heard, in the second the door says it.
 const GATHERING_TURNS: usize = 2;
+/// A line from here on is written from where it is.
+const LENT_BYTES_MIN: usize = 4 * 1024;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_written_from_where_it_is() {
+        let (long, short) = (Bytes::from(vec![b'x'; LENT_BYTES_MIN]), Bytes::from_static(b"short"));
+        for mask in 0_u32..32 {
+            let lines: Vec<Bytes> =
+                (0..5).map(|at| if mask >> at & 1 == 1 { long.clone() } else { short.clone() }).collect();
+            let mut batch = b"what was there".to_vec();
+            let pieces = pieces(&lines, &mut batch);
+            let lent = pieces.iter().filter(|piece| piece.as_ptr() == long.as_ptr()).count();
+            assert_eq!(lent, mask.count_ones() as usize);
+            let said: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+            let want: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
+            assert!(said == want, "{mask:b}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_together_keeps_little_memory() {
+        let lines = vec![Bytes::from(vec![b'x'; LENT_BYTES_MIN - 1]); TAKEN_MAX];
+        let mut batch = Vec::new();
+        assert_eq!(pieces(&lines, &mut batch).len(), 1);
+        assert!(batch.capacity() <= TAKEN_MAX * LENT_BYTES_MIN * 2, "{}", batch.capacity());
+    }
+}

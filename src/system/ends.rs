@@ -13,9 +13,10 @@ pub use self::none::{Input, Output};
 mod linux {
     use bytes::BytesMut;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
+    use rustix::io::writev;
+    use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketType, recv, sendmsg, sockopt};
     use std::fs::File;
-    use std::io;
+    use std::io::{self, IoSlice};
     use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::fs::FileTypeExt;
     use tokio::io::{AsyncReadExt, Interest};
@@ -105,12 +106,14 @@ mod linux {
             }
         }
 
-        /// Writes all of it, as it is read.
-        pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-            while !bytes.is_empty() {
-                match self.try_write(bytes) {
+        /// Writes all of them, as they are read.
+        pub async fn write_all(&self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+            // Empty ones are none.
+            IoSlice::advance_slices(&mut pieces, 0);
+            while !pieces.is_empty() {
+                match self.end.try_io(|| Ok(self.write(pieces)?)) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                    Ok(count) => IoSlice::advance_slices(&mut pieces, count),
                     Err(error) if is_passing(&error) => self.end.writable().await?,
                     Err(error) => return Err(error),
                 }
@@ -118,11 +121,12 @@ mod linux {
             Ok(())
         }
 
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        fn write(&self, pieces: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
             if !self.is_socket {
-                return self.end.try_write(bytes);
+                return writev(&self.end, pieces);
             }
-            self.end.try_io(|| Ok(send(&self.end, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?))
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            sendmsg(&self.end, pieces, &mut SendAncillaryBuffer::default(), flags)
         }
 
         /// Resolves when nobody reads it any more, even if there is nothing to write. Cancel-safe.
@@ -173,7 +177,7 @@ mod linux {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod none {
     use bytes::BytesMut;
-    use std::io;
+    use std::io::{self, IoSlice};
 
     /// There is none: it is read by waiting in it.
     #[derive(Debug)]
@@ -198,7 +202,7 @@ mod none {
             None
         }
 
-        pub async fn write_all(&self, _: &[u8]) -> io::Result<()> {
+        pub async fn write_all(&self, _: &mut [IoSlice<'_>]) -> io::Result<()> {
             match *self {}
         }
 
@@ -214,7 +218,7 @@ mod tests {
     use super::{Input, Output};
     use bytes::BytesMut;
     use futures::FutureExt;
-    use std::io::{Read, Write};
+    use std::io::{IoSlice, Read, Write};
     use std::os::fd::{AsFd, AsRawFd};
     use std::os::unix::net::UnixStream;
 
@@ -266,13 +270,19 @@ mod tests {
         reads(end, other).await;
     }
 
+    async fn write(output: &Output, text: &[u8]) -> std::io::Result<()> {
+        output.write_all(&mut [IoSlice::new(text)]).await
+    }
+
     /// More than either kind holds at once, and then its reader leaves.
     async fn writes(end: impl AsFd + AsRawFd, mut other: impl Read + Send + 'static) {
         const BYTES: usize = 1 << 20;
         let output = output(&end).unwrap();
         assert!(output.reader_gone().now_or_never().is_none());
         let all: Vec<u8> = (0..BYTES).map(|at| at as u8).collect();
-        let mut writing = Box::pin(output.write_all(&all));
+        let (begin, rest) = all.split_at(BYTES / 3);
+        let mut pieces = [b"", begin, b"", rest, b""].map(IoSlice::new);
+        let mut writing = Box::pin(output.write_all(&mut pieces));
         assert!((&mut writing).now_or_never().is_none(), "nobody reads it");
         let reader = std::thread::spawn(move || {
             let mut heard = vec![0; BYTES];
@@ -285,7 +295,7 @@ mod tests {
         assert!(output.reader_gone().now_or_never().is_none());
         drop(other);
         output.reader_gone().await;
-        assert!(output.write_all(b"more").await.is_err());
+        assert!(write(&output, b"more").await.is_err());
         assert!(!never_waits(&end));
     }
 
@@ -304,7 +314,7 @@ mod tests {
         other.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(read(&mut input).await, b"");
         assert!(output.reader_gone().now_or_never().is_none());
-        output.write_all(b"answer").await.unwrap();
+        write(&output, b"answer").await.unwrap();
         let mut heard = [0; 6];
         other.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"answer");
