@@ -15,6 +15,7 @@ mod leaving;
 mod linux;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod macos;
+mod pipes;
 #[cfg(unix)]
 mod reader;
 #[cfg(windows)]
@@ -28,6 +29,7 @@ pub use self::companion::{Companion, Ear};
 pub use self::ends::{Input, Output};
 pub use self::exits::Exits;
 pub use self::leaving::{Leaving, Signal, leaving};
+pub use self::pipes::widen;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use self::linux::Linux as Here;
