@@ -1,8 +1,9 @@
 //! Our own stdin and stdout, without a thread that waits in them.
 //!
-//! Whoever started us shares what they stand for, so nothing is set on it: a pipe is opened anew, which gives a
-//! description of our own, and a socket, which cannot be, is asked each time not to wait. What is neither, or may not be
-//! opened, is left to its caller, as it is on every system but Linux. It knows bytes and no lines.
+//! Whoever started us shares what they stand for, so nothing is set on it that could be noticed: a pipe is opened anew,
+//! which gives a description of our own, and a socket, which cannot be, is asked each time not to wait. Only how much a
+//! pipe holds is made more. What is neither, or may not be opened, is left to its caller, as it is on every system but
+//! Linux. It knows bytes and no lines.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use self::linux::{Input, Output};
@@ -11,6 +12,7 @@ pub use self::none::{Input, Output};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
+    use crate::system::pipes::widen;
     use bytes::BytesMut;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::writev;
@@ -97,6 +99,7 @@ mod linux {
             match Kind::of(end)? {
                 Kind::Pipe => {
                     let end = pipe::OpenOptions::new().open_sender(name).ok()?;
+                    widen(&end);
                     Some(Self { end, is_socket: false })
                 }
                 Kind::Socket(file) => {
