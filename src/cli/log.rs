@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -29,7 +29,7 @@ pub(super) enum Shape {
 /// is dropped.
 #[derive(Debug, Clone)]
 struct Lines {
-    lines: SyncSender<Vec<u8>>,
+    lines: Sender<Vec<u8>>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -48,7 +48,8 @@ impl Drop for Running {
 impl Lines {
     /// A thread of its own writes, since a blocked write may last for ever.
     fn start() -> Self {
-        let (lines, queue) = sync_channel::<Vec<u8>>(LINES_MAX);
+        // Counted rather than bounded by itself: then it takes no memory for lines that are not there.
+        let (lines, queue) = channel::<Vec<u8>>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = waiting.clone();
         let write = move || {
@@ -65,8 +66,8 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        if self.lines.try_send(line.to_vec()).is_err() {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        if before >= LINES_MAX || self.lines.send(line.to_vec()).is_err() {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
         }
         Ok(line.len())
