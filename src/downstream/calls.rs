@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(super) struct Calls<T> {
     places: Vec<Place<T>>,
     free: Vec<usize>,
-    /// Who rang, taken off the line at once.
+    /// Who rang, taken off the line at once, and who is new.
     turn: VecDeque<usize>,
     line: Arc<Line>,
 }
@@ -79,12 +79,12 @@ impl<T> Calls<T> {
         match free.and_then(|at| self.places.get_mut(at)) {
             Some(place) => {
                 (place.call, place.number) = (Some(call), number);
-                place.bell.wake_by_ref();
+                self.turn.push_back(place.bell.place);
             }
             None => {
                 let (place, line) = (self.places.len(), self.line.clone());
                 let bell = Arc::new(Bell { place, has_rung: AtomicBool::new(false), line });
-                bell.wake_by_ref();
+                self.turn.push_back(place);
                 self.places.push(Place { call: Some(call), number, waker: bell.clone().into(), bell });
             }
         }

@@ -236,7 +236,7 @@ mod tests {
             for number in 0..LETTERS {
                 mail.put_note((round * LETTERS + number).to_string().into());
             }
-            delivery.flush(mail.sent(), &Outlet::Lines(sender.clone())).await;
+            delivery.flush(mail.sent(), &Outlet::Lines(Arc::new(sender.clone()))).await;
             for _ in 0..LETTERS {
                 let said = client.try_recv().expect("said before an answer would be");
                 assert_eq!(said.trim_ascii_end(), next.to_string().as_bytes());

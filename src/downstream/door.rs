@@ -49,7 +49,7 @@ impl Door {
     pub fn new(seat: Arc<Seat>, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
         let outlets = Outlets::Lines(outbox.clone());
         let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
-        let outlet = Outlet::Lines(outbox.clone());
+        let outlet = Outlet::Lines(Arc::new(outbox.clone()));
         Self { session, outbox, outlet, calls: Calls::new(), greets_within: None }
     }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Refuses an id or a progress token over `max` bytes: both are kept as long as their request is open.
 pub(super) fn refuse_long_ids(id: Option<&Id>, message: &Message, max: usize) -> Result<(), Fault> {
@@ -37,13 +38,19 @@ pub enum Ids {
 #[derive(Debug, Clone)]
 pub(super) struct Open {
     ids: Ids,
-    calls: Arc<Mutex<Calls>>,
+    calls: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    calls: Mutex<Calls>,
+    /// How many there are, for those who only look. It is set under the lock.
+    count: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
     by_id: HashMap<Id, Same, RandomState>,
-    count: usize,
     next: u64,
     /// Cancels that named more than one open request.
     ambiguous: u64,
@@ -55,9 +62,17 @@ type Same = SmallVec<[(u64, Option<AbortHandle>); 1]>;
 /// A request's place among the open ones, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Entry {
-    calls: Arc<Mutex<Calls>>,
+    calls: Arc<Shared>,
     id: Id,
     number: u64,
+}
+
+impl Shared {
+    /// So many more are open. For whoever holds the lock.
+    fn add(&self, more: isize) {
+        let count = self.count.load(Ordering::Relaxed);
+        self.count.store(count.saturating_add_signed(more), Ordering::Release);
+    }
 }
 
 impl Open {
@@ -77,7 +92,7 @@ impl Open {
     }
 
     fn enter_as(&self, id: &Id, handle: Option<AbortHandle>) -> Option<Entry> {
-        let mut calls = self.calls.lock();
+        let mut calls = self.calls.calls.lock();
         let number = calls.next;
         let same = calls.by_id.entry(id.clone()).or_default();
         if self.ids == Ids::Unique && !same.is_empty() {
@@ -85,19 +100,19 @@ impl Open {
         }
         same.push((number, handle));
         calls.next += 1;
-        calls.count += 1;
+        self.calls.add(1);
         Some(Entry { calls: self.calls.clone(), id: id.clone(), number })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.calls.lock().count
+        self.calls.count.load(Ordering::Acquire)
     }
 
     /// Ends the request with this id that the client does not want any more. Unknown ids are ignored, as the
     /// specification asks; and so is one that names several, because nothing says which is meant. The number: its door
     /// is to end it.
     pub(super) fn cancel(&self, id: &Id) -> Option<u64> {
-        let mut calls = self.calls.lock();
+        let mut calls = self.calls.calls.lock();
         let (number, handle) = match calls.by_id.get(id).map(Same::as_slice) {
             Some([(number, handle)]) => (*number, handle.clone()),
             Some([]) | None => return None,
@@ -109,7 +124,7 @@ impl Open {
         };
         // At once: the next message may use the id again.
         calls.by_id.remove(id);
-        calls.count -= 1;
+        self.calls.add(-1);
         drop(calls);
         match handle {
             Some(handle) => {
@@ -122,7 +137,7 @@ impl Open {
 
     /// Cancels that were ignored because they named several requests.
     pub(super) fn ambiguous(&self) -> u64 {
-        self.calls.lock().ambiguous
+        self.calls.calls.lock().ambiguous
     }
 }
 
@@ -135,15 +150,14 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut calls = self.calls.lock();
+        let mut calls = self.calls.calls.lock();
         let Some(mut same) = calls.by_id.remove(&self.id) else { return };
         let before = same.len();
         same.retain(|(number, _)| *number != self.number);
-        let left = before - same.len();
+        self.calls.add(-((before - same.len()) as isize));
         if !same.is_empty() {
             calls.by_id.insert(self.id.clone(), same);
         }
-        calls.count -= left;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 #[derive(Clone)]
 pub enum Outlet {
     /// The client's one stream.
-    Lines(mpsc::Sender<Bytes>),
+    Lines(Arc<mpsc::Sender<Bytes>>),
     /// The stream that answers this request.
     Events(Arc<Events>),
 }

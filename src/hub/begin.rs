@@ -118,7 +118,7 @@ impl Hub {
     fn route(&self, asked: &Asked<'_>, method: Method) -> Route {
         match method == Method::Task {
             true => self.task(asked).map_or_else(Route::Refuse, Route::One),
-            false => route(&asked.seat.view().catalog(), method, asked.message),
+            false => asked.seat.view().with_catalog(|catalog| route(catalog, method, asked.message)),
         }
     }
 

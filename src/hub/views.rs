@@ -117,6 +117,11 @@ impl View {
         self.catalog.borrow().clone()
     }
 
+    /// The same for one look, which must be short: whoever changes the catalog waits for it.
+    pub fn with_catalog<R>(&self, look: impl FnOnce(&Catalog) -> R) -> R {
+        look(&self.catalog.borrow())
+    }
+
     /// Resolves anew for each change of the catalog.
     pub fn watch_catalog(&self) -> watch::Receiver<Arc<Catalog>> {
         self.catalog.subscribe()

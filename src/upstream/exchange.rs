@@ -675,7 +675,7 @@ impl Exchange {
 
     /// What the server said beside this call is its client's, even when the call is over.
     fn leave_letters(&mut self) {
-        let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.clone()) else { return };
+        let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.as_ref()) else { return };
         while let Some(arrived) = self.posted.arrivals.now() {
             if let Arrival::Letter(letter) = arrived.arrival {
                 owner.mail(letter);

@@ -64,6 +64,11 @@ impl Id {
         is_id(text).then(|| Self(Raw::new(text)))
     }
 
+    /// The same of what a message was found to have for its id.
+    pub(super) fn read(raw: &str) -> Self {
+        Self(Raw::new(raw))
+    }
+
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }

@@ -347,12 +347,11 @@ impl Message {
     /// The id of a request, or of a response if it is one that a request can have. A copy of its own,
     /// because ids outlive their messages.
     pub fn id(&self) -> Option<Id> {
-        let span = match &self.head {
-            Head::Request { id, .. } => *id,
-            Head::Response { id, .. } => (*id)?,
-            Head::Notification { .. } => return None,
-        };
-        Id::parse(self.str(span))
+        match &self.head {
+            Head::Request { id, .. } => Some(Id::read(self.str(*id))),
+            Head::Response { id, .. } => Id::parse(self.str((*id)?)),
+            Head::Notification { .. } => None,
+        }
     }
 
     /// Whether it is a response that is no error.
