@@ -14,9 +14,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// What one client may have in memory of its requests at a time.
 #[derive(Debug, Clone)]
-pub struct Allowance {
+pub struct Allowance(Arc<Purse>);
+
+#[derive(Debug)]
+struct Purse {
     memory: Arc<Memory>,
-    own: Arc<Budget>,
+    own: Budget,
     kib: u32,
     /// What requests may have of it after a large one.
     large_kib_max: u32,
@@ -26,8 +29,10 @@ pub struct Allowance {
 /// dropped.
 #[derive(Debug)]
 pub struct Held {
-    all: Taken,
-    own: Taken,
+    of: Arc<Purse>,
+    /// In KiB.
+    all: u32,
+    own: u32,
 }
 
 /// What one request holds: its turns and places, its room. Seldom more than fits without a place of its own on the heap.
@@ -65,8 +70,8 @@ impl Allowance {
             Company::One => memory.kib(),
             Company::Many => memory.kib() / PARTS,
         };
-        let own = Budget::new(kib);
-        Self { memory: memory.clone(), own, kib, large_kib_max: large_max(kib) }
+        let own = Budget::of(kib);
+        Self(Arc::new(Purse { memory: memory.clone(), own, kib, large_kib_max: large_max(kib) }))
     }
 
     /// Room for so many bytes of a request; `None` when too much is taken already, by this client or by all.
@@ -88,20 +93,34 @@ impl Allowance {
     fn more_of_request(&self, before: usize, bytes: usize) -> Option<Held> {
         let whole = before.saturating_add(bytes);
         // What is large leaves room for what is small: who sends much must still be able to cancel it, and to answer.
-        let max = if is_large(whole) { self.large_kib_max } else { self.kib };
+        let Purse { memory, own, kib: kib_max, large_kib_max } = &*self.0;
+        let max = if is_large(whole) { *large_kib_max } else { *kib_max };
         // One text over all that it may have takes all of it.
         let part = |bytes: usize| if bytes == 0 { 0 } else { kib(bytes).min(max) };
         let more = part(whole) - part(before);
-        let own = self.own.take_above(self.kib - max, more)?;
-        Some(Held { all: self.memory.more_of_request(before, bytes)?, own })
+        if !own.draw_above(kib_max - max, more) {
+            return None;
+        }
+        let mut held = Held { of: self.0.clone(), all: 0, own: more };
+        held.all = memory.draw_for_request(before, bytes)?;
+        Some(held)
     }
 }
 
 impl Held {
     /// Both are of one request.
-    pub fn merge(&mut self, more: Self) {
-        self.all.merge(more.all);
-        self.own.merge(more.own);
+    pub fn merge(&mut self, mut more: Self) {
+        if Arc::ptr_eq(&self.of, &more.of) {
+            self.all += std::mem::take(&mut more.all);
+            self.own += std::mem::take(&mut more.own);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.own.give_back(self.own);
+        self.of.memory.give_back(self.all);
     }
 }
 
@@ -129,7 +148,7 @@ mod tests {
         assert!(more(1).is_none(), "it would be large");
         drop(most);
         all.merge(more(1).unwrap());
-        assert_eq!((all.all.units(), all.own.units()), (65, 65));
+        assert_eq!((all.all, all.own), (65, 65));
         drop(all);
         assert_eq!(memory.free(), 100 * KIB);
     }

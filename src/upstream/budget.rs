@@ -27,10 +27,15 @@ pub struct Taken {
 impl Budget {
     /// Of as many as can be counted, if it is more.
     pub fn new(units: impl TryInto<u32>) -> Arc<Self> {
+        Arc::new(Self::of(units))
+    }
+
+    /// The same, for whoever keeps it in something that is shared already.
+    pub fn of(units: impl TryInto<u32>) -> Self {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let units = units.try_into().map_or(most, |units| units.min(most));
         let (left, waiting) = (AtomicU32::new(units), AtomicU32::new(0));
-        Arc::new(Self { left, waiting, crowd: Semaphore::const_new(0) })
+        Self { left, waiting, crowd: Semaphore::const_new(0) }
     }
 
     /// How many units are left; others may take or give back at any time.
@@ -46,12 +51,24 @@ impl Budget {
 
     /// The same, if as many as `spared` are left then.
     pub fn take_above(self: &Arc<Self>, spared: u32, units: u32) -> Option<Taken> {
+        self.draw_above(spared, units).then(|| Taken { budget: self.clone(), units })
+    }
+
+    /// The same, without anything that gives them back: [`give_back`](Self::give_back) is to.
+    pub fn draw_above(&self, spared: u32, units: u32) -> bool {
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            return None;
+            return false;
         }
         let less = |left: u32| left.checked_sub(units).filter(|left| *left >= spared);
-        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).ok()?;
-        Some(Taken { budget: self.clone(), units })
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    /// Gives back what was drawn, once.
+    pub fn give_back(&self, units: u32) {
+        self.left.fetch_add(units, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.settle();
+        }
     }
 
     /// All of these units, once it is one's turn. Cancel-safe: who stops waiting has taken nothing. More than there ever
@@ -118,10 +135,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.units, Ordering::SeqCst);
-        if self.budget.waiting.load(Ordering::SeqCst) > 0 {
-            self.budget.settle();
-        }
+        self.budget.give_back(self.units);
     }
 }
 

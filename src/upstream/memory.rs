@@ -15,17 +15,20 @@ use std::sync::Arc;
 /// The memory of a run, in KiB: every text takes at least one.
 #[derive(Debug)]
 pub struct Memory {
-    room: Arc<Budget>,
+    room: Budget,
     kib: u32,
     /// What servers say, of all links, as far as it is large.
-    said: Arc<Budget>,
+    said: Budget,
 }
 
 /// What one link's server may have in memory at a time.
 #[derive(Debug, Clone)]
-pub(super) struct Share {
+pub(super) struct Share(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     memory: Arc<Memory>,
-    own: Arc<Budget>,
+    own: Budget,
     kib: u32,
 }
 
@@ -51,9 +54,11 @@ pub(super) struct NoRoom;
 /// The room of one text. Given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Room {
-    _all: Taken,
-    _said: Option<Taken>,
-    _own: Taken,
+    share: Share,
+    /// In KiB: of the share, of what is large of all servers, of all.
+    own: u32,
+    said: u32,
+    all: u32,
     _part: Option<Taken>,
 }
 
@@ -61,27 +66,33 @@ impl Memory {
     /// `bytes_max`: all that may wait at once.
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let kib = kib(bytes_max);
-        Arc::new(Self { room: Budget::new(kib), kib, said: Budget::new(kib / 2) })
+        Arc::new(Self { room: Budget::of(kib), kib, said: Budget::of(kib / 2) })
     }
 
     pub(super) fn kib(&self) -> u32 {
         self.kib
     }
 
-    /// Room for so many more bytes of a request of which there are some already; `None` when too much is taken.
-    pub(super) fn more_of_request(&self, before: usize, bytes: usize) -> Option<Taken> {
+    /// Room for so many more bytes of a request of which there are some already, in KiB, for whoever gives it back; `None`
+    /// when too much is taken.
+    pub(super) fn draw_for_request(&self, before: usize, bytes: usize) -> Option<u32> {
         let kib_max = match is_large(before.saturating_add(bytes)) {
             true => large_max(self.kib),
             false => (self.kib * SMALL_PERCENT_MAX).div_ceil(100),
         };
         // What servers say may take of what is kept free.
-        self.room.take_above(self.kib - kib_max, kib(bytes))
+        let kib = kib(bytes);
+        self.room.draw_above(self.kib - kib_max, kib).then_some(kib)
+    }
+
+    pub(super) fn give_back(&self, kib: u32) {
+        self.room.give_back(kib);
     }
 
     /// The share of one link.
     pub(super) fn share(self: &Arc<Self>) -> Share {
         let kib = self.kib / 4;
-        Share { memory: self.clone(), own: Budget::new(kib), kib }
+        Share(Arc::new(Shared { memory: self.clone(), own: Budget::of(kib), kib }))
     }
 }
 
@@ -90,10 +101,20 @@ impl Share {
     /// servers together.
     pub(super) fn take(&self, bytes: usize) -> Result<Room, NoRoom> {
         // One text over the whole share takes all of it.
-        let kib = kib(bytes).min(self.kib);
-        let own = taken(&self.own, kib)?;
-        let said = is_large(bytes).then(|| taken(&self.memory.said, kib)).transpose()?;
-        Ok(Room { _all: taken(&self.memory.room, kib)?, _said: said, _own: own, _part: None })
+        self.take_above(0, kib(bytes).min(self.0.kib), is_large(bytes))
+    }
+
+    /// So many KiB, if as many as `spared` are left of the share then.
+    fn take_above(&self, spared: u32, kib: u32, is_large: bool) -> Result<Room, NoRoom> {
+        let Shared { memory, own, .. } = &*self.0;
+        // What was drawn is given back with it, however far it came.
+        let mut room = Room { share: self.clone(), own: 0, said: 0, all: 0, _part: None };
+        room.own = drawn(own, spared, kib)?;
+        if is_large {
+            room.said = drawn(&memory.said, 0, kib)?;
+        }
+        room.all = drawn(&memory.room, 0, kib)?;
+        Ok(room)
     }
 
     /// For one answer that is about to come.
@@ -104,8 +125,8 @@ impl Share {
     /// What one of the link's clients may have of it: all of it, if there is no other.
     pub(super) fn part(&self, company: Company) -> Part {
         let kib = match company {
-            Company::One => self.kib,
-            Company::Many => self.kib / PARTS,
+            Company::One => self.0.kib,
+            Company::Many => self.0.kib / PARTS,
         };
         Part { own: Budget::new(kib), kib }
     }
@@ -113,7 +134,9 @@ impl Share {
     /// Room for something that is for one client; none either when too much waits for it.
     pub(super) fn take_of(&self, part: &Part, bytes: usize) -> Result<Room, NoRoom> {
         let of_part = part.take(bytes)?;
-        Ok(Room { _part: Some(of_part), ..self.take(bytes)? })
+        let mut room = self.take(bytes)?;
+        room._part = Some(of_part);
+        Ok(room)
     }
 
     /// The same for an answer to a request of ours. A small one needs none: what we ask and learn of a server must not
@@ -136,18 +159,16 @@ impl Growing {
             return Ok(());
         }
         let share = &self.share;
-        let spared = share.kib / SPARED;
+        let spared = share.0.kib / SPARED;
         // One text over all that may be had takes all of it.
-        let kib_max = share.kib - spared;
+        let kib_max = share.0.kib - spared;
         if kib(bytes).min(kib_max) <= self.kib {
             return Ok(());
         }
         let wanted = kib(bytes).saturating_add(STEP_KIB).min(kib_max);
         let kib = wanted - self.kib;
-        let own = share.own.take_above(spared, kib).ok_or(NoRoom)?;
-        let said = taken(&share.memory.said, kib)?;
-        let all = taken(&share.memory.room, kib)?;
-        self.steps.push(Room { _all: all, _said: Some(said), _own: own, _part: None });
+        let step = share.take_above(spared, kib, true)?;
+        self.steps.push(step);
         self.kib = wanted;
         Ok(())
     }
@@ -161,7 +182,7 @@ impl Growing {
 impl Part {
     fn take(&self, bytes: usize) -> Result<Taken, NoRoom> {
         // One text over the whole part takes all of it.
-        taken(&self.own, kib(bytes).min(self.kib))
+        self.own.take(kib(bytes).min(self.kib)).ok_or(NoRoom)
     }
 
     /// A text that has room already, as it waits for this client.
@@ -190,8 +211,19 @@ impl<R> AsRef<[u8]> for Kept<R> {
     }
 }
 
-fn taken(room: &Arc<Budget>, kib: u32) -> Result<Taken, NoRoom> {
-    room.take(kib).ok_or(NoRoom)
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Shared { memory, own, .. } = &*self.share.0;
+        own.give_back(self.own);
+        if self.said > 0 {
+            memory.said.give_back(self.said);
+        }
+        memory.room.give_back(self.all);
+    }
+}
+
+fn drawn(of: &Budget, spared: u32, kib: u32) -> Result<u32, NoRoom> {
+    of.draw_above(spared, kib).then_some(kib).ok_or(NoRoom)
 }
 
 /// How much of so many KiB may be taken after a large request.
@@ -234,8 +266,16 @@ mod tests {
             self.room.left() as usize
         }
 
-        fn request(&self, bytes: usize) -> Option<Taken> {
-            self.more_of_request(0, bytes)
+        fn request(self: &Arc<Self>, bytes: usize) -> Option<Requested> {
+            self.draw_for_request(0, bytes).map(|kib| Requested(self.clone(), kib))
+        }
+    }
+
+    struct Requested(Arc<Memory>, u32);
+
+    impl Drop for Requested {
+        fn drop(&mut self) {
+            self.0.give_back(self.1);
         }
     }
 
