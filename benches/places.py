@@ -69,8 +69,8 @@ class Place:
 class Scene:
     """A place while it is open: who is there, and who could not be started."""
 
-    def __init__(self, place: Place, folder: Path, stack: ExitStack, tools: int = 0):
-        self.place, self.folder, self.stack, self.tools = place, folder, stack, tools
+    def __init__(self, place: Place, folder: Path, stack: ExitStack, tools: int = 0, warm: bool = True):
+        self.place, self.folder, self.stack, self.tools, self.warm = place, folder, stack, tools, warm
         self.targets: dict[str, Target] = {}
         self.absent: dict[str, str] = {}
         self.servers = [self.server(number) for number in range(place.servers)]
@@ -105,6 +105,8 @@ class Scene:
                 self.stack.enter_context(served)
                 target = Target(started.reach, tools, started.headers(), [served.process.pid])
             ready(target)
+            if self.warm:
+                warm(target)
         except (NotServed, Void, OSError) as problem:
             self.absent[proxy.name] = " ".join(str(problem).split())[:300]
             return
@@ -118,7 +120,7 @@ def environment(more: dict[str, str] | None = None) -> dict[str, str]:
 
 
 def ready(target: Target) -> None:
-    """Waits until each tool answers, and lets what compiles while it runs do so."""
+    """Waits until each tool answers."""
     end = time.monotonic() + READY_SECONDS_MAX
     while True:
         try:
@@ -128,6 +130,10 @@ def ready(target: Target) -> None:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
+
+
+def warm(target: Target) -> None:
+    """A second of calls, which lets what compiles while it runs do so."""
     sessions = [] if "--stdio" in target.reach else ["--sessions", str(SESSIONS)]
     run(target, ["--in-flight", "32", *sessions, "--seconds", "1"], 1.0)
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from places import SESSIONS, Place, Scene, Target, Void, idle, rss_kib, run, started
+from places import SESSIONS, Place, Scene, Target, Void, idle, rss_kib, run, started, warm
 from proxies import MOCK, Behind, Proxy, script
 
 IN_FLIGHT = 32
@@ -139,6 +139,7 @@ class InPlace(Row):
     with_direct = True
     only: tuple[str, ...] = ()
     tools = 0
+    is_warm = True
 
     def __init__(self, key: str, title: str, place: Place):
         super().__init__(key, title)
@@ -147,7 +148,7 @@ class InPlace(Row):
     @contextmanager
     def open(self, bench: Bench) -> Iterator[dict[str, object]]:
         with ExitStack() as stack:
-            scene = Scene(self.place, bench.folder / self.key, stack, self.tools)
+            scene = Scene(self.place, bench.folder / self.key, stack, self.tools, self.is_warm)
             if self.with_direct:
                 scene.direct()
             for proxy in bench.proxies:
@@ -352,16 +353,23 @@ class Hang(Cold):
 
 
 class Memory(InPlace):
-    """What is resident without the servers, after a second of calls and after many more."""
+    """What is resident without the servers: once each of them was called, after a second of calls, and after many more."""
 
-    columns = (Column("idle_mib", "idle MiB"), Column("growth_kib", "growth KiB", 0))
+    columns = (
+        Column("idle_mib", "idle MiB"),
+        Column("served_mib", "after 1 s of calls MiB"),
+        Column("growth_kib", "growth KiB", 0),
+    )
     rounds_max = 1
     with_direct = False
+    is_warm = False
 
     def once(self, bench: Bench, name: str, subject: object, so_far: dict[str, Values]) -> Values:
         assert isinstance(subject, Target)
         pid = subject.pids[0]
         values = {"idle_mib": rss_kib(pid) / 1024}
+        warm(subject)
+        values["served_mib"] = rss_kib(pid) / 1024
         if name in ("floor", "braid"):
             words = ["--in-flight", str(IN_FLIGHT), "--sessions", str(SESSIONS), "--calls"]
             # What so many at once need is not what more of the same leave behind.
