@@ -161,7 +161,12 @@ impl Lines {
         };
         match line.checked_sub(held) {
             Some(rest @ 1..) => (rest, rest),
-            Some(0) | None => (ROOM_BYTES_MIN, READ_BYTES.max(held).max(STEP_BYTES_MAX.min(3 * held))),
+            Some(0) | None => {
+                let grown = READ_BYTES.max(held).max(STEP_BYTES_MAX.min(3 * held));
+                // No line that is kept is longer.
+                let left = self.line_bytes_max.saturating_add(READ_BYTES).saturating_sub(held);
+                (ROOM_BYTES_MIN, grown.min(left.max(READ_BYTES)))
+            }
         }
     }
 
