@@ -5,6 +5,7 @@
 
 use super::delivery::{Delivery, fit_response};
 use super::news::Given;
+use super::open::Entry;
 use super::outlet::Outlet;
 use crate::hub::begin::{Answer, Asked, AtOnce};
 use crate::hub::seat::Seat;
@@ -12,12 +13,15 @@ use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::{Budget, Taken};
-use crate::upstream::exchange::{Exchange, Step};
+use crate::upstream::exchange::{Arrived, Exchange, Parked, Step};
+use crate::upstream::queue::Filler;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::lines::one_line;
 use crate::wire::message::Message;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use smallvec::smallvec;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -29,6 +33,77 @@ pub(super) struct Client {
     pub(super) given: Given,
     /// Requests that have begun; the rest wait their turn.
     pub(super) turns: Arc<Budget>,
+    /// Where those go who were left at their exchange and are to be followed; none, where nobody is left.
+    pub(super) risen: Option<Filler<Risen>>,
+}
+
+/// What becomes of one that was left at its exchange: a call, and the number by which its door ends it.
+pub(super) type Risen = (BoxFuture<'static, Option<Bytes>>, u64);
+
+/// A request at its server for which nothing is to be done before its end. Kept where that arrives.
+pub(super) struct Waits {
+    pub(super) call: Call,
+    pub(super) exchange: Box<Exchange>,
+    pub(super) id: Id,
+    pub(super) method: Method,
+    pub(super) entry: Entry,
+}
+
+impl Waits {
+    fn goes_on(self) -> Risen {
+        let Self { call, exchange, id, method, entry } = self;
+        let number = entry.number();
+        let followed = call.follow(exchange, id, method).map(|text| {
+            // Before the answer leaves: the client may use the id again as soon as it has it.
+            drop(entry);
+            Some(text)
+        });
+        (followed.boxed(), number)
+    }
+}
+
+impl Parked<Arrived> for Waits {
+    fn number(&self) -> u64 {
+        self.entry.number()
+    }
+
+    fn ends(mut self: Box<Self>, end: Option<Arrived>) {
+        let Some(reply) = self.exchange.concludes(end) else { return self.rises() };
+        let Self { call, exchange, id, method, entry } = *self;
+        let (after, number) = (exchange.after(), entry.number());
+        let text = call.said(reply, &id, method);
+        drop((exchange, id));
+        if call.client.delivery.holds(after) {
+            // What its server said before the end must not come after it.
+            let client = call.client.clone();
+            let said = async move {
+                call.client.delivery.flush(after, &call.outlet).await;
+                drop(entry);
+                Some(text)
+            };
+            return client.rises((said.boxed(), number));
+        }
+        // Before the answer leaves, as above.
+        drop(entry);
+        if let Err(text) = call.outlet.try_say(text) {
+            call.client.rises((ready(Some(text)).boxed(), number));
+        }
+    }
+
+    fn rises(self: Box<Self>) {
+        let client = self.call.client.clone();
+        client.rises(self.goes_on());
+    }
+}
+
+impl Client {
+    /// Somebody is to be followed by the door. What a door that is gone would have followed is dropped by nobody who holds
+    /// anything of a stream's.
+    fn rises(&self, risen: Risen) {
+        if let Some(Err(late)) = self.risen.as_ref().map(|door| door.put(risen)) {
+            tokio::spawn(async move { drop(late) });
+        }
+    }
 }
 
 /// Everything that one request needs of its session.

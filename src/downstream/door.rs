@@ -3,16 +3,18 @@
 //! One task serves the client; each open request is a future in it, so dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::call::Risen;
 use super::calls::Calls;
 use super::inbox::{Came, Inbox};
 use super::modern::beside::Beside;
 use super::modern::lobby::Lobby;
-use super::open::Ids;
 use super::outlet::{Outlet, Outlets};
+use super::parked::Parked;
 use super::session::{Reply, Session};
 use crate::hub::seat::Seat;
 use crate::upstream::allowance::Held;
 use crate::upstream::aside::Aside;
+use crate::upstream::queue::{Queue, queue};
 use crate::wire::lines::{Line, Lines};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -32,6 +34,10 @@ pub struct Door {
     outlet: Outlet,
     /// Each may end with something to say.
     calls: Calls<Option<Bytes>>,
+    /// Those whose answers come by themselves,
+    parked: Parked,
+    /// and those of them that are to be followed after all.
+    risen: Queue<Risen>,
     /// How long the client may take to greet us. `None`: as long as it likes.
     greets_within: Option<Duration>,
 }
@@ -48,9 +54,11 @@ pub enum Closed {
 impl Door {
     pub fn new(seat: Arc<Seat>, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
         let outlets = Outlets::Lines(outbox.clone());
-        let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
+        let (rises, risen) = queue();
+        let session = Session::at_door(seat, outlets, identity, behind_itself, rises);
         let outlet = Outlet::Lines(Arc::new(outbox.clone()));
-        Self { session, outbox, outlet, calls: Calls::new(), greets_within: None }
+        let (calls, parked) = (Calls::new(), Parked::default());
+        Self { session, outbox, outlet, calls, parked, risen, greets_within: None }
     }
 
     /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
@@ -87,6 +95,7 @@ impl Door {
                     return Closed::Us;
                 }
                 () = &mut gone => return Closed::Client,
+                Some((call, number)) = self.risen.next() => self.calls.push(call, Some(number)),
                 said = self.calls.next() => {
                     self.say(said);
                     self.say_the_rest();
@@ -133,6 +142,10 @@ impl Door {
 
     /// One side hung up: what is about to be answered still may be.
     async fn drain(&mut self, within: Duration) {
+        self.parked.rise();
+        while let Some((call, number)) = self.risen.now() {
+            self.calls.push(call, Some(number));
+        }
         let answered = async {
             while self.calls.len() > 0 {
                 let said = self.calls.next().await;
@@ -158,7 +171,19 @@ impl Door {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later { call, number, .. } => self.calls.push(call, number),
-            Reply::Ends(number) => self.calls.end(number),
+            Reply::Parked(berth) => self.parked.push(berth, self.session.in_flight()),
+            Reply::Ends(number) => self.ends(number),
+        }
+    }
+
+    /// Ends the request with this number, wherever it is.
+    fn ends(&mut self, number: u64) {
+        // It may have risen a moment ago.
+        while let Some((call, number)) = self.risen.now() {
+            self.calls.push(call, Some(number));
+        }
+        if !self.parked.end(number) {
+            self.calls.end(number);
         }
     }
 

@@ -19,6 +19,8 @@ mod introduction;
 
 pub mod outlet;
 
+mod parked;
+
 pub mod events;
 
 pub mod streams;

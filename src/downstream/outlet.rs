@@ -41,6 +41,14 @@ impl Room<'_> {
 }
 
 impl Outlet {
+    /// Says one message on the client's one stream, if there is room now; given back if not, or if it has none.
+    pub(super) fn try_say(&self, text: Bytes) -> Result<(), Bytes> {
+        match self {
+            Self::Lines(sender) => sender.try_send(text).map_err(|error| error.into_inner()),
+            Self::Events(_) => Err(text),
+        }
+    }
+
     /// Room for one message; `None` when nothing more goes there: the client has left, or has its answer. Cancel-safe.
     pub(super) async fn room(&self) -> Option<Room<'_>> {
         match self {

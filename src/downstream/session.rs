@@ -4,7 +4,7 @@
 //! it is given texts, and it returns what is to be answered now or what will be.
 
 use super::asks::Asks;
-use super::call::{Call, Client};
+use super::call::{Call, Client, Risen, Waits};
 use super::delivery::Delivery;
 use super::introduction::{implementation, refuse_loops};
 use super::modern::beside::Beside;
@@ -21,6 +21,8 @@ use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::Budget;
+use crate::upstream::exchange::Berth;
+use crate::upstream::queue::Filler;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -73,12 +75,36 @@ pub(super) enum Reply {
         /// By which its door can be told to end it, if it can be withdrawn so.
         number: Option<u64>,
     },
+    /// The answer comes by itself. Who is left there is the door's to end.
+    Parked(Berth),
     /// The request with this number is withdrawn.
     Ends(u64),
 }
 
 impl Session {
     pub fn new(seat: Arc<Seat>, outlets: Outlets, ids: Ids, identity: &str, behind_itself: bool) -> Self {
+        Self::with(seat, outlets, ids, identity, behind_itself, None)
+    }
+
+    /// The same of a door with one stream for all, which follows who has risen.
+    pub(super) fn at_door(
+        seat: Arc<Seat>,
+        outlets: Outlets,
+        identity: &str,
+        behind_itself: bool,
+        risen: Filler<Risen>,
+    ) -> Self {
+        Self::with(seat, outlets, Ids::Unique, identity, behind_itself, Some(risen))
+    }
+
+    fn with(
+        seat: Arc<Seat>,
+        outlets: Outlets,
+        ids: Ids,
+        identity: &str,
+        behind_itself: bool,
+        risen: Option<Filler<Risen>>,
+    ) -> Self {
         let turns = Budget::new(seat.hub().config().limits.session_in_flight_max);
         let delivery = Arc::new(Delivery {
             mail: seat.mail().clone(),
@@ -90,7 +116,7 @@ impl Session {
             saying: Default::default(),
         });
         Self {
-            client: Arc::new(Client { seat, delivery, given: Given::default(), turns }),
+            client: Arc::new(Client { seat, delivery, given: Given::default(), turns, risen }),
             agreed: OnceLock::new(),
             open: Open::new(ids),
             identity: Arc::from(identity),
@@ -206,6 +232,8 @@ impl Session {
                     pending.push(ready(Some(text)).boxed());
                 }
                 Reply::Later { call, .. } => pending.push(call),
+                // A batch has no door's own calls.
+                Reply::Parked(berth) => drop(berth.leave(None)),
             }
         }
         if pending.is_empty() {
@@ -340,14 +368,14 @@ impl Session {
                 // Some clients forget to say that they are initialized.
                 self.client.delivery.begin();
                 match self.begin(&id, agreed, message, memory, outlet) {
-                    Ok((call, number)) => Reply::Later { id: Some(id), call, number },
+                    Ok(reply) => reply,
                     Err(fault) => refused(fault),
                 }
             }
         }
     }
 
-    /// Enters a request among the open ones; the future is its answer, and the number what its door ends it by.
+    /// Enters a request among the open ones.
     fn begin(
         &self,
         id: &Id,
@@ -355,7 +383,7 @@ impl Session {
         message: Message,
         memory: Option<Held>,
         outlet: &Outlet,
-    ) -> Result<(BoxFuture<'static, Option<Bytes>>, Option<u64>), Fault> {
+    ) -> Result<Reply, Fault> {
         let limits = &self.hub().config().limits;
         refuse_long_ids(Some(id), &message, limits.id_bytes_max)?;
         if self.open.len() >= limits.session_in_flight_max + limits.session_waiting_max {
@@ -386,15 +414,31 @@ impl Session {
             outlet: outlet.clone(),
             patience: agreed.since + self.hub().config().first_list,
         };
-        let (id, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
-        let call = match call.begin_now(&id, &message, memory) {
-            Ok(Answer::Later(exchange)) => ended(entry, registration, call.follow(exchange, id, method)),
+        let (own, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
+        let call = match call.begin_now(id, &message, memory) {
+            Ok(Answer::Later(exchange)) => {
+                let is_doors = registration.is_none() && self.client.risen.is_some();
+                match exchange.berth().filter(|_| is_doors) {
+                    None => ended(entry, registration, call.follow(exchange, own, method)),
+                    Some(berth) => {
+                        let waits = Waits { call, exchange, id: own, method, entry };
+                        return Ok(match berth.park(Box::new(waits)) {
+                            Ok(()) => Reply::Parked(berth),
+                            Err(waits) => {
+                                // Something has come already: the door follows it.
+                                waits.rises();
+                                Reply::Nothing
+                            }
+                        });
+                    }
+                }
+            }
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
-                ready(Some(call.told(answer, &id, method))).boxed()
+                ready(Some(call.told(answer, id, method))).boxed()
             }
             Err(memory) => {
-                let run = call.run(id, message, memory);
+                let run = call.run(own, message, memory);
                 let mut call = ended(entry, registration, run);
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
@@ -403,7 +447,7 @@ impl Session {
                 }
             }
         };
-        Ok((call, number))
+        Ok(Reply::Later { id: Some(id.clone()), call, number })
     }
 
     fn initialize(&self, id: Id, message: &Message) -> Reply {

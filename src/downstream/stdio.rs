@@ -98,25 +98,10 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
             count = lines.recv_many(&mut taken, TAKEN_MAX) => count,
             () = output.reader_gone() => return,
         };
-        if count > 1 {
-            gather(&mut lines, &mut taken).await;
-        }
         if count == 0 || output.write_all(&mut pieces(&taken, &mut batch)).await.is_err() {
             return;
         }
         taken.clear();
-    }
-}
-
-/// Where several are answered in one turn, more is about to be: what the servers have said by now leaves with it.
-async fn gather(lines: &mut mpsc::Receiver<Bytes>, taken: &mut Vec<Bytes>) {
-    for _ in 0..GATHERING_TURNS {
-        tokio::task::yield_now().await;
-    }
-    while taken.len() < TAKEN_MAX
-        && let Ok(line) = lines.try_recv()
-    {
-        taken.push(line);
     }
 }
 
@@ -191,8 +176,6 @@ const CHUNKS_MAX: usize = 4;
 const LINES_MAX: usize = 64;
 /// Lines that are taken at once to be written.
 const TAKEN_MAX: usize = 32;
-/// In the first the servers are heard, in the second the door says it.
-const GATHERING_TURNS: usize = 2;
 /// A line from here on is written from where it is.
 const LENT_BYTES_MIN: usize = 4 * 1024;
 const BATCH_BYTES_MAX: usize = 64 * 1024;

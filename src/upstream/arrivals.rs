@@ -1,7 +1,8 @@
 //! What one request hears, in order: what comes before its end, and the end.
 //!
 //! Owns the bound on what may wait; the place of the end is kept from the start, and takes no memory of its own. Who hears
-//! may be rung as well, to look at something else. It knows nothing of what is said.
+//! may be rung as well, to look at something else. Who waits for the end alone may be left here, and is given the end where
+//! it arrives. It knows nothing of what is said.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ pub(super) fn arrivals<T>(before_end_max: usize) -> (Teller<T>, Arrivals<T>) {
         is_heard: true,
         is_rung: false,
         hearer: None,
+        parked: None,
     };
     let line = Arc::new(Line { waiting: Mutex::new(waiting), before_end_max });
     (Teller(Some(line.clone())), Arrivals { line, has_ended: false })
@@ -30,6 +32,45 @@ pub(super) struct Arrivals<T> {
     line: Arc<Line<T>>,
     /// The end was heard: nothing more comes.
     has_ended: bool,
+}
+
+/// Somebody who waits for nothing but the end, as long as nothing else comes.
+///
+/// Called by whoever tells, with nothing of this file's held; it must not wait, and not end what tells.
+pub trait Parked<T>: Send {
+    /// What tells it from others of the same owner.
+    fn number(&self) -> u64;
+    /// The end has come; `None`: there will be none.
+    fn ends(self: Box<Self>, end: Option<T>);
+    /// Something else has come, and is to be heard.
+    fn rises(self: Box<Self>);
+}
+
+/// Where somebody can be left.
+pub(super) struct Place<T>(Arc<Line<T>>);
+
+impl<T> Place<T> {
+    /// Leaves somebody here; given back if something has come already.
+    pub(super) fn park(&self, whoever: Box<dyn Parked<T>>) -> Result<(), Box<dyn Parked<T>>> {
+        let mut waiting = self.0.waiting.lock();
+        if waiting.before.is_empty() && waiting.is_told && !waiting.is_rung {
+            waiting.parked = Some(whoever);
+            return Ok(());
+        }
+        Err(whoever)
+    }
+
+    /// Whoever is left here, if it is the one that is meant; anybody, if none is said.
+    pub(super) fn leave(&self, number: Option<u64>) -> Option<Box<dyn Parked<T>>> {
+        let is_meant =
+            |parked: &mut Box<dyn Parked<T>>| number.is_none_or(|number| parked.number() == number);
+        self.0.waiting.lock().parked.take_if(is_meant)
+    }
+
+    /// Whether nobody is left here for sure: who is, keeps the line.
+    pub(super) fn is_empty(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
 }
 
 /// What could not be told, given back.
@@ -74,6 +115,8 @@ struct Waiting<T> {
     is_rung: bool,
     /// Whom the next thing wakes.
     hearer: Option<Waker>,
+    /// Who waits here instead.
+    parked: Option<Box<dyn Parked<T>>>,
 }
 
 impl<T> Teller<T> {
@@ -116,13 +159,22 @@ impl<T> Teller<T> {
     fn over(&mut self, end: Option<T>) {
         // Its drop comes after its end.
         let Some(line) = self.0.take() else { return };
-        line.say(|waiting| {
-            waiting.is_told = false;
-            match waiting.is_heard {
-                true => std::mem::replace(&mut waiting.end, end),
-                false => end,
+        let mut waiting = line.waiting.lock();
+        waiting.is_told = false;
+        let left = match (waiting.parked.take(), waiting.is_heard) {
+            (Some(parked), _) => {
+                drop(waiting);
+                return parked.ends(end);
             }
-        });
+            (None, true) => std::mem::replace(&mut waiting.end, end),
+            (None, false) => end,
+        };
+        let hearer = waiting.hearer.take();
+        drop(waiting);
+        if let Some(hearer) = hearer {
+            hearer.wake();
+        }
+        drop(left);
     }
 }
 
@@ -147,6 +199,16 @@ impl<T> Arrivals<T> {
     /// Nobody has to be woken until this is asked again.
     pub(super) fn is_here(&mut self) {
         self.line.waiting.lock().hearer = None;
+    }
+
+    /// Where whoever hears can be left.
+    pub(super) fn place(&self) -> Place<T> {
+        Place(self.line.clone())
+    }
+
+    /// The end was given to whoever hears.
+    pub(super) fn is_over(&mut self) {
+        self.has_ended = true;
     }
 
     /// What has come by now.
@@ -203,10 +265,13 @@ impl<T> Line<T> {
     fn say<R>(&self, what: impl FnOnce(&mut Waiting<T>) -> R) -> R {
         let mut waiting = self.waiting.lock();
         let said = what(&mut waiting);
-        let hearer = waiting.hearer.take();
+        let (hearer, parked) = (waiting.hearer.take(), waiting.parked.take());
         drop(waiting);
         if let Some(hearer) = hearer {
             hearer.wake();
+        }
+        if let Some(parked) = parked {
+            parked.rises();
         }
         said
     }
@@ -279,5 +344,74 @@ mod tests {
             let end = if ends { Next::Told("the end") } else { Next::Over };
             assert_eq!(waits.await.unwrap(), (Next::Told("a note"), end));
         }
+    }
+
+    /// Says what becomes of it.
+    struct Left(u64, Arc<Mutex<Vec<Option<Option<u32>>>>>);
+
+    impl Parked<u32> for Left {
+        fn number(&self) -> u64 {
+            self.0
+        }
+
+        fn ends(self: Box<Self>, end: Option<u32>) {
+            self.1.lock().push(Some(end));
+        }
+
+        fn rises(self: Box<Self>) {
+            self.1.lock().push(None);
+        }
+    }
+
+    #[test]
+    fn who_was_left_is_given_the_end_or_rises() {
+        type Tells = fn(Teller<u32>);
+        let cases: [(Tells, Option<Option<u32>>); 5] = [
+            (|teller| teller.end(1), Some(Some(1))),
+            (drop, Some(None)),
+            (|teller| teller.tell(2).unwrap(), None),
+            (|teller| teller.tell_once(2), None),
+            (|teller| teller.ring(), None),
+        ];
+        for (tells, becomes) in cases {
+            let (said, (teller, mut heard)) = (Arc::default(), arrivals(1));
+            let place = heard.place();
+            assert!(place.park(Box::new(Left(7, Arc::clone(&said)))).is_ok() && !place.is_empty());
+            tells(teller);
+            assert_eq!(*said.lock(), [becomes]);
+            assert!(place.leave(None).is_none());
+            if becomes.is_some() {
+                heard.is_over();
+                assert_eq!(heard.next().now_or_never(), Some(Next::Over));
+            } else {
+                assert!(heard.next().now_or_never().is_some(), "what it rose for");
+            }
+            drop(heard);
+            assert!(place.is_empty());
+        }
+    }
+
+    #[test]
+    fn nobody_is_left_where_something_has_come() {
+        let left = || Box::new(Left(7, Arc::default()));
+        let (teller, heard) = arrivals(1);
+        teller.tell(1).unwrap();
+        assert!(heard.place().park(left()).is_err());
+        let (teller, heard) = arrivals(1);
+        teller.ring();
+        assert!(heard.place().park(left()).is_err());
+        let (teller, heard) = arrivals(1);
+        teller.end(1);
+        assert!(heard.place().park(left()).is_err());
+    }
+
+    #[test]
+    fn who_was_left_is_fetched_by_number() {
+        let (_teller, heard) = arrivals(1);
+        let place = heard.place();
+        place.park(Box::new(Left(7, Arc::default()))).ok().unwrap();
+        assert!(place.leave(Some(8)).is_none());
+        assert_eq!(place.leave(Some(7)).map(|left| left.number()), Some(7));
+        assert!(place.leave(Some(7)).is_none());
     }
 }

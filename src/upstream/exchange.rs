@@ -5,7 +5,8 @@
 //! run: only what its server has answered with a question, or refused for its head.
 
 use super::allowance::{Permit, Permits};
-use super::arrivals::Next;
+pub use super::arrivals::Parked;
+use super::arrivals::{Next, Place};
 use super::ask::Ask;
 use super::audience::Member;
 use super::budget::Taken;
@@ -16,7 +17,8 @@ use super::memory::Room;
 use super::outgoing::Tasks;
 use super::round::{self, Kept, Round, Says};
 use super::stderr::escaped;
-use super::stream::{Arrival, Arrived, Parting, Posted, Posting, Stream};
+pub use super::stream::Arrived;
+use super::stream::{Arrival, Parting, Posted, Posting, Stream};
 use super::subject::{Setting, Subject};
 use super::task::{TaskCall, TaskStep};
 use crate::mcp::caller::ClientId;
@@ -78,6 +80,35 @@ pub(super) struct Subscribing {
     pub(super) client: ClientId,
     /// In the server's terms.
     pub(super) uri: Box<str>,
+}
+
+/// Where one who only waits for the end of a request can be left: given it where it arrives, nobody is woken for it.
+pub struct Berth(Place<Arrived>);
+
+impl Berth {
+    /// Leaves somebody here; given back if something has come already.
+    pub fn park(&self, whoever: Box<dyn Parked<Arrived>>) -> Result<(), Box<dyn Parked<Arrived>>> {
+        self.0.park(whoever)
+    }
+
+    /// Whoever is left here, if it is the one that is meant; anybody, if none is said.
+    pub fn leave(&self, number: Option<u64>) -> Option<Box<dyn Parked<Arrived>>> {
+        self.0.leave(number)
+    }
+
+    /// Whether nobody is left here for sure.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One where somebody is, as long as what is returned beside it.
+    #[cfg(test)]
+    pub fn of(whoever: Box<dyn Parked<Arrived>>) -> (Self, impl Send) {
+        let (teller, arrivals) = super::arrivals::arrivals(1);
+        let berth = Self(arrivals.place());
+        berth.park(whoever).ok();
+        (berth, (teller, arrivals))
+    }
 }
 
 /// One request in flight. Yields any number of notes, then one end, then nothing.
@@ -243,6 +274,31 @@ impl Exchange {
                     }
                 }
                 Arrival::Failed(fault) => return Step::Done(Err(self.honest(*fault))),
+            }
+        }
+    }
+
+    /// Where whoever waits for it can be left, if its end is all that is to be waited for by now.
+    pub fn berth(&self) -> Option<Berth> {
+        let moves =
+            self.posted.journey.is_moved() || self.task.is_some() || self.round.is_some() || self.stale;
+        (!moves).then(|| Berth(self.posted.arrivals.place()))
+    }
+
+    /// What the end, given to whoever was left, is to the client; `None`: it is none, and is to be waited for further.
+    /// `end`: none, if there will be none.
+    pub fn concludes(&mut self, end: Option<Arrived>) -> Option<Result<Bytes, Fault>> {
+        self.posted.arrivals.is_over();
+        let Arrived { after, arrival, room } = end.unwrap_or_else(unanswered);
+        (self.after, self.room, self.over) = (after, room, true);
+        match arrival {
+            Arrival::Done(response) => {
+                self.subscribed(&response);
+                self.ended(response)
+            }
+            Arrival::Failed(fault) => Some(Err(self.honest(*fault))),
+            Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {
+                Some(Err(Fault::ours(Reason::Internal, "what ended the request is no end")))
             }
         }
     }
@@ -765,11 +821,13 @@ async fn heard(posted: &mut Posted) -> Option<Arrived> {
     match posted.next().await {
         Next::Told(arrived) => Some(arrived),
         Next::Rung => None,
-        Next::Over => {
-            let fault = Fault::ours(Reason::Internal, "nobody will answer");
-            Some(Arrived { after: 0, arrival: Arrival::Failed(Box::new(fault)), room: None })
-        }
+        Next::Over => Some(unanswered()),
     }
+}
+
+fn unanswered() -> Arrived {
+    let fault = Fault::ours(Reason::Internal, "nobody will answer");
+    Arrived { after: 0, arrival: Arrival::Failed(Box::new(fault)), room: None }
 }
 
 fn kept(text: Bytes, room: Option<Room>) -> Bytes {

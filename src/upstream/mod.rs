@@ -61,7 +61,7 @@ pub mod aside;
 
 mod overseer;
 
-mod queue;
+pub mod queue;
 
 mod reader;
 

@@ -11,17 +11,17 @@ use std::task::{Poll, Waker};
 use tokio::task::consume_budget;
 
 /// For those who fill it, and for the one who empties it.
-pub(super) fn queue<T>() -> (Filler<T>, Queue<T>) {
+pub fn queue<T>() -> (Filler<T>, Queue<T>) {
     let waiting = Waiting { things: VecDeque::new(), is_filled: true, is_emptied: true, taker: None };
     let line = Arc::new(Mutex::new(waiting));
     (Filler(line.clone()), Queue { line, taken: VecDeque::new() })
 }
 
 /// Fills it. Dropped, it has said that nothing more comes.
-pub(super) struct Filler<T>(Arc<Mutex<Waiting<T>>>);
+pub struct Filler<T>(Arc<Mutex<Waiting<T>>>);
 
 /// Empties it.
-pub(super) struct Queue<T> {
+pub struct Queue<T> {
     line: Arc<Mutex<Waiting<T>>>,
     /// What was taken off the line.
     taken: VecDeque<T>,
@@ -37,7 +37,7 @@ struct Waiting<T> {
 
 impl<T> Filler<T> {
     /// Gives it back when nobody takes it any more.
-    pub(super) fn put(&self, thing: T) -> Result<(), T> {
+    pub fn put(&self, thing: T) -> Result<(), T> {
         let taker = {
             let mut waiting = self.0.lock();
             if !waiting.is_emptied {
@@ -68,7 +68,7 @@ impl<T> Drop for Filler<T> {
 
 impl<T> Queue<T> {
     /// The next thing; `None`: nothing more comes. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<T> {
+    pub async fn next(&mut self) -> Option<T> {
         // Whoever takes one after the other waits for nothing else between two.
         consume_budget().await;
         if self.taken.is_empty() {
@@ -79,7 +79,7 @@ impl<T> Queue<T> {
     }
 
     /// The same, if it is there.
-    pub(super) fn now(&mut self) -> Option<T> {
+    pub fn now(&mut self) -> Option<T> {
         if self.taken.is_empty() {
             std::mem::swap(&mut self.taken, &mut self.line.lock().things);
         }
@@ -88,7 +88,7 @@ impl<T> Queue<T> {
 
     /// So many at most of what waits, once there is anything; `all` must be empty, and stays so if nothing more comes.
     /// Cancel-safe. For one who takes in no other way.
-    pub(super) async fn all(&mut self, all: &mut VecDeque<T>, max: usize) {
+    pub async fn all(&mut self, all: &mut VecDeque<T>, max: usize) {
         small(all);
         poll_fn(|context| poll_line(&self.line, all, max, context.waker())).await;
     }

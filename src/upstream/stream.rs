@@ -60,7 +60,7 @@ pub(super) enum Arrival {
 
 /// The same, and how many letters its client had been sent by then: those come first.
 #[derive(Debug)]
-pub(super) struct Arrived {
+pub struct Arrived {
     pub(super) after: u64,
     pub(super) arrival: Arrival,
     /// What its text takes of the memory that there is for what servers say.

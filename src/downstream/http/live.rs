@@ -159,7 +159,7 @@ impl Live {
         let cursor = self.streams.answer();
         let events = cursor.events().clone();
         match self.session.hear(text, memory, &Outlet::Events(events.clone())) {
-            Reply::Nothing | Reply::Ends(_) => Posted::Nothing,
+            Reply::Nothing | Reply::Ends(_) | Reply::Parked(_) => Posted::Nothing,
             Reply::Now(text) => Posted::Now(text),
             Reply::Refused(text) => Posted::Refused(text),
             Reply::Later { id, call, .. } => {
