@@ -35,6 +35,9 @@ const LOOSE_TIMES: usize = 4;
 /// How much a buffer of unknown need grows at once, unless it holds as much already.
 const STEP_BYTES_MAX: usize = 1024 * 1024;
 
+/// From here on it grows faster.
+const HUGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// Bytes in any chunks to lines. What comes out does not depend on the chunks.
 #[derive(Debug)]
 pub struct Lines {
@@ -162,7 +165,11 @@ impl Lines {
         match line.checked_sub(held) {
             Some(rest @ 1..) => (rest, rest),
             Some(0) | None => {
-                let grown = READ_BYTES.max(held).max(STEP_BYTES_MAX.min(3 * held));
+                let grown = match held < HUGE_BYTES {
+                    true => READ_BYTES.max(held).max(STEP_BYTES_MAX.min(3 * held)),
+                    // It is moved once or twice more: what it leaves behind is still ours for a moment.
+                    false => 3 * held,
+                };
                 // No line that is kept is longer.
                 let left = self.line_bytes_max.saturating_add(READ_BYTES).saturating_sub(held);
                 (ROOM_BYTES_MIN, grown.min(left.max(READ_BYTES)))
