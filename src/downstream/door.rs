@@ -1,6 +1,7 @@
 //! The loop of one client whose messages to it go on one stream: requests in, answers and notes out.
 //!
-//! One task serves the client; each open request is a future in it, so dropping the door drops every request.
+//! One task serves the client; each open request is a future in it, or lies where its answer arrives and is known to it, so
+//! dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
 use super::call::Risen;
