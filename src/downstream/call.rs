@@ -13,7 +13,7 @@ use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::{Budget, Taken};
-use crate::upstream::exchange::{Arrived, Exchange, Parked, Step};
+use crate::upstream::exchange::{Arrived, Awaiting, Exchange, Step};
 use crate::upstream::queue::Filler;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
@@ -33,11 +33,11 @@ pub(super) struct Client {
     pub(super) given: Given,
     /// Requests that have begun; the rest wait their turn.
     pub(super) turns: Arc<Budget>,
-    /// Where those go who were left at their exchange and are to be followed; none, where nobody is left.
+    /// Where those go who lay at their exchange and are to be followed; none, where nobody lies there.
     pub(super) risen: Option<Filler<Risen>>,
 }
 
-/// What becomes of one that was left at its exchange: a call, and the number by which its door ends it.
+/// What becomes of one that lay at its exchange: a call, and the number by which its door ends it.
 pub(super) type Risen = (BoxFuture<'static, Option<Bytes>>, u64);
 
 /// A request at its server for which nothing is to be done before its end. Kept where that arrives.
@@ -62,7 +62,7 @@ impl Waits {
     }
 }
 
-impl Parked<Arrived> for Waits {
+impl Awaiting<Arrived> for Waits {
     fn number(&self) -> u64 {
         self.entry.number()
     }
@@ -97,12 +97,9 @@ impl Parked<Arrived> for Waits {
 }
 
 impl Client {
-    /// Somebody is to be followed by the door. What a door that is gone would have followed is dropped by nobody who holds
-    /// anything of a stream's.
+    /// Somebody is to be followed by the door. On one thread it is there: before it goes, it lets out all who lie anywhere.
     fn rises(&self, risen: Risen) {
-        if let Some(Err(late)) = self.risen.as_ref().map(|door| door.put(risen)) {
-            tokio::spawn(async move { drop(late) });
-        }
+        self.risen.as_ref().map(|door| door.put(risen).ok());
     }
 }
 

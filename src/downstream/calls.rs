@@ -1,4 +1,4 @@
-//! The open requests of one door: whichever rings is polled, in the order in which they rang.
+//! The requests that one door follows: whichever rings is polled, in the order in which they rang.
 //!
 //! Each has a place and a bell, which are used again by the next, so that a call takes nothing for them. It knows nothing
 //! of what they say at their end.

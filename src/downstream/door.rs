@@ -4,13 +4,14 @@
 //! dropping the door drops every request.
 //! It never stops reading while the client reads; a client that does not read stops only itself.
 
+use super::berths::Berths;
 use super::call::Risen;
 use super::calls::Calls;
 use super::inbox::{Came, Inbox};
 use super::modern::beside::Beside;
 use super::modern::lobby::Lobby;
+use super::open::Ids;
 use super::outlet::{Outlet, Outlets};
-use super::parked::Parked;
 use super::session::{Reply, Session};
 use crate::hub::seat::Seat;
 use crate::upstream::allowance::Held;
@@ -36,7 +37,7 @@ pub struct Door {
     /// Each may end with something to say.
     calls: Calls<Option<Bytes>>,
     /// Those whose answers come by themselves,
-    parked: Parked,
+    berths: Berths,
     /// and those of them that are to be followed after all.
     risen: Queue<Risen>,
     /// How long the client may take to greet us. `None`: as long as it likes.
@@ -53,13 +54,31 @@ pub enum Closed {
 }
 
 impl Door {
+    /// The door, its servers and whoever writes what it says are on one thread: what one of them does, none of the others
+    /// sees half done, and answers go past the door.
     pub fn new(seat: Arc<Seat>, outbox: mpsc::Sender<Bytes>, identity: &str, behind_itself: bool) -> Self {
-        let outlets = Outlets::Lines(outbox.clone());
         let (rises, risen) = queue();
+        let outlets = Outlets::Lines(outbox.clone());
         let session = Session::at_door(seat, outlets, identity, behind_itself, rises);
+        Self::of(session, outbox, risen)
+    }
+
+    /// The same on many threads, where it follows every request itself.
+    pub fn on_threads(
+        seat: Arc<Seat>,
+        outbox: mpsc::Sender<Bytes>,
+        identity: &str,
+        behind_itself: bool,
+    ) -> Self {
+        let outlets = Outlets::Lines(outbox.clone());
+        let session = Session::new(seat, outlets, Ids::Unique, identity, behind_itself);
+        Self::of(session, outbox, queue().1)
+    }
+
+    fn of(session: Session, outbox: mpsc::Sender<Bytes>, risen: Queue<Risen>) -> Self {
         let outlet = Outlet::Lines(Arc::new(outbox.clone()));
-        let (calls, parked) = (Calls::new(), Parked::default());
-        Self { session, outbox, outlet, calls, parked, risen, greets_within: None }
+        let (calls, berths) = (Calls::new(), Berths::default());
+        Self { session, outbox, outlet, calls, berths, risen, greets_within: None }
     }
 
     /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
@@ -143,10 +162,8 @@ impl Door {
 
     /// One side hung up: what is about to be answered still may be.
     async fn drain(&mut self, within: Duration) {
-        self.parked.rise();
-        while let Some((call, number)) = self.risen.now() {
-            self.calls.push(call, Some(number));
-        }
+        self.berths.rise();
+        self.follow_risen();
         let answered = async {
             while self.calls.len() > 0 {
                 let said = self.calls.next().await;
@@ -172,7 +189,7 @@ impl Door {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later { call, number, .. } => self.calls.push(call, number),
-            Reply::Parked(berth) => self.parked.push(berth, self.session.in_flight()),
+            Reply::Lies(berth) => self.berths.push(berth, self.session.in_flight()),
             Reply::Ends(number) => self.ends(number),
         }
     }
@@ -180,16 +197,22 @@ impl Door {
     /// Ends the request with this number, wherever it is.
     fn ends(&mut self, number: u64) {
         // It may have risen a moment ago.
+        self.follow_risen();
+        if !self.berths.end(number) {
+            self.calls.end(number);
+        }
+    }
+
+    /// Follows those who have risen by now.
+    fn follow_risen(&mut self) {
         while let Some((call, number)) = self.risen.now() {
             self.calls.push(call, Some(number));
-        }
-        if !self.parked.end(number) {
-            self.calls.end(number);
         }
     }
 
     /// What the calls have to say that ended by now.
     fn say_the_rest(&mut self) {
+        self.follow_risen();
         while let Some(said) = self.calls.now() {
             self.say(said);
         }

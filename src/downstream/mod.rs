@@ -19,7 +19,7 @@ mod introduction;
 
 pub mod outlet;
 
-mod parked;
+mod berths;
 
 pub mod events;
 

@@ -21,7 +21,7 @@ use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::Budget;
-use crate::upstream::exchange::Berth;
+use crate::upstream::exchange::{Arrived, Berth};
 use crate::upstream::queue::Filler;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
@@ -75,8 +75,8 @@ pub(super) enum Reply {
         /// By which its door can be told to end it, if it can be withdrawn so.
         number: Option<u64>,
     },
-    /// The answer comes by itself. Who is left there is the door's to end.
-    Parked(Berth),
+    /// The answer comes by itself. Whoever lies there is the door's to end.
+    Lies(Berth<Arrived>),
     /// The request with this number is withdrawn.
     Ends(u64),
 }
@@ -86,7 +86,8 @@ impl Session {
         Self::with(seat, outlets, ids, identity, behind_itself, None)
     }
 
-    /// The same of a door with one stream for all, which follows who has risen.
+    /// The same of a door with one stream for all that follows who has risen, where all is done on one thread: whoever lies
+    /// at his exchange is given his answer there, past the door.
     pub(super) fn at_door(
         seat: Arc<Seat>,
         outlets: Outlets,
@@ -232,8 +233,8 @@ impl Session {
                     pending.push(ready(Some(text)).boxed());
                 }
                 Reply::Later { call, .. } => pending.push(call),
-                // A batch has no door's own calls.
-                Reply::Parked(berth) => drop(berth.leave(None)),
+                // Nobody lies anywhere where there are batches.
+                Reply::Lies(berth) => berth.let_out(None).into_iter().for_each(|whoever| whoever.rises()),
             }
         }
         if pending.is_empty() {
@@ -270,7 +271,7 @@ impl Session {
         })
     }
 
-    /// One message. What it needs is decided here; what it waits for is in the future that it returns.
+    /// One message. What it needs is decided here; what it waits for is in what it returns.
     fn hear_one(&self, message: Message, memory: Option<Held>, outlet: &Outlet) -> Reply {
         match message.head() {
             Head::Request { method, .. } => {
@@ -422,8 +423,8 @@ impl Session {
                     None => ended(entry, registration, call.follow(exchange, own, method)),
                     Some(berth) => {
                         let waits = Waits { call, exchange, id: own, method, entry };
-                        return Ok(match berth.park(Box::new(waits)) {
-                            Ok(()) => Reply::Parked(berth),
+                        return Ok(match berth.take_in(Box::new(waits)) {
+                            Ok(()) => Reply::Lies(berth),
                             Err(waits) => {
                                 // Something has come already: the door follows it.
                                 waits.rises();

@@ -82,7 +82,7 @@ impl Front {
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
         let seat = self.seat(caller, &self.hub.entrance_all());
         let allowance = seat.allowance().clone();
-        let door = Door::new(seat, outbox, &self.identity, self.behind_itself);
+        let door = Door::on_threads(seat, outbox, &self.identity, self.behind_itself);
         self.pipes.0.insert(id.key(), Pipe { inbox, principal, allowance });
         self.tracker.spawn(async move {
             door.expecting(BEGIN).serve(heard).await;

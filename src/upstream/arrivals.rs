@@ -1,8 +1,8 @@
 //! What one request hears, in order: what comes before its end, and the end.
 //!
 //! Owns the bound on what may wait; the place of the end is kept from the start, and takes no memory of its own. Who hears
-//! may be rung as well, to look at something else. Who waits for the end alone may be left here, and is given the end where
-//! it arrives. It knows nothing of what is said.
+//! may be rung as well, to look at something else. Who awaits the end alone may be taken in here, and is
+//! given it where it arrives. It knows nothing of what is said.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ pub(super) fn arrivals<T>(before_end_max: usize) -> (Teller<T>, Arrivals<T>) {
         is_heard: true,
         is_rung: false,
         hearer: None,
-        parked: None,
+        awaiting: None,
     };
     let line = Arc::new(Line { waiting: Mutex::new(waiting), before_end_max });
     (Teller(Some(line.clone())), Arrivals { line, has_ended: false })
@@ -34,10 +34,11 @@ pub(super) struct Arrivals<T> {
     has_ended: bool,
 }
 
-/// Somebody who waits for nothing but the end, as long as nothing else comes.
+/// Somebody who awaits nothing but the end, as long as nothing else comes.
 ///
-/// Called by whoever tells, with nothing of this file's held; it must not wait, and not end what tells.
-pub trait Parked<T>: Send {
+/// Called by whoever tells, with nothing of this file's held, but perhaps something of the teller's: `rises` must neither
+/// wait nor drop what it is about.
+pub trait Awaiting<T>: Send {
     /// What tells it from others of the same owner.
     fn number(&self) -> u64;
     /// The end has come; `None`: there will be none.
@@ -46,29 +47,41 @@ pub trait Parked<T>: Send {
     fn rises(self: Box<Self>);
 }
 
-/// Where somebody can be left.
-pub(super) struct Place<T>(Arc<Line<T>>);
+/// Where somebody can be taken in.
+pub struct Berth<T>(Arc<Line<T>>);
 
-impl<T> Place<T> {
-    /// Leaves somebody here; given back if something has come already.
-    pub(super) fn park(&self, whoever: Box<dyn Parked<T>>) -> Result<(), Box<dyn Parked<T>>> {
+impl<T> Berth<T> {
+    /// Given back if something has come already.
+    pub fn take_in(&self, whoever: Box<dyn Awaiting<T>>) -> Result<(), Box<dyn Awaiting<T>>> {
         let mut waiting = self.0.waiting.lock();
         if waiting.before.is_empty() && waiting.is_told && !waiting.is_rung {
-            waiting.parked = Some(whoever);
+            waiting.awaiting = Some(whoever);
             return Ok(());
         }
         Err(whoever)
     }
 
-    /// Whoever is left here, if it is the one that is meant; anybody, if none is said.
-    pub(super) fn leave(&self, number: Option<u64>) -> Option<Box<dyn Parked<T>>> {
+    /// Whoever is here, if it is the one that is meant; anybody, if none is said.
+    pub fn let_out(&self, number: Option<u64>) -> Option<Box<dyn Awaiting<T>>> {
         let is_meant =
-            |parked: &mut Box<dyn Parked<T>>| number.is_none_or(|number| parked.number() == number);
-        self.0.waiting.lock().parked.take_if(is_meant)
+            |awaiting: &mut Box<dyn Awaiting<T>>| number.is_none_or(|number| awaiting.number() == number);
+        self.0.waiting.lock().awaiting.take_if(is_meant)
     }
 
-    /// Whether nobody is left here for sure: who is, keeps the line.
-    pub(super) fn is_empty(&self) -> bool {
+    /// One where somebody is, as long as what is returned beside it.
+    #[cfg(test)]
+    pub fn of(whoever: Box<dyn Awaiting<T>>) -> (Self, impl Send)
+    where
+        T: Send,
+    {
+        let (teller, arrivals) = arrivals(1);
+        let berth = arrivals.berth();
+        berth.take_in(whoever).ok();
+        (berth, (teller, arrivals))
+    }
+
+    /// Whether nobody is here for sure: who is, keeps the line.
+    pub fn is_empty(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 }
@@ -116,7 +129,7 @@ struct Waiting<T> {
     /// Whom the next thing wakes.
     hearer: Option<Waker>,
     /// Who waits here instead.
-    parked: Option<Box<dyn Parked<T>>>,
+    awaiting: Option<Box<dyn Awaiting<T>>>,
 }
 
 impl<T> Teller<T> {
@@ -161,10 +174,10 @@ impl<T> Teller<T> {
         let Some(line) = self.0.take() else { return };
         let mut waiting = line.waiting.lock();
         waiting.is_told = false;
-        let left = match (waiting.parked.take(), waiting.is_heard) {
-            (Some(parked), _) => {
+        let left = match (waiting.awaiting.take(), waiting.is_heard) {
+            (Some(awaiting), _) => {
                 drop(waiting);
-                return parked.ends(end);
+                return awaiting.ends(end);
             }
             (None, true) => std::mem::replace(&mut waiting.end, end),
             (None, false) => end,
@@ -201,9 +214,9 @@ impl<T> Arrivals<T> {
         self.line.waiting.lock().hearer = None;
     }
 
-    /// Where whoever hears can be left.
-    pub(super) fn place(&self) -> Place<T> {
-        Place(self.line.clone())
+    /// Where whoever hears can be taken in.
+    pub(super) fn berth(&self) -> Berth<T> {
+        Berth(self.line.clone())
     }
 
     /// The end was given to whoever hears.
@@ -265,13 +278,13 @@ impl<T> Line<T> {
     fn say<R>(&self, what: impl FnOnce(&mut Waiting<T>) -> R) -> R {
         let mut waiting = self.waiting.lock();
         let said = what(&mut waiting);
-        let (hearer, parked) = (waiting.hearer.take(), waiting.parked.take());
+        let (hearer, awaiting) = (waiting.hearer.take(), waiting.awaiting.take());
         drop(waiting);
         if let Some(hearer) = hearer {
             hearer.wake();
         }
-        if let Some(parked) = parked {
-            parked.rises();
+        if let Some(awaiting) = awaiting {
+            awaiting.rises();
         }
         said
     }
@@ -349,7 +362,7 @@ mod tests {
     /// Says what becomes of it.
     struct Left(u64, Arc<Mutex<Vec<Option<Option<u32>>>>>);
 
-    impl Parked<u32> for Left {
+    impl Awaiting<u32> for Left {
         fn number(&self) -> u64 {
             self.0
         }
@@ -364,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_left_is_given_the_end_or_rises() {
+    fn who_was_taken_in_is_given_the_end_or_rises() {
         type Tells = fn(Teller<u32>);
         let cases: [(Tells, Option<Option<u32>>); 5] = [
             (|teller| teller.end(1), Some(Some(1))),
@@ -375,11 +388,11 @@ mod tests {
         ];
         for (tells, becomes) in cases {
             let (said, (teller, mut heard)) = (Arc::default(), arrivals(1));
-            let place = heard.place();
-            assert!(place.park(Box::new(Left(7, Arc::clone(&said)))).is_ok() && !place.is_empty());
+            let berth = heard.berth();
+            assert!(berth.take_in(Box::new(Left(7, Arc::clone(&said)))).is_ok() && !berth.is_empty());
             tells(teller);
             assert_eq!(*said.lock(), [becomes]);
-            assert!(place.leave(None).is_none());
+            assert!(berth.let_out(None).is_none());
             if becomes.is_some() {
                 heard.is_over();
                 assert_eq!(heard.next().now_or_never(), Some(Next::Over));
@@ -387,31 +400,31 @@ mod tests {
                 assert!(heard.next().now_or_never().is_some(), "what it rose for");
             }
             drop(heard);
-            assert!(place.is_empty());
+            assert!(berth.is_empty());
         }
     }
 
     #[test]
-    fn nobody_is_left_where_something_has_come() {
+    fn nobody_is_taken_in_where_something_has_come() {
         let left = || Box::new(Left(7, Arc::default()));
         let (teller, heard) = arrivals(1);
         teller.tell(1).unwrap();
-        assert!(heard.place().park(left()).is_err());
+        assert!(heard.berth().take_in(left()).is_err());
         let (teller, heard) = arrivals(1);
         teller.ring();
-        assert!(heard.place().park(left()).is_err());
+        assert!(heard.berth().take_in(left()).is_err());
         let (teller, heard) = arrivals(1);
         teller.end(1);
-        assert!(heard.place().park(left()).is_err());
+        assert!(heard.berth().take_in(left()).is_err());
     }
 
     #[test]
-    fn who_was_left_is_fetched_by_number() {
+    fn who_was_taken_in_is_let_out_by_number() {
         let (_teller, heard) = arrivals(1);
-        let place = heard.place();
-        place.park(Box::new(Left(7, Arc::default()))).ok().unwrap();
-        assert!(place.leave(Some(8)).is_none());
-        assert_eq!(place.leave(Some(7)).map(|left| left.number()), Some(7));
-        assert!(place.leave(Some(7)).is_none());
+        let berth = heard.berth();
+        berth.take_in(Box::new(Left(7, Arc::default()))).ok().unwrap();
+        assert!(berth.let_out(Some(8)).is_none());
+        assert_eq!(berth.let_out(Some(7)).map(|left| left.number()), Some(7));
+        assert!(berth.let_out(Some(7)).is_none());
     }
 }

@@ -46,15 +46,11 @@ impl Budget {
 
     /// All of these units, or none. Nothing is taken from under those who wait.
     pub fn take(self: &Arc<Self>, units: u32) -> Option<Taken> {
-        self.take_above(0, units)
+        self.draw_above(0, units).then(|| Taken { budget: self.clone(), units })
     }
 
-    /// The same, if as many as `spared` are left then.
-    pub fn take_above(self: &Arc<Self>, spared: u32, units: u32) -> Option<Taken> {
-        self.draw_above(spared, units).then(|| Taken { budget: self.clone(), units })
-    }
-
-    /// The same, without anything that gives them back: [`give_back`](Self::give_back) is to.
+    /// The same, if as many as `spared` are left then, and without anything that gives them back: [`give_back`](Self::give_back)
+    /// is to.
     pub fn draw_above(&self, spared: u32, units: u32) -> bool {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             return false;
@@ -120,19 +116,6 @@ impl Drop for Waits<'_> {
     }
 }
 
-impl Taken {
-    pub fn units(&self) -> u32 {
-        self.units
-    }
-
-    /// Both are of one budget; what is of another stays as it is, and is given back.
-    pub fn merge(&mut self, mut more: Self) {
-        if Arc::ptr_eq(&self.budget, &more.budget) {
-            self.units += std::mem::take(&mut more.units);
-        }
-    }
-}
-
 impl Drop for Taken {
     fn drop(&mut self) {
         self.budget.give_back(self.units);
@@ -150,30 +133,23 @@ mod tests {
     #[test]
     fn what_is_taken_comes_back_once() {
         let budget = Budget::new(5u32);
-        let mut three = budget.take(3).unwrap();
+        let three = budget.take(3).unwrap();
         assert!(budget.take(3).is_none());
-        three.merge(budget.take(2).unwrap());
-        assert_eq!((three.units(), budget.left()), (5, 0));
+        let two = budget.take(2).unwrap();
+        assert_eq!((three.units, budget.left()), (3, 0));
         assert!(budget.take(0).is_some() && budget.take(1).is_none());
-        drop(three);
+        drop((three, two));
         assert_eq!(budget.left(), 5);
     }
 
     #[test]
     fn what_is_spared_is_left() {
         let budget = Budget::new(5u32);
-        assert!(budget.take_above(3, 3).is_none() && budget.take_above(6, 0).is_none());
-        let two = budget.take_above(3, 2).unwrap();
-        assert!(budget.take_above(3, 1).is_none() && budget.take_above(3, 0).is_some());
-        assert_eq!((two.units(), budget.take(3).map(|taken| taken.units())), (2, Some(3)));
-    }
-
-    #[test]
-    fn what_is_of_another_budget_is_not_mixed_with_it() {
-        let (one, other) = (Budget::new(1u32), Budget::new(1u32));
-        let mut taken = one.take(1).unwrap();
-        taken.merge(other.take(1).unwrap());
-        assert_eq!((taken.units(), one.left(), other.left()), (1, 0, 1));
+        assert!(!budget.draw_above(3, 3) && !budget.draw_above(6, 0));
+        assert!(budget.draw_above(3, 2) && !budget.draw_above(3, 1) && budget.draw_above(3, 0));
+        assert!(budget.take(3).is_some_and(|taken| taken.units == 3) && budget.left() == 3);
+        budget.give_back(2);
+        assert_eq!(budget.left(), 5);
     }
 
     #[test]
@@ -205,10 +181,10 @@ mod tests {
         assert!((&mut next).now_or_never().is_none() && budget.take(1).is_none(), "it is not their turn");
         drop(other);
         let both = both.now_or_never().unwrap();
-        assert!(both.units() == 2 && (&mut next).now_or_never().is_none());
+        assert!(both.units == 2 && (&mut next).now_or_never().is_none());
         drop(both);
         drop(next.now_or_never().unwrap());
-        assert_eq!((budget.left(), budget.take(2).map(|taken| taken.units())), (2, Some(2)));
+        assert_eq!((budget.left(), budget.take(2).map(|taken| taken.units)), (2, Some(2)));
     }
 
     #[test]
@@ -220,7 +196,7 @@ mod tests {
         drop(one);
         // It is served by now, and never looks.
         drop(both);
-        assert_eq!((budget.left(), budget.take(2).map(|taken| taken.units())), (2, Some(2)));
+        assert_eq!((budget.left(), budget.take(2).map(|taken| taken.units)), (2, Some(2)));
     }
 
     /// Many who take, wait or give up on several threads: never more than there is, nobody waits for ever, and at the end
@@ -253,6 +229,6 @@ mod tests {
         });
         let all = timeout(Duration::from_secs(60), join_all(tasks.collect::<Vec<_>>())).await;
         all.expect("nobody waits for ever").into_iter().for_each(|task| task.unwrap());
-        assert_eq!(budget.take(UNITS).map(|taken| taken.units()), Some(UNITS));
+        assert_eq!(budget.take(UNITS).map(|taken| taken.units), Some(UNITS));
     }
 }

@@ -5,8 +5,8 @@
 //! run: only what its server has answered with a question, or refused for its head.
 
 use super::allowance::{Permit, Permits};
-pub use super::arrivals::Parked;
-use super::arrivals::{Next, Place};
+use super::arrivals::Next;
+pub use super::arrivals::{Awaiting, Berth};
 use super::ask::Ask;
 use super::audience::Member;
 use super::budget::Taken;
@@ -80,35 +80,6 @@ pub(super) struct Subscribing {
     pub(super) client: ClientId,
     /// In the server's terms.
     pub(super) uri: Box<str>,
-}
-
-/// Where one who only waits for the end of a request can be left: given it where it arrives, nobody is woken for it.
-pub struct Berth(Place<Arrived>);
-
-impl Berth {
-    /// Leaves somebody here; given back if something has come already.
-    pub fn park(&self, whoever: Box<dyn Parked<Arrived>>) -> Result<(), Box<dyn Parked<Arrived>>> {
-        self.0.park(whoever)
-    }
-
-    /// Whoever is left here, if it is the one that is meant; anybody, if none is said.
-    pub fn leave(&self, number: Option<u64>) -> Option<Box<dyn Parked<Arrived>>> {
-        self.0.leave(number)
-    }
-
-    /// Whether nobody is left here for sure.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// One where somebody is, as long as what is returned beside it.
-    #[cfg(test)]
-    pub fn of(whoever: Box<dyn Parked<Arrived>>) -> (Self, impl Send) {
-        let (teller, arrivals) = super::arrivals::arrivals(1);
-        let berth = Self(arrivals.place());
-        berth.park(whoever).ok();
-        (berth, (teller, arrivals))
-    }
 }
 
 /// One request in flight. Yields any number of notes, then one end, then nothing.
@@ -278,14 +249,14 @@ impl Exchange {
         }
     }
 
-    /// Where whoever waits for it can be left, if its end is all that is to be waited for by now.
-    pub fn berth(&self) -> Option<Berth> {
+    /// Where whoever waits for it can be taken in, if its end is all that is to be waited for by now.
+    pub fn berth(&self) -> Option<Berth<Arrived>> {
         let moves =
             self.posted.journey.is_moved() || self.task.is_some() || self.round.is_some() || self.stale;
-        (!moves).then(|| Berth(self.posted.arrivals.place()))
+        (!moves).then(|| self.posted.arrivals.berth())
     }
 
-    /// What the end, given to whoever was left, is to the client; `None`: it is none, and is to be waited for further.
+    /// What the end, given to whoever awaits it, is to the client; `None`: it is none, and is to be waited for further.
     /// `end`: none, if there will be none.
     pub fn concludes(&mut self, end: Option<Arrived>) -> Option<Result<Bytes, Fault>> {
         self.posted.arrivals.is_over();

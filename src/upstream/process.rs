@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use super::guardian::{Guardian, Watched};
 use super::stderr::{Tail, drain};
 use crate::config::codes::Code;
 use crate::config::{self, Command};
-use crate::system::{Blow, Exits, Family, Here, Kin, System};
+use crate::system::{Blow, Exits, Family, Here, Kin, System, widen};
 
 /// What all children of one run share.
 #[derive(Debug, Clone)]
@@ -35,16 +35,23 @@ pub struct Nursery {
     pub guardian: Arc<Guardian>,
     pub tracker: TaskTracker,
     births: Arc<Semaphore>,
+    wide: Arc<Semaphore>,
 }
 
 impl Nursery {
     pub fn new(cookie: Arc<Cookie>, guardian: Arc<Guardian>, tracker: TaskTracker) -> Self {
-        Self { cookie, guardian, tracker, births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)) }
+        Self {
+            cookie,
+            guardian,
+            tracker,
+            births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)),
+            wide: Arc::new(Semaphore::new(WIDE_PIPES_MAX)),
+        }
     }
 
     /// The same as [`Process::spawn`], away from the runtime, which has clients to answer: a few at a time, as a thread of
     /// its own for each would take more memory than all of them need. One that the system is long in finding holds up
-    /// another no longer than [`TURN_WAIT_MAX`].
+    /// another for a moment only.
     pub async fn spawn(
         &self,
         command: &Command,
@@ -69,6 +76,8 @@ pub struct Process {
     order: watch::Sender<Option<Order>>,
     ended: watch::Receiver<Option<Ended>>,
     tail: Tail,
+    /// That its stdout holds more than is usual.
+    _wide: Option<OwnedSemaphorePermit>,
 }
 
 /// What a spawn gives: the handle, and the two pipes that carry the protocol.
@@ -167,7 +176,7 @@ impl Process {
         stderr: config::Stderr,
         nursery: &Nursery,
     ) -> Result<Spawned, SpawnError> {
-        let Nursery { cookie, guardian, tracker, .. } = nursery;
+        let Nursery { cookie, guardian, tracker, wide, .. } = nursery;
         let mark = cookie.mark();
         // Before the child: we may be killed at any moment, and the mark alone leads to it then.
         guardian.stand_by();
@@ -192,7 +201,11 @@ impl Process {
         let owner = Owner { watched, child, mark, exits, orders, reader, gone, struck: Vec::new() };
         tracker.spawn(owner.see_off(tell).instrument(span));
 
-        let process = Self { server: server.to_owned(), id, order, ended, tail };
+        let wide = wide.clone().try_acquire_owned().ok();
+        if wide.is_some() {
+            widen(&stdout);
+        }
+        let process = Self { server: server.to_owned(), id, order, ended, tail, _wide: wide };
         Ok(Spawned { process, stdin, stdout })
     }
 
@@ -504,6 +517,9 @@ pub const PACE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Programs that are started at once, and how long one waits for its turn.
 const SPAWNS_AT_ONCE: usize = 2;
+/// Pipes of programs that hold more than is usual. The system bounds what all pipes of a user hold, and beyond that bound
+/// gives those of any program little.
+const WIDE_PIPES_MAX: usize = 64;
 const TURN_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// What the rest of a tree gets to follow its leader, within a stop.
@@ -543,5 +559,8 @@ mod tests {
         assert!(waited >= TURN_WAIT_MAX, "the others are still at it");
         drop(turns);
         assert_eq!(nursery.births.available_permits(), SPAWNS_AT_ONCE, "each turn is given back");
+        assert_eq!(nursery.wide.available_permits(), WIDE_PIPES_MAX - 2, "as long as they are there");
+        drop((_one, _other));
+        assert_eq!(nursery.wide.available_permits(), WIDE_PIPES_MAX);
     }
 }

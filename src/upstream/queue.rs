@@ -1,4 +1,4 @@
-//! What waits to be carried, in the order in which it was put there: many fill it, one empties it.
+//! What waits for the one who takes it on, in the order in which it was put there: many fill it, one empties it.
 //!
 //! Emptied at once and not one by one, so that what waits together takes one lock. It has no bound of its own: whatever is
 //! put there holds a place of what bounds it. It knows nothing of what it holds.

@@ -25,6 +25,8 @@ impl Reader {
     /// Reads until the end of the pipe, or until there is no sense in reading on.
     pub(super) async fn run(mut self, mut pipe: impl AsyncRead + Unpin) {
         let stream = self.stream.clone();
+        // However this ends, nothing more is heard.
+        let _end = End(stream.clone());
         let mut deaf = Aside::new(stream.deaf());
         loop {
             let read = tokio::select! {
@@ -50,7 +52,6 @@ impl Reader {
         if let Some(Line::Text(text)) = self.lines.finish() {
             self.ear.last(text).await;
         }
-        stream.at_end();
     }
 
     async fn line(&mut self, line: Line) -> Result<(), OnlyNoise> {
@@ -61,5 +62,14 @@ impl Reader {
                 Ok(())
             }
         }
+    }
+}
+
+/// Nothing more comes once this is dropped.
+struct End(Arc<Stream>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.at_end();
     }
 }

@@ -3,7 +3,6 @@
 use super::dial::{Dial, Dialed};
 use super::process::{Nursery, Spawned};
 use crate::config::{Command, Stderr};
-use crate::system::widen;
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -20,10 +19,7 @@ impl Dial for StdioDial {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
         async move {
             match self.nursery.spawn(&self.command, &self.server, self.stderr).await {
-                Ok(Ok(Spawned { process, stdin, stdout })) => {
-                    widen(&stdout);
-                    Ok(Dialed::piped(stdout, stdin).of(process))
-                }
+                Ok(Ok(Spawned { process, stdin, stdout })) => Ok(Dialed::piped(stdout, stdin).of(process)),
                 Ok(Err(error)) => {
                     let text = format!("{}: {error} ({})", self.server, error.code());
                     Err(Fault::ours(Reason::Unreachable, text))

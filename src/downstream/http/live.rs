@@ -159,7 +159,12 @@ impl Live {
         let cursor = self.streams.answer();
         let events = cursor.events().clone();
         match self.session.hear(text, memory, &Outlet::Events(events.clone())) {
-            Reply::Nothing | Reply::Ends(_) | Reply::Parked(_) => Posted::Nothing,
+            Reply::Nothing | Reply::Ends(_) => Posted::Nothing,
+            // Nobody lies anywhere but at a door of one thread.
+            Reply::Lies(berth) => {
+                berth.let_out(None).into_iter().for_each(|whoever| whoever.rises());
+                Posted::Nothing
+            }
             Reply::Now(text) => Posted::Now(text),
             Reply::Refused(text) => Posted::Refused(text),
             Reply::Later { id, call, .. } => {
