@@ -30,6 +30,7 @@ pub(crate) enum Heard {
     Unfinished,
 }
 
+/// Reads no further than to the name, if the id and the method stand before it.
 pub(crate) fn request(text: &[u8]) -> Option<Request> {
     let mut found = Request { id: None, name: None, has_method: false };
     let mut members = Members::at(text, 0)?;
@@ -40,6 +41,9 @@ pub(crate) fn request(text: &[u8]) -> Option<Request> {
             b"params" => {
                 if let Some(name) = member(text, value, b"name").filter(|at| text[*at] == b'"') {
                     found.name = Some(name + 1..string_end(text, name)? - 1);
+                    if found.id.is_some() && found.has_method {
+                        return Some(found);
+                    }
                 }
             }
             _ => {}
