@@ -30,11 +30,7 @@ impl Berths {
 
     /// All are to be followed.
     pub(super) fn rise(&mut self) {
-        for berth in self.0.drain(..) {
-            if let Some(whoever) = berth.let_out(None) {
-                whoever.rises();
-            }
-        }
+        self.0.drain(..).for_each(|berth| berth.raise());
     }
 }
 

@@ -7,6 +7,7 @@ use super::delivery::{Delivery, fit_response};
 use super::news::Given;
 use super::open::Entry;
 use super::outlet::Outlet;
+use super::session::ended;
 use crate::hub::begin::{Answer, Asked, AtOnce};
 use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
@@ -53,12 +54,7 @@ impl Waits {
     fn goes_on(self) -> Risen {
         let Self { call, exchange, id, method, entry } = self;
         let number = entry.number();
-        let followed = call.follow(exchange, id, method).map(|text| {
-            // Before the answer leaves: the client may use the id again as soon as it has it.
-            drop(entry);
-            Some(text)
-        });
-        (followed.boxed(), number)
+        (ended(entry, None, call.follow(exchange, id, method)), number)
     }
 }
 
@@ -83,7 +79,7 @@ impl Awaiting<Arrived> for Waits {
             };
             return client.rises((said.boxed(), number));
         }
-        // Before the answer leaves, as above.
+        // Before the answer leaves: the client may use the id again as soon as it has it.
         drop(entry);
         if let Err(text) = call.outlet.try_say(text) {
             call.client.rises((ready(Some(text)).boxed(), number));

@@ -234,7 +234,7 @@ impl Session {
                 }
                 Reply::Later { call, .. } => pending.push(call),
                 // Nobody lies anywhere where there are batches.
-                Reply::Lies(berth) => berth.let_out(None).into_iter().for_each(|whoever| whoever.rises()),
+                Reply::Lies(berth) => berth.raise(),
             }
         }
         if pending.is_empty() {
@@ -485,7 +485,7 @@ impl Session {
 }
 
 /// The answer of an open request, unless it is withdrawn. No future of its own: one would hold what it waits for twice.
-fn ended(
+pub(super) fn ended(
     entry: Entry,
     registration: Option<AbortRegistration>,
     answered: impl Future<Output = Bytes> + Send + 'static,

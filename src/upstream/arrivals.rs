@@ -68,6 +68,13 @@ impl<T> Berth<T> {
         self.0.waiting.lock().awaiting.take_if(is_meant)
     }
 
+    /// Whoever is here is to be followed from now on.
+    pub fn raise(&self) {
+        if let Some(whoever) = self.let_out(None) {
+            whoever.rises();
+        }
+    }
+
     /// One where somebody is, as long as what is returned beside it.
     #[cfg(test)]
     pub fn of(whoever: Box<dyn Awaiting<T>>) -> (Self, impl Send)
@@ -172,22 +179,16 @@ impl<T> Teller<T> {
     fn over(&mut self, end: Option<T>) {
         // Its drop comes after its end.
         let Some(line) = self.0.take() else { return };
-        let mut waiting = line.waiting.lock();
-        waiting.is_told = false;
-        let left = match (waiting.awaiting.take(), waiting.is_heard) {
-            (Some(awaiting), _) => {
-                drop(waiting);
-                return awaiting.ends(end);
+        let (left, awaiting) = line.say(|waiting| {
+            waiting.is_told = false;
+            match (waiting.awaiting.take(), waiting.is_heard) {
+                (None, true) => (std::mem::replace(&mut waiting.end, end), None),
+                (awaiting, _) => (end, awaiting),
             }
-            (None, true) => std::mem::replace(&mut waiting.end, end),
-            (None, false) => end,
-        };
-        let hearer = waiting.hearer.take();
-        drop(waiting);
-        if let Some(hearer) = hearer {
-            hearer.wake();
+        });
+        if let Some(awaiting) = awaiting {
+            awaiting.ends(left);
         }
-        drop(left);
     }
 }
 

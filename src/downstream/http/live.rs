@@ -162,7 +162,7 @@ impl Live {
             Reply::Nothing | Reply::Ends(_) => Posted::Nothing,
             // Nobody lies anywhere but at a door of one thread.
             Reply::Lies(berth) => {
-                berth.let_out(None).into_iter().for_each(|whoever| whoever.rises());
+                berth.raise();
                 Posted::Nothing
             }
             Reply::Now(text) => Posted::Now(text),
