@@ -15,6 +15,7 @@ mod guardian;
 pub mod indented;
 mod list;
 mod log;
+mod manual;
 mod out;
 pub mod printable;
 pub mod result;
@@ -190,6 +191,8 @@ enum Command {
     },
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
+    /// The manual page, or with a folder one page for each command
+    Man { folder: Option<PathBuf> },
     /// Run one of the demo servers of the example configuration
     #[command(hide = true)]
     DemoServer { name: String },
@@ -266,6 +269,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut command, "braid", &mut text);
             out::print(&String::from_utf8_lossy(&text))
         }
+        Some(Command::Man { folder }) => manual::run(Arguments::command(), folder.as_deref(), &globals),
         Some(Command::DemoServer { name }) => return demo(&name),
     };
     exit.into()
