@@ -13,6 +13,7 @@ pub mod address;
 mod client;
 mod client_entry;
 mod client_file;
+mod client_tools;
 pub mod codes;
 mod command_line;
 mod cover;

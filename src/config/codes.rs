@@ -222,7 +222,8 @@ HTTP+SSE. The other entries are used.";
 
     KeyIgnored = "C031", "key ignored",
 "A warning about a client's own file: the entry has a key that Braid does not know or cannot honour. The
-entry is used without it. If the key filtered tools, note that the filter is not applied.";
+entry is used without it. Lists of tools (`includeTools`, `excludeTools`, `enabled_tools`, `disabled_tools`,
+`disabledTools`) are heeded; if one is ignored, it is no list of names, and the filter is not applied.";
 
     EntrySkipped = "C032", "entry skipped",
 "A warning about a client's own file: the entry cannot be used as it stands, because its command is missing
