@@ -333,6 +333,7 @@ mod tests {
     use super::*;
     use crate::config::{Command, Reach, ToolConfig};
     use bytes::Bytes;
+    use proptest::prelude::*;
     use std::path::Path;
 
     fn server() -> ServerConfig {
@@ -449,6 +450,50 @@ mod tests {
         assert!(exposure.shows_uri("note://secrets") && exposure.shows_uri("x://shown"));
         let long = |bytes: usize| format!("note://{}", "a".repeat(bytes - 7));
         assert!(exposure.shows_uri(&long(URI_BYTES_MAX)) && !exposure.shows_uri(&long(URI_BYTES_MAX + 1)));
+    }
+
+    /// One of the ways to write a path otherwise, for each of its characters.
+    fn respelt(path: &str, ways: &[u8]) -> String {
+        let ways = ways.iter().copied().chain(std::iter::repeat(0));
+        let spell = |(c, way): (char, u8)| match (c, way % 5) {
+            ('/', 1) => "//".to_owned(),
+            ('/', 2) => "/./".to_owned(),
+            ('/', 3) => "/x/../".to_owned(),
+            (c, 4) => format!("%{:02x}", u32::from(c)),
+            (c, 3) => format!("%25{:02X}", u32::from(c)),
+            (c, _) => c.to_string(),
+        };
+        path.chars().zip(ways).map(spell).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_is_hidden_however_it_is_spelt(
+            ways in prop::collection::vec(any::<u8>(), 0..20),
+            front in prop::sample::select(vec!["file://", "FILE://", "file://localhost", "file:", "File:///"]),
+            end in prop::sample::select(vec!["", "?a=b", "#c", "?../..#/"]),
+        ) {
+            let uri = format!("{front}{}{end}", respelt("/etc/secret/key", &ways));
+            for (allow, deny) in [(&["*"][..], &["file:///etc/secret/key"][..]), (&["file:///srv/*"], &[])] {
+                let mut server = server();
+                server.filters.resources = filter(allow, deny);
+                let exposure = Exposure::new(&server, None).unwrap();
+                prop_assert!(!exposure.shows_uri(&uri), "{} {:?} {:?}", uri, allow, deny);
+            }
+        }
+
+        #[test]
+        fn whatever_a_client_writes_is_judged(uri in any::<String>(), pattern in "\\PC{1,20}") {
+            let mut server = server();
+            server.filters.resources = filter(&["*"], &[&pattern]);
+            let mut group = Group::new("dev", Vec::new());
+            group.filters.resources = filter(&["*"], &[&format!("*/{pattern}")]);
+            for group in [None, Some(&group)] {
+                let exposure = Exposure::new(&server, group).unwrap();
+                prop_assert!(!exposure.shows_uri(&pattern), "{} hides itself", pattern);
+                exposure.shows_uri(&uri);
+            }
+        }
     }
 
     #[test]
