@@ -42,17 +42,6 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
             text.push_str(&elsewhere(run, kind, entry));
         }
     }
-    // By the name that it would have, or by its own.
-    for kind in Kind::ALL {
-        let mut hidden = catalog.withheld(kind).iter();
-        let is_meant = |item: &&Withheld| *item.exposed == *what || *item.own == *what;
-        if let Some(item) = hidden.find(is_meant).filter(|_| text.is_empty()) {
-            text.push_str(&hidden_sentence(run, kind, item));
-        }
-    }
-    if text.is_empty() && what.contains(':') {
-        text.push_str(&hidden_uri(run, &catalog, what));
-    }
     // What no list holds may still be routed: an own name that one server has, a URI by its prefix or template.
     for (method, noun) in
         [(Method::ToolsCall, "tool"), (Method::PromptsGet, "prompt"), (Method::ResourcesRead, "resource")]
@@ -77,6 +66,9 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
             Route::Local(_) | Route::Unknown(_) => {}
         }
     }
+    if text.is_empty() {
+        text = hidden(run, &catalog, what);
+    }
     match text.is_empty() {
         true => out::fail(
             Exit::ToolError,
@@ -94,6 +86,20 @@ fn noun(kind: Kind) -> &'static str {
         Kind::Resources => "resource",
         Kind::Templates => "resource template",
     }
+}
+
+/// What this would lead to if it were not hidden: by the name that clients would call it, or by its own.
+fn hidden(run: &Run, catalog: &Catalog, what: &str) -> String {
+    let named = |is_meant: &dyn Fn(&Withheld) -> bool| -> String {
+        let of_kind = |kind| {
+            let meant = catalog.withheld(kind).iter().filter(|item| is_meant(item));
+            meant.map(|item| hidden_sentence(run, kind, item)).collect::<String>()
+        };
+        Kind::ALL.into_iter().map(of_kind).collect()
+    };
+    let found = [named(&|item| *item.exposed == *what), named(&|item| *item.own == *what)];
+    let found = found.into_iter().find(|found| !found.is_empty());
+    found.unwrap_or_else(|| hidden_uri(run, catalog, what))
 }
 
 /// What is hidden, and by what.

@@ -71,6 +71,11 @@ fn explain_names_the_setting_that_hides_a_name_or_gives_it() {
         let said = said(&["explain", what]).fine();
         assert!(said.contains(&format!("it is hidden, as if it were not there: {why}\n")), "{said}");
     }
+    // What leads somewhere is what is meant.
+    let more =
+        format!("{CONFIG}[servers.more]\ncommand = \"${{braid}}\"\nargs = [\"demo-server\", \"notes\"]\n");
+    let leads = with_config(&more, &["explain", "delete"]).fine();
+    assert!(leads.contains("leads to the tool `delete` of `more`"), "{leads}");
     let renamed = said(&["explain", "notes__write"]).fine();
     assert!(renamed.contains("`servers.notes.tool.add.name` gives it this name\n"), "{renamed}");
     let elsewhere = said(&["explain", "workshop__add"]).fine();
