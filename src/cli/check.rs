@@ -65,7 +65,8 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
         false => {
             let mut text = table::servers(&rows, out::page());
             for Finding { code, text: said } in &findings {
-                text.push_str(&format!("names   ! {code} {}\n", printable::line(said)));
+                let about = if idle::is_about(code) { "filters" } else { "names" };
+                text.push_str(&format!("{about:7} ! {code} {}\n", printable::line(said)));
             }
             text.push_str(&budget::text(&catalog, &budgets, run.hub.config().names.length_max));
             out::print(&text)

@@ -35,6 +35,11 @@ pub(super) fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
     findings
 }
 
+/// Whether a code is one of those given here.
+pub(super) fn is_about(code: &str) -> bool {
+    [Code::PatternIdle, Code::NoSuchTool, Code::NoSuchArgument].iter().any(|known| known.id() == code)
+}
+
 /// Kind, list and text of a pattern.
 type Pattern<'a> = (Kind, &'static str, &'a str);
 
