@@ -12,6 +12,7 @@ mod exit;
 mod explain;
 pub mod explain_code;
 mod guardian;
+mod idle;
 pub mod indented;
 mod list;
 mod log;
@@ -149,6 +150,12 @@ enum Command {
         what: list::What,
         /// Only this server's
         server: Option<String>,
+        /// What filters hide as well, and which setting hides it
+        #[arg(long)]
+        all: bool,
+        /// As the door of this group of the configuration shows it
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
         #[command(flatten)]
         source: Source,
     },
@@ -253,7 +260,10 @@ pub fn main() -> ExitCode {
         Some(Command::Check { source, offline, strict, client }) => {
             check::run(&source, &check::Options { offline, strict, client }, &globals)
         }
-        Some(Command::List { what, server, source }) => list::run(what, server.as_deref(), &source, &globals),
+        Some(Command::List { what, server, all, group, source }) => {
+            let which = list::Which { server: server.as_deref(), group: group.as_deref(), all };
+            list::run(what, &which, &source, &globals)
+        }
         Some(Command::Call { name, arguments, args, source }) => {
             call::tool(&name, &arguments, args.as_deref(), &source, &globals)
         }

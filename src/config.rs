@@ -13,14 +13,17 @@ pub mod address;
 mod client;
 mod client_entry;
 mod client_file;
+mod client_tools;
 pub mod codes;
 mod command_line;
 mod cover;
 pub mod env_file;
 pub mod example;
 pub mod file;
+pub mod filters;
 pub mod group_section;
 pub mod json_schema;
+mod json_value;
 mod layers;
 pub mod listen;
 mod listen_section;
@@ -35,6 +38,8 @@ mod server_section;
 mod tree;
 pub mod units;
 pub mod variables;
+
+pub use filters::{Filter, Filters};
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +139,8 @@ pub struct Group {
     pub name: String,
     /// Keys of servers, in the order of the configuration. Never empty.
     pub servers: Vec<String>,
+    /// What of them is shown there, beside what each server's own filters show.
+    pub filters: Filters,
 }
 
 /// Who we say we are.
@@ -231,6 +238,8 @@ pub struct ServerConfig {
     /// The commands that wait for servers fail when this one cannot start.
     pub required: bool,
     pub timeouts: Timeouts,
+    /// What of it is shown to clients.
+    pub filters: Filters,
     /// Per tool, by the server's own name for it.
     pub tools: BTreeMap<String, ToolConfig>,
     pub restart: Restart,
@@ -356,10 +365,21 @@ pub struct Timeouts {
     pub ping: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is set for one tool. By default nothing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolConfig {
     pub call: Option<Duration>,
     pub call_max: Option<Duration>,
+    /// `false`: it is neither listed nor callable.
+    pub enabled: bool,
+    /// What it is called instead of its own name, before names are made fit for clients.
+    pub name: Option<String>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    /// Arguments for calls that bring none of the name: each as JSON, in the order of the file.
+    pub defaults: Vec<(String, Secret)>,
+    /// Arguments that clients neither see nor give.
+    pub hidden: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -386,7 +406,7 @@ pub enum Stderr {
 }
 
 /// A value that no log, error or `Debug` shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
@@ -436,12 +456,35 @@ impl ServerConfig {
             protocol: Protocol::Auto,
             required: false,
             timeouts: Timeouts::default(),
+            filters: Filters::default(),
             tools: BTreeMap::new(),
             restart: Restart::OnFailure,
             backoff: Backoff::default(),
             in_flight_max: 256,
             waiting_max: 256,
             stderr: Stderr::Log,
+        }
+    }
+}
+
+impl Group {
+    /// A door that shows all of these servers.
+    pub fn new(name: &str, servers: Vec<String>) -> Self {
+        Self { name: name.to_owned(), servers, filters: Filters::default() }
+    }
+}
+
+impl Default for ToolConfig {
+    fn default() -> Self {
+        Self {
+            call: None,
+            call_max: None,
+            enabled: true,
+            name: None,
+            title: None,
+            description: None,
+            defaults: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::exit::Exit;
 use super::run::Run;
 use super::table::{self, Mark, ServerRow};
-use super::{Globals, Source, budget, log, out, printable, source};
+use super::{Globals, Source, budget, idle, log, out, printable, source};
 use crate::hub::Report;
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
@@ -55,7 +55,8 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
     let catalog = run.seat.view().catalog();
     let rows = rows_of(run, None);
     let down = rows.iter().filter(|row| row.mark == Mark::Bad).count();
-    let findings = findings(run, &catalog);
+    let mut findings = findings(run, &catalog);
+    findings.extend(idle::findings(run, &catalog));
     warnings += findings.len() + rows.iter().filter(|row| row.mark == Mark::Warning).count();
     let budgets = budget::judge(&catalog, options.client.as_deref());
     warnings += budgets.iter().filter(|line| line.over).count();
@@ -64,7 +65,8 @@ async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Gl
         false => {
             let mut text = table::servers(&rows, out::page());
             for Finding { code, text: said } in &findings {
-                text.push_str(&format!("names   ! {code} {}\n", printable::line(said)));
+                let about = if idle::is_about(code) { "filters" } else { "names" };
+                text.push_str(&format!("{about:7} ! {code} {}\n", printable::line(said)));
             }
             text.push_str(&budget::text(&catalog, &budgets, run.hub.config().names.length_max));
             out::print(&text)
@@ -138,6 +140,7 @@ fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
                 prompts: number(Kind::Prompts),
                 resources: number(Kind::Resources),
                 templates: number(Kind::Templates),
+                hidden: hidden(&catalog, report.at),
                 ..ServerRow::default()
             };
             match report.state {
@@ -161,6 +164,12 @@ fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
         .collect()
 }
 
+/// How much of what a server lists clients do not see.
+fn hidden(catalog: &Catalog, server: usize) -> usize {
+    let all = Kind::ALL.into_iter().flat_map(|kind| catalog.withheld(kind));
+    all.filter(|item| item.server == server).count()
+}
+
 /// Names that are not simply prefix, separator and own name, and URIs that cannot be told apart.
 fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -170,7 +179,7 @@ fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
                 Change::None => continue,
                 Change::Sanitised => ("BRAID-N001", "has characters that some clients refuse"),
                 Change::Collided => ("BRAID-N002", "is the name of something else as well"),
-                Change::Duplicate => ("BRAID-N002", "is listed more than once by its server"),
+                Change::Duplicate => ("BRAID-N002", "is the name of another tool of its server"),
                 Change::Shortened => ("BRAID-N004", "is too long"),
             };
             let text = format!("`{}` {what}: it is `{}`", entry.own.escape_debug(), entry.exposed);
@@ -200,13 +209,14 @@ fn json(run: &Run, catalog: &Catalog, rows: &[ServerRow], findings: &[Finding]) 
             let took = row.took_ms.map_or_else(|| "null".to_owned(), |took| took.to_string());
             let notes: Vec<String> = row.notes.iter().map(|note| quote(note)).collect();
             format!(
-                r#"{{"name":{},"state":"{state}","transport":{},"revision":{revision},"took_ms":{took},"tools":{},"prompts":{},"resources":{},"templates":{},"notes":[{}]}}"#,
+                r#"{{"name":{},"state":"{state}","transport":{},"revision":{revision},"took_ms":{took},"tools":{},"prompts":{},"resources":{},"templates":{},"hidden":{},"notes":[{}]}}"#,
                 quote(&row.name),
                 quote(&row.transport),
                 row.tools,
                 row.prompts,
                 row.resources,
                 row.templates,
+                row.hidden,
                 notes.join(",")
             )
         })

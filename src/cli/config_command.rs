@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::config::search::Search;
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Auth, Config, Instructions, Listen, LogFormat, Prefix, PrefixMode, Protocol, Reach,
-    Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, Transport, Uris,
+    self, Address, Auth, Config, Filters, Instructions, Listen, LogFormat, Prefix, PrefixMode, Protocol,
+    Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Transport, Uris,
 };
+use crate::wire::members::{elements, members, string};
 
 /// `braid config example`: every option with its default.
 pub fn example() -> &'static str {
@@ -93,8 +94,56 @@ pub fn show(config: &Config) -> String {
     for group in &config.groups {
         page.head(&format!("groups.{}", key(&group.name)));
         page.texts("servers", &group.servers);
+        filters(&mut page, &group.filters);
     }
     page.text
+}
+
+fn filters(page: &mut Page, filters: &Filters) {
+    for (kind, filter) in
+        [("tools", &filters.tools), ("prompts", &filters.prompts), ("resources", &filters.resources)]
+    {
+        page.texts(&format!("{kind}.allow"), &filter.allow);
+        page.texts(&format!("{kind}.deny"), &filter.deny);
+    }
+    page.flag("read_only", filters.read_only);
+}
+
+fn show_tool(page: &mut Page, name: &str, tool: &ToolConfig) {
+    let named = |key: &str| format!("tool.{}.{key}", self::key(name));
+    if let Some(time) = tool.call {
+        page.time(&named("timeout"), time);
+    }
+    if let Some(time) = tool.call_max {
+        page.time(&named("timeout_max"), time);
+    }
+    page.flag(&named("enabled"), tool.enabled);
+    for (key, text) in [("name", &tool.name), ("title", &tool.title), ("description", &tool.description)] {
+        page.text(&named(key), text.as_deref().unwrap_or_default());
+    }
+    let defaults =
+        tool.defaults.iter().map(|(name, json)| format!("{} = {}", key(name), toml_of(json.expose())));
+    page.table(&named("defaults"), defaults.collect());
+    page.texts(&named("hidden"), &tool.hidden);
+}
+
+/// A value of JSON as anyone may see it, in TOML: a text only if it is a reference. Numbers keep their digits.
+fn toml_of(json: &str) -> String {
+    if let Some(all) = members(json) {
+        let all = all.iter().map(|member| format!("{} = {}", key(&member.key), toml_of(member.value)));
+        return table(all.collect());
+    }
+    if let Some(all) = elements(json) {
+        return format!("[{}]", all.into_iter().map(toml_of).collect::<Vec<_>>().join(", "));
+    }
+    match string(json) {
+        Some(text) => quoted(shown(&Secret::new(text))),
+        None => json.to_owned(),
+    }
+}
+
+fn table(entries: Vec<String>) -> String {
+    if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
 }
 
 fn listen(page: &mut Page, listen: &Listen) {
@@ -116,7 +165,7 @@ fn listen(page: &mut Page, listen: &Listen) {
     let tls = listen.tls.as_ref();
     page.text("tls.cert", &path(&tls.map(|tls| tls.cert.clone())));
     page.text("tls.key", &path(&tls.map(|tls| tls.key.clone())));
-    page.value("legacy_sse", if listen.legacy_sse { "true" } else { "false" });
+    page.flag("legacy_sse", listen.legacy_sse);
     page.time("stream_after", listen.stream_after);
     page.time("keep_alive", listen.keep_alive);
     page.time("session_idle", listen.session_idle);
@@ -232,7 +281,7 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
             Protocol::Revision(revision) => revision,
         },
     );
-    page.value("required", if server.required { "true" } else { "false" });
+    page.flag("required", server.required);
     page.text(
         "restart",
         match server.restart {
@@ -246,15 +295,10 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     page.time("restart_backoff.reset_after", server.backoff.reset_after);
     page.count("concurrency", server.in_flight_max);
     page.count("queue", server.waiting_max);
+    filters(page, &server.filters);
     timeouts(page, &server.timeouts);
-    for (tool, config) in &server.tools {
-        let named = |name: &str| format!("tool.{}.{name}", key(tool));
-        if let Some(time) = config.call {
-            page.time(&named("timeout"), time);
-        }
-        if let Some(time) = config.call_max {
-            page.time(&named("timeout_max"), time);
-        }
+    for (name, tool) in &server.tools {
+        show_tool(page, name, tool);
     }
 }
 
@@ -332,8 +376,15 @@ impl Page {
             .iter()
             .map(|(name, value)| format!("{} = {}", self::key(name), quoted(shown(value))))
             .collect();
-        let pairs = if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) };
-        self.value(key, &pairs);
+        self.table(key, pairs);
+    }
+
+    fn table(&mut self, key: &str, entries: Vec<String>) {
+        self.value(key, &table(entries));
+    }
+
+    fn flag(&mut self, key: &str, flag: bool) {
+        self.value(key, if flag { "true" } else { "false" });
     }
 
     fn count(&mut self, key: &str, count: usize) {
@@ -390,8 +441,12 @@ mod tests {
         legacy_sse = false
         stream_after = "0"
         limits.replay_kept = "0"
+        [defaults]
+        resources = { deny = ["file:///etc/*"] }
         [groups.one]
         servers = ["linear"]
+        tools = { allow = ["linear/*", "*"], deny = ["*/delete_*"] }
+        read_only = true
         [servers.linear]
         url = "${PLACE}/mcp"
         transport = "sse"
@@ -411,7 +466,15 @@ mod tests {
         restart = "always"
         stderr = "drop"
         timeouts.call = "90s"
+        tools = { allow = [], deny = ["*\\x"] }
+        read_only = true
         tool."a.b".timeout = "1m1ms"
+        tool."a.b".enabled = false
+        tool.c.name = "d é"
+        tool.c.title = "T"
+        tool.c.description = "one\ntwo"
+        tool.c.hidden = ["a", "b b"]
+        tool.c.defaults = { a = "${A}", "b b" = [1.50, { c = true, d = -1 }], e = "" }
     "#;
 
     #[test]

@@ -5,7 +5,7 @@ use super::run::Run;
 use super::table::{self, ItemRow};
 use super::{Globals, Source, check, log, out, source};
 use crate::mcp::method::Kind;
-use crate::routing::catalog::Entry;
+use crate::routing::catalog::{Catalog, Entry, Withheld};
 use crate::wire::members::{member, quote, string};
 use clap::ValueEnum;
 
@@ -19,21 +19,37 @@ pub(super) enum What {
     Templates,
 }
 
-pub(super) fn run(what: What, server: Option<&str>, from: &Source, globals: &Globals) -> Exit {
+/// What of that is listed.
+pub(super) struct Which<'a> {
+    /// Only this server's.
+    pub(super) server: Option<&'a str>,
+    /// Only what the door of this group shows.
+    pub(super) group: Option<&'a str>,
+    /// What filters hide as well.
+    pub(super) all: bool,
+}
+
+pub(super) fn run(what: What, which: &Which<'_>, from: &Source, globals: &Globals) -> Exit {
     let config = match source::load(from, globals) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    let config = match source::within(config, which.group, globals) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
     let _log = log::start(&config.log, Some("error"), globals);
+    let server = which.server;
     if let Some(unknown) = server.filter(|server| config.servers.iter().all(|known| known.key != *server)) {
         let known: Vec<&str> = config.servers.iter().map(|server| server.key.as_str()).collect();
         let text = format!("no server `{unknown}`; there are {}", known.join(", "));
         return out::fail(Exit::Usage, &text, globals);
     }
-    Run::with(config, globals, async |run| listed(what, server, run, globals).await)
+    Run::with_group(config, which.group, globals, async |run| listed(what, which, run, globals).await)
 }
 
-async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) -> Exit {
+async fn listed(what: What, which: &Which<'_>, run: &Run, globals: &Globals) -> Exit {
+    let server = which.server;
     run.greet().await;
     let kind = match what {
         What::Servers => return check::servers(run, server, globals),
@@ -43,14 +59,11 @@ async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) 
         What::Templates => Kind::Templates,
     };
     let catalog = run.seat.view().catalog();
-    let keys: Vec<&str> = run.hub.config().servers.iter().map(|server| server.key.as_str()).collect();
-    let key = |entry: &Entry| keys.get(entry.server).copied().unwrap_or_default();
-    let entries =
-        catalog.entries(kind).iter().filter(|entry| server.is_none_or(|server| key(entry) == server));
+    let lines = lines(&catalog, kind, which);
     let printed = match globals.json() {
-        true => out::print(&json(kind, entries, key)),
+        true => out::print(&json(kind, &catalog, &lines, which.all)),
         false => {
-            let rows: Vec<ItemRow> = entries.map(|entry| row(entry, key(entry))).collect();
+            let rows: Vec<ItemRow> = lines.iter().map(|line| line.row(&catalog)).collect();
             out::print(&table::items(&rows, out::page()))
         }
     };
@@ -66,24 +79,66 @@ async fn listed(what: What, server: Option<&str>, run: &Run, globals: &Globals) 
     exit
 }
 
-fn row(entry: &Entry, server: &str) -> ItemRow {
-    let item = std::str::from_utf8(entry.text()).unwrap_or_default();
-    let said = |key| member(item, key).and_then(string).map(|text| text.into_owned());
-    ItemRow {
-        exposed: entry.exposed.to_string(),
-        server: server.to_owned(),
-        own: entry.own.to_string(),
-        description: said("description").or_else(|| said("title")).unwrap_or_default(),
+/// An item as it is listed here.
+enum Line<'a> {
+    Shown(&'a Entry),
+    Hidden(&'a Withheld),
+}
+
+/// What is listed: what clients see in their order, and behind it what they do not see.
+fn lines<'a>(catalog: &'a Catalog, kind: Kind, which: &Which<'_>) -> Vec<Line<'a>> {
+    let shown = catalog.entries(kind).iter().map(Line::Shown);
+    let hidden = catalog.withheld(kind).iter().filter(|_| which.all).map(Line::Hidden);
+    let is_asked = |line: &Line<'_>| which.server.is_none_or(|server| line.key(catalog) == server);
+    shown.chain(hidden).filter(is_asked).collect()
+}
+
+impl Line<'_> {
+    fn key<'c>(&self, catalog: &'c Catalog) -> &'c str {
+        let server = match self {
+            Self::Shown(entry) => entry.server,
+            Self::Hidden(item) => item.server,
+        };
+        catalog.key(server).unwrap_or_default()
+    }
+
+    /// What clients call it or would, and its server; the item itself.
+    fn names(&self) -> (&str, &str, &str) {
+        let (exposed, own, text) = match self {
+            Self::Shown(entry) => (&entry.exposed, &entry.own, entry.text()),
+            Self::Hidden(item) => (&item.exposed, &item.own, &item.text),
+        };
+        (exposed, own, std::str::from_utf8(text).unwrap_or_default())
+    }
+
+    fn row(&self, catalog: &Catalog) -> ItemRow {
+        let (exposed, own, item) = self.names();
+        let said = |key| member(item, key).and_then(string).map(|text| text.into_owned());
+        ItemRow {
+            exposed: exposed.to_owned(),
+            server: self.key(catalog).to_owned(),
+            own: own.to_owned(),
+            description: match self {
+                Self::Shown(_) => said("description").or_else(|| said("title")).unwrap_or_default(),
+                Self::Hidden(item) => format!("hidden: {}", item.why),
+            },
+        }
     }
 }
 
-/// Every item as clients get it, and beside it whose it is and what it is called there.
-fn json<'a>(kind: Kind, entries: impl Iterator<Item = &'a Entry>, key: impl Fn(&Entry) -> &'a str) -> String {
-    let items: Vec<String> = entries
-        .map(|entry| {
-            let item = String::from_utf8_lossy(entry.text()).into_owned();
-            let (server, own) = (quote(key(entry)), quote(&entry.own));
-            format!(r#"{{"server":{server},"own":{own},"item":{item}}}"#)
+/// Every item as clients get it, and beside it whose it is and what it is called there; why it is hidden, if it is.
+fn json(kind: Kind, catalog: &Catalog, lines: &[Line<'_>], all: bool) -> String {
+    let items: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let (_, own, item) = line.names();
+            let (server, own) = (quote(line.key(catalog)), quote(own));
+            let hidden = match line {
+                Line::Hidden(item) => format!(r#""hidden":{},"#, quote(&item.why.to_string())),
+                Line::Shown(_) if all => r#""hidden":null,"#.to_owned(),
+                Line::Shown(_) => String::new(),
+            };
+            format!(r#"{{"server":{server},"own":{own},{hidden}"item":{item}}}"#)
         })
         .collect();
     format!(r#"{{"{}":[{}]}}"#, kind.member(), items.join(","))

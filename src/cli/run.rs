@@ -91,9 +91,19 @@ impl Run {
 
     /// Does `work` with every server started, and returns when nothing of them is left.
     pub(super) fn with(config: Config, globals: &Globals, work: impl AsyncFnOnce(&Self) -> Exit) -> Exit {
+        Self::with_group(config, None, globals, work)
+    }
+
+    /// The same by the door of a group, with its servers alone.
+    pub(super) fn with_group(
+        config: Config,
+        group: Option<&str>,
+        globals: &Globals,
+        work: impl AsyncFnOnce(&Self) -> Exit,
+    ) -> Exit {
         let ended = runtime().and_then(|runtime| {
             let ended = runtime.block_on(async {
-                let run = Self::start(config, None)?;
+                let run = Self::start(config, group)?;
                 if run.behind_itself {
                     let text = "this proxy is behind itself: one of its servers leads back to it";
                     return Ok(out::fail(Exit::Unreachable, text, globals));

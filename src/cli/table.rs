@@ -38,6 +38,8 @@ pub struct ServerRow {
     pub prompts: usize,
     pub resources: usize,
     pub templates: usize,
+    /// What it offers beside that and clients do not see.
+    pub hidden: usize,
     pub took_ms: Option<u64>,
     /// Each beneath the row, in as many lines as it needs.
     pub notes: Vec<String>,
@@ -252,6 +254,7 @@ fn offered(row: &ServerRow) -> String {
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, noun)| format!("{count}{GLUE}{noun}{}", if count == 1 { "" } else { "s" }))
+        .chain((row.hidden > 0).then(|| format!("{}{GLUE}hidden", row.hidden)))
         .collect();
     if words.is_empty() { "offers nothing".to_owned() } else { words.join(" ") }
 }
@@ -357,6 +360,19 @@ mod tests {
                 "files   ✗ BRAID-S001 `uvx` not found",
                 "          looked in /usr/bin:/bin",
                 "          fix: command = …",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_hidden_is_counted_behind_the_rest() {
+        let row = ServerRow { hidden: 3, ..github() };
+        let none = ServerRow { tools: 0, prompts: 0, ..row.clone() };
+        shows(
+            &servers(&[row, none], PAGE),
+            &[
+                "github  ✓ 2025-11-25  stdio  26 tools 1 prompt 3 hidden  812 ms",
+                "github  ✓ 2025-11-25  stdio  3 hidden                    812 ms",
             ],
         );
     }

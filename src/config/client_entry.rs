@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
+use super::client_tools;
 use super::codes::Code;
 use super::problem::{Problem, Source, quoted};
 use super::remote::{
@@ -134,6 +135,7 @@ impl EntryReader<'_> {
         let mut server = ServerConfig::new(&entry.key, reach);
         server.required = node.get("required").is_some_and(|found| found.node.value == Value::Flag(true));
         self.apply_timeouts(entry, &mut server);
+        server.filters.tools = client_tools::filter(node);
         self.warn_of_keys(entry, &server.reach);
         Ok(server)
     }
@@ -500,7 +502,7 @@ impl EntryReader<'_> {
             let of_either = of_remotes || OF_PROGRAMS.contains(&name) || LOGINS.contains(&name);
             let instead = match missed {
                 _ if USED.contains(&name) || HARMLESS.contains(&name) => continue,
-                _ if is_empty(&key.node) => continue,
+                _ if is_empty(&key.node) || client_tools::is_used(key) => continue,
                 _ if remote && LOGINS.contains(&name) => {
                     "Braid cannot log in; a token may stand in `headers`"
                 }

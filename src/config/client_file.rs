@@ -248,7 +248,6 @@ mod tests {
                 Code::EntrySkipped,
                 Code::LoopSkipped,
                 Code::KeyIgnored,
-                Code::KeyIgnored,
             ]
         );
     }
@@ -406,7 +405,8 @@ mod tests {
         assert!(server.required);
         assert_eq!(server.restart, Restart::OnFailure);
         assert_eq!(command(server).inherit_env, ["A", "B"]);
-        assert_eq!(codes(&loaded), [Code::KeyIgnored]);
+        assert_eq!(server.filters.tools.allow, ["t"]);
+        assert_eq!(codes(&loaded), []);
     }
 
     #[test]

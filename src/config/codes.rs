@@ -194,12 +194,12 @@ Whoever can call your tools can do what they do, with your tokens and your files
 by its folder's permissions and needs none of this.";
 
     StandsTwice = "C025", "entry stands there twice",
-"The same address, server or header stands twice in one list or table, or one address covers another, as
-0.0.0.0 covers 127.0.0.1. Remove one of the two.";
+"The same address, server or header stands twice in one list or table, two tools of a server are given one
+name, or one address covers another, as 0.0.0.0 covers 127.0.0.1. Change one of the two.";
 
     NoSuchName = "C026", "no such server or group",
-"A group names a server that the file does not have, or `--group` a group that it does not have. Names are
-compared letter by letter, case included. The message has the nearest one.";
+"A group, or one of its patterns, names a server that the file does not have, or `--group` a group that it
+does not have. Names are compared letter by letter, case included. The message has the nearest one.";
 
     OurHeader = "C027", "header that Braid sets itself",
 "`headers` may hold whatever the server wants to see, but not what belongs to the transport itself: Host, Accept,
@@ -222,7 +222,8 @@ HTTP+SSE. The other entries are used.";
 
     KeyIgnored = "C031", "key ignored",
 "A warning about a client's own file: the entry has a key that Braid does not know or cannot honour. The
-entry is used without it. If the key filtered tools, note that the filter is not applied.";
+entry is used without it. Lists of tools (`includeTools`, `excludeTools`, `enabled_tools`, `disabled_tools`,
+`disabledTools`) are heeded; if one is ignored, it is no list of names, and the filter is not applied.";
 
     EntrySkipped = "C032", "entry skipped",
 "A warning about a client's own file: the entry cannot be used as it stands, because its command is missing
@@ -251,6 +252,31 @@ of a hash is put behind it. It is the same after every restart.
 
 The default of 52 is what remains of the 64 characters that several clients allow after they put
 `mcp__braid__` in front. A shorter `prefix` for the server leaves more room.";
+
+    PatternIdle = "N005", "pattern that matches nothing",
+"A warning of `braid check`: a pattern under `allow` or `deny` matches nothing that its servers list now. Most
+often it is misspelt, and a filter that is misspelt hides nothing, or everything.
+
+Patterns of a server are held against its own names, as `braid list --all --json` shows them under `own`, and
+patterns of a group against SERVER/NAME. `*` is any text, `?` one character, all else stands for itself, and
+case counts. Resources are matched by URI or URI template.";
+
+    NoSuchTool = "N006", "settings of a tool that is not there",
+"A warning of `braid check`: `[servers.NAME.tool.TOOL]` is about a tool that the server does not list. TOOL is
+the name that the server itself gives the tool, without a prefix and whatever `name` it is given here. The
+message has the nearest one. Servers rename tools from one version to the next: then nothing of the section
+holds any more.";
+
+    NoSuchArgument = "N007", "settings of an argument that do not fit its tool",
+"A warning of `braid check`: `defaults` or `hidden` of a tool names an argument that its `inputSchema` does not
+have, or `hidden` has one that every call needs and for which there is no value:
+
+    [servers.github.tool.create_issue]
+    defaults = { repo = \"me/mine\" }
+    hidden = [\"repo\"]
+
+A default is put into each call that brings no argument of the name. A hidden argument is in no schema that
+clients see, and a call that brings it all the same is refused: it is not overwritten in silence.";
 
     ProgramNotFound = "S001", "program not found",
 "The `command` of the server is no program that could be found. Desktop applications start programs with a
@@ -342,8 +368,11 @@ twice. The answer is dropped. This is normal after a cancellation.";
 start itself without end. Remove the entry that leads back.";
 
     Refused = "P005", "refused",
-"The request was refused before it reached a server: the name is hidden by a filter, or the client may not ask
-for it. It was not sent.";
+"The request was refused before it reached a server: it brings an argument that the configuration keeps to
+itself (`hidden` of a tool), or the client may not ask for it. It was not sent.
+
+What a filter hides is answered as if it were not there; `braid explain NAME` and `braid list --all` say which
+setting hides it.";
 
     Stopping = "P006", "Braid is stopping",
 "Braid was told to stop and takes no new requests. The call was not sent.";

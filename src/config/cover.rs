@@ -13,7 +13,9 @@ const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers", "oauth", "set
 /// Keys that hold a URL, in which a password or a token may stand.
 const URLS: &[&str] = &["url", "serverUrl", "httpUrl"];
 /// Keys whose tables have names in place of keys; a server may be called `settings`.
-const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers", "tool"];
+const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers"];
+/// Arguments of a tool. Elsewhere a table of this name says how servers are run.
+const ARGUMENTS: &str = "defaults";
 
 /// The text of a file that could be parsed, with secrets covered.
 pub(super) fn by_tree(text: &str, root: &Node) -> String {
@@ -57,6 +59,8 @@ fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
                     leaves_of(&entry.node, spans);
                 } else if URLS.contains(&entry.key.as_str()) {
                     spans.extend(secrets_of_url(text, &entry.node.span));
+                } else if entry.key == "tool" {
+                    entry.node.entries().iter().for_each(|tool| secrets_of_tool(text, &tool.node, spans));
                 } else if NAMING_TABLES.contains(&entry.key.as_str()) {
                     entry.node.entries().iter().for_each(|named| secrets_in(text, &named.node, spans));
                 } else {
@@ -71,6 +75,13 @@ fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
         | Value::Flag(_)
         | Value::Date
         | Value::Null => {}
+    }
+}
+
+fn secrets_of_tool(text: &str, tool: &Node, spans: &mut Vec<Range<usize>>) {
+    match tool.get(ARGUMENTS) {
+        Some(arguments) => leaves_of(&arguments.node, spans),
+        None => secrets_in(text, tool, spans),
     }
 }
 
@@ -107,10 +118,10 @@ pub(super) fn by_lines(text: &str) -> String {
         let trimmed = line.trim();
         if trimmed.starts_with('[') && depth == 0 {
             let name = trimmed.trim_matches(|c| c == '[' || c == ']').rsplit('.').next().unwrap_or_default();
-            in_table = SECRET_TABLES.contains(&name.trim().trim_matches('"'));
+            let is_of_tool = trimmed.ends_with(".defaults]");
+            in_table = is_of_tool || SECRET_TABLES.contains(&name.trim().trim_matches('"'));
         }
-        let opens =
-            if depth == 0 { SECRET_TABLES.iter().find_map(|key| opens_table(line, key)) } else { None };
+        let opens = if depth == 0 { secret_tables().find_map(|key| opens_table(line, key)) } else { None };
         if let Some(at) = line.find("://").filter(|_| !in_table && depth == 0) {
             let end =
                 line.get(at..).and_then(|rest| rest.find(['"', '\''])).map_or(line.len(), |end| at + end);
@@ -135,6 +146,10 @@ pub(super) fn by_lines(text: &str) -> String {
         start += line.len();
     }
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn secret_tables() -> impl Iterator<Item = &'static str> {
+    SECRET_TABLES.iter().copied().chain([ARGUMENTS])
 }
 
 /// Where the values of a table begin: behind its `{`, or behind its name when it has none.
@@ -225,6 +240,16 @@ mod tests {
         let text = "[servers.a.env]\nA = \"s\"\n[servers.a.headers]\nB = \"t\"\n";
         let (root, _) = tree::from_toml(text);
         assert_eq!(by_tree(text, &root), "[servers.a.env]\nA = \"*\"\n[servers.a.headers]\nB = \"*\"\n");
+    }
+
+    #[test]
+    fn arguments_of_tools_are_covered_and_defaults_of_servers_are_not() {
+        let text = "[defaults]\nstderr = \"log\"\n[servers.a.tool.t]\ndefaults = { key = \"s3\", n = [7] }\n[servers.a.tool.u.defaults]\nkey = \"${K}s3\"\n";
+        let covered = "[defaults]\nstderr = \"log\"\n[servers.a.tool.t]\ndefaults = { key = \"**\", n = [*] }\n[servers.a.tool.u.defaults]\nkey = \"${K}**\"\n";
+        let (root, errors) = tree::from_toml(text);
+        assert_eq!(errors, []);
+        assert_eq!(by_tree(text, &root), covered);
+        assert_eq!(by_lines(text), covered);
     }
 
     #[test]

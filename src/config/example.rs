@@ -45,6 +45,7 @@ pub fn write() -> String {
             | Form::Texts(_)
             | Form::Variables
             | Form::Headers
+            | Form::Values
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -89,9 +90,12 @@ fn servers(text: &mut String) {
 fn group(text: &mut String) {
     let doc = schema::setting("groups").map_or("", |setting| setting.doc);
     text.push_str(&format!("\n# {doc}\n#[groups.{GROUP}]\n"));
-    for setting in schema::children("groups.*").filter(|setting| setting.state == State::Here) {
-        line(text, &format!("#{} = {DEMOS:?}", setting.key()), setting.doc);
+    for setting in schema::children("groups.*").filter(|setting| setting.default.is_none()) {
+        if setting.form != Form::Section {
+            line(text, &format!("#{} = {DEMOS:?}", setting.key()), setting.doc);
+        }
     }
+    options(text, "groups.*", "");
 }
 
 /// The options below a path, with sections inside of it as dotted keys, so that each line stands for itself.
@@ -108,6 +112,7 @@ fn options(text: &mut String, path: &str, dotted: &str) {
             | Form::Texts(_)
             | Form::Variables
             | Form::Headers
+            | Form::Values
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -135,7 +140,7 @@ mod tests {
     use super::*;
     use crate::config::file::{Loaded, from_text_with};
     use crate::config::variables::{Purpose, Surroundings};
-    use crate::config::{Command, Config, Group, Reach, Remote, ServerConfig};
+    use crate::config::{Command, Config, Group, Reach, Remote, ServerConfig, ToolConfig};
     use std::path::{Path, PathBuf};
 
     fn read(text: &str) -> Loaded {
@@ -189,11 +194,15 @@ mod tests {
         let tools = std::mem::take(&mut config.servers[0].tools);
         assert_eq!(tools[TOOL].call, Some(config.servers[0].timeouts.call));
         assert_eq!(tools[TOOL].call_max, config.servers[0].timeouts.call_max);
+        assert_eq!(
+            tools[TOOL],
+            ToolConfig { call: tools[TOOL].call, call_max: tools[TOOL].call_max, ..ToolConfig::default() }
+        );
         // So it is with a remote server and a group.
         let remote = config.servers.pop().unwrap();
         assert_eq!(remote, ServerConfig::new(REMOTE, Reach::Http(Remote::new(REMOTE_URL))));
         let group = config.groups.pop().unwrap();
-        assert_eq!(group, Group { name: GROUP.to_owned(), servers: DEMOS.map(str::to_owned).to_vec() });
+        assert_eq!(group, Group::new(GROUP, DEMOS.map(str::to_owned).to_vec()));
         assert_eq!(config, read(EXAMPLE).config);
     }
 

@@ -323,6 +323,7 @@ mod tests {
                 | Form::Texts(_)
                 | Form::Variables
                 | Form::Headers
+                | Form::Values
                 | Form::Word(_) => continue,
             };
             for value in inside {

@@ -9,7 +9,7 @@ use super::codes::Code;
 use super::problem::{Problem, Report, Source, quoted};
 use super::schema::nearest;
 use super::section::{Reader, Section};
-use super::{Config, Group};
+use super::{Config, Filters, Group};
 
 /// Longest name of a group, in characters; it is a part of a path.
 pub const GROUP_NAME_CHARS_MAX: usize = 64;
@@ -39,7 +39,39 @@ fn group(
     // Lists have the order of the configuration, whatever the order here.
     let there = config.servers.iter().filter(|server| members.contains(server.key.as_str()));
     let servers: Vec<String> = there.map(|server| server.key.clone()).collect();
-    Some(Group { name: name.to_owned(), servers })
+    judge_patterns(reader, top, name, &servers, section);
+    Some(Group { name: name.to_owned(), servers, filters: Filters::default().under(section) })
+}
+
+/// A pattern that names a server names one of the group's.
+fn judge_patterns(reader: &mut Reader<'_>, top: &Section, name: &str, members: &[String], section: &Section) {
+    let all = top.named("servers");
+    let lists = ["tools", "prompts", "resources"].into_iter().filter_map(|kind| section.section(kind));
+    for (pattern, span) in
+        lists.flat_map(|list| ["allow", "deny"].into_iter().flat_map(|key| list.placed_texts(key)))
+    {
+        let begins = |key: &str| pattern.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'));
+        let wanted = pattern.split('/').next().unwrap_or_default();
+        if wanted.contains(['*', '?']) || members.iter().any(|key| begins(key)) {
+            continue;
+        }
+        let known = all.iter().map(|(key, _)| key.as_str());
+        let problem = match known.clone().find(|key| begins(key)) {
+            Some(other) => reader
+                .warning(Code::NoEffect, format!("a pattern of group {} matches nothing", quoted(name)))
+                .at(span, format!("{} is not in use in this group", quoted(other))),
+            None => {
+                let problem = reader
+                    .error(Code::NoSuchName, format!("there is no server {}", quoted(wanted)))
+                    .at(span, "not known");
+                match nearest(wanted, known) {
+                    Some(near) => problem.help(format!("did you mean {}?", quoted(near))),
+                    None => problem.help("what stands before the first `/` is a server, or `*` for all"),
+                }
+            }
+        };
+        reader.problems.push(problem);
+    }
 }
 
 /// The servers of a group that are in use; `None` when there are none or one is wrong, which has been reported.
@@ -143,9 +175,8 @@ mod tests {
     fn a_group_has_its_servers_in_the_order_of_the_file() {
         let config =
             read("[groups.both]\nservers = [\"B b\", \"a\"]\n[groups.-1]\nservers = [\"off\", \"a\"]\n");
-        let group = |name: &str, servers: &[&str]| Group {
-            name: name.to_owned(),
-            servers: servers.iter().map(|key| (*key).to_owned()).collect(),
+        let group = |name: &str, servers: &[&str]| {
+            Group::new(name, servers.iter().map(|key| (*key).to_owned()).collect())
         };
         assert_eq!(config.groups, [group("both", &["a", "B b"]), group("-1", &["a"])]);
         assert_eq!(config.group("-1").unwrap(), &group("-1", &["a"]));

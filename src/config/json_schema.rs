@@ -46,6 +46,7 @@ fn value(setting: &Setting) -> Tree {
         Form::Flag => json!({ "type": "boolean" }),
         Form::Text(rule) => text(rule),
         Form::Texts(rule) => json!({ "type": "array", "items": text(rule) }),
+        Form::Values => json!({ "type": "object" }),
         Form::Variables | Form::Headers => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }

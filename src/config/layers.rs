@@ -74,6 +74,7 @@ pub(super) fn apply(reader: &mut Reader<'_>, section: &Section, server: &mut Ser
         Some(revision) => server.protocol = Protocol::Revision(revision.to_owned()),
         None => {}
     }
+    server.filters = std::mem::take(&mut server.filters).under(section);
     server.in_flight_max = section.number("concurrency").unwrap_or(server.in_flight_max);
     server.waiting_max = section.number("queue").unwrap_or(server.waiting_max);
     if let Some(inner) = section.section("restart_backoff") {

@@ -41,6 +41,8 @@ pub enum Form {
     Variables,
     /// A table of headers of HTTP.
     Headers,
+    /// A table of values of any kind that JSON has.
+    Values,
     Word(&'static [&'static str]),
     Count {
         min: usize,
@@ -81,6 +83,12 @@ pub enum Rule {
     Proxy,
     Url,
     HeaderValue,
+    /// Which names or URIs are meant: `*` stands for any text, `?` for one character.
+    Glob,
+    /// The same in a group, with the server in front.
+    DoorGlob,
+    /// What a tool is to be called behind its server's prefix; may be empty.
+    ToolName,
 }
 
 impl Rule {
@@ -102,6 +110,9 @@ impl Rule {
             Self::Origin => return listen::judge_origin(text),
             Self::Url => return remote::judge_url(text),
             Self::HeaderValue => return remote::judge_header_value(text),
+            Self::Glob => is_glob(text),
+            Self::DoorGlob => is_glob(text) && (text == "*" || text.contains('/')),
+            Self::ToolName => text.len() <= TOOL_NAME_BYTES_MAX && !text.chars().any(char::is_control),
         };
         if fine { Ok(()) } else { Err(self.expected()) }
     }
@@ -121,6 +132,13 @@ impl Rule {
             }
             Self::VariableName => "expected the name of an environment variable",
             Self::Proxy => "expected the proxy's address or network, such as \"10.0.0.5\" or \"10.0.0.0/8\"",
+            Self::Glob => {
+                "expected a pattern of 1 to 256 characters, such as \"delete_*\": * is any text, ? one character"
+            }
+            Self::DoorGlob => {
+                "expected SERVER/PATTERN, such as \"github/delete_*\" or \"*/delete_*\": * is any text, ? one character"
+            }
+            Self::ToolName => "expected at most 128 characters, without control characters",
             // Their judges say more than one thing.
             Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
         }
@@ -137,7 +155,10 @@ impl Rule {
             | Self::Host
             | Self::Origin
             | Self::Proxy
-            | Self::HeaderValue => None,
+            | Self::HeaderValue
+            | Self::ToolName => None,
+            Self::Glob => Some("^.{1,256}$"),
+            Self::DoorGlob => Some("^(\\*|.*/.*)$"),
             Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
             Self::Prefix => Some("^([A-Za-z][A-Za-z0-9_-]{0,31})?$"),
             Self::Separator => Some("^[A-Za-z0-9_-]{1,8}$"),
@@ -151,6 +172,15 @@ impl Rule {
 pub const PREFIX_CHARS_MAX: usize = 32;
 /// Longest `names.separator`.
 pub const SEPARATOR_CHARS_MAX: usize = 8;
+
+/// Longest pattern of a filter, in characters.
+pub const GLOB_CHARS_MAX: usize = 256;
+/// Longest name that a tool may be given.
+pub const TOOL_NAME_BYTES_MAX: usize = 128;
+
+fn is_glob(text: &str) -> bool {
+    (1..=GLOB_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
@@ -193,6 +223,8 @@ const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
 const PROTOCOL: Form =
     Form::Word(&["auto", "handshake", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]);
 const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
+const GLOBS: Form = Form::Texts(Rule::Glob);
+const DOOR_GLOBS: Form = Form::Texts(Rule::DoorGlob);
 const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
 
 const fn here(path: &'static str, form: Form, default: &'static str, doc: &'static str) -> Setting {
@@ -324,6 +356,31 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "\"auto\" asks the server | \"handshake\" as its client | or a revision: \"2026-07-28\"",
     ),
+    section("defaults.tools", "which tools clients see and call, by the servers' own names"),
+    here(
+        "defaults.tools.allow",
+        GLOBS,
+        "[\"*\"]",
+        "shown if a pattern matches its own name: * is any text, ? one character",
+    ),
+    here("defaults.tools.deny", GLOBS, "[]", "and none of these does: deny wins"),
+    section("defaults.prompts", "which prompts"),
+    here("defaults.prompts.allow", GLOBS, "[\"*\"]", "as with tools"),
+    here("defaults.prompts.deny", GLOBS, "[]", "as with tools"),
+    section("defaults.resources", "which resources and templates, by their own URIs"),
+    here(
+        "defaults.resources.allow",
+        GLOBS,
+        "[\"*\"]",
+        "as with tools, by URI and URI template: \"file:///srv/*\"",
+    ),
+    here("defaults.resources.deny", GLOBS, "[]", "as with tools"),
+    here(
+        "defaults.read_only",
+        Form::Flag,
+        "false",
+        "true: only tools that say that they change nothing (`readOnlyHint`)",
+    ),
     not_yet("defaults.start", "every server is started at once"),
     not_yet("defaults.idle_stop", ""),
     not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
@@ -368,6 +425,16 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
     here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
     here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
+    section("servers.*.tools", "as in [defaults]"),
+    here("servers.*.tools.allow", GLOBS, "[\"*\"]", "as in [defaults], instead of it"),
+    here("servers.*.tools.deny", GLOBS, "[]", "as in [defaults], instead of it"),
+    section("servers.*.prompts", "as in [defaults]"),
+    here("servers.*.prompts.allow", GLOBS, "[\"*\"]", "as in [defaults], instead of it"),
+    here("servers.*.prompts.deny", GLOBS, "[]", "as in [defaults], instead of it"),
+    section("servers.*.resources", "as in [defaults]"),
+    here("servers.*.resources.allow", GLOBS, "[\"*\"]", "as in [defaults], instead of it"),
+    here("servers.*.resources.deny", GLOBS, "[]", "as in [defaults], instead of it"),
+    here("servers.*.read_only", Form::Flag, "false", "as in [defaults]"),
     section("servers.*.timeouts", "as in [timeouts]"),
     here("servers.*.timeouts.start", PATIENCE, "\"30s\"", "as in [timeouts]"),
     here("servers.*.timeouts.list", PATIENCE, "\"10s\"", "as in [timeouts]"),
@@ -381,9 +448,32 @@ pub const SETTINGS: &[Setting] = &[
     section("servers.*.tool.*", "one tool"),
     here("servers.*.tool.*.timeout", PATIENCE, "\"120s\"", "`call` of [timeouts] for this tool alone"),
     here("servers.*.tool.*.timeout_max", PATIENCE, "\"30m\"", "`call_max` of [timeouts] for this tool alone"),
-    not_yet("servers.*.tool.*.name", ""),
-    not_yet("servers.*.tool.*.description", ""),
-    not_yet("servers.*.tool.*.enabled", ""),
+    here("servers.*.tool.*.enabled", Form::Flag, "true", "false: neither listed nor callable"),
+    here(
+        "servers.*.tool.*.name",
+        Form::Text(Rule::ToolName),
+        "\"\"",
+        "what it is called behind the prefix; \"\" = as its server calls it",
+    ),
+    here("servers.*.tool.*.title", Form::Text(Rule::Any), "\"\"", "its name for people; \"\" = its server's"),
+    here(
+        "servers.*.tool.*.description",
+        Form::Text(Rule::Any),
+        "\"\"",
+        "what clients are told of it; \"\" = what its server says",
+    ),
+    here(
+        "servers.*.tool.*.defaults",
+        Form::Values,
+        "{}",
+        "arguments for calls that bring none of the name: { repo = \"me/mine\" }",
+    ),
+    here(
+        "servers.*.tool.*.hidden",
+        Form::Texts(Rule::Any),
+        "[]",
+        "arguments that clients neither see nor give: [\"repo\"]",
+    ),
     told("servers.*.url", Form::Text(Rule::Url), "where it is, in place of `command`"),
     here(
         "servers.*.headers",
@@ -411,19 +501,27 @@ pub const SETTINGS: &[Setting] = &[
     ),
     not_yet("servers.*.forward_headers", "no header of a client is passed on"),
     not_yet("servers.*.oauth", "put a token into `headers`, or let a `headers_command` print it"),
-    not_yet("servers.*.tools", "every tool of the server is exposed"),
-    not_yet("servers.*.prompts", "every prompt of the server is exposed"),
-    not_yet("servers.*.resources", "every resource of the server is exposed"),
-    not_yet("servers.*.read_only", "every tool of the server is exposed"),
     not_yet("servers.*.start", "every server is started at once"),
     not_yet("servers.*.idle_stop", ""),
     not_yet("servers.*.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("groups", "doors to some of the servers: /mcp/NAME of `serve`, `braid stdio --group NAME`"),
     section("groups.*", "one door"),
     told("groups.*.servers", Form::Texts(Rule::Any), "names of servers of this file"),
-    not_yet("groups.*.tools", "every tool of the group's servers is exposed"),
-    not_yet("groups.*.prompts", "every prompt of the group's servers is exposed"),
-    not_yet("groups.*.resources", "every resource of the group's servers is exposed"),
+    section("groups.*.tools", "which tools of its servers the door shows, as SERVER/NAME"),
+    here(
+        "groups.*.tools.allow",
+        DOOR_GLOBS,
+        "[\"*\"]",
+        "shown if a pattern matches SERVER/NAME, by own names: \"github/get_*\"",
+    ),
+    here("groups.*.tools.deny", DOOR_GLOBS, "[]", "and none of these does: \"*/delete_*\""),
+    section("groups.*.prompts", "which prompts"),
+    here("groups.*.prompts.allow", DOOR_GLOBS, "[\"*\"]", "as with tools"),
+    here("groups.*.prompts.deny", DOOR_GLOBS, "[]", "as with tools"),
+    section("groups.*.resources", "which resources and templates, as SERVER/URI"),
+    here("groups.*.resources.allow", DOOR_GLOBS, "[\"*\"]", "as with tools: \"files/file:///srv/*\""),
+    here("groups.*.resources.deny", DOOR_GLOBS, "[]", "as with tools"),
+    here("groups.*.read_only", Form::Flag, "false", "true: only tools that say that they change nothing"),
     section("listen", "how clients reach us over HTTP; only `braid serve` listens"),
     here(
         "listen.http",
@@ -664,6 +762,12 @@ pub enum Kind {
     Remote,
 }
 
+/// Whether a section says which things of a kind are shown.
+pub fn shows_some(path: &str) -> bool {
+    let kind = path.rsplit('.').next().unwrap_or_default();
+    ["tools", "prompts", "resources"].contains(&kind)
+}
+
 /// The settings right below a path.
 pub fn children(parent: &str) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.parent() == parent)
@@ -720,6 +824,18 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("listen", "max_sessions", "write `limits.sessions`"),
     ("listen", "max_message", "write `client_message` in `[limits]`"),
     ("listen", "allow_unauthenticated", "write `auth = \"none\"`"),
+    ("servers.*", "allow", "write `tools.allow = [\"…\"]`"),
+    ("servers.*", "deny", "write `tools.deny = [\"…\"]`"),
+    ("servers.*", "allowed_tools", "write `tools.allow = [\"…\"]`"),
+    ("servers.*", "enabled_tools", "write `tools.allow = [\"…\"]`"),
+    ("servers.*", "includeTools", "write `tools.allow = [\"…\"]`"),
+    ("servers.*", "disabled_tools", "write `tools.deny = [\"…\"]`"),
+    ("servers.*", "disabledTools", "write `tools.deny = [\"…\"]`"),
+    ("servers.*", "excludeTools", "write `tools.deny = [\"…\"]`"),
+    ("servers.*", "readonly", "did you mean `read_only`?"),
+    ("servers.*.tool.*", "disabled", "write `enabled = false`"),
+    ("servers.*.tool.*", "rename", "did you mean `name`?"),
+    ("servers.*.tool.*", "arguments", "did you mean `defaults`?"),
     ("servers.*.tool.*", "timeouts", "write `timeout` and `timeout_max`"),
     ("servers.*.tool.*", "call", "did you mean `timeout`?"),
     ("servers.*.tool.*", "call_max", "did you mean `timeout_max`?"),
@@ -730,6 +846,10 @@ pub fn suggestion(parent: &str, at: &str, key: &str) -> Option<String> {
     let alias = ALIASES.iter().find(|(section, alias, _)| *section == parent && *alias == key);
     if let Some((_, _, help)) = alias {
         return Some((*help).to_owned());
+    }
+    if parent == "servers.*.tools" && !["allow", "deny"].iter().any(|known| near_enough(key, known)) {
+        let server = at.strip_suffix(".tools").unwrap_or(at);
+        return Some(format!("what is about one tool stands in `[{server}.tool.{}]`", super::toml_key(key)));
     }
     let known = || children(parent).filter(|setting| setting.state == State::Here);
     if let Some(near) = nearest(key, known().map(Setting::key)) {
@@ -743,11 +863,15 @@ pub fn suggestion(parent: &str, at: &str, key: &str) -> Option<String> {
     let place = SETTINGS.iter().filter(elsewhere).find(below);
     let place = place.or_else(|| SETTINGS.iter().find(elsewhere))?;
     let section = if below(&place) {
-        place.parent().replacen(parent, at, 1)
+        place.parent().replacen(parent, at, 1).replacen('*', "TOOL", 1)
     } else {
         place.parent().replacen('*', "NAME", 1).replacen('*', "TOOL", 1)
     };
     Some(format!("`{key}` belongs in `[{section}]`"))
+}
+
+fn near_enough(word: &str, known: &str) -> bool {
+    nearest(word, std::iter::once(known)).is_some()
 }
 
 /// The word that was probably meant, if any is near enough.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::codes::Code;
+use super::json_value;
 use super::problem::{PROBLEMS_MAX, Problem, Source, quoted};
 use super::remote::{self, HeaderFlaw};
 use super::schema::{self, Form, Rule, Setting, State};
@@ -45,6 +46,8 @@ enum Found {
     /// With the place of each.
     Texts(Vec<String>, Vec<Range<usize>>),
     Variables(Vec<(String, String)>),
+    /// Each value as JSON, on one line, with the place of its key.
+    Values(Vec<(String, String, Range<usize>)>),
     Word(&'static str),
     Number(usize),
     Time(Duration),
@@ -88,6 +91,7 @@ impl Section {
                 Found::Flag(_)
                 | Found::Text(_)
                 | Found::Variables(_)
+                | Found::Values(_)
                 | Found::Word(_)
                 | Found::Number(_)
                 | Found::Time(_),
@@ -105,6 +109,11 @@ impl Section {
     /// Names and values: of environment variables, or of headers.
     pub(super) fn variables(&self, key: &str) -> Option<&[(String, String)]> {
         if let Found::Variables(pairs) = &self.values.get(key)?.value { Some(pairs) } else { None }
+    }
+
+    /// Names, values as JSON, and where each name stands.
+    pub(super) fn values(&self, key: &str) -> Option<&[(String, String, Range<usize>)]> {
+        if let Found::Values(values) = &self.values.get(key)?.value { Some(values) } else { None }
     }
 
     pub(super) fn word(&self, key: &str) -> Option<&'static str> {
@@ -183,6 +192,7 @@ impl Reader<'_> {
             | Form::Texts(_)
             | Form::Variables
             | Form::Headers
+            | Form::Values
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
@@ -254,6 +264,9 @@ impl Reader<'_> {
             (Form::Texts(rule), Value::List(items)) => self.texts(setting, at, rule, items),
             (Form::Variables, Value::Table(entries)) => self.pairs(setting, at, entries),
             (Form::Headers, Value::Table(entries)) => self.headers(setting, at, entries),
+            (Form::Values, Value::Table(entries)) => {
+                json_value::values(self, setting, at, entries).map(Found::Values)
+            }
             (Form::Word(words), Value::Text(text)) => {
                 let word = words.iter().find(|word| *word == text);
                 if word.is_none() {
@@ -320,7 +333,14 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, setting: &Setting, at: &str, rule: Rule, node: &Node, text: &str) -> Option<String> {
+    pub(super) fn text(
+        &mut self,
+        setting: &Setting,
+        at: &str,
+        rule: Rule,
+        node: &Node,
+        text: &str,
+    ) -> Option<String> {
         let shows = self.disabled || self.variables.purpose == variables::Purpose::Show;
         if shows && setting.expands() && text.contains("${") {
             return Some(text.to_owned());
@@ -492,6 +512,9 @@ impl Reader<'_> {
         let problem = match (setting.path, &node.value) {
             ("servers", _) => problem.help(SERVER_HELP),
             ("groups", _) => problem.help(GROUP_HELP),
+            (path, Value::List(_)) if schema::shows_some(path) => {
+                problem.help(format!("write `{} = {{ allow = [\"…\"], deny = [\"…\"] }}`", setting.key()))
+            }
             ("servers.*.headers_command", Value::Text(_)) => problem
                 .help("no shell is involved: write the program and each argument as an item of its own"),
             ("servers.*.command", Value::List(_)) => {
@@ -561,6 +584,8 @@ const GROUP_HELP: &str = "write `[groups.NAME]` on a line of its own, and `serve
 pub(super) const LIST_MAX: usize = 1024;
 /// Headers that a server is sent with every request.
 pub(super) const HEADERS_MAX: usize = 64;
+/// Arguments that a tool's calls are given.
+pub(super) const VALUES_MAX: usize = 64;
 /// Sections with names of the user's choice in one table: servers, tools of a server.
 pub(super) const NAMED_MAX: usize = 512;
 /// Longest name that the user may choose.
@@ -608,6 +633,7 @@ fn expected(setting: &Setting) -> String {
         Form::Flag => "true or false".to_owned(),
         Form::Text(_) => "text in quotes".to_owned(),
         Form::Texts(_) => "a list of texts, such as [\"a\", \"b\"]".to_owned(),
+        Form::Values => "a table of values, such as { key = 1 }".to_owned(),
         Form::Variables | Form::Headers => "a table of texts, such as { NAME = \"value\" }".to_owned(),
         Form::Word(words) => word_list(words).trim_start_matches("expected ").to_owned(),
         Form::Count { .. } => "a whole number".to_owned(),

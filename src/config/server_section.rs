@@ -3,12 +3,14 @@
 //! It reads the file of variables that a server names, and no other. Whether the program is there is found
 //! out when it is started: a configuration that was fine yesterday is fine today.
 
+use std::collections::BTreeMap;
+
 use super::codes::Code;
 use super::layers::{apply, timeouts, warn_of_patience};
 use super::problem::quoted;
 use super::remote::{lets_in, travels_readable};
 use super::schema::{Kind, Rule};
-use super::section::{Reader, Section};
+use super::section::{Checked, Reader, Section};
 use super::variables::Purpose;
 use super::{Command, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport, Uris, env_file};
 
@@ -35,13 +37,14 @@ pub(super) fn server(
     if let Some(inner) = section.section("timeouts") {
         server.timeouts = timeouts(reader, inner, &base.timeouts);
     }
-    for (tool, inner) in section.named("tool") {
-        let config = ToolConfig { call: inner.time("timeout"), call_max: inner.time("timeout_max") };
+    for (name, inner) in section.named("tool") {
+        let config = tool(inner);
         let call = config.call.or(Some(server.timeouts.call));
         let call_max = config.call_max.or(server.timeouts.call_max);
         warn_of_patience(reader, inner, ("timeout", call), ("timeout_max", call_max));
-        server.tools.insert(tool.clone(), config);
+        server.tools.insert(name.clone(), config);
     }
+    refuse_equal_names(reader, section);
     server.reach = match reach_of(reader, key, section)? {
         Kind::Remote => Reach::Http(remote(reader, section)?),
         Kind::Program | Kind::Any => {
@@ -51,6 +54,39 @@ pub(super) fn server(
         }
     };
     Some(server)
+}
+
+fn tool(section: &Section) -> ToolConfig {
+    let text = |key| section.text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    let defaults = section.values("defaults").unwrap_or_default().iter();
+    ToolConfig {
+        call: section.time("timeout"),
+        call_max: section.time("timeout_max"),
+        enabled: section.flag("enabled").unwrap_or(true),
+        name: text("name"),
+        title: text("title"),
+        description: text("description"),
+        defaults: defaults.map(|(name, json, _)| (name.clone(), Secret::new(json))).collect(),
+        hidden: section.texts("hidden").unwrap_or_default().to_vec(),
+    }
+}
+
+/// Refuses a name that two tools of a server are given: neither could be told which of them it is.
+fn refuse_equal_names(reader: &mut Reader<'_>, section: &Section) {
+    let mut seen: BTreeMap<&str, &Checked> = BTreeMap::new();
+    for (_, tool) in section.named("tool") {
+        let written = tool.text("name").filter(|name| !name.is_empty()).zip(tool.checked("name"));
+        let Some((name, checked)) = written else { continue };
+        if let Some(earlier) = seen.get(name) {
+            let problem = reader
+                .error(Code::StandsTwice, format!("two tools of a server are to be called {}", quoted(name)))
+                .at(&checked.span, "for the second time")
+                .beside(&earlier.span, "for the first time")
+                .help("give one of them another name");
+            reader.problems.push(problem);
+        }
+        seen.entry(name).or_insert(checked);
+    }
 }
 
 /// Whether a server is a program or remote; with both it is not clear what it is, and `None`, as with neither.

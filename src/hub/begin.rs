@@ -8,9 +8,11 @@ use super::parked::unknown;
 use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
+use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
 use crate::routing::look::Look;
 use crate::routing::route::{Local, Route, Target, route};
+use crate::routing::task_ids::TaskIds;
 use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
@@ -83,8 +85,8 @@ impl Hub {
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
         };
         let seat = asked.seat;
-        let Some(reached) = seat.server(target.server) else { return AtOnce::Waits(asked) };
-        if !seat.is_at(&reached) {
+        let Some(reached) = seat.server(target.pass.server()) else { return AtOnce::Waits(asked) };
+        if !seat.is_at(&reached) || target.amended.is_some() {
             return AtOnce::Waits(asked);
         }
         let bytes = bytes_of(asked.message, seat.declared());
@@ -143,11 +145,11 @@ impl Hub {
     /// Sends a request where it leads.
     async fn send(&self, mut asked: Asked<'_>, method: Method, mut target: Target) -> Answer {
         let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
-        if only.flatten().is_some_and(|only| only != target.server) {
+        if only.flatten().is_some_and(|only| only != target.pass.server()) {
             // What it asks for is another's by now.
             return Answer::Now(Err(unknown()));
         }
-        let Some((reached, key)) = asked.seat.reached(target.server) else {
+        let Some((reached, key)) = asked.seat.reached(target.pass.server()) else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
                 "the catalog names a server that is not there",
@@ -161,7 +163,11 @@ impl Hub {
             let text = "too many requests in flight (limits.total_in_flight)";
             return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
         };
-        let (id, edit) = (asked.id, target.edit.take());
+        let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
+        let asked = match &amended {
+            Some(message) => Asked { message, ..asked },
+            None => asked,
+        };
         begun(id, server.begin(&key, self.outgoing(asked, method, (&target, edit), look, place)).await)
     }
 
@@ -183,11 +189,11 @@ impl Hub {
             id: asked.id,
             message: asked.message,
             method,
-            own: &target.own,
+            pass: &target.pass,
             edit,
             needs_task: target.needs_task,
             mirrors: target.mirrors.as_deref(),
-            tasks: self.tasks(asked.seat),
+            tasks: self.tasks(asked.seat, target.pass.tool()),
             turns,
             memory: asked.memory,
         }
@@ -195,21 +201,28 @@ impl Hub {
 
     /// Where a request about a task leads: to the server of the task and nowhere else.
     fn task(&self, asked: &Asked<'_>) -> Result<Target, Fault> {
-        let tasks = self.tasks(asked.seat).ok_or_else(tasks_needed)?;
+        let ids = self.ids(asked.seat).ok_or_else(tasks_needed)?;
         let unknown = || Fault::invalid_params("unknown task");
         let params = asked.message.params();
         let id = params.and_then(|params| params.task_id.as_ref()).ok_or_else(unknown)?;
-        let (server, own) = tasks.read(id.as_str(asked.message)).ok_or_else(unknown)?;
-        let at = self.servers.iter().position(|it| it.name().key() == server).ok_or_else(unknown)?;
+        let task = ids.read(&asked.seat.caller().principal, id.as_str(asked.message)).ok_or_else(unknown)?;
+        let at = self.servers.iter().position(|it| it.name().key() == task.server).ok_or_else(unknown)?;
         asked.seat.reached(at).ok_or_else(unknown)?;
-        let edit = Some((id.span(), Bytes::from(quote(&own))));
-        Ok(Target { server: at, own: own.into(), edit, needs_task: false, mirrors: None })
+        let admitted = |catalog: &Catalog| catalog.admits_task(at, &task.own, &task.tool);
+        let pass = asked.seat.view().with_catalog(admitted).map_err(|_| unknown())?;
+        let edit = Some((id.span(), Bytes::from(quote(&task.own))));
+        Ok(Target { pass, edit, amended: None, needs_task: false, mirrors: None })
     }
 
-    /// How tasks are called toward this client, if it knows of any.
-    fn tasks(&self, seat: &Seat) -> Option<Tasks> {
-        let ids = self.task_ids.as_ref().filter(|_| seat.mail().askable().tasks)?;
-        Some(Tasks { ids: ids.clone(), principal: seat.caller().principal.clone() })
+    /// The seals of tasks' ids, if this client knows of tasks.
+    fn ids(&self, seat: &Seat) -> Option<&Arc<TaskIds>> {
+        self.task_ids.as_ref().filter(|_| seat.mail().askable().tasks)
+    }
+
+    /// How tasks of a tool are called toward this client, if it knows of any.
+    fn tasks(&self, seat: &Seat, tool: &Arc<str>) -> Option<Tasks> {
+        let ids = self.ids(seat)?.clone();
+        Some(Tasks { ids, principal: seat.caller().principal.clone(), tool: tool.clone() })
     }
 
     async fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {

@@ -1,10 +1,12 @@
 //! A way to the servers: which of them are behind it, and what they are called there.
 //!
 //! Made of the configuration alone, and as cheap to clone as a pointer. What is not behind an entrance cannot be
-//! listed, called, read, subscribed to or completed by whoever came by it. It starts nothing and knows no transport.
+//! listed, called, read, subscribed to or completed by whoever came by it; nor is what filters hide of the servers that
+//! are. It starts nothing and knows no transport.
 
 use super::views::Plans;
-use crate::config::Group;
+use crate::config::{Group, ServerConfig};
+use crate::routing::exposure::Exposure;
 use crate::routing::look::Look;
 use crate::routing::names::ServerName;
 use std::collections::HashMap;
@@ -30,11 +32,22 @@ struct Behind {
     naming: Naming,
     /// By place; `None`: the server is not behind it.
     looks: Vec<Option<Arc<Look>>>,
+    /// What each server's own settings show of it, whether it is behind the entrance or not.
+    exposures: Exposures,
 }
 
+/// By place.
+type Exposures = Arc<[Option<Arc<Exposure>>]>;
+
 impl Entrance {
-    fn new(label: &str, naming: Naming, looks: impl IntoIterator<Item = Option<Arc<Look>>>) -> Self {
-        Self(Arc::new(Behind { label: Arc::from(label), naming, looks: looks.into_iter().collect() }))
+    fn new(
+        label: &str,
+        naming: Naming,
+        looks: impl IntoIterator<Item = Option<Arc<Look>>>,
+        exposures: &Exposures,
+    ) -> Self {
+        let (label, looks, exposures) = (Arc::from(label), looks.into_iter().collect(), exposures.clone());
+        Self(Arc::new(Behind { label, naming, looks, exposures }))
     }
 
     /// What tells it from every other.
@@ -51,6 +64,15 @@ impl Entrance {
         self.0.looks.iter().any(Option::is_some)
     }
 
+    /// What is shown of the server at this place. Of one that is not behind the entrance it says what its things are called
+    /// where they are shown.
+    pub(super) fn exposure(&self, at: usize) -> Option<&Arc<Exposure>> {
+        match self.look(at) {
+            Some(look) => look.exposure.as_ref(),
+            None => self.0.exposures.get(at)?.as_ref(),
+        }
+    }
+
     /// How the server at this place looks from here; `None`: it is not behind this entrance.
     pub(super) fn look(&self, at: usize) -> Option<&Arc<Look>> {
         self.0.looks.get(at)?.as_ref()
@@ -65,10 +87,13 @@ pub(super) struct Entrances {
     /// A server's key, its place, and how it looks where it is alone.
     bare: HashMap<String, (usize, Arc<Look>)>,
     count: usize,
+    exposures: Exposures,
 }
 
 impl Entrances {
-    pub(super) fn new(plans: &Plans, groups: &[Group]) -> Self {
+    /// `servers` in the order of the plans'.
+    pub(super) fn new(plans: &Plans, servers: &[ServerConfig], groups: &[Group]) -> Self {
+        let exposures: Exposures = servers.iter().map(|server| Exposure::new(server, None)).collect();
         let looks: Vec<Arc<Look>> = {
             let servers = plans.of(Naming::Prefixed).servers();
             // One server without a name in front is all that the client knows.
@@ -77,20 +102,29 @@ impl Entrances {
                 true => Look::alone(name),
                 false => Look::among_others(name),
             };
-            servers.iter().map(|name| Arc::new(look(name))).collect()
+            let shown = servers.iter().zip(exposures.iter());
+            shown.map(|(name, exposure)| Arc::new(look(name).showing(exposure.clone()))).collect()
         };
         let group = |group: &Group| {
-            let servers = plans.of(Naming::Prefixed).servers().iter().zip(&looks);
-            let chosen = servers
-                .map(|(name, look)| group.servers.iter().any(|key| key == name.key()).then(|| look.clone()));
-            (group.name.clone(), Entrance::new(&format!("group {}", group.name), Naming::Prefixed, chosen))
+            let chosen = servers.iter().zip(&looks).map(|(server, look)| {
+                group.servers.contains(&server.key).then(|| match group.filters.are_open() {
+                    true => look.clone(),
+                    false => Arc::new((**look).clone().showing(Exposure::new(server, Some(group)))),
+                })
+            });
+            let label = format!("group {}", group.name);
+            (group.name.clone(), Entrance::new(&label, Naming::Prefixed, chosen, &exposures))
         };
-        let bare = plans.of(Naming::Bare).servers().iter().enumerate();
+        let bare = plans.of(Naming::Bare).servers().iter().zip(exposures.iter()).enumerate();
+        let bare = bare.map(|(at, (name, exposure))| {
+            (name.key().to_owned(), (at, Arc::new(Look::alone(name).showing(exposure.clone()))))
+        });
         Self {
             groups: groups.iter().map(group).filter(|(_, entrance)| entrance.leads_anywhere()).collect(),
-            bare: bare.map(|(at, name)| (name.key().to_owned(), (at, Arc::new(Look::alone(name))))).collect(),
+            bare: bare.collect(),
             count: looks.len(),
-            all: Entrance::new("all", Naming::Prefixed, looks.into_iter().map(Some)),
+            all: Entrance::new("all", Naming::Prefixed, looks.iter().cloned().map(Some), &exposures),
+            exposures,
         }
     }
 
@@ -105,6 +139,6 @@ impl Entrances {
     pub(super) fn server(&self, key: &str) -> Option<Entrance> {
         let (at, look) = self.bare.get(key)?;
         let looks = (0..self.count).map(|other| (other == *at).then(|| look.clone()));
-        Some(Entrance::new(&format!("server {key}"), Naming::Bare, looks))
+        Some(Entrance::new(&format!("server {key}"), Naming::Bare, looks, &self.exposures))
     }
 }

@@ -21,7 +21,7 @@ pub mod parked;
 use self::entrance::{Entrance, Entrances, Naming};
 use self::parked::Parked;
 use self::seat::Seat;
-use self::views::{Plans, Views};
+use self::views::{Plans, View, Views};
 use crate::config::{Config, Prefix};
 use crate::mcp::caller::{Caller, ClientId, Company, Principal};
 use crate::routing::names::NamePlan;
@@ -101,7 +101,7 @@ impl Hub {
         });
         let servers = made.collect();
         Arc::new(Self {
-            entrances: Entrances::new(&plans, &config.groups),
+            entrances: Entrances::new(&plans, &config.servers, &config.groups),
             views: Views::new(plans, config.limits.page_items_max),
             total: Budget::new(config.limits.total_in_flight_max),
             task_ids: task_ids(),
@@ -141,6 +141,11 @@ impl Hub {
     /// The entrance to one server alone, by its key, with every name and URI as it writes them.
     pub fn entrance_server(&self, key: &str) -> Option<Entrance> {
         self.entrances.server(key)
+    }
+
+    /// What whoever comes by another entrance with the same links sees.
+    pub fn view(&self, caller: &Caller, entrance: &Entrance) -> Arc<View> {
+        self.views.of(seat::sight(self, caller, entrance))
     }
 
     /// A place for a client that comes by this entrance; nothing is started before it is opened.

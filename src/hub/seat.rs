@@ -404,7 +404,7 @@ impl Drop for Seat {
 ///
 /// Names by it are those of the entrance to all. Where they depend on lists, so on those of servers that are not behind
 /// it, as far as they are known: what one client's own server lists is known to nobody else.
-fn sight(hub: &Hub, caller: &Caller, entrance: &Entrance) -> Sight {
+pub(super) fn sight(hub: &Hub, caller: &Caller, entrance: &Entrance) -> Sight {
     let naming = entrance.naming();
     let heeds_others = match naming {
         Naming::Prefixed => hub.views.plans().of(naming).compares_lists(),
@@ -418,7 +418,8 @@ fn sight(hub: &Hub, caller: &Caller, entrance: &Entrance) -> Sight {
             None => Place::Absent,
         }
     });
-    Sight { naming, places: places.collect() }
+    let exposures = (0..hub.servers.len()).map(|at| entrance.exposure(at).cloned());
+    Sight { naming, places: places.collect(), exposures: exposures.collect() }
 }
 
 /// How long a client waits for its servers to agree to a level.

@@ -11,6 +11,7 @@ use crate::mcp::capabilities::Capabilities;
 use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::{Catalog, Holds, Offer, Presence};
+use crate::routing::exposure::Exposure;
 use crate::routing::names::NamePlan;
 use crate::upstream::server::LinkKey;
 use parking_lot::Mutex;
@@ -44,11 +45,13 @@ pub(super) enum Place {
     Absent,
 }
 
-/// What a client sees: a place for each server, in the configuration's order, and what they are called.
+/// What a client sees: a place for each server, in the configuration's order, what of it is shown, and what they are called.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sight {
     pub(super) naming: Naming,
     pub(super) places: Vec<Place>,
+    /// What is shown of each server, and what its things are called.
+    pub(super) exposures: Vec<Option<Arc<Exposure>>>,
 }
 
 /// The servers as one sight shows them. Never empty of servers: one place each, in the configuration's order.
@@ -325,11 +328,16 @@ impl Shelves {
     fn offers(&self, sight: &Sight) -> Vec<Offer> {
         let offer =
             |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone())).map(|kept| kept.offer.clone());
-        let places = sight.places.iter().enumerate();
-        let offers = places.map(|(at, place)| match place {
-            Place::Shown(key) => offer(at, key).unwrap_or_default(),
-            Place::Named(key) => Offer { presence: Presence::Named, ..offer(at, key).unwrap_or_default() },
-            Place::Absent => Offer { presence: Presence::Named, ..Offer::default() },
+        let places = sight.places.iter().zip(&sight.exposures).enumerate();
+        let offers = places.map(|(at, (place, exposure))| {
+            let offer = match place {
+                Place::Shown(key) => offer(at, key).unwrap_or_default(),
+                Place::Named(key) => {
+                    Offer { presence: Presence::Named, ..offer(at, key).unwrap_or_default() }
+                }
+                Place::Absent => Offer { presence: Presence::Named, ..Offer::default() },
+            };
+            Offer { exposure: exposure.clone(), ..offer }
         });
         offers.collect()
     }

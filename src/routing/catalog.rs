@@ -5,8 +5,11 @@
 //! shows in it. It renders lazily: one text per page and revision in use.
 
 use super::cursor::{self, ListDigest};
+use super::exposure::{Exposure, Pass, Why};
 use super::item::Item;
-use super::names::{Change, NamePlan};
+use super::names::{Change, Exposed, NamePlan, ServerName};
+use super::template;
+use super::tool_look::ToolLook;
 use super::uris::UriMap;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::fit;
@@ -33,6 +36,8 @@ pub struct Offer {
     pub lists: [Arc<Vec<Item>>; 4],
     /// How long each may be kept.
     pub holds: [Holds; 4],
+    /// What of it is shown, and how; `None`: all of it, as it is. Of one catalog to the next it never changes.
+    pub exposure: Option<Arc<Exposure>>,
 }
 
 /// How long a list may be kept. The first is the least.
@@ -68,11 +73,34 @@ pub struct Entry {
     pub needs_task: bool,
     /// Which of its arguments stand in headers as well.
     pub mirrors: Option<Arc<Mirrors>>,
+    /// How it looks, if not as its server wrote it.
+    pub look: Option<Arc<ToolLook>>,
+    pass: Pass,
     spoken: Option<Revision>,
     text: Bytes,
 }
 
+/// An item that its server lists and clients do not see. It has its name all the same: none of the others changes its own
+/// when it is shown or hidden.
+#[derive(Debug, Clone)]
+pub struct Withheld {
+    /// Its server's place in the configuration.
+    pub server: usize,
+    pub own: Arc<str>,
+    /// What it would be called.
+    pub exposed: Box<str>,
+    pub change: Change,
+    pub why: Why,
+    /// As its server wrote it.
+    pub text: Bytes,
+}
+
 impl Entry {
+    /// Proof that it is shown.
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
     /// The item as rendered for clients of the latest revision.
     pub fn text(&self) -> &Bytes {
         &self.text
@@ -90,10 +118,12 @@ pub struct Catalog {
 /// What one server can be asked about beyond what it lists.
 #[derive(Debug)]
 struct Claim {
+    name: Arc<ServerName>,
     /// `None`: it is not shown, and nothing leads to it.
     uris: Option<UriMap>,
     offers_resources: bool,
     completes: bool,
+    exposure: Option<Arc<Exposure>>,
 }
 
 #[derive(Debug)]
@@ -103,12 +133,20 @@ struct Shelf {
     by_own: HashMap<Arc<str>, Vec<usize>>,
     /// Entries that could not be listed: an earlier server has the same URI and neither may be rewritten.
     hidden: Vec<Entry>,
+    /// Items that are not to be seen, in list order.
+    withheld: Vec<Withheld>,
     digest: ListDigest,
     /// The lists that it was made of, a place for each server.
     sources: Vec<Source>,
     /// No longer than any part of it.
     holds: Holds,
     rendered: [OnceLock<Vec<Bytes>>; Revision::ALL.len()],
+}
+
+/// An item with its name, and whether it is shown.
+enum Judged {
+    Shown(Entry),
+    Withheld(Withheld),
 }
 
 type Source = (Presence, Holds, Option<Revision>, Arc<Vec<Item>>);
@@ -146,6 +184,50 @@ impl Catalog {
         &self.shelf(kind).hidden
     }
 
+    /// Items that are not to be seen, in list order.
+    pub fn withheld(&self, kind: Kind) -> &[Withheld] {
+        &self.shelf(kind).withheld
+    }
+
+    /// Everything that a server lists, shown or not, as it wrote it. Nothing of one that is not behind the door.
+    pub fn items(&self, kind: Kind, server: usize) -> &[Item] {
+        let source = self.shelf(kind).sources.get(server);
+        let shown = source.filter(|(presence, ..)| *presence == Presence::Shown);
+        shown.map_or(&[], |(_, _, _, items)| items.as_slice())
+    }
+
+    /// Whether a URI may be asked of a server: it is to be seen, and no template alone leads to it that is not.
+    pub fn admits(&self, server: usize, own: &str) -> Result<Pass, Why> {
+        let exposure = self.servers.get(server).and_then(|claim| claim.exposure.as_deref());
+        let pass = Pass::to_uri(exposure, server, own)?;
+        if !exposure.is_some_and(Exposure::filters_resources) || self.is_led_to(server, own) {
+            return Ok(pass);
+        }
+        let mut withheld = self.withheld(Kind::Templates).iter().filter(|template| template.server == server);
+        match withheld.find(|template| template::matches(&template.own, own)) {
+            Some(template) => Err(Exposure::by_template(&template.why, &template.own)),
+            None => Ok(pass),
+        }
+    }
+
+    /// Whether what is to be seen of a server's lists leads to this URI.
+    fn is_led_to(&self, server: usize, own: &str) -> bool {
+        let of_server = |entry: &&Entry| entry.server == server;
+        self.owned(Kind::Resources, own).any(|entry| of_server(&entry))
+            || self
+                .entries(Kind::Templates)
+                .iter()
+                .filter(of_server)
+                .any(|entry| template::matches(&entry.own, own))
+    }
+
+    /// Whether a task may be asked about: as long as its tool is to be seen.
+    pub fn admits_task(&self, server: usize, own: &str, tool: &str) -> Result<Pass, Why> {
+        let exposure = self.servers.get(server).and_then(|claim| claim.exposure.as_deref());
+        let is_shown = || self.owned(Kind::Tools, tool).any(|entry| entry.server == server);
+        Pass::to_task(exposure, server, own, tool, exposure.is_some() && is_shown())
+    }
+
     /// The item with this exposed name.
     pub fn exposed(&self, kind: Kind, name: &str) -> Option<&Entry> {
         let shelf = self.shelf(kind);
@@ -157,6 +239,11 @@ impl Catalog {
         let shelf = self.shelf(kind);
         let at = shelf.by_own.get(own).map_or(&[][..], Vec::as_slice);
         at.iter().filter_map(|at| shelf.entries.get(*at))
+    }
+
+    /// A server's key, as the configuration writes it.
+    pub fn key(&self, server: usize) -> Option<&str> {
+        self.servers.get(server).map(|claim| claim.name.key())
     }
 
     pub fn uris(&self, server: usize) -> Option<&UriMap> {
@@ -265,13 +352,20 @@ impl Shelf {
         self.sources.len() == offers.len() && self.sources.iter().zip(offers).all(same)
     }
 
-    fn new(kind: Kind, sources: Vec<Source>, all: impl Iterator<Item = Entry>) -> Self {
-        let (mut entries, mut hidden) = (Vec::new(), Vec::new());
+    fn new(kind: Kind, sources: Vec<Source>, all: impl Iterator<Item = Judged>) -> Self {
+        let (mut entries, mut hidden, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
         let mut by_exposed = HashMap::default();
         let mut by_own: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
         let mut hash = Sha256::new();
         hash.update(kind.list_method());
-        for entry in all {
+        for judged in all {
+            let entry = match judged {
+                Judged::Shown(entry) => entry,
+                Judged::Withheld(item) => {
+                    withheld.push(item);
+                    continue;
+                }
+            };
             if by_exposed.contains_key(&entry.exposed) {
                 hidden.push(entry);
                 continue;
@@ -288,6 +382,7 @@ impl Shelf {
             by_exposed,
             by_own,
             hidden,
+            withheld,
             digest,
             sources,
             holds: Holds::Unsaid,
@@ -333,40 +428,69 @@ impl Shelf {
 fn claims(plan: &NamePlan, offers: &[Offer]) -> Vec<Claim> {
     let servers = plan.servers().iter().zip(offers).map(|(name, offer)| match offer.presence {
         Presence::Shown => Claim {
+            name: name.clone(),
             uris: Some(UriMap::new(name)),
             offers_resources: offer.capabilities.resources,
             completes: offer.completes,
+            exposure: offer.exposure.clone(),
         },
-        Presence::Named => Claim { uris: None, offers_resources: false, completes: false },
+        Presence::Named => Claim {
+            name: name.clone(),
+            uris: None,
+            offers_resources: false,
+            completes: false,
+            exposure: None,
+        },
     });
     servers.collect()
 }
 
-/// Tools and prompts: exposed names come from the plan, and none is ever lost.
+/// Tools and prompts: exposed names come from the plan, and none is ever lost. What is not to be seen takes part, so that
+/// nothing is called otherwise when a filter is set.
 fn named<'a>(
     kind: Kind,
     plan: &NamePlan,
     offers: &'a [Offer],
     servers: &'a [Claim],
-) -> impl Iterator<Item = Entry> + use<'a> {
-    let own: Vec<Vec<&str>> =
-        offers.iter().map(|offer| list(offer, kind).iter().map(Item::own).collect()).collect();
-    let exposed = plan.expose(&own);
+) -> impl Iterator<Item = Judged> + use<'a> {
+    let wishes: Vec<Vec<(usize, &str)>> = offers.iter().map(|offer| wishes(offer, kind)).collect();
+    let rows: Vec<Vec<&str>> = wishes.iter().map(|row| row.iter().map(|(_, name)| *name).collect()).collect();
+    let exposed =
+        plan.expose(&rows).into_iter().zip(wishes).map(|(names, wishes)| in_list_order(names, &wishes));
     shown(offers, servers).zip(exposed).flat_map(move |((server, items), names)| {
-        let items = items.into_iter().flat_map(move |(offer, uris)| {
-            list(offer, kind).iter().map(move |item| (item, uris, offer.spoken))
-        });
-        items.zip(names).map(move |((item, uris, spoken), name)| Entry {
-            server,
-            spoken,
-            own: item.own().into(),
-            text: item.render(&name.name, uris),
-            exposed: name.name,
-            change: name.change,
-            needs_task: item.needs_task(),
-            mirrors: item.mirrors().ok().flatten().cloned(),
-        })
+        let items = items
+            .into_iter()
+            .flat_map(move |(offer, uris)| list(offer, kind).iter().map(move |item| (item, uris, offer)));
+        items
+            .zip(names)
+            .map(move |((item, uris, offer), name)| judged(kind, (server, offer), item, uris, name))
     })
+}
+
+/// What the items of a list are to be called, with their places in it. Those that the configuration names come first: no
+/// other item takes such a name from them, whatever a server lists.
+fn wishes(offer: &Offer, kind: Kind) -> Vec<(usize, &str)> {
+    let named = |item: &Item| match kind {
+        Kind::Tools => offer.exposure.as_ref().and_then(|exposure| exposure.look(item.own())?.name()),
+        Kind::Prompts | Kind::Resources | Kind::Templates => None,
+    };
+    let all = list(offer, kind).iter().enumerate();
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for (at, item) in all {
+        match named(item) {
+            Some(name) => first.push((at, name)),
+            None => others.push((at, item.own())),
+        }
+    }
+    first.append(&mut others);
+    first
+}
+
+/// The names in the order of the list again.
+fn in_list_order(names: Vec<Exposed>, wishes: &[(usize, &str)]) -> Vec<Exposed> {
+    let mut placed: Vec<(usize, Exposed)> = wishes.iter().map(|(at, _)| *at).zip(names).collect();
+    placed.sort_by_key(|(at, _)| *at);
+    placed.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Resources and templates: their URIs follow their server's map.
@@ -374,24 +498,49 @@ fn addressed<'a>(
     kind: Kind,
     offers: &'a [Offer],
     servers: &'a [Claim],
-) -> impl Iterator<Item = Entry> + use<'a> {
+) -> impl Iterator<Item = Judged> + use<'a> {
     shown(offers, servers).filter_map(|(server, shown)| Some((server, shown?))).flat_map(
         move |(server, (offer, uris))| {
             list(offer, kind).iter().map(move |item| {
-                let exposed = uris.expose(item.own());
-                Entry {
-                    server,
-                    spoken: offer.spoken,
-                    own: item.own().into(),
-                    text: item.render(&exposed, uris),
-                    exposed: exposed.into_owned().into_boxed_str(),
-                    change: Change::None,
-                    needs_task: false,
-                    mirrors: None,
-                }
+                let name = uris.expose(item.own()).into_owned().into_boxed_str();
+                judged(kind, (server, offer), item, uris, Exposed { name, change: Change::None })
             })
         },
     )
+}
+
+/// One item under its exposed name, if it is shown.
+fn judged(kind: Kind, (server, offer): (usize, &Offer), item: &Item, uris: &UriMap, name: Exposed) -> Judged {
+    let exposure = offer.exposure.as_deref();
+    let pass = match Pass::to_item(exposure, server, kind, item) {
+        Ok(pass) => pass,
+        Err(why) => {
+            return Judged::Withheld(Withheld {
+                server,
+                own: item.own().into(),
+                exposed: name.name,
+                change: name.change,
+                why,
+                text: item.text().clone(),
+            });
+        }
+    };
+    let look = match kind {
+        Kind::Tools => exposure.and_then(|exposure| exposure.look(item.own())).cloned(),
+        Kind::Prompts | Kind::Resources | Kind::Templates => None,
+    };
+    Judged::Shown(Entry {
+        server,
+        spoken: offer.spoken,
+        own: pass.own().clone(),
+        text: item.render(&name.name, uris, look.as_deref()),
+        exposed: name.name,
+        change: name.change,
+        needs_task: item.needs_task(),
+        mirrors: item.mirrors().ok().flatten().cloned(),
+        look,
+        pass,
+    })
 }
 
 /// Each server's place, and what it offers with its map if it is shown.
@@ -437,10 +586,12 @@ fn kept_for(page: &Bytes, ttl_ms: u64) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Names, Prefix, Uris};
+    use crate::config::{Command, Names, Prefix, PrefixMode, Reach, ServerConfig, ToolConfig, Uris};
+    use crate::routing::glob::Glob;
     use crate::routing::names::NamePlan;
     use crate::wire::members::{elements, member, quote, string};
     use proptest::prelude::*;
+    use std::path::Path;
     use std::time::Duration;
 
     fn plan(keys: &[&str]) -> NamePlan {
@@ -452,6 +603,77 @@ mod tests {
         let item = |name: &String| Item::parse(Kind::Tools, format!(r#"{{"name":{}}}"#, quote(name)).into());
         let items = names.iter().filter_map(item).collect();
         Offer { lists: [Arc::new(items), Arc::default(), Arc::default(), Arc::default()], ..Offer::default() }
+    }
+
+    /// An offer with what its server's settings show of it.
+    fn exposed_as(offer: Offer, set: impl FnOnce(&mut ServerConfig)) -> Offer {
+        let mut server = ServerConfig::new("s", Reach::Stdio(Command::new("x", Path::new("/"))));
+        set(&mut server);
+        Offer { exposure: Exposure::new(&server, None), ..offer }
+    }
+
+    fn called(name: &str) -> ToolConfig {
+        ToolConfig { name: Some(name.to_owned()), ..ToolConfig::default() }
+    }
+
+    #[test]
+    fn a_name_that_is_given_is_nobody_elses_whatever_is_listed_first() {
+        for names in [["open", "create"], ["create", "open"]] {
+            let names = names.map(str::to_owned);
+            let offer = exposed_as(tools(&names), |server| {
+                server.tools.insert("create".to_owned(), called("open"));
+            });
+            let catalog = Catalog::merge(&plan(&["s"]), &[offer], 10);
+            let given = catalog.exposed(Kind::Tools, "s__open").unwrap();
+            assert_eq!((&*given.own, given.change), ("create", Change::None));
+            let other = catalog.owned(Kind::Tools, "open").next().unwrap();
+            assert_eq!(other.change, Change::Duplicate, "{}", other.exposed);
+            let order: Vec<&str> = catalog.entries(Kind::Tools).iter().map(|entry| &*entry.own).collect();
+            assert_eq!(order, names, "the list is in its server's order");
+        }
+    }
+
+    #[test]
+    fn a_given_name_is_made_fit_for_clients_and_counts_where_its_server_is_not_shown() {
+        let names = Names { prefix: PrefixMode::OnCollision, ..Names::default() };
+        let servers = [("a", &Prefix::Key, Uris::Prefixed), ("b", &Prefix::Key, Uris::Prefixed)];
+        let plan = NamePlan::new(&names, &servers);
+        let first = exposed_as(tools(&["x".to_owned(), "z".to_owned()]), |server| {
+            server.tools.insert("x".to_owned(), called("y"));
+            server.tools.insert("z".to_owned(), called("ö z"));
+        });
+        let second = tools(&["y".to_owned()]);
+        let whole = Catalog::merge(&plan, &[first.clone(), second.clone()], 10);
+        let exposed = |catalog: &Catalog| -> Vec<String> {
+            catalog.entries(Kind::Tools).iter().map(|entry| entry.exposed.to_string()).collect()
+        };
+        assert_eq!(exposed(&whole), ["a__y", "x_z", "b__y"]);
+        let named = Offer { presence: Presence::Named, ..first };
+        assert_eq!(exposed(&Catalog::merge(&plan, &[named, second], 10)), ["b__y"]);
+    }
+
+    #[test]
+    fn a_uri_that_only_a_hidden_template_leads_to_is_hidden() {
+        let item = |kind: Kind, uri: &str| {
+            Arc::new(vec![Item::parse(kind, format!(r#"{{"{}":"{uri}"}}"#, kind.key()).into()).unwrap()])
+        };
+        let lists = [
+            Arc::default(),
+            Arc::default(),
+            item(Kind::Resources, "note://listed"),
+            item(Kind::Templates, "note://{secret}"),
+        ];
+        let offer = exposed_as(Offer { lists, ..Offer::default() }, |server| {
+            server.filters.resources.deny = vec!["*{secret*".to_owned()];
+        });
+        let catalog = Catalog::merge(&plan(&["s"]), &[offer], 10);
+        assert_eq!(catalog.withheld(Kind::Templates).len(), 1);
+        assert!(catalog.admits(0, "note://listed").is_ok() && catalog.admits(0, "other://x").is_ok());
+        let why = catalog.admits(0, "note://7").unwrap_err().to_string();
+        assert_eq!(
+            why,
+            "only the template `note://{secret}` leads to it, which `servers.s.resources.deny` hides"
+        );
     }
 
     fn listed(catalog: &Catalog, cursor: Option<&str>) -> Bytes {
@@ -561,6 +783,35 @@ mod tests {
     }
 
     proptest! {
+        /// What is shown is called as it is without the filter, in the same order, and the rest is there as well.
+        #[test]
+        fn a_filter_renames_nothing(
+            lists in prop::collection::vec(prop::collection::vec("[a-c_.]{0,3}|\\PC{0,4}", 0..5), 1..4),
+            deny in "[a-c_.*?]{1,3}",
+            mode in prop::sample::select(vec![PrefixMode::Always, PrefixMode::OnCollision, PrefixMode::Never]),
+        ) {
+            let keys = ["a", "a__b", "A b"];
+            let servers: Vec<_> = keys.iter().take(lists.len()).map(|key| (*key, &Prefix::Key, Uris::Prefixed)).collect();
+            let plan = NamePlan::new(&Names { prefix: mode, ..Names::default() }, &servers);
+            let offers: Vec<Offer> = lists.iter().map(|names| tools(names)).collect();
+            let whole = Catalog::merge(&plan, &offers, 10);
+            let filter = |offer: &Offer| {
+                exposed_as(offer.clone(), |server| server.filters.tools.deny = vec![deny.clone()])
+            };
+            let filtered: Vec<Offer> = offers.iter().map(filter).collect();
+            let filtered = Catalog::merge(&plan, &filtered, 10);
+            let shown = filtered.entries(Kind::Tools).iter().map(|entry| (entry.server, &entry.own, &entry.exposed));
+            let hidden = filtered.withheld(Kind::Tools).iter().map(|item| (item.server, &item.own, &item.exposed));
+            let is_hidden = |own: &str| Glob::new(&deny).matches(own);
+            let all = || whole.entries(Kind::Tools).iter().map(|entry| (entry.server, &entry.own, &entry.exposed));
+            prop_assert_eq!(shown.collect::<Vec<_>>(), all().filter(|(_, own, _)| !is_hidden(own)).collect::<Vec<_>>());
+            prop_assert_eq!(hidden.collect::<Vec<_>>(), all().filter(|(_, own, _)| is_hidden(own)).collect::<Vec<_>>());
+            for item in filtered.withheld(Kind::Tools) {
+                prop_assert!(filtered.exposed(Kind::Tools, &item.exposed).is_none());
+                prop_assert!(filtered.owned(Kind::Tools, &item.own).next().is_none());
+            }
+        }
+
         /// Whichever server is heard first, the catalog that all end up in is the same, byte by byte; and on the way
         /// nothing that was listed changes its name.
         #[test]

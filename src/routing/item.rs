@@ -5,6 +5,7 @@
 
 use crate::mcp::method::Kind;
 use crate::mcp::mirror::{Invalid, Mirrors};
+use crate::routing::tool_look::ToolLook;
 use crate::routing::uris::UriMap;
 use crate::wire::lines::one_line;
 use crate::wire::members::{member, members, requote, string};
@@ -72,9 +73,16 @@ impl Item {
         &self.text
     }
 
-    /// The same item under its exposed name, its links in the client's terms.
-    pub fn render(&self, exposed: &str, uris: &UriMap) -> Bytes {
+    /// Whether a tool says of itself that it changes nothing: `annotations.readOnlyHint` (2025-03-26, server/tools).
+    pub fn says_read_only(&self) -> bool {
+        let annotations = member(self.whole(), "annotations");
+        annotations.and_then(|annotations| member(annotations, "readOnlyHint")) == Some("true")
+    }
+
+    /// The same item under its exposed name, its links in the client's terms, and as it is to look.
+    pub fn render(&self, exposed: &str, uris: &UriMap, look: Option<&ToolLook>) -> Bytes {
         let mut edits = Vec::with_capacity(2 + self.links.len());
+        edits.extend(look.into_iter().flat_map(|look| look.retouch(self.whole(), self.key)));
         edits.extend(self.cut.map(|cut| (cut, Bytes::new())));
         if exposed != &*self.own {
             edits.push((self.key, Bytes::from(requote(self.raw(self.key), &self.own, exposed))));
@@ -92,6 +100,10 @@ impl Item {
             true => self.text.clone(),
             false => splice(&self.text, &mut edits),
         }
+    }
+
+    fn whole(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     fn raw(&self, span: Span) -> &str {
@@ -118,7 +130,7 @@ fn execution(tool: &str) -> Option<(Span, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Names, Prefix, Uris};
+    use crate::config::{Names, Prefix, ToolConfig, Uris};
     use crate::routing::names::NamePlan;
 
     fn map(key: &str) -> UriMap {
@@ -135,14 +147,14 @@ mod tests {
         let text = r#"{ "x-b":1.0000000000000000001, "name" : "read\u005ffile","a":"\ud800","inputSchema":{"name":"name"}}"#;
         let tool = item(Kind::Tools, text).unwrap();
         assert_eq!(tool.own(), "read_file");
-        let rendered = tool.render("fs__read_file", &UriMap::default());
+        let rendered = tool.render("fs__read_file", &UriMap::default(), None);
         assert_eq!(rendered, text.replace(r#""read\u005ffile""#, r#""fs__read\u005ffile""#));
     }
 
     #[test]
     fn links_of_apps_follow_the_prefix() {
         let text = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://a/b"},"ui/resourceUri":"ui://a/b"}}"#;
-        let rendered = item(Kind::Tools, text).unwrap().render("t", &map("srv"));
+        let rendered = item(Kind::Tools, text).unwrap().render("t", &map("srv"), None);
         assert_eq!(rendered, text.replace("ui://a/b", "ui://srv/a/b"));
     }
 
@@ -155,11 +167,24 @@ mod tests {
             (r#"{"name":"t"}"#, r#"{"name":"t"}"#, false),
         ] {
             let tool = item(Kind::Tools, text).unwrap();
-            assert_eq!(tool.render("t", &UriMap::default()), rendered);
+            assert_eq!(tool.render("t", &UriMap::default(), None), rendered);
             assert_eq!(tool.needs_task(), needs);
         }
         let prompt = item(Kind::Prompts, r#"{"name":"p","execution":1}"#).unwrap();
-        assert_eq!(prompt.render("p", &UriMap::default()), *prompt.text());
+        assert_eq!(prompt.render("p", &UriMap::default(), None), *prompt.text());
+    }
+
+    #[test]
+    fn a_tool_looks_as_it_is_told_to_and_all_else_is_as_it_was() {
+        let config = ToolConfig {
+            description: Some("mine".to_owned()),
+            hidden: vec!["a".to_owned()],
+            ..ToolConfig::default()
+        };
+        let look = ToolLook::new(&config).unwrap();
+        let text = r#"{"name":"t","execution":{},"x":1.0,"inputSchema":{"properties":{"a":1,"b":1e2}},"_meta":{"ui/resourceUri":"ui://a"}}"#;
+        let expected = r#"{"name":"srv__t","description":"mine","x":1.0,"inputSchema":{"properties":{"b":1e2}},"_meta":{"ui/resourceUri":"ui://srv/a"}}"#;
+        assert_eq!(item(Kind::Tools, text).unwrap().render("srv__t", &map("srv"), Some(&look)), expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.
 //!
-//! Reading order: names and URIs, an item, the catalog of all items, where a request goes; then the
+//! Reading order: names and URIs, what is shown and how, an item, the catalog of all items, where a request goes; then the
 //! tables that outlive a request: ledger, deadline, backoff, queue; last, whom a server means that speaks first:
 //! levels, subscriptions, owner, asking, and how long a person was asked.
 
@@ -9,6 +9,14 @@ pub mod names;
 pub mod uris;
 
 pub mod look;
+
+pub mod glob;
+
+pub mod normal_uri;
+
+pub mod exposure;
+
+pub mod tool_look;
 
 pub mod template;
 

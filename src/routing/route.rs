@@ -4,15 +4,17 @@
 //! URIs carry their server's prefix or are owned by exactly one server. Nothing is ever guessed.
 
 use super::catalog::{Catalog, Entry};
+use super::exposure::Pass;
+use super::tool_look::Taken;
 use super::{template, uris};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::mirror::Mirrors;
-use crate::wire::fault::{self, Fault};
+use crate::wire::fault::{self, CallOutcome, Fault, Reason};
 use crate::wire::members::{quote, renamed};
 use crate::wire::message::{Message, Params, Span, Text};
+use crate::wire::splice::splice;
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,15 +28,15 @@ pub enum Route {
     Refuse(Fault),
 }
 
-/// Whose request it is, and what must change in it.
+/// Whose request it is, and what must change in it. There is none for what is not shown.
 #[derive(Debug)]
 pub struct Target {
-    /// The server's place in the configuration.
-    pub server: usize,
-    /// What the server calls what is asked for; for errors and for settings of a tool.
-    pub own: Arc<str>,
+    /// Which server, and what it calls what is asked for.
+    pub pass: Pass,
     /// The request in the server's terms, as a replacement in the client's.
     pub edit: Option<(Span, Bytes)>,
+    /// The request that goes in the place of the client's, where it is more than a name that changes.
+    pub amended: Option<Box<Message>>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
     /// Which of its arguments stand in headers as well.
@@ -103,12 +105,12 @@ fn by_name(catalog: &Catalog, kind: Kind, request: &Message, name: Option<&Text>
     let said = name.as_str(request);
     let what = if kind == Kind::Tools { "tool" } else { "prompt" };
     if let Some(entry) = catalog.exposed(kind, said) {
-        return Route::One(target(entry, request, name, said));
+        return to_entry(catalog, entry, request, name, said);
     }
     // Bundled apps call their own server's tools by the names they know.
     let mut owners = catalog.owned(kind, said);
     match (owners.next(), owners.next()) {
-        (Some(entry), None) => Route::One(target(entry, request, name, said)),
+        (Some(entry), None) => to_entry(catalog, entry, request, name, said),
         (Some(first), Some(second)) => Route::Refuse(Fault::invalid_params(format!(
             "{what} `{}` is offered by more than one server; say `{}` or `{}`",
             brief(said),
@@ -125,7 +127,7 @@ fn by_uri(catalog: &Catalog, request: &Message, uri: Option<&Text>) -> Route {
     };
     let said = uri.as_str(request);
     match owner(catalog, said) {
-        Owner::One(server, own) => Route::One(addressed(server, &own, request, uri, said)),
+        Owner::One(pass) => Route::One(addressed(pass, request, uri, said)),
         Owner::Many(servers) => Route::Refuse(ambiguous(catalog, said, &servers)),
         Owner::None => Route::Unknown(not_found(said)),
     }
@@ -141,45 +143,64 @@ fn by_reference(catalog: &Catalog, request: &Message, params: &Params) -> Route 
         }
     };
     match route {
-        Route::One(target) if !catalog.completes(target.server) => Route::Local(Local::NoCompletions),
+        Route::One(target) if !catalog.completes(target.pass.server()) => Route::Local(Local::NoCompletions),
         Route::One(_) | Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => route,
     }
+}
+
+fn to_entry(catalog: &Catalog, entry: &Entry, request: &Message, name: &Text, said: &str) -> Route {
+    let mut target = target(entry, request, name, said);
+    let Some(look) = &entry.look else { return Route::One(target) };
+    let arguments = match look.arguments(request) {
+        Ok(arguments) => arguments,
+        Err(Taken(argument)) => return Route::Refuse(not_taken(catalog, entry, &argument)),
+    };
+    if let Some(arguments) = arguments {
+        let mut edits: Vec<_> = target.edit.take().into_iter().chain([arguments]).collect();
+        let Ok(amended) = Message::parse_server(splice(request.text(), &mut edits)) else {
+            return Route::Refuse(Fault::ours(Reason::Internal, "arguments could not be put in"));
+        };
+        target.amended = Some(Box::new(amended));
+    }
+    Route::One(target)
 }
 
 fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
     let edit =
         (said != &*entry.own).then(|| renamed(name.span(), request.str(name.span()), said, &entry.own));
     Target {
-        server: entry.server,
-        own: entry.own.clone(),
+        pass: entry.pass().clone(),
         edit,
+        amended: None,
         needs_task: entry.needs_task,
         mirrors: entry.mirrors.clone(),
     }
 }
 
-fn addressed(server: usize, own: &str, request: &Message, uri: &Text, said: &str) -> Target {
-    let edit = (said != own).then(|| renamed(uri.span(), request.str(uri.span()), said, own));
-    Target { server, own: own.into(), edit, needs_task: false, mirrors: None }
+fn addressed(pass: Pass, request: &Message, uri: &Text, said: &str) -> Target {
+    let own = pass.own();
+    let edit = (said != &**own).then(|| renamed(uri.span(), request.str(uri.span()), said, own));
+    Target { pass, edit, amended: None, needs_task: false, mirrors: None }
 }
 
-enum Owner<'a> {
-    One(usize, Cow<'a, str>),
+enum Owner {
+    One(Pass),
     Many(Vec<usize>),
     None,
 }
 
 /// Whose a URI is: who lists it, then whose prefix it has, then who must own it as it stands. Each question is
-/// put to all servers, and the first that any of them answers decides: one owner or a refusal.
-fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
+/// put to all servers, and the first that any of them answers decides: one owner or a refusal. A server by which the URI is
+/// not to be seen does not answer.
+fn owner(catalog: &Catalog, said: &str) -> Owner {
     let listed = [Kind::Resources, Kind::Templates].into_iter().find_map(|kind| catalog.exposed(kind, said));
     if let Some(entry) = listed {
-        return Owner::One(entry.server, Cow::Borrowed(&entry.own));
+        return Owner::One(entry.pass().clone());
     }
     // A link in a tool's result may lead to a server that declares no resources: its prefix counts all the same.
     let prefixed = catalog.maps().find_map(|(server, map)| map.own(said).map(|own| (server, own)));
     if let Some((server, own)) = prefixed {
-        return Owner::One(server, own);
+        return catalog.admits(server, &own).map_or(Owner::None, Owner::One);
     }
     let lists = |kind| catalog.owned(kind, said).map(|entry| entry.server).collect::<BTreeSet<_>>();
     let templates = || {
@@ -189,17 +210,21 @@ fn owner<'a>(catalog: &'a Catalog, said: &'a str) -> Owner<'a> {
     let questions: [&dyn Fn() -> BTreeSet<usize>; 4] =
         [&|| lists(Kind::Resources), &|| lists(Kind::Templates), &templates, &|| same_scheme(catalog, said)];
     for question in questions {
-        let servers: Vec<usize> = question().into_iter().collect();
-        match servers.as_slice() {
-            [] => {}
-            [one] => return Owner::One(*one, Cow::Borrowed(said)),
-            _ => return Owner::Many(servers),
+        let mut passes: Vec<Pass> =
+            question().into_iter().filter_map(|server| catalog.admits(server, said).ok()).collect();
+        match (passes.pop(), passes.is_empty()) {
+            (None, _) => {}
+            (Some(one), true) => return Owner::One(one),
+            (Some(last), false) => {
+                passes.push(last);
+                return Owner::Many(passes.iter().map(Pass::server).collect());
+            }
         }
     }
     // Nothing points at anybody: it can only be the server's that is alone in having resources.
     let mut all = catalog.resource_servers();
     match (all.next(), all.next()) {
-        (Some(only), None) => Owner::One(only, Cow::Borrowed(said)),
+        (Some(only), None) => catalog.admits(only, said).map_or(Owner::None, Owner::One),
         _ => Owner::None,
     }
 }
@@ -216,6 +241,15 @@ fn same_scheme(catalog: &Catalog, said: &str) -> BTreeSet<usize> {
 fn not_found(said: &str) -> Fault {
     Fault::plain(-32002, format!("resource not found: {}", brief(said)))
         .data(format!(r#"{{"uri":{}}}"#, quote(said)))
+}
+
+/// Refused rather than overwritten: a client that believes to have said where something is done must not be told that it
+/// was done.
+fn not_taken(catalog: &Catalog, entry: &Entry, argument: &str) -> Fault {
+    let (key, argument) = (catalog.key(entry.server).unwrap_or_default(), brief(argument));
+    let text =
+        format!("{key}: `{}` takes no argument `{argument}` from clients; leave it out", entry.exposed);
+    Fault::ours(Reason::Refused, text).server(key).outcome(CallOutcome::NotSent)
 }
 
 fn ambiguous(catalog: &Catalog, said: &str, servers: &[usize]) -> Fault {
@@ -266,7 +300,7 @@ mod tests {
             let text =
                 format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"uri":"b+demo://x"}}}}"#);
             let (request, Route::One(mut target)) = routed(&text) else { panic!("{method}") };
-            assert_eq!((target.server, &*target.own), (1, "demo://x"));
+            assert_eq!((target.pass.server(), &**target.pass.own()), (1, "demo://x"));
             assert_eq!(splice(request.text(), target.edit.as_mut_slice()), text.replace("b+", ""));
         }
     }

@@ -1,4 +1,4 @@
-//! The ids of servers' tasks as clients see them: which server, which task, and for whom, under a seal.
+//! The ids of servers' tasks as clients see them: which server, which task of which tool, and for whom, under a seal.
 //!
 //! A client that holds one may ask its server of nothing but that task, and nobody else may (S-07). Made of the server's own
 //! id, so that nothing is kept for a task however long it lives; the key is this run's, so that an id is none after it.
@@ -13,10 +13,12 @@ pub struct TaskIds {
     key: [u8; KEY_BYTES],
 }
 
-/// A server, by its key, and what it calls a task.
+/// A server, by its key, what it calls a task, and the tool that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskId {
     pub server: String,
+    /// Empty, if the tool's name is longer than is kept of one.
+    pub tool: String,
     pub own: String,
 }
 
@@ -25,9 +27,10 @@ impl TaskIds {
         Self { key }
     }
 
-    /// What this principal's clients call a task of this server.
-    pub fn expose(&self, principal: &Principal, server: &str, own: &str) -> String {
-        let said = hex(format!("{server}\n{own}").as_bytes());
+    /// What this principal's clients call a task of this tool of a server.
+    pub fn expose(&self, principal: &Principal, server: &str, tool: &str, own: &str) -> String {
+        let tool = if tool.len() > TOOL_BYTES_MAX { "" } else { tool };
+        let said = hex(format!("{server}\n{}\n{tool}{own}", tool.len()).as_bytes());
         let seal = hex(&self.seal(principal, &said).finalize().into_bytes());
         format!("{PREFIX}{said}-{seal}")
     }
@@ -41,8 +44,10 @@ impl TaskIds {
         // In constant time: how long it takes says nothing of how near a guess is.
         self.seal(principal, said).verify_slice(&unhex(seal)?).ok()?;
         let text = String::from_utf8(unhex(said)?).ok()?;
-        let (server, own) = text.split_once('\n')?;
-        Some(TaskId { server: server.to_owned(), own: own.to_owned() })
+        let (server, rest) = text.split_once('\n')?;
+        let (length, rest) = rest.split_once('\n')?;
+        let (tool, own) = rest.split_at_checked(length.parse().ok()?)?;
+        Some(TaskId { server: server.to_owned(), tool: tool.to_owned(), own: own.to_owned() })
     }
 
     fn seal(&self, principal: &Principal, said: &str) -> Hmac<Sha256> {
@@ -62,6 +67,8 @@ impl std::fmt::Debug for TaskIds {
 
 pub const KEY_BYTES: usize = 64;
 const PREFIX: &str = "task-";
+/// A longer name of a tool is left out: where tools are filtered, its tasks are nobody's.
+const TOOL_BYTES_MAX: usize = 1024;
 /// A longer id is none of ours.
 const EXPOSED_BYTES_MAX: usize = 16 * 1024;
 
@@ -75,17 +82,22 @@ mod tests {
 
     #[test]
     fn an_id_leads_back_to_its_server_and_task() {
-        for (server, own) in [("github", "786512e2-9e0d"), ("my files", "é\n\"x"), ("a", "")] {
-            let exposed = ids().expose(&Principal::local(), server, own);
+        for (server, tool, own) in
+            [("github", "search", "786512e2-9e0d"), ("my files", "é\n1", "é\n\"x"), ("a", "", "")]
+        {
+            let exposed = ids().expose(&Principal::local(), server, tool, own);
             assert!(exposed.is_ascii());
-            let read = ids().read(&Principal::local(), &exposed);
-            assert_eq!(read, Some(TaskId { server: server.to_owned(), own: own.to_owned() }));
+            let read = ids().read(&Principal::local(), &exposed).unwrap();
+            assert_eq!((&*read.server, &*read.tool, &*read.own), (server, tool, own));
         }
+        let long = "t".repeat(TOOL_BYTES_MAX + 1);
+        let exposed = ids().expose(&Principal::local(), "a", &long, "b");
+        assert_eq!(ids().read(&Principal::local(), &exposed).unwrap().tool, "");
     }
 
     #[test]
     fn an_id_with_any_bit_flipped_is_none() {
-        let exposed = ids().expose(&Principal::local(), "s", "t-1");
+        let exposed = ids().expose(&Principal::local(), "s", "t", "t-1");
         for at in 0..exposed.len() {
             for bit in 0..8 {
                 let mut bytes = exposed.clone().into_bytes();
@@ -103,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_id_of_another_principal_or_run_is_none() {
-        let exposed = ids().expose(&Principal::local(), "s", "t");
+        let exposed = ids().expose(&Principal::local(), "s", "t", "1");
         assert_eq!(ids().read(&Principal::bearer(), &exposed), None);
         assert_eq!(TaskIds::new([8; KEY_BYTES]).read(&Principal::local(), &exposed), None);
     }

@@ -24,6 +24,19 @@ pub fn matches(template: &str, uri: &str) -> bool {
     }
 }
 
+/// A text with `*` for each expression in braces; `None`: it has none.
+pub(super) fn closed_braces(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let Some((_, after)) = behind.split_once('}') else { break };
+        out.push_str(before);
+        out.push('*');
+        rest = after;
+    }
+    (rest.len() < text.len()).then(|| out + rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -372,7 +372,7 @@ impl Audience {
             Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
         };
         let mut news = Vec::new();
-        for member in members {
+        for member in members.into_iter().filter(|member| member.look.shows_uri(uri.as_str(note))) {
             let text = said.to(member)?;
             if !member.mail.has(&text) {
                 news.push(parcel(member, text));

@@ -668,7 +668,7 @@ impl Exchange {
             Outcome::Error { uri, .. } => uri.as_slice(),
         };
         if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
-            let Look { uris, label } = &*origin.look;
+            let Look { uris, label, .. } = &*origin.look;
             for (span, text) in required_in_clients_terms(&response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }
@@ -681,7 +681,7 @@ impl Exchange {
             }
         } else if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(&response))
         {
-            let Look { uris, label } = &*origin.look;
+            let Look { uris, label, .. } = &*origin.look;
             for (span, text) in input_in_clients_terms(&response, *value, uris, label.as_deref()) {
                 splice = splice.replace(span, text);
             }

@@ -10,6 +10,7 @@ use crate::mcp::era;
 use crate::mcp::level::Level;
 use crate::mcp::method::Method;
 use crate::mcp::mirror::Mirrors;
+use crate::routing::exposure::Pass;
 use crate::routing::look::Look;
 use crate::routing::task_ids::TaskIds;
 use crate::wire::id::{CallId, Id};
@@ -31,8 +32,8 @@ pub struct Outgoing<'a> {
     pub id: &'a Id,
     pub message: &'a Message,
     pub method: Method,
-    /// What the server calls what is asked for.
-    pub own: &'a Arc<str>,
+    /// What the server calls what is asked for, and that it is shown to who asks: without that nothing is sent.
+    pub pass: &'a Pass,
     pub edit: Option<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
@@ -58,21 +59,17 @@ pub fn bytes_of(message: &Message, told: Option<&Told>) -> usize {
     message.text().len() + told.map(|told| told.capabilities.len()).unwrap_or_default()
 }
 
-/// What tasks are called toward the clients of one principal.
+/// What tasks of a tool are called toward the clients of one principal.
 #[derive(Debug, Clone)]
 pub struct Tasks {
     pub ids: Arc<TaskIds>,
     pub principal: Principal,
+    pub tool: Arc<str>,
 }
 
 impl Tasks {
-    /// The server's key, and what it calls the task.
-    pub fn read(&self, exposed: &str) -> Option<(String, String)> {
-        self.ids.read(&self.principal, exposed).map(|id| (id.server, id.own))
-    }
-
     pub(super) fn expose(&self, server: &str, own: &str) -> String {
-        self.ids.expose(&self.principal, server, own)
+        self.ids.expose(&self.principal, server, &self.tool, own)
     }
 }
 

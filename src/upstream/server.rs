@@ -396,7 +396,7 @@ impl Server {
         if outgoing.method == Method::Task && link.stream.standing().is_none() {
             return Err(Fault::invalid_params("unknown task"));
         }
-        let patience = self.bounds(outgoing.method, outgoing.own).idle.time;
+        let patience = self.bounds(outgoing.method, outgoing.pass.own()).idle.time;
         let place = match self.gate.try_enter() {
             Some(place) => place,
             None => self.place(outgoing.client, patience).await?,
@@ -414,7 +414,7 @@ impl Server {
         let Way { hand, place, room } = way;
         let AtHand { link, audience, member } = &*hand;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
-        let (client, method, own) = (outgoing.client, outgoing.method, outgoing.own);
+        let (client, method, own) = (outgoing.client, outgoing.method, outgoing.pass.own());
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
         let owner = member.clone();
@@ -532,7 +532,7 @@ impl Server {
         link: &Link,
         outgoing: &Outgoing<'_>,
     ) -> Result<Begun, Fault> {
-        let (client, uri) = (outgoing.client, outgoing.own);
+        let (client, uri) = (outgoing.client, outgoing.pass.own());
         if !link.greeting.capabilities.subscribe {
             return Err(Fault::method_not_found(outgoing.message.method().unwrap_or_default()));
         }

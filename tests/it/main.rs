@@ -7,6 +7,7 @@ mod crowd_http;
 mod doors;
 mod edge;
 mod faults;
+mod filters;
 mod http;
 mod matrix;
 mod modern;

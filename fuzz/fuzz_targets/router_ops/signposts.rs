@@ -94,6 +94,7 @@ fn offer(tools: &[&str], resources: &[&str], templates: &[&str]) -> Offer {
         completes: false,
         spoken: None,
         holds: Default::default(),
+        exposure: None,
         lists: [
             items(Kind::Tools, tools),
             Arc::default(),

@@ -218,7 +218,7 @@ impl World {
         let method = Method::parse(method);
         let target = match (route(&CATALOG, method, &message), way) {
             (Route::One(target), Way::To(server, own)) => {
-                assert_eq!((target.server, &*target.own), (server, own), "{said}");
+                assert_eq!((target.pass.server(), &**target.pass.own()), (server, own), "{said}");
                 target
             }
             (Route::Unknown(fault) | Route::Refuse(fault), Way::Refused(code)) => {
@@ -227,7 +227,9 @@ impl World {
             }
             (route, way) => panic!("{said}: {route:?} and not {way:?}"),
         };
-        let Target { server, own, mut edit, needs_task, mirrors } = target;
+        let Target { pass, mut edit, amended, needs_task, mirrors } = target;
+        let (server, own) = (pass.server(), pass.own().clone());
+        assert!(amended.is_none(), "no tool of the model has arguments put in");
         assert!(mirrors.is_none(), "no tool of the model has headers");
         assert!(!needs_task, "no tool of the model needs a task");
         assert_eq!(splice(message.text(), edit.as_mut_slice()), write(&own));

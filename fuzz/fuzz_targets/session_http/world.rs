@@ -79,7 +79,7 @@ impl World {
             config.servers.push(server);
             scripts.push(Script::new(own, book.clone()));
         }
-        config.groups.push(Group { name: "g".to_owned(), servers: vec!["b".to_owned()] });
+        config.groups.push(Group::new("g", vec!["b".to_owned()]));
         config.limits.client_message_bytes_max = 8 << 10;
         config.limits.session_in_flight_max = 4;
         config.limits.session_waiting_max = 4;

@@ -7,6 +7,7 @@
 
 mod commands;
 mod failures;
+mod filters;
 mod log;
 mod loops;
 mod printed;

@@ -39,9 +39,8 @@ impl House {
             set(&mut server);
             config.servers.push(server);
         }
-        let group = |(name, servers): &(&str, &[&str])| Group {
-            name: (*name).to_owned(),
-            servers: servers.iter().map(|&key| key.to_owned()).collect(),
+        let group = |(name, servers): &(&str, &[&str])| {
+            Group::new(name, servers.iter().map(|&key| key.to_owned()).collect())
         };
         config.groups = groups.iter().map(group).collect();
         let dials = desks.iter().map(|desk| -> Arc<dyn Dial> { Arc::new(DeskDial(desk.clone())) });

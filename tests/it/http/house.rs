@@ -62,6 +62,11 @@ impl House {
             })
             .collect();
         set(&mut config);
+        Self::over(config, dials)
+    }
+
+    /// Over whatever is reached so.
+    pub(crate) fn over(config: Config, dials: Vec<Arc<dyn Dial>>) -> Self {
         let listen = config.listen.clone();
         let hub = Hub::new(Arc::new(config), dials, "", TaskTracker::new());
         let front = Front::new(hub.clone(), listen, "a mark", false, Principal::anonymous());
@@ -229,7 +234,7 @@ pub(crate) fn cancel(id: u64) -> Value {
 
 /// A door to some servers.
 pub(crate) fn group(name: &str, servers: &[&str]) -> Group {
-    Group { name: name.to_owned(), servers: servers.iter().map(|&key| key.to_owned()).collect() }
+    Group::new(name, servers.iter().map(|&key| key.to_owned()).collect())
 }
 
 /// Everything has happened that can without time.

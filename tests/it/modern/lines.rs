@@ -16,6 +16,7 @@ macro_rules! plays {
 }
 
 plays! {
+    a_task_of_a_hidden_tool_is_nobodys_by_that_door
     a_listener_that_takes_anothers_place_misses_nothing
     a_question_outlives_the_request_that_it_came_with
     a_completion_is_asked_nothing

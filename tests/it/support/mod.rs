@@ -4,7 +4,7 @@
 //! the same each time. A script names only lines that are said and heard; what a line of it may be stands in
 //! `script`.
 
-mod client;
+pub(crate) mod client;
 mod panics;
 mod pattern;
 pub(crate) mod script;

@@ -152,7 +152,7 @@ impl Script {
                 "group" => {
                     let (name, servers) = rest.split_once(':').unwrap_or((rest, ""));
                     let servers = servers.split_whitespace().map(str::to_owned).collect();
-                    script.groups.push(Group { name: name.to_owned(), servers });
+                    script.groups.push(Group::new(name, servers));
                 }
                 "config" => script.config.push(rest.to_owned()),
                 _ => {

@@ -457,7 +457,10 @@ fn config(script: &Script) -> Result<Config, String> {
     }
     let loaded = file::from_text(&lines.join("\n"), "play.toml", Path::new("/"), &|_| None);
     match loaded {
-        Ok(loaded) => Ok(Config { groups: script.groups.clone(), ..loaded.config }),
+        Ok(loaded) => {
+            let groups = loaded.config.groups.iter().chain(&script.groups).cloned().collect();
+            Ok(Config { groups, ..loaded.config })
+        }
         Err(report) => Err(report.render(false)),
     }
 }

@@ -3,7 +3,7 @@
 use super::far::{Far, Seen};
 use super::stage::{Client, Stage, greeting, greets, result, tools};
 use http::Method;
-use mcp_braid::config::{Protocol, ServerConfig};
+use mcp_braid::config::{Protocol, Secret, ServerConfig, ToolConfig};
 use serde_json::{Value, json};
 
 fn asked(server: &mut ServerConfig) {
@@ -25,8 +25,13 @@ const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
 /// A server that was found, with these tools, and its client.
 async fn found(list: Value) -> (Far, Stage, Client) {
+    found_as(list, asked).await
+}
+
+/// The same with other settings.
+async fn found_as(list: Value, set: impl FnOnce(&mut ServerConfig)) -> (Far, Stage, Client) {
     let mut far = Far::in_memory();
-    let mut stage = Stage::with(&far, asked);
+    let mut stage = Stage::with(&far, set);
     let client = stage.client("2025-11-25", json!({"elicitation": {}})).await;
     let probe = far.post("server/discover").await;
     assert_eq!(said(&probe), ["2026-07-28", "server/discover", ""]);
@@ -101,6 +106,34 @@ async fn an_answer_that_breaks_is_not_asked_for_again() {
     drop(events);
     let (_, reason, outcome) = client.fault(&json!(7)).await;
     assert_eq!((reason.as_str(), outcome.as_str()), ("gone", "unknown"));
+    ends(&mut far, stage).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_into_a_call_stands_in_its_head_as_well() {
+    let region = json!({"type": "string", "x-mcp-header": "Region"});
+    let schema = json!({"type": "object", "properties": {"region": region}, "required": ["region"]});
+    let set = |server: &mut ServerConfig| {
+        asked(server);
+        let tool = ToolConfig {
+            name: Some("u".to_owned()),
+            defaults: vec![("region".to_owned(), Secret::new("\"Köln\""))],
+            hidden: vec!["region".to_owned()],
+            ..ToolConfig::default()
+        };
+        server.tools.insert("t".to_owned(), tool);
+    };
+    let (mut far, stage, mut client) =
+        found_as(json!({"tools": [{"name": "t", "inputSchema": schema}]}), set).await;
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "far__u"}});
+    client.say(call).await;
+    let seen = far.post("tools/call").await;
+    assert_eq!(said(&seen), ["2026-07-28", "tools/call", "t"]);
+    assert_eq!(seen.header("mcp-param-region"), Some("=?base64?S8O2bG4=?="));
+    assert_eq!(seen.message()["params"]["arguments"], json!({"region": "Köln"}));
+    let id = seen.id();
+    seen.json(&result(&id, "fine"));
+    client.answer(&json!(7)).await;
     ends(&mut far, stage).await;
 }
 

@@ -1,0 +1,515 @@
+//! What a door shows of one server, and the proof that something is shown.
+//!
+//! Made of the configuration alone: filters of the server, filters of the group whose door it is, and what single tools look
+//! like. Owns the only way to a [`Pass`], without which no request reaches a server. It knows own names and own URIs, no
+//! exposed ones, and keeps no lists.
+
+use super::glob::Glob;
+use super::item::Item;
+use super::normal_uri::{bare, spellings};
+use super::tool_look::ToolLook;
+use crate::config::{Filter, Filters, Group, ServerConfig, toml_key};
+use crate::mcp::method::Kind;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a door shows of one server. A server of which everything is shown as it is needs none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Exposure {
+    key: Box<str>,
+    /// The server's own, and the door's: an item is shown if all of them show it.
+    rules: Vec<Rules>,
+    tools: Arc<BTreeMap<Box<str>, ToolRule>>,
+}
+
+/// A place in the configuration that says what is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Rules {
+    /// `servers.github`, `groups.dev`.
+    place: Box<str>,
+    scope: Scope,
+    tools: Patterns,
+    prompts: Patterns,
+    resources: Patterns,
+    read_only: bool,
+}
+
+/// What a pattern is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Scope {
+    /// An own name or URI.
+    Own,
+    /// The same with its server's key and a slash before it.
+    Keyed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Patterns {
+    /// Nothing is ever hidden by them.
+    is_open: bool,
+    allow: Vec<Glob>,
+    deny: Vec<Glob>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ToolRule {
+    enabled: bool,
+    look: Option<Arc<ToolLook>>,
+}
+
+/// Proof that what a request is for is shown by the door it came by. Only an exposure's judgement makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    server: usize,
+    own: Arc<str>,
+    /// The tool that a task belongs to.
+    tool: Option<Arc<str>>,
+}
+
+/// Why something is not shown: the setting that hides it, and what of it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    setting: Box<str>,
+    rule: Rule,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    Denied(Box<str>),
+    NotAllowed,
+    NotReadOnly,
+    Disabled,
+    /// A URI that only a template leads to which is not shown.
+    Template(Box<str>),
+    TooLong,
+}
+
+impl Pass {
+    /// The server's place in the configuration.
+    pub fn server(&self) -> usize {
+        self.server
+    }
+
+    /// What the server calls what is asked for.
+    pub fn own(&self) -> &Arc<str> {
+        &self.own
+    }
+
+    /// The tool that it is about, if it is about one: what is asked for, or what the task was made by.
+    pub fn tool(&self) -> &Arc<str> {
+        self.tool.as_ref().unwrap_or(&self.own)
+    }
+
+    /// To an item that its server lists.
+    pub(super) fn to_item(
+        exposure: Option<&Exposure>,
+        server: usize,
+        kind: Kind,
+        item: &Item,
+    ) -> Result<Self, Why> {
+        if let Some(exposure) = exposure {
+            exposure.judge(kind, item.own())?;
+            exposure.judge_hint(kind, || item.says_read_only())?;
+        }
+        Ok(Self { server, own: item.own().into(), tool: None })
+    }
+
+    /// To a URI, be it in a list or not.
+    pub(super) fn to_uri(exposure: Option<&Exposure>, server: usize, own: &str) -> Result<Self, Why> {
+        if let Some(exposure) = exposure {
+            exposure.judge(Kind::Resources, own)?;
+        }
+        Ok(Self { server, own: own.into(), tool: None })
+    }
+
+    /// To a task of a tool, whether that is still listed or not. `is_shown`: it is, to whoever asks.
+    pub(super) fn to_task(
+        exposure: Option<&Exposure>,
+        server: usize,
+        own: &str,
+        tool: &str,
+        is_shown: bool,
+    ) -> Result<Self, Why> {
+        if let Some(exposure) = exposure.filter(|_| !is_shown) {
+            exposure.judge(Kind::Tools, tool)?;
+            // What it said of itself nobody knows any more.
+            exposure.judge_hint(Kind::Tools, || false)?;
+        }
+        Ok(Self { server, own: own.into(), tool: Some(tool.into()) })
+    }
+}
+
+impl Exposure {
+    /// Of a server by the door to all, or by a group's. `None`: everything is shown as it is.
+    pub fn new(server: &ServerConfig, group: Option<&Group>) -> Option<Arc<Self>> {
+        let own = Rules::new(format!("servers.{}", toml_key(&server.key)), Scope::Own, &server.filters);
+        let door = group.and_then(|group| {
+            Rules::new(format!("groups.{}", toml_key(&group.name)), Scope::Keyed, &group.filters)
+        });
+        let tools: BTreeMap<Box<str>, ToolRule> = server
+            .tools
+            .iter()
+            .map(|(name, config)| {
+                let look = ToolLook::new(config).map(Arc::new);
+                (name.as_str().into(), ToolRule { enabled: config.enabled, look })
+            })
+            .filter(|(_, rule): &(_, ToolRule)| !rule.enabled || rule.look.is_some())
+            .collect();
+        let rules: Vec<Rules> = own.into_iter().chain(door).collect();
+        (!rules.is_empty() || !tools.is_empty())
+            .then(|| Arc::new(Self { key: server.key.as_str().into(), rules, tools: Arc::new(tools) }))
+    }
+
+    /// Whether a resource may be heard of: an update of it is told, as far as its URI says.
+    pub fn shows_uri(&self, own: &str) -> bool {
+        self.judge(Kind::Resources, own).is_ok()
+    }
+
+    /// Whether any resource may be hidden.
+    pub(super) fn filters_resources(&self) -> bool {
+        self.rules.iter().any(|rules| !rules.resources.is_open)
+    }
+
+    /// How a tool looks, if not as its server wrote it.
+    pub(super) fn look(&self, tool: &str) -> Option<&Arc<ToolLook>> {
+        self.tools.get(tool)?.look.as_ref()
+    }
+
+    /// Why a URI is not shown that only this template leads to, which itself is not.
+    pub(super) fn by_template(why: &Why, template: &str) -> Why {
+        Why { setting: why.setting.clone(), rule: Rule::Template(template.into()) }
+    }
+
+    /// By name or URI alone.
+    fn judge(&self, kind: Kind, own: &str) -> Result<(), Why> {
+        if kind == Kind::Tools && self.tools.get(own).is_some_and(|tool| !tool.enabled) {
+            let setting = format!("servers.{}.tool.{}.enabled", toml_key(&self.key), toml_key(own));
+            return Err(Why { setting: setting.into(), rule: Rule::Disabled });
+        }
+        self.rules.iter().try_for_each(|rules| rules.judge(kind, &self.key, own))
+    }
+
+    fn judge_hint(&self, kind: Kind, says_read_only: impl Fn() -> bool) -> Result<(), Why> {
+        let strict = self.rules.iter().find(|rules| rules.read_only && kind == Kind::Tools);
+        match strict {
+            Some(rules) if !says_read_only() => {
+                let setting = format!("{}.read_only", rules.place).into();
+                Err(Why { setting, rule: Rule::NotReadOnly })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Rules {
+    /// `None`: they show everything.
+    fn new(place: String, scope: Scope, filters: &Filters) -> Option<Self> {
+        (!filters.are_open()).then(|| Self {
+            place: place.into(),
+            scope,
+            tools: Patterns::new(&filters.tools),
+            prompts: Patterns::new(&filters.prompts),
+            resources: Patterns::new(&filters.resources),
+            read_only: filters.read_only,
+        })
+    }
+
+    fn judge(&self, kind: Kind, key: &str, own: &str) -> Result<(), Why> {
+        let (patterns, member) = match kind {
+            Kind::Tools => (&self.tools, "tools"),
+            Kind::Prompts => (&self.prompts, "prompts"),
+            Kind::Resources | Kind::Templates => (&self.resources, "resources"),
+        };
+        if patterns.is_open {
+            return Ok(());
+        }
+        let judged = match kind {
+            Kind::Tools | Kind::Prompts => {
+                let name = self.scope.of(key, own);
+                patterns.judge(|pattern| pattern.matches(&name), |pattern| pattern.matches(&name))
+            }
+            Kind::Resources | Kind::Templates => patterns.judge_uri(self.scope, key, own),
+        };
+        judged.map_err(|rule| {
+            let list = match rule {
+                Rule::Denied(_) => ".deny",
+                Rule::NotAllowed => ".allow",
+                Rule::NotReadOnly | Rule::Disabled | Rule::Template(_) | Rule::TooLong => "",
+            };
+            Why { setting: format!("{}.{member}{list}", self.place).into(), rule }
+        })
+    }
+}
+
+impl Scope {
+    fn of(self, key: &str, own: &str) -> String {
+        match self {
+            Self::Own => own.to_owned(),
+            Self::Keyed => format!("{key}/{own}"),
+        }
+    }
+}
+
+impl Patterns {
+    fn new(filter: &Filter) -> Self {
+        let globs = |patterns: &[String]| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+        Self { is_open: filter.is_open(), allow: globs(&filter.allow), deny: globs(&filter.deny) }
+    }
+
+    fn judge(&self, denies: impl Fn(&Glob) -> bool, allows: impl Fn(&Glob) -> bool) -> Result<(), Rule> {
+        if let Some(pattern) = self.deny.iter().find(|pattern| denies(pattern)) {
+            return Err(Rule::Denied(pattern.as_str().into()));
+        }
+        if self.allow.iter().any(allows) { Ok(()) } else { Err(Rule::NotAllowed) }
+    }
+
+    /// A URI is hidden if it is in any of its spellings, and shown only if it is in all.
+    fn judge_uri(&self, scope: Scope, key: &str, own: &str) -> Result<(), Rule> {
+        if own.len() > URI_BYTES_MAX {
+            return Err(Rule::TooLong);
+        }
+        let written = scope.of(key, own);
+        let others: Vec<String> = spellings(own).iter().map(|other| scope.of(key, other)).collect();
+        let bares: Vec<String> = [own.to_owned()]
+            .into_iter()
+            .chain(spellings(own))
+            .map(|other| scope.of(key, bare(&other)))
+            .collect();
+        let is_meant = |pattern: &Glob, uri: &String| {
+            pattern.matches_uri(uri) || respelt(scope, pattern).iter().any(|pattern| pattern.matches_uri(uri))
+        };
+        let denies = |pattern: &Glob| {
+            pattern.matches_uri(&written) || others.iter().chain(&bares).any(|uri| is_meant(pattern, uri))
+        };
+        self.judge(denies, |pattern| pattern.matches_uri(&written))?;
+        match others.iter().all(|uri| self.allow.iter().any(|pattern| is_meant(pattern, uri))) {
+            true => Ok(()),
+            false => Err(Rule::NotAllowed),
+        }
+    }
+}
+
+/// A pattern as spellings are spelt: one that is written with escapes means what they stand for.
+fn respelt(scope: Scope, pattern: &Glob) -> Vec<Glob> {
+    let text = pattern.as_str();
+    match (scope, text.split_once('/')) {
+        (Scope::Own, _) => spellings(text).iter().map(|other| Glob::new(other)).collect(),
+        (Scope::Keyed, Some((key, uri))) => {
+            spellings(uri).iter().map(|other| Glob::new(&format!("{key}/{other}"))).collect()
+        }
+        (Scope::Keyed, None) => Vec::new(),
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setting = &self.setting;
+        match &self.rule {
+            Rule::Denied(pattern) => write!(f, "`{setting}` has `{pattern}`"),
+            Rule::NotAllowed => write!(f, "no pattern of `{setting}` matches it"),
+            Rule::NotReadOnly => {
+                write!(
+                    f,
+                    "`{setting}` is on, and the tool does not say that it changes nothing (`readOnlyHint`)"
+                )
+            }
+            Rule::Disabled => write!(f, "`{setting}` is false"),
+            Rule::Template(template) => {
+                write!(f, "only the template `{template}` leads to it, which `{setting}` hides")
+            }
+            Rule::TooLong => {
+                write!(f, "it is longer than {URI_BYTES_MAX} bytes, which `{setting}` is not held against")
+            }
+        }
+    }
+}
+
+/// Where resources are filtered, a longer URI is not shown: each is looked at in several spellings.
+const URI_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Command, Reach, ToolConfig};
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    fn server() -> ServerConfig {
+        ServerConfig::new("git hub", Reach::Stdio(Command::new("x", Path::new("/"))))
+    }
+
+    fn filter(allow: &[&str], deny: &[&str]) -> Filter {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        Filter { allow: texts(allow), deny: texts(deny) }
+    }
+
+    fn tool(text: &str) -> Item {
+        Item::parse(Kind::Tools, Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn why(exposure: &Exposure, text: &str) -> Option<String> {
+        Pass::to_item(Some(exposure), 0, Kind::Tools, &tool(text)).err().map(|why| why.to_string())
+    }
+
+    #[test]
+    fn a_server_of_which_nothing_is_said_needs_none() {
+        assert_eq!(Exposure::new(&server(), None), None);
+        let mut server = server();
+        server.tools.insert("t".to_owned(), ToolConfig::default());
+        assert_eq!(Exposure::new(&server, Some(&Group::new("g", Vec::new()))), None);
+    }
+
+    #[test]
+    fn deny_wins_and_each_rule_is_named() {
+        let mut server = server();
+        server.filters.tools = filter(&["get_*", "delete_*"], &["*_all"]);
+        server.filters.read_only = true;
+        server.tools.insert("get_old".to_owned(), ToolConfig { enabled: false, ..ToolConfig::default() });
+        let exposure = Exposure::new(&server, None).unwrap();
+        let reads = r#","annotations":{"readOnlyHint":true}}"#;
+        let said = |name: &str, rest: &str| why(&exposure, &format!(r#"{{"name":"{name}"{rest}"#));
+        assert_eq!(said("get_one", reads), None);
+        let place = "servers.\"git hub\"";
+        assert_eq!(said("get_all", reads), Some(format!("`{place}.tools.deny` has `*_all`")));
+        assert_eq!(said("set", reads), Some(format!("no pattern of `{place}.tools.allow` matches it")));
+        assert_eq!(said("get_old", reads), Some(format!("`{place}.tool.get_old.enabled` is false")));
+        for rest in [
+            "}",
+            r#","annotations":{"readOnlyHint":"true"}}"#,
+            r#","annotations":{"readOnlyHint":false}}"#,
+            r#","annotations":{"readOnlyHint":true,"readOnlyHint":true}}"#,
+        ] {
+            let why = said("get_one", rest).unwrap();
+            assert!(why.starts_with(&format!("`{place}.read_only` is on")), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_groups_patterns_have_the_server_in_front_and_come_beside_its_own() {
+        let mut server = server();
+        server.filters.tools = filter(&["*"], &["a"]);
+        let mut group = Group::new("dev", Vec::new());
+        group.filters.tools = filter(&["git hub/*"], &["*/b"]);
+        let exposure = Exposure::new(&server, Some(&group)).unwrap();
+        let said = |name: &str| why(&exposure, &format!(r#"{{"name":"{name}"}}"#));
+        assert_eq!(said("c"), None);
+        assert_eq!(said("a").as_deref(), Some("`servers.\"git hub\".tools.deny` has `a`"));
+        assert_eq!(said("b").as_deref(), Some("`groups.dev.tools.deny` has `*/b`"));
+        group.filters.tools = filter(&["other/*"], &[]);
+        let exposure = Exposure::new(&server, Some(&group)).unwrap();
+        assert!(
+            why(&exposure, r#"{"name":"c"}"#).unwrap().starts_with("no pattern of `groups.dev.tools.allow`")
+        );
+    }
+
+    #[test]
+    fn no_other_spelling_gets_round_a_filter_of_resources() {
+        let mut server = server();
+        server.filters.resources =
+            filter(&["file:///srv/*", "note://{id}", "x://a%20b"], &["file:///srv/secret*"]);
+        let exposure = Exposure::new(&server, None).unwrap();
+        for uri in ["file:///srv/a", "file:///srv/a/b?c#d", "note://{id}", "note://7", "x://a%20b"] {
+            assert!(exposure.shows_uri(uri), "{uri}");
+        }
+        for uri in [
+            "file:///srv/secret",
+            "file:///srv/secrets/1",
+            "file:///srv/%73ecret",
+            "file:///srv/%2573ecret",
+            "file:///srv/a/../secret",
+            "file:///srv//secret",
+            "file:///srv/../etc/passwd",
+            "file:///srv/%2e%2e/etc/passwd",
+            "file:///etc/passwd",
+            "FILE:///etc/passwd",
+            "file://localhost/srv/secret",
+            "http://x",
+            "note:/x",
+        ] {
+            assert!(!exposure.shows_uri(uri), "{uri}");
+        }
+        server.filters.resources = filter(&["*"], &["note://secret", "file:///etc/*"]);
+        let mut group = Group::new("dev", Vec::new());
+        group.filters.resources = filter(&["*"], &["*/x://hidden"]);
+        let exposure = Exposure::new(&server, Some(&group)).unwrap();
+        for uri in [
+            "note://secret?x",
+            "note://secret#x",
+            "note://a/../secret",
+            "NOTE://secret",
+            "note://%73ecret",
+            "FILE:///etc/passwd",
+            "file:/etc/passwd",
+            "x://hidden",
+            "X://hidden?a",
+        ] {
+            assert!(!exposure.shows_uri(uri), "{uri}");
+        }
+        assert!(exposure.shows_uri("note://secrets") && exposure.shows_uri("x://shown"));
+        let long = |bytes: usize| format!("note://{}", "a".repeat(bytes - 7));
+        assert!(exposure.shows_uri(&long(URI_BYTES_MAX)) && !exposure.shows_uri(&long(URI_BYTES_MAX + 1)));
+    }
+
+    /// One of the ways to write a path otherwise, for each of its characters.
+    fn respelt(path: &str, ways: &[u8]) -> String {
+        let ways = ways.iter().copied().chain(std::iter::repeat(0));
+        let spell = |(c, way): (char, u8)| match (c, way % 5) {
+            ('/', 1) => "//".to_owned(),
+            ('/', 2) => "/./".to_owned(),
+            ('/', 3) => "/x/../".to_owned(),
+            (c, 4) => format!("%{:02x}", u32::from(c)),
+            (c, 3) => format!("%25{:02X}", u32::from(c)),
+            (c, _) => c.to_string(),
+        };
+        path.chars().zip(ways).map(spell).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_is_hidden_however_it_is_spelt(
+            ways in prop::collection::vec(any::<u8>(), 0..20),
+            front in prop::sample::select(vec!["file://", "FILE://", "file://localhost", "file:", "File:///"]),
+            end in prop::sample::select(vec!["", "?a=b", "#c", "?../..#/"]),
+        ) {
+            let uri = format!("{front}{}{end}", respelt("/etc/secret/key", &ways));
+            for (allow, deny) in [(&["*"][..], &["file:///etc/secret/key"][..]), (&["file:///srv/*"], &[])] {
+                let mut server = server();
+                server.filters.resources = filter(allow, deny);
+                let exposure = Exposure::new(&server, None).unwrap();
+                prop_assert!(!exposure.shows_uri(&uri), "{} {:?} {:?}", uri, allow, deny);
+            }
+        }
+
+        #[test]
+        fn whatever_a_client_writes_is_judged(uri in any::<String>(), pattern in "\\PC{1,20}") {
+            let mut server = server();
+            server.filters.resources = filter(&["*"], &[&pattern]);
+            let mut group = Group::new("dev", Vec::new());
+            group.filters.resources = filter(&["*"], &[&format!("*/{pattern}")]);
+            for group in [None, Some(&group)] {
+                let exposure = Exposure::new(&server, group).unwrap();
+                prop_assert!(!exposure.shows_uri(&pattern), "{} hides itself", pattern);
+                exposure.shows_uri(&uri);
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_is_shown_as_long_as_its_tool_is() {
+        let mut server = server();
+        server.filters.tools = filter(&["*"], &["hidden"]);
+        let exposure = Exposure::new(&server, None);
+        let to = |exposure: &Option<Arc<Exposure>>, tool: &str, is_shown| {
+            Pass::to_task(exposure.as_deref(), 3, "task 1", tool, is_shown)
+        };
+        let pass = to(&exposure, "gone", false).unwrap();
+        assert_eq!((pass.server(), &**pass.own(), &**pass.tool()), (3, "task 1", "gone"));
+        assert!(to(&exposure, "hidden", false).is_err());
+        assert!(to(&None, "hidden", false).is_ok());
+        server.filters.read_only = true;
+        let exposure = Exposure::new(&server, None);
+        assert!(to(&exposure, "gone", false).is_err() && to(&exposure, "there", true).is_ok());
+    }
+}

@@ -1,0 +1,153 @@
+//! What else a URI may mean to a server that does not take it letter by letter.
+//!
+//! A filter must not be got round by another spelling: by escapes, by `..`, by the case of a scheme, by a query that a
+//! server ignores. Owns the spellings that are looked at. It decides nothing, and what is sent is never one of these.
+
+use super::uris::scheme;
+
+/// The spellings that a URI or a template has beside its own, each once: without escapes, in lower case as far as case
+/// says nothing, without steps up and down. Two where it is not clear whether what follows the slashes is a host.
+pub(super) fn spellings(uri: &str) -> Vec<String> {
+    let decoded = decoded(uri);
+    let mut found: Vec<String> = Vec::new();
+    for host in [Host::First, Host::None] {
+        let spelt = spelt(&decoded, host);
+        if spelt != uri && !found.contains(&spelt) {
+            found.push(spelt);
+        }
+    }
+    found
+}
+
+/// What is left of a spelling for a server that looks neither at a fragment nor at a query.
+pub(super) fn bare(spelling: &str) -> &str {
+    spelling.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// Whether the first thing behind `//` names a host.
+#[derive(Clone, Copy)]
+enum Host {
+    First,
+    None,
+}
+
+fn spelt(uri: &str, host: Host) -> String {
+    let uri = uri.replace('\\', "/");
+    let Some(scheme) = scheme(&uri) else { return walked(&uri) };
+    let rest = uri.get(scheme.len() + 1..).unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
+    let (rest, tail) = rest.split_at(bare(rest).len());
+    let Some(path) = rest.strip_prefix('/') else { return format!("{scheme}:{rest}{tail}") };
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    if scheme == "file" {
+        // One machine, whatever it is called here, and one root, however many slashes there are.
+        let inner = inner.strip_prefix("localhost/").unwrap_or(inner);
+        return format!("{scheme}:///{}{tail}", walked(inner.trim_start_matches('/')));
+    }
+    let (host, path) = match host {
+        Host::First => inner.split_once('/').map_or((inner, None), |(host, path)| (host, Some(path))),
+        Host::None => ("", Some(inner)),
+    };
+    match (host, path) {
+        ("", Some(path)) => format!("{scheme}://{}{tail}", walked(path)),
+        (host, Some(path)) => format!("{scheme}://{}/{}{tail}", host.to_ascii_lowercase(), walked(path)),
+        (host, None) => format!("{scheme}://{}{tail}", host.to_ascii_lowercase()),
+    }
+}
+
+/// A path without `.`, `..` and empty steps.
+fn walked(path: &str) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    let end = if path.ends_with('/') && !steps.is_empty() { "/" } else { "" };
+    steps.join("/") + end
+}
+
+/// Without escapes, and without those that then appear.
+fn decoded(uri: &str) -> String {
+    let mut text = uri.to_owned();
+    for _ in 0..DECODINGS_MAX {
+        if !text.contains('%') {
+            break;
+        }
+        let once = decoded_once(&text);
+        if once == text {
+            break;
+        }
+        text = once;
+    }
+    text
+}
+
+fn decoded_once(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
+            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+        });
+        match escaped {
+            Some(meant) => {
+                out.push(meant);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// How often escapes of escapes are undone.
+const DECODINGS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_looked_at_in_every_spelling_that_a_server_may_take_for_the_same() {
+        for (uri, expected) in [
+            ("file:///etc/passwd", &[][..]),
+            ("FILE:///etc/passwd", &["file:///etc/passwd"]),
+            ("file:/etc/passwd", &["file:///etc/passwd"]),
+            ("file://localhost/etc/passwd", &["file:///etc/passwd"]),
+            ("file:////etc//passwd", &["file:///etc/passwd"]),
+            ("file:///srv/../etc/./passwd", &["file:///etc/passwd"]),
+            ("file:///srv/%2e%2E/etc/passwd", &["file:///etc/passwd"]),
+            ("file:///srv/%252e%252e/etc/passwd", &["file:///etc/passwd"]),
+            ("file:///srv\\..\\etc\\passwd", &["file:///etc/passwd"]),
+            ("file:///../../etc/passwd", &["file:///etc/passwd"]),
+            ("note://pub/../secret", &["note://pub/secret", "note://secret"]),
+            ("note://Pub/x", &["note://pub/x"]),
+            ("note://{id}", &[]),
+            ("note://{+path}", &[]),
+            ("urn:isbn:1", &[]),
+            ("a/../b", &["b"]),
+            ("x://a/100%", &[]),
+            ("x://a/b/", &[]),
+            ("x://h/a?q=/../z", &[]),
+        ] {
+            let mut found = spellings(uri);
+            // Where a host is kept as it is written, that is the spelling that it had.
+            found.retain(|spelling| spelling != uri);
+            assert_eq!(found, expected, "{uri}");
+        }
+        assert_eq!(bare("x://a?b#c"), "x://a");
+    }
+
+    #[test]
+    fn escapes_of_escapes_end() {
+        let deep = format!("x://%{}41", "25".repeat(DECODINGS_MAX + 3));
+        assert!(spellings(&deep).iter().all(|spelling| spelling.contains('%')));
+    }
+}
