@@ -193,6 +193,7 @@ const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
 const PROTOCOL: Form =
     Form::Word(&["auto", "handshake", "2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]);
 const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
+const PATH_FROM_SHELL: Form = Form::Word(&["auto", "always", "never"]);
 const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
 
 const fn here(path: &'static str, form: Form, default: &'static str, doc: &'static str) -> Setting {
@@ -324,9 +325,14 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "\"auto\" asks the server | \"handshake\" as its client | or a revision: \"2026-07-28\"",
     ),
+    here(
+        "defaults.path_from_shell",
+        PATH_FROM_SHELL,
+        "\"auto\"",
+        "ask the login shell for PATH: \"auto\" for a desktop app's short one | \"always\" | \"never\"",
+    ),
     not_yet("defaults.start", "every server is started at once"),
     not_yet("defaults.idle_stop", ""),
-    not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("servers", "the servers"),
     section("servers.*", "one server; its name stands before the names of its tools"),
     told(
@@ -368,6 +374,7 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
     here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
     here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
+    here("servers.*.path_from_shell", PATH_FROM_SHELL, "\"auto\"", "as in [defaults]"),
     section("servers.*.timeouts", "as in [timeouts]"),
     here("servers.*.timeouts.start", PATIENCE, "\"30s\"", "as in [timeouts]"),
     here("servers.*.timeouts.list", PATIENCE, "\"10s\"", "as in [timeouts]"),
@@ -417,7 +424,6 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("servers.*.read_only", "every tool of the server is exposed"),
     not_yet("servers.*.start", "every server is started at once"),
     not_yet("servers.*.idle_stop", ""),
-    not_yet("servers.*.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("groups", "doors to some of the servers: /mcp/NAME of `serve`, `braid stdio --group NAME`"),
     section("groups.*", "one door"),
     told("groups.*.servers", Form::Texts(Rule::Any), "names of servers of this file"),
