@@ -44,7 +44,7 @@ pub(super) struct Run {
     pub(super) identity: String,
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
-    nursery: Nursery,
+    pub(super) nursery: Nursery,
 }
 
 impl Run {
@@ -75,9 +75,13 @@ impl Run {
                     server: server.key.clone(),
                     command: command.clone(),
                     stderr: server.stderr,
+                    path_from_shell: server.path_from_shell,
                     nursery: nursery.clone(),
                 }),
-                Reach::Http(remote) => Arc::new(HttpDial::new(&server.key, remote.clone(), nursery.clone())),
+                Reach::Http(remote) => {
+                    let dial = HttpDial::new(&server.key, remote.clone(), nursery.clone());
+                    Arc::new(dial.with_path(server.path_from_shell))
+                }
             }
         });
         let dials = dials.collect();
