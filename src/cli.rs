@@ -4,7 +4,6 @@
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
 pub mod arguments;
-mod budget;
 mod call;
 mod check;
 pub mod config_command;
@@ -132,15 +131,18 @@ enum Command {
     Check {
         #[command(flatten)]
         source: Source,
-        /// Only read the configuration; start nothing
+        /// Start nothing: find what can be found without
         #[arg(long)]
         offline: bool,
         /// Warnings count as failures (exit code 7)
         #[arg(long)]
         strict: bool,
-        /// Judge the names by this client's limits
+        /// Judge by this client's limits: claude-desktop, claude-code, cursor, vscode, …
         #[arg(long, value_name = "NAME")]
         client: Option<String>,
+        /// Say everything that was found
+        #[arg(short, long)]
+        verbose: bool,
     },
     /// List servers, tools, prompts, resources or templates
     List {
@@ -247,8 +249,8 @@ pub fn main() -> ExitCode {
         None => stdio::run(&Source::default(), None, &globals),
         Some(Command::Stdio { group, source }) => stdio::run(&source, group.as_deref(), &globals),
         Some(Command::Serve { source, listen }) => serve::run(&source, &listen, &globals),
-        Some(Command::Check { source, offline, strict, client }) => {
-            check::run(&source, &check::Options { offline, strict, client }, &globals)
+        Some(Command::Check { source, offline, strict, client, verbose }) => {
+            check::run(&source, &check::Options { offline, strict, client, verbose }, &globals)
         }
         Some(Command::List { what, server, source }) => list::run(what, server.as_deref(), &source, &globals),
         Some(Command::Call { name, arguments, args, source }) => {

@@ -143,32 +143,6 @@ impl Run {
         }
     }
 
-    /// The same, and tells a person at a terminal which servers are still awaited.
-    pub(super) async fn greet_watched(&self) {
-        let mut settled = self.seat.view().watch_standings();
-        let progress = async {
-            loop {
-                let waiting: Vec<&str> = {
-                    let heard = settled.borrow_and_update();
-                    let servers = self.hub.config().servers.iter().zip(heard.iter());
-                    servers
-                        .filter(|(_, standing)| **standing == Standing::Awaited)
-                        .map(|(server, _)| server.key.as_str())
-                        .collect()
-                };
-                out::progress(&format!("waiting for {}", waiting.join(", ")));
-                if settled.changed().await.is_err() {
-                    return std::future::pending::<()>().await;
-                }
-            }
-        };
-        tokio::select! {
-            () = self.greet() => {}
-            () = progress => {}
-        }
-        out::progress("");
-    }
-
     /// How long the slowest server may take to start.
     pub(super) fn patience(&self) -> Duration {
         let starts =
