@@ -4,6 +4,7 @@
 //! for scripts: 4 when a server cannot be reached, 7 with `--strict` when there are warnings. What is found out and how it
 //! is shown stand apart, in the files below.
 
+mod arguments;
 mod clients;
 mod diagnosis;
 mod gather;
@@ -11,6 +12,7 @@ mod listed;
 mod live;
 mod odd;
 mod places;
+mod remedy;
 mod report;
 mod rows;
 mod screen;

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::arguments::{ENDS, Missing, missing, name_of};
 use super::clients::Client;
 use super::places::Places;
+use super::remedy::{Syntax, install, quoted};
 use super::report::{Failure, Finding};
 use crate::config::codes::Code;
-use crate::config::{Command, Config, PathFromShell, ServerConfig, toml_key};
+use crate::config::{Command, Config, PathFromShell, Reach, ServerConfig};
 use crate::upstream::environment::{find, unmarked};
 use crate::upstream::login_shell::is_short;
 use crate::upstream::program::{Lack, SpawnError, foresee};
@@ -19,23 +21,14 @@ use crate::upstream::program::{Lack, SpawnError, foresee};
 /// What is around a program, and how it is written down.
 pub(super) struct Around<'a> {
     pub(super) config: &'a Config,
+    /// The same with its references as they are written.
+    pub(super) written: Option<&'a Config>,
     /// Our own variables.
     pub(super) ours: Vec<(OsString, OsString)>,
     pub(super) home: Option<PathBuf>,
     pub(super) places: Places,
     /// Whom the servers are for.
     pub(super) client: Option<&'static Client>,
-}
-
-/// How a remedy is written where the server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Syntax {
-    /// `braid.toml`.
-    Own,
-    /// A client's file.
-    Client,
-    /// Behind `--`.
-    CommandLine,
 }
 
 /// One server's program in its surroundings.
@@ -73,7 +66,7 @@ pub(super) fn explain(
         return failure;
     }
     if failure.code == Code::ExitedEarly {
-        for Missing { text, help } in missing(command) {
+        for Missing { text, help } in missing(command, around.written_command(server)) {
             failure.facts.push(text);
             failure.fixes.push(help);
         }
@@ -87,7 +80,7 @@ pub(super) fn explain(
             failure.facts.push(fact);
             failure.fixes.push("run the command once by hand".to_owned());
         }
-        failure.fixes.push(case.setting("timeouts.start = \"2m\""));
+        failure.fixes.push(case.syntax().setting(&server.key, "timeouts.start = \"2m\""));
     }
     failure
 }
@@ -95,7 +88,7 @@ pub(super) fn explain(
 /// What may be wrong with the command of a program that starts.
 pub(super) fn findings(around: &Around<'_>, server: &ServerConfig, command: &Command) -> Vec<Finding> {
     let key = Some(server.key.as_str());
-    let missing = missing(command)
+    let missing = missing(command, around.written_command(server))
         .into_iter()
         .map(|argument| Finding::warning(key, Code::ArgumentMissing, argument.text).help(argument.help));
     let hidden = only_in_shell(around, server, command);
@@ -121,21 +114,16 @@ fn only_in_shell(around: &Around<'_>, server: &ServerConfig, command: &Command) 
         command.program,
         around.shown(Path::new(folder))
     );
-    Some(Finding::warning(Some(&server.key), Code::OnlyInShell, text).help(case.command_is(&file)))
+    Some(Finding::warning(Some(&server.key), Code::OnlyInShell, text).help(case.syntax().command(&file)))
 }
 
 impl Around<'_> {
-    fn syntax(&self) -> Syntax {
-        let path = Path::new(&self.config.origin);
-        match path.extension().and_then(OsStr::to_str) {
-            None if !path.is_file() => Syntax::CommandLine,
-            Some(end) if end.eq_ignore_ascii_case("toml") && !self.is_codex() => Syntax::Own,
-            Some(_) | None => Syntax::Client,
+    fn written_command(&self, server: &ServerConfig) -> Option<&Command> {
+        let written = self.written?.servers.iter().find(|written| written.key == server.key)?;
+        match &written.reach {
+            Reach::Stdio(command) => Some(command),
+            Reach::Http(_) => None,
         }
-    }
-
-    fn is_codex(&self) -> bool {
-        Path::new(&self.config.origin).parent().is_some_and(|folder| folder.ends_with(".codex"))
     }
 
     /// A path with `~` for the home folder.
@@ -179,6 +167,10 @@ impl<'a> Case<'a> {
         self.environment.get(OsStr::new("PATH")).map_or_else(|| OsStr::new(""), OsString::as_os_str)
     }
 
+    fn syntax(&self) -> Syntax {
+        Syntax::of(self.around.config)
+    }
+
     fn is_path(&self) -> bool {
         self.command.program.contains(std::path::is_separator)
     }
@@ -196,7 +188,7 @@ impl<'a> Case<'a> {
                 let name = name_of(&self.command.program);
                 if find(name, self.path(), &self.command.folder).is_ok() {
                     failure.facts.push(format!("`{name}` is in PATH"));
-                    failure.fixes.push(self.command_is(Path::new(name)));
+                    failure.fixes.push(self.syntax().command(Path::new(name)));
                 }
             }
             SpawnError::NotPermitted { file, .. } => {
@@ -204,7 +196,7 @@ impl<'a> Case<'a> {
                 failure.fixes.extend(self.by_interpreter(file));
             }
             SpawnError::IsFolder { folder } => {
-                let fix = self.command_is(&folder.join("…"));
+                let fix = self.syntax().command(&folder.join("…"));
                 failure.fixes.push(format!("name the program in it: {fix}"));
             }
             SpawnError::Folder { folder } => {
@@ -232,7 +224,7 @@ impl<'a> Case<'a> {
                 self.say_found(&found, failure);
                 match found.first().and_then(|file| file.parent()) {
                     Some(folder) => {
-                        failure.fixes.push(self.path_has(folder));
+                        failure.fixes.push(self.syntax().path_with(folder));
                         failure.fixes.extend(self.asks_shell(name));
                     }
                     None => failure.fixes.push(install(name)),
@@ -244,7 +236,7 @@ impl<'a> Case<'a> {
                     Ok(there) => {
                         failure.facts.push(format!("`{name}` is {}", there.display()));
                         failure.fixes.push(format!("`#!{}` as its first line", there.display()));
-                        failure.fixes.push(self.runs(&there, file));
+                        failure.fixes.push(self.syntax().runs(&there, file));
                     }
                     Err(_) => failure.fixes.push(install(name)),
                 }
@@ -267,9 +259,9 @@ impl<'a> Case<'a> {
             // What runs it may lie beside it, and be looked for in PATH.
             match (foresee(&there, self.path()), file.parent()) {
                 (Err(SpawnError::Interpreter { .. }), Some(folder)) => {
-                    failure.fixes.push(self.path_has(folder));
+                    failure.fixes.push(self.syntax().path_with(folder));
                 }
-                (Ok(_) | Err(_), _) => failure.fixes.push(self.command_is(file)),
+                (Ok(_) | Err(_), _) => failure.fixes.push(self.syntax().command(file)),
             }
             failure.fixes.extend(self.asks_shell(program));
             return;
@@ -284,7 +276,7 @@ impl<'a> Case<'a> {
         match others.find(there) {
             Some(other) => {
                 failure.facts.push(format!("`{other}` is there"));
-                failure.fixes.push(self.command_is(Path::new(other)));
+                failure.fixes.push(self.syntax().command(Path::new(other)));
             }
             None => failure.fixes.push(install(program)),
         }
@@ -306,7 +298,7 @@ impl<'a> Case<'a> {
 
     fn say_where_paths_start(&self, path: &Path, failure: &mut Failure) {
         let folder = &self.around.config.folder;
-        if path.starts_with(folder) && self.around.syntax() != Syntax::CommandLine {
+        if path.starts_with(folder) && self.syntax() != Syntax::CommandLine {
             let fact = format!(
                 "relative paths start from {}, the folder of the configuration",
                 self.around.shown(folder)
@@ -331,195 +323,39 @@ impl<'a> Case<'a> {
             failure.facts.push(format!(
                 "`{name}` is set where Braid runs; a server gets only the variables that its entry declares"
             ));
-            fixes.push(match self.around.syntax() {
-                Syntax::Own => format!("env = {{ {name} = \"${{{name}}}\" }}"),
-                Syntax::Client => format!("\"env\": {{ \"{name}\": \"${{{name}}}\" }}"),
-                Syntax::CommandLine => "a `braid.toml` in which the server has `env`".to_owned(),
-            });
+            fixes.push(self.syntax().variable(name));
         }
         failure.fixes.extend(fixes);
-    }
-
-    /// `command = "…"`, as it is to be written.
-    fn command_is(&self, program: &Path) -> String {
-        let program = format!("{:?}", program.display().to_string());
-        match self.around.syntax() {
-            Syntax::Own => format!("command = {program}"),
-            Syntax::Client => format!("\"command\": {program}"),
-            Syntax::CommandLine => format!("-- {}", program.trim_matches('"')),
-        }
-    }
-
-    /// The script as an argument of what can run it.
-    fn runs(&self, interpreter: &Path, script: &Path) -> String {
-        let (program, script) = (self.command_is(interpreter), script.display().to_string());
-        match self.around.syntax() {
-            Syntax::Own => format!("{program}, args = [{script:?}, …]"),
-            Syntax::Client => format!("{program}, \"args\": [{script:?}, …]"),
-            Syntax::CommandLine => format!("{program} {script}"),
-        }
     }
 
     fn by_interpreter(&self, script: &Path) -> Option<String> {
         let end = script.extension()?.to_str()?;
         let (_, interpreter) = ENDS.iter().find(|(known, _)| *known == end)?;
         find(interpreter, self.path(), &self.command.folder).ok()?;
-        Some(self.runs(Path::new(interpreter), script))
-    }
-
-    /// A PATH with this folder before it.
-    fn path_has(&self, folder: &Path) -> String {
-        let folder = folder.display();
-        match self.around.syntax() {
-            Syntax::Own => format!("env = {{ PATH = \"{folder}:${{PATH}}\" }}"),
-            Syntax::Client => format!("\"env\": {{ \"PATH\": \"{folder}:${{PATH}}\" }}"),
-            Syntax::CommandLine => format!("PATH={folder}:$PATH"),
-        }
+        Some(self.syntax().runs(Path::new(interpreter), script))
     }
 
     /// That the login shell is asked, if it knows the program.
     fn asks_shell(&self, program: &str) -> Option<String> {
         let knows = self.around.places.shell_finds(program);
-        let may = self.around.syntax() == Syntax::Own && self.server.path_from_shell != PathFromShell::Always;
-        (knows && may).then(|| self.setting("path_from_shell = \"always\""))
+        let may = self.syntax() == Syntax::Own && self.server.path_from_shell != PathFromShell::Always;
+        (knows && may).then(|| self.syntax().setting(&self.server.key, "path_from_shell = \"always\""))
     }
-
-    fn setting(&self, setting: &str) -> String {
-        match self.around.syntax() {
-            Syntax::Own => format!("servers.{}.{setting}", toml_key(&self.server.key)),
-            Syntax::Client | Syntax::CommandLine => format!("a `braid.toml` with `{setting}`"),
-        }
-    }
-}
-
-/// An argument that leads nowhere.
-struct Missing {
-    text: String,
-    help: String,
-}
-
-/// Scripts that an interpreter is to run, and folders and files that are named whole, as far as they are not there.
-fn missing(command: &Command) -> Vec<Missing> {
-    let mut found = Vec::new();
-    let name = name_of(&command.program);
-    let mut script_is_next = INTERPRETERS.iter().any(|known| {
-        let rest = name.strip_prefix(known);
-        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
-    });
-    let mut before = "";
-    for argument in &command.args {
-        let follows_option = before.starts_with('-');
-        before = argument;
-        // What is run stands there itself, or is no file.
-        script_is_next &= !["-c", "-e", "-m", "--eval", "--print", "-p"].contains(&argument.as_str());
-        if argument.starts_with('-') || argument.chars().count() > ARGUMENT_CHARS_MAX {
-            continue;
-        }
-        if argument.starts_with("~/") && !follows_option {
-            found.push(Missing {
-                text: format!("the argument `{argument}` is passed on as it is: no shell replaces `~`"),
-                help: format!("write \"${{userHome}}{}\"", argument.get(1..).unwrap_or_default()),
-            });
-            continue;
-        }
-        let path = Path::new(argument);
-        let is_script =
-            script_is_next && ENDS.iter().any(|(end, _)| path.extension() == Some(OsStr::new(end)));
-        // What follows an option may be a file that is to be made, or no file at all.
-        let is_whole = path.is_absolute() && path.components().count() > 2 && !follows_option;
-        script_is_next = false;
-        let file = command.folder.join(path);
-        if !(is_script || is_whole) || file.exists() {
-            continue;
-        }
-        let folder = command.folder.display();
-        let text = match path.is_absolute() {
-            true => format!("the argument `{argument}` names a file or folder that does not exist"),
-            false => format!("`{argument}` does not exist in {folder}, where the program runs"),
-        };
-        let help = match path.is_absolute() {
-            true => "correct the path".to_owned(),
-            false => "write the whole path, or set `cwd`".to_owned(),
-        };
-        found.push(Missing { text, help });
-    }
-    found.truncate(MISSING_MAX);
-    found
 }
 
 fn is_of_name(letter: char) -> bool {
     letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'
 }
 
-/// The name of a program without its folder.
-fn name_of(program: &str) -> &str {
-    Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or(program)
-}
-
-fn install(program: &str) -> String {
-    match COMES_WITH.iter().find(|(name, _)| *name == program) {
-        Some((_, with)) => format!("install {with}, which `{program}` comes with"),
-        None => format!("install `{program}`, or write the whole path"),
-    }
-}
-
-/// A path for a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
-    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 /// Programs that fetch what they run.
 const RUNNERS: [&str; 7] = ["npx", "uvx", "bunx", "pnpx", "pipx", "docker", "podman"];
-
-const INTERPRETERS: [&str; 15] = [
-    "python", "node", "nodejs", "deno", "bun", "tsx", "ts-node", "ruby", "perl", "php", "sh", "bash", "zsh",
-    "pwsh", "Rscript",
-];
-
-/// Ends of scripts, and what runs them.
-const ENDS: [(&str, &str); 12] = [
-    ("py", "python3"),
-    ("js", "node"),
-    ("mjs", "node"),
-    ("cjs", "node"),
-    ("ts", "tsx"),
-    ("sh", "sh"),
-    ("rb", "ruby"),
-    ("pl", "perl"),
-    ("php", "php"),
-    ("zsh", "zsh"),
-    ("ps1", "pwsh"),
-    ("R", "Rscript"),
-];
 
 const OTHER_NAMES: [(&str, &str); 5] =
     [("python", "python3"), ("python3", "python"), ("node", "nodejs"), ("pip", "pip3"), ("docker", "podman")];
 
-const COMES_WITH: [(&str, &str); 13] = [
-    ("npx", "Node.js"),
-    ("npm", "Node.js"),
-    ("node", "Node.js"),
-    ("uvx", "uv"),
-    ("uv", "uv"),
-    ("python", "Python"),
-    ("python3", "Python"),
-    ("pip", "Python"),
-    ("bunx", "Bun"),
-    ("bun", "Bun"),
-    ("deno", "Deno"),
-    ("docker", "Docker"),
-    ("go", "Go"),
-];
-
 /// As much of a PATH is shown.
 const PATH_CHARS_MAX: usize = 60;
 const VARIABLES_MAX: usize = 3;
-const MISSING_MAX: usize = 4;
-/// A longer argument is no path.
-const ARGUMENT_CHARS_MAX: usize = 1024;
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

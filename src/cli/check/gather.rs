@@ -29,7 +29,8 @@ pub(super) async fn of_run(run: &Run, client: Option<&'static Client>, written: 
     let mut report = of_configuration(config, written);
     let reports = run.seat.reports();
     let places = Places::new(home().as_deref(), shell_path(run, &reports).await.as_deref());
-    let around = Around { config, ours: std::env::vars_os().collect(), home: home(), places, client };
+    let ours = std::env::vars_os().collect();
+    let around = Around { config, written, ours, home: home(), places, client };
     for found in reports {
         let Some(settings) = config.servers.get(found.at) else { continue };
         let number = |kind| catalog.entries(kind).iter().filter(|entry| entry.server == found.at).count();
@@ -84,7 +85,8 @@ pub(super) async fn of_run(run: &Run, client: Option<&'static Client>, written: 
 pub(super) fn offline(config: &Config, client: Option<&'static Client>, written: Option<&Config>) -> Report {
     let mut report = of_configuration(config, written);
     let places = Places::new(home().as_deref(), None);
-    let around = Around { config, ours: std::env::vars_os().collect(), home: home(), places, client };
+    let ours = std::env::vars_os().collect();
+    let around = Around { config, written, ours, home: home(), places, client };
     for settings in &config.servers {
         let mut server = Server { name: settings.key.clone(), ..Server::default() };
         let failure = match &settings.reach {

@@ -1,5 +1,6 @@
 //! Each way in which a program does not start, and what is said of it.
 
+use super::super::arguments::MISSING_MAX;
 use super::*;
 use crate::config::{Reach, Secret};
 use std::fs;
@@ -38,6 +39,7 @@ impl Machine {
         let ours = [("PATH", self.root.path().join("bin").into_os_string()), ("A_TOKEN", "s3cret".into())];
         Around {
             config: &self.config,
+            written: None,
             ours: ours.map(|(name, value)| (name.into(), value)).into(),
             places: Places { of_shell: vec![home.join("shell")], ..Places::new(Some(&home), None) },
             home: Some(home),
@@ -98,7 +100,6 @@ fn a_program_that_is_nowhere_is_named_with_what_it_comes_with() {
             "fix: install `uvx-of-nobody`, or write the whole path"
         ]
     );
-    assert_eq!(install("uvx"), "install uv, which `uvx` comes with");
     let said = machine.said(&machine.command("npx -y a-server"));
     assert_eq!(
         said[2..],
@@ -269,7 +270,7 @@ fn arguments_that_lead_nowhere_are_found() {
         let args = args.iter().map(|argument| (*argument).to_owned()).collect();
         let command = Command { args, ..machine.command(program) };
         let root = machine.root.path().to_str().unwrap();
-        missing(&command).into_iter().map(|missing| missing.text.replace(root, "")).collect()
+        missing(&command, None).into_iter().map(|missing| missing.text.replace(root, "")).collect()
     };
     assert_eq!(
         said("python3.12", &["-u", "gone.py", "more.py"]),
@@ -319,4 +320,13 @@ fn a_path_is_shown_within_a_line() {
     let long: Vec<String> = (0..40).map(|at| format!("/folder/number/{at}")).collect();
     let shown = shown(&long.join(":"));
     assert!(shown.ends_with(":… (40 folders)") && shown.len() < 90, "{shown}");
+}
+
+#[test]
+fn an_argument_is_said_as_it_is_written() {
+    let machine = Machine::new("braid.toml");
+    let command = |argument: &str| Command { args: vec![argument.to_owned()], ..machine.command("a-server") };
+    let found = missing(&command("/s3cret/in/a/path"), Some(&command("${TOKEN}")));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].text, "the argument `${TOKEN}` names a file or folder that does not exist");
 }
