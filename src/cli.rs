@@ -4,7 +4,6 @@
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
 pub mod arguments;
-mod budget;
 mod call;
 mod check;
 pub mod config_command;
@@ -12,7 +11,6 @@ mod exit;
 mod explain;
 pub mod explain_code;
 mod guardian;
-mod idle;
 pub mod indented;
 mod list;
 mod log;
@@ -134,15 +132,18 @@ enum Command {
     Check {
         #[command(flatten)]
         source: Source,
-        /// Only read the configuration; start nothing
+        /// Start nothing: find what can be found without
         #[arg(long)]
         offline: bool,
         /// Warnings count as failures (exit code 7)
         #[arg(long)]
         strict: bool,
-        /// Judge the names by this client's limits
+        /// Judge by this client's limits: claude-desktop, claude-code, cursor, vscode, …
         #[arg(long, value_name = "NAME")]
         client: Option<String>,
+        /// Say everything that was found
+        #[arg(short, long)]
+        verbose: bool,
     },
     /// List servers, tools, prompts, resources or templates
     List {
@@ -257,8 +258,8 @@ pub fn main() -> ExitCode {
         None => stdio::run(&Source::default(), None, &globals),
         Some(Command::Stdio { group, source }) => stdio::run(&source, group.as_deref(), &globals),
         Some(Command::Serve { source, listen }) => serve::run(&source, &listen, &globals),
-        Some(Command::Check { source, offline, strict, client }) => {
-            check::run(&source, &check::Options { offline, strict, client }, &globals)
+        Some(Command::Check { source, offline, strict, client, verbose }) => {
+            check::run(&source, &check::Options { offline, strict, client, verbose }, &globals)
         }
         Some(Command::List { what, server, all, group, source }) => {
             let which = list::Which { server: server.as_deref(), group: group.as_deref(), all };

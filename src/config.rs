@@ -35,8 +35,10 @@ pub mod schema;
 pub mod search;
 mod section;
 mod server_section;
+mod strict_json;
 mod tree;
 pub mod units;
+pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
@@ -249,6 +251,8 @@ pub struct ServerConfig {
     /// Requests that wait for a place before the answer is `busy`.
     pub waiting_max: usize,
     pub stderr: Stderr,
+    /// For the programs that are started for it.
+    pub path_from_shell: PathFromShell,
 }
 
 /// How a server is reached.
@@ -405,6 +409,15 @@ pub enum Stderr {
     Drop,
 }
 
+/// Whether the user's login shell is asked where programs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathFromShell {
+    /// Where a desktop app started us with the short PATH of the system.
+    Auto,
+    Always,
+    Never,
+}
+
 /// A value that no log, error or `Debug` shows.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
@@ -463,6 +476,7 @@ impl ServerConfig {
             in_flight_max: 256,
             waiting_max: 256,
             stderr: Stderr::Log,
+            path_from_shell: PathFromShell::Auto,
         }
     }
 }

@@ -1,236 +1,141 @@
 //! `braid check`: start everything, say what each server offers, and what is wrong.
 //!
-//! Judges what clients would meet: servers that do not start, lists that fail, names that had to change. The
-//! exit code is for scripts: 4 when a server cannot be reached, 7 with `--strict` when there are warnings.
+//! Judges what clients would meet: servers that do not start, lists that fail, names that had to change. The exit code is
+//! for scripts: 4 when a server cannot be reached, 7 with `--strict` when there are warnings. What is found out and how it
+//! is shown stand apart, in the files below.
 
+mod arguments;
+mod clients;
+mod diagnosis;
+mod gather;
+mod idle;
+mod listed;
+mod live;
+mod odd;
+mod places;
+mod remedy;
+mod report;
+mod rows;
+mod screen;
+
+use std::path::Path;
+
+use self::clients::Client;
+use self::report::Report;
+pub(super) use self::rows::{down, required_down, servers};
+use self::screen::Detail;
 use super::exit::Exit;
 use super::run::Run;
-use super::table::{self, Mark, ServerRow};
-use super::{Globals, Source, budget, idle, log, out, printable, source};
-use crate::hub::Report;
-use crate::mcp::method::Kind;
-use crate::routing::catalog::Catalog;
-use crate::routing::names::Change;
-use crate::upstream::link::State;
-use crate::wire::members::quote;
+use super::{Globals, Source, log, out, source};
+use crate::config::Config;
+use crate::config::problem::Problem;
 
 /// What `check` was asked to do.
 pub(super) struct Options {
     pub(super) offline: bool,
     pub(super) strict: bool,
     pub(super) client: Option<String>,
+    pub(super) verbose: bool,
 }
 
-/// What there is to say about one subject.
-pub(super) struct Finding {
-    pub(super) code: &'static str,
-    pub(super) text: String,
+/// What a check goes by.
+struct Asked<'a> {
+    options: &'a Options,
+    client: Option<&'static Client>,
+    /// The configuration with its references as they are written.
+    written: Option<Config>,
+    /// What was odd about the file.
+    warnings: Vec<Problem>,
+    globals: &'a Globals,
 }
 
 pub(super) fn run(from: &Source, options: &Options, globals: &Globals) -> Exit {
-    if let Some(unknown) = options.client.as_deref().filter(|name| budget::client(name).is_none()) {
-        let text = format!("no client `{unknown}` is known; there are {}", budget::names().join(", "));
+    let client = options.client.as_deref().and_then(clients::client);
+    if let Some(unknown) = options.client.as_deref().filter(|_| client.is_none()) {
+        let text = format!("no client `{unknown}` is known; there are {}", clients::names().join(", "));
         return out::fail(Exit::Usage, &text, globals);
     }
-    let (config, warnings) = match source::load_with_warnings(from, globals) {
+    let (config, warnings) = match source::load_with_problems(from, globals) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, Some("error"), globals);
-    for warning in &warnings {
-        out::say(warning);
+    if !globals.json() {
+        for warning in &warnings {
+            out::say(&format!("{}\n", warning.render(out::stderr_has_color())));
+        }
     }
-    let headline = format!("config  ✓ {}  {}", config.origin, count(config.servers.len(), "server"));
-    if !globals.json() && out::print(&headline) != Exit::Ok {
-        return Exit::Unexpected;
-    }
+    let asked = Asked { options, client, written: source::as_written(from), warnings, globals };
     if options.offline {
-        return if options.strict && !warnings.is_empty() { Exit::Warnings } else { Exit::Ok };
+        let report = gather::offline(&config, asked.client, asked.written.as_ref());
+        return asked.end(report, &config);
     }
-    Run::with(config, globals, async |run| checked(run, options, warnings.len(), globals).await)
+    Run::with(config, globals, async |run| {
+        live::watch(run, globals).await;
+        let report = gather::of_run(run, asked.client, asked.written.as_ref()).await;
+        asked.end(report, run.hub.config())
+    })
 }
 
-async fn checked(run: &Run, options: &Options, mut warnings: usize, globals: &Globals) -> Exit {
-    run.greet_watched().await;
-    let catalog = run.seat.view().catalog();
-    let rows = rows_of(run, None);
-    let down = rows.iter().filter(|row| row.mark == Mark::Bad).count();
-    let mut findings = findings(run, &catalog);
-    findings.extend(idle::findings(run, &catalog));
-    warnings += findings.len() + rows.iter().filter(|row| row.mark == Mark::Warning).count();
-    let budgets = budget::judge(&catalog, options.client.as_deref());
-    warnings += budgets.iter().filter(|line| line.over).count();
-    let printed = match globals.json() {
-        true => out::print(&json(run, &catalog, &rows, &findings)),
-        false => {
-            let mut text = table::servers(&rows, out::page());
-            for Finding { code, text: said } in &findings {
-                let about = if idle::is_about(code) { "filters" } else { "names" };
-                text.push_str(&format!("{about:7} ! {code} {}\n", printable::line(said)));
+impl Asked<'_> {
+    /// Says the report, and the exit code with it.
+    fn end(&self, mut report: Report, config: &Config) -> Exit {
+        report.problems = self.warnings.iter().filter_map(Problem::to_json).collect();
+        let (down, warnings) = (report.down(), report.warnings());
+        let exit = match (down, self.options.strict && warnings > 0) {
+            (0, false) => Exit::Ok,
+            (0, true) => Exit::Warnings,
+            (_, _) => Exit::Unreachable,
+        };
+        report.exit = exit.code();
+        report.summary = match (down, warnings) {
+            (0, 0) if self.options.offline => {
+                "nothing is wrong as far as can be known without starting".to_owned()
             }
-            text.push_str(&budget::text(&catalog, &budgets, run.hub.config().names.length_max));
-            out::print(&text)
+            (0, 0) => "all is well".to_owned(),
+            (0, _) => count(warnings, "warning"),
+            (_, _) => format!("{} could not be started", count(down, "server")),
+        };
+        if down == 0 && !self.options.offline {
+            report.next = Some(self.next(config));
         }
-    };
-    match (printed, down, options.strict && warnings > 0) {
-        (Exit::Ok, 0, false) => Exit::Ok,
-        (Exit::Ok, 0, true) => out::fail(Exit::Warnings, &count(warnings, "warning"), globals),
-        (Exit::Ok, _, _) => {
-            let text = format!("{} could not be started", count(down, "server"));
-            out::fail(Exit::Unreachable, &text, globals)
-        }
-        (exit, _, _) => exit,
-    }
-}
-
-/// `braid list servers`. A server that is down has its reason in its row.
-pub(super) fn servers(run: &Run, server: Option<&str>, globals: &Globals) -> Exit {
-    let rows = rows_of(run, server);
-    let printed = match globals.json() {
-        true => out::print(&json(run, &run.seat.view().catalog(), &rows, &[])),
-        false => out::print(&table::servers(&rows, out::page())),
-    };
-    match required_down(run) {
-        Some(why) if printed == Exit::Ok => out::fail(Exit::Unreachable, &why, globals),
-        Some(_) | None => printed,
-    }
-}
-
-/// Why servers are down, a sentence each, and whether that one is required.
-pub(super) fn down(run: &Run, server: Option<&str>) -> Vec<(String, bool)> {
-    let reports = run.seat.reports().into_iter();
-    // Without a required server the command fails, whichever server it asks about.
-    let asked = reports.filter(|report| report.required || server.is_none_or(|server| report.key == server));
-    asked
-        .filter_map(|report| {
-            let must_be = report.required || server.is_some();
-            sentence(report).map(|why| (why, must_be))
-        })
-        .collect()
-}
-
-/// Why the command cannot do what it is for: required servers that are not there after all the waiting.
-pub(super) fn required_down(run: &Run) -> Option<String> {
-    let reports = run.seat.reports().into_iter().filter(|report| report.required);
-    let sentences: Vec<String> = reports.filter_map(sentence).collect();
-    (!sentences.is_empty()).then(|| sentences.join("\n"))
-}
-
-/// Why a server is not there, unless it is.
-fn sentence(report: Report) -> Option<String> {
-    match report.state {
-        State::Down { why, .. } => Some(why.text),
-        State::Connecting => Some(format!("{}: is still starting", report.key)),
-        State::Ready(_) => None,
-    }
-}
-
-fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
-    let catalog = run.seat.view().catalog();
-    let reports = run.seat.reports().into_iter();
-    let reports = reports.filter(|report| server.is_none_or(|server| report.key == server));
-    reports
-        .map(|report| {
-            let number =
-                |kind| catalog.entries(kind).iter().filter(|entry| entry.server == report.at).count();
-            let mut row = ServerRow {
-                name: report.key,
-                transport: report.transport.to_owned(),
-                tools: number(Kind::Tools),
-                prompts: number(Kind::Prompts),
-                resources: number(Kind::Resources),
-                templates: number(Kind::Templates),
-                hidden: hidden(&catalog, report.at),
-                ..ServerRow::default()
-            };
-            match report.state {
-                State::Ready(link) => {
-                    row.revision = Some(link.greeting().revision.as_str().to_owned());
-                    row.took_ms = u64::try_from(link.took().as_millis()).ok();
-                    row.notes = run.seat.troubles(report.at);
-                    row.mark = if row.notes.is_empty() { Mark::Good } else { Mark::Warning };
-                }
-                State::Down { why, .. } => {
-                    row.mark = Mark::Bad;
-                    row.notes.push(why.text);
-                }
-                State::Connecting => {
-                    row.mark = Mark::Bad;
-                    row.notes.push("is still starting".to_owned());
-                }
+        let printed = match self.globals.json() {
+            true => out::print(&report.to_json()),
+            false => {
+                let detail = if self.options.verbose { Detail::All } else { Detail::Usual };
+                out::print(&screen::text(&report, detail, out::page()))
             }
-            row
-        })
-        .collect()
-}
-
-/// How much of what a server lists clients do not see.
-fn hidden(catalog: &Catalog, server: usize) -> usize {
-    let all = Kind::ALL.into_iter().flat_map(|kind| catalog.withheld(kind));
-    all.filter(|item| item.server == server).count()
-}
-
-/// Names that are not simply prefix, separator and own name, and URIs that cannot be told apart.
-fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for kind in Kind::ALL {
-        for entry in catalog.entries(kind) {
-            let (code, what) = match entry.change {
-                Change::None => continue,
-                Change::Sanitised => ("BRAID-N001", "has characters that some clients refuse"),
-                Change::Collided => ("BRAID-N002", "is the name of something else as well"),
-                Change::Duplicate => ("BRAID-N002", "is the name of another tool of its server"),
-                Change::Shortened => ("BRAID-N004", "is too long"),
-            };
-            let text = format!("`{}` {what}: it is `{}`", entry.own.escape_debug(), entry.exposed);
-            findings.push(Finding { code, text });
-        }
-        for entry in catalog.hidden(kind) {
-            let key = run.hub.config().servers.get(entry.server).map_or("", |server| &server.key);
-            let text = format!(
-                "`{}` of `{key}` is an earlier server's as well; it is not listed",
-                entry.exposed.escape_debug()
-            );
-            findings.push(Finding { code: "BRAID-N002", text });
+        };
+        match (printed, exit) {
+            (Exit::Ok, Exit::Ok) => Exit::Ok,
+            (Exit::Ok, exit) if self.globals.json() => out::fail(exit, &report.summary, self.globals),
+            (Exit::Ok, exit) => {
+                let first = report.failures().into_keys().next();
+                let more =
+                    first.map_or_else(String::new, |code| format!("; `braid explain {code}` says more"));
+                out::say(&format!("exit {}: {}{more}", exit.code(), report.summary));
+                exit
+            }
+            (failed, _) => failed,
         }
     }
-    findings
-}
 
-fn json(run: &Run, catalog: &Catalog, rows: &[ServerRow], findings: &[Finding]) -> String {
-    let servers: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let state = match row.mark {
-                Mark::Good | Mark::Warning => "ready",
-                Mark::Bad => "down",
-            };
-            let revision = row.revision.as_deref().map_or_else(|| "null".to_owned(), quote);
-            let took = row.took_ms.map_or_else(|| "null".to_owned(), |took| took.to_string());
-            let notes: Vec<String> = row.notes.iter().map(|note| quote(note)).collect();
-            format!(
-                r#"{{"name":{},"state":"{state}","transport":{},"revision":{revision},"took_ms":{took},"tools":{},"prompts":{},"resources":{},"templates":{},"hidden":{},"notes":[{}]}}"#,
-                quote(&row.name),
-                quote(&row.transport),
-                row.tools,
-                row.prompts,
-                row.resources,
-                row.templates,
-                row.hidden,
-                notes.join(",")
-            )
-        })
-        .collect();
-    let findings: Vec<String> =
-        findings.iter().map(|f| format!(r#"{{"code":"{}","text":{}}}"#, f.code, quote(&f.text))).collect();
-    format!(
-        r#"{{"config":{},"servers":[{}],"findings":[{}],"tools":{},"longest_name":{}}}"#,
-        quote(&run.hub.config().origin),
-        servers.join(","),
-        findings.join(","),
-        catalog.entries(Kind::Tools).len(),
-        budget::longest(catalog),
-    )
+    /// What to do with servers that work.
+    fn next(&self, config: &Config) -> String {
+        let path = Path::new(&config.origin);
+        if !path.is_file() {
+            return "`braid stdio` with the same words is the command for a client's entry".to_owned();
+        }
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (name, whose) = match self.client.filter(|client| client.is_installed()) {
+            Some(client) => (client.name, client.title.to_owned()),
+            None => ("CLIENT", "your client (claude-desktop, claude-code, cursor, vscode, …)".to_owned()),
+        };
+        format!(
+            "`braid install {name} -c {}` shows the entry for {whose}; with `--write` it is put there",
+            path.display()
+        )
+    }
 }
 
 /// `1 server`, `3 servers`.

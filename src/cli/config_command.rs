@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::config::search::Search;
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Auth, Config, Filters, Instructions, Listen, LogFormat, Prefix, PrefixMode, Protocol,
-    Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Transport, Uris,
+    self, Address, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell, Prefix, PrefixMode,
+    Protocol, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Transport,
+    Uris,
 };
 use crate::wire::members::{elements, members, string};
 
@@ -249,6 +250,14 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
         }
         Reach::Http(remote) => show_remote(page, remote),
     }
+    page.text(
+        "path_from_shell",
+        match server.path_from_shell {
+            PathFromShell::Auto => "auto",
+            PathFromShell::Always => "always",
+            PathFromShell::Never => "never",
+        },
+    );
     page.text("title", server.title.as_deref().unwrap_or_default());
     page.text(
         "prefix",
@@ -465,6 +474,7 @@ mod tests {
         protocol = "2025-06-18"
         restart = "always"
         stderr = "drop"
+        path_from_shell = "always"
         timeouts.call = "90s"
         tools = { allow = [], deny = ["*\\x"] }
         read_only = true

@@ -53,14 +53,6 @@ pub(super) fn page() -> Page {
     Page { columns, colour: stdout_has_color() }
 }
 
-/// Shows a person what is being waited for, on one line that the next one replaces. Nothing without a terminal.
-pub(super) fn progress(text: &str) {
-    if std::io::stderr().is_terminal() {
-        let mut err = anstream::stderr().lock();
-        write!(err, "\r\x1b[2K{text}").and_then(|()| err.flush()).ok();
-    }
-}
-
 /// Says what went wrong, and ends with this code. Peers may have written the text.
 pub(super) fn fail(exit: Exit, text: &str, globals: &Globals) -> Exit {
     match globals.json() {

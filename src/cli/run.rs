@@ -44,7 +44,7 @@ pub(super) struct Run {
     pub(super) identity: String,
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
-    nursery: Nursery,
+    pub(super) nursery: Nursery,
 }
 
 impl Run {
@@ -75,9 +75,13 @@ impl Run {
                     server: server.key.clone(),
                     command: command.clone(),
                     stderr: server.stderr,
+                    path_from_shell: server.path_from_shell,
                     nursery: nursery.clone(),
                 }),
-                Reach::Http(remote) => Arc::new(HttpDial::new(&server.key, remote.clone(), nursery.clone())),
+                Reach::Http(remote) => {
+                    let dial = HttpDial::new(&server.key, remote.clone(), nursery.clone());
+                    Arc::new(dial.with_path(server.path_from_shell))
+                }
             }
         });
         let dials = dials.collect();
@@ -147,32 +151,6 @@ impl Run {
             () = self.greet() => {}
             () = heard => {}
         }
-    }
-
-    /// The same, and tells a person at a terminal which servers are still awaited.
-    pub(super) async fn greet_watched(&self) {
-        let mut settled = self.seat.view().watch_standings();
-        let progress = async {
-            loop {
-                let waiting: Vec<&str> = {
-                    let heard = settled.borrow_and_update();
-                    let servers = self.hub.config().servers.iter().zip(heard.iter());
-                    servers
-                        .filter(|(_, standing)| **standing == Standing::Awaited)
-                        .map(|(server, _)| server.key.as_str())
-                        .collect()
-                };
-                out::progress(&format!("waiting for {}", waiting.join(", ")));
-                if settled.changed().await.is_err() {
-                    return std::future::pending::<()>().await;
-                }
-            }
-        };
-        tokio::select! {
-            () = self.greet() => {}
-            () = progress => {}
-        }
-        out::progress("");
     }
 
     /// How long the slowest server may take to start.

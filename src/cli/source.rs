@@ -6,24 +6,28 @@ use super::exit::Exit;
 use super::{Globals, Source, config_command, out};
 use crate::config::Config;
 use crate::config::file::{Loaded, load as load_file, load_as_written};
-use crate::config::problem::Report;
+use crate::config::problem::{Problem, Report};
 use crate::config::search::{Search, search};
 use std::path::Path;
 
 /// The configuration, its warnings said on stderr; or the exit code, with everything said.
 pub(super) fn load(from: &Source, globals: &Globals) -> Result<Config, Exit> {
-    let (config, warnings) = load_with_warnings(from, globals)?;
+    let (config, warnings) = load_with_problems(from, globals)?;
     if !globals.quiet {
-        warnings.iter().for_each(|warning| out::say(warning));
+        warnings.iter().for_each(|warning| out::say(&warning.render(out::stderr_has_color())));
     }
     Ok(config)
 }
 
-/// The configuration and its warnings, a paragraph each.
-pub(super) fn load_with_warnings(from: &Source, globals: &Globals) -> Result<(Config, Vec<String>), Exit> {
+/// The configuration and its warnings.
+pub(super) fn load_with_problems(from: &Source, globals: &Globals) -> Result<(Config, Vec<Problem>), Exit> {
     let Loaded { config, warnings } = read(from, load_file).map_err(|report| refused(&report, globals))?;
-    let warnings = warnings.iter().map(|warning| warning.render(out::stderr_has_color()));
-    Ok((config, warnings.collect()))
+    Ok((config, warnings))
+}
+
+/// The same configuration with its references as they are written, if it can still be read.
+pub(super) fn as_written(from: &Source) -> Option<Config> {
+    read(from, load_as_written).ok().map(|loaded| loaded.config)
 }
 
 /// Whether there is such a group, if one is asked for.

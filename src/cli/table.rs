@@ -23,6 +23,8 @@ pub enum Mark {
     Good,
     Warning,
     Bad,
+    /// It is neither good nor bad.
+    Note,
 }
 
 /// A server; or, with no `revision`, anything else that `check` has a word about, such as a server that did not
@@ -102,10 +104,45 @@ pub fn servers(rows: &[ServerRow], page: Page) -> String {
             }
         };
         for note in beneath {
-            lines.extend(beside(Column::of("", name, 2), "", note));
+            lines.extend(indented(note, name, text));
         }
     }
     ended(lines)
+}
+
+/// A note beneath a row. What it begins with stays before each of its lines.
+fn indented(note: &str, name: u16, text: Option<u16>) -> Vec<String> {
+    let note = printable::text(note).replace('\t', "    ");
+    let bare = note.trim_start_matches(' ');
+    let indent = u16::try_from(note.len() - bare.len()).unwrap_or(0).min(INDENT_COLUMNS_MAX);
+    let text = text.map(|text| text.saturating_sub(indent).max(TEXT_COLUMNS_MIN));
+    let columns =
+        [Column::of("", name, 2), Column::of("", 1, 1 + indent), Column::text(bare.to_owned(), text)];
+    lay_out(columns)
+}
+
+/// The same without what stands beneath: one line per server, cut where the page ends. `name`: how wide the names are.
+pub fn one_line_each(rows: &[ServerRow], name: u16, page: Page) -> Vec<String> {
+    let facts: Vec<_> = rows.iter().map(Facts::of).collect();
+    let widest = |text: fn(&Facts) -> &str| facts.iter().map(|facts| width(text(facts))).max().unwrap_or(0);
+    let name = name.min(NAME_COLUMNS_MAX);
+    let (revision, transport) = (widest(|facts| &facts.revision), widest(|facts| &facts.transport));
+    let text = page.columns.map(|columns| columns.saturating_sub(name + 4).max(TEXT_COLUMNS_MIN));
+    let lines = rows.iter().zip(&facts).flat_map(|(row, facts)| {
+        let words = match (&row.revision, row.notes.first()) {
+            (Some(_), _) => {
+                let gap = |text: &str, width: u16| format!("{text:<width$}", width = usize::from(width));
+                let (revision, transport) =
+                    (gap(&facts.revision, revision), gap(&facts.transport, transport));
+                format!("{revision}  {transport}  {}  {}", facts.offered.replace(GLUE, " "), facts.took)
+            }
+            (None, note) => printable::line(note.map_or("", String::as_str)).into_owned(),
+        };
+        let columns =
+            [Column::of(&facts.name, name, 2), Column::of(MARK_PLACE, 1, 1), Column::text(words, text)];
+        cut(columns).into_iter().map(|line| paint(line, row.mark, page)).collect::<Vec<_>>()
+    });
+    lines.collect()
 }
 
 /// One line per item: its name, its server where the name does not begin with that, and as much of the description
@@ -145,6 +182,7 @@ impl Mark {
             Self::Good => "✓",
             Self::Warning => "!",
             Self::Bad => "✗",
+            Self::Note => "·",
         }
     }
 
@@ -153,6 +191,7 @@ impl Mark {
             Self::Good => "\u{1b}[32m✓\u{1b}[0m",
             Self::Warning => "\u{1b}[33m!\u{1b}[0m",
             Self::Bad => "\u{1b}[31m✗\u{1b}[0m",
+            Self::Note => "\u{1b}[2m·\u{1b}[0m",
         }
     }
 }
@@ -260,7 +299,11 @@ fn offered(row: &ServerRow) -> String {
 }
 
 fn took(ms: u64) -> String {
-    if ms < 10_000 { format!("{ms} ms") } else { format!("{} s", ms / 1000) }
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000.. => format!("{} s", ms / 1000),
+    }
 }
 
 /// The first line of the description, after its own name where the exposed one does not end with that.
@@ -274,7 +317,7 @@ fn described(row: &ItemRow) -> String {
 }
 
 /// Columns that the text takes on a terminal. The table knows how wide letters are.
-fn width(text: &str) -> u16 {
+pub fn width(text: &str) -> u16 {
     let mut table = Table::new();
     table.add_row([text]);
     table.column_max_content_widths().first().copied().unwrap_or(0)
@@ -291,6 +334,9 @@ const NAME_COLUMNS_MAX: u16 = 24;
 
 /// Narrowest column for sentences, even where the terminal is narrower.
 const TEXT_COLUMNS_MIN: u16 = 24;
+
+/// A note is not moved farther to the right, whatever it begins with.
+const INDENT_COLUMNS_MAX: u16 = 8;
 
 /// Narrowest column for `26 tools 2 prompts`.
 const COUNT_COLUMNS_MIN: u16 = 12;

@@ -15,6 +15,7 @@ use super::codes::Code;
 use super::loaded::Loaded;
 use super::problem::{self, Problem, Report, Source, quoted};
 use super::section::NAMED_MAX;
+use super::strict_json;
 use super::tree::{Entry, Node, Value};
 use super::variables::{Dialect, Purpose, Surroundings, Variables};
 
@@ -74,6 +75,7 @@ pub(super) fn read(
             config.servers.extend(reader.server(entry));
         }
     }
+    reader.warnings.extend(strict_json::warnings(servers, raw, source));
     let mut problems = reader.warnings;
     if config.servers.is_empty() {
         let message =

@@ -1,8 +1,8 @@
 //! Every code that Braid shows, with its title and its long help.
 //!
 //! A code is stable: once released it keeps its meaning, and a retired one is not given out again. The
-//! letter says where to look: C configuration, S starting and losing a server, N names, T time,
-//! P protocol, L limits. `braid explain CODE` prints what stands here. Nothing here decides anything.
+//! letter says where to look: A authority, C configuration, H servers at a URL, S starting and losing a
+//! server, N names, T time, P protocol, L limits. `braid explain CODE` prints what stands here. Nothing here decides anything.
 
 use std::fmt;
 
@@ -37,6 +37,23 @@ macro_rules! codes {
 }
 
 codes! {
+    CredentialsRefused = "A001", "the server wants other credentials",
+"The server at the URL answered 401 or 403: without credentials, or with those that it was sent, it lets nobody
+in. A variable that is empty, a token that has expired or is for another account, and a token without a right
+that is needed look alike from outside.
+
+Put a token into `headers`, and keep it out of the file:
+
+    [servers.NAME]
+    headers = { Authorization = \"Bearer ${file:token}\" }
+
+A token that does not live long can be made anew by a program: `headers_command`.";
+
+    NoHeaders = "A002", "`headers_command` gave no headers",
+"The program that is to print the headers of the server could not be started, took too long, ended with an
+error, or printed something else than a JSON object of texts. The message says which. Run it by hand: its last
+lines on stderr say more.";
+
     UnknownKey = "C001", "unknown key",
 "`braid.toml` is read strictly: a key that Braid does not know is an error, because a misspelt setting
 that is silently ignored is worse than a refusal.
@@ -233,6 +250,51 @@ or a value has the wrong type. The other entries are used.";
 "A warning about a client's own file: the entry is the one that starts Braid. Following it, Braid would start
 itself without end. Nothing needs to be done.";
 
+    LooseJson = "C041", "its own client may refuse this JSON",
+"A warning about a client's own file: it has a comma behind the last entry, or a comment. Braid and editors take
+that; the client whose file it is reads JSON to the letter, and then starts without a single server, often
+without a word. Remove the comma or the comment.";
+
+    EmptyValue = "C042", "value is empty",
+"A warning: what is written refers to a variable or a file that is set and empty, so that the server gets an
+empty value. A desktop app may have started Braid with other variables than your shell has.
+
+If the value is to be empty, write `\"\"` instead of the reference, or leave the key out.";
+
+    LiteralSecret = "C043", "secret in the file",
+"A warning: what looks like a token or a password is written out in the configuration. Such files are copied,
+shared, shown to others and kept in repositories; what stands in `args` can be read by everybody on the machine
+while the program runs.
+
+Put it into a file that only you can read, or into a variable of Braid's environment:
+
+    env = { GITHUB_TOKEN = \"${file:github-token}\" }
+    env = { GITHUB_TOKEN = \"${GITHUB_TOKEN}\" }
+
+Braid says the name of the key and never the value.";
+
+    Placeholder = "C044", "placeholder instead of a value",
+"A warning: the value is the one of some documentation, such as `YOUR_TOKEN_HERE` or `<token>`. The server will
+be sent it as it stands, and refuse it. Put the real value there, best as a reference such as `${file:token}`.";
+
+    ReadableSecret = "C045", "secret that others can read",
+"A warning: the file holds a secret, and other users of this machine may read it. Take that from them
+(`chmod 600 FILE`), or move the secret into a file of its own that only you can read and refer to it with
+`${file:PATH}`.";
+
+    RemoteUnreachable = "H001", "the server at the URL cannot be reached",
+"No connection to the server's URL could be made or kept: the name is unknown, nothing listens there, the way to
+it is cut, its certificate is not trusted, or a proxy in between refuses. The message says which of them.
+
+Check the URL, and whether this machine reaches it otherwise (a VPN, a proxy in HTTPS_PROXY and NO_PROXY). For a
+company's own certificates there is `ca_file`. Braid tries again by itself.";
+
+    RemoteRefused = "H002", "the server at the URL refused",
+"The server answered with a status that is no success: there is no MCP server at this path (404, 405), it has too
+much to do (429, 503), or it failed (500, 502). The message has the status and what the server says of it.
+
+Most servers are at a path such as /mcp or /sse, not at the root of their host.";
+
     NamesSanitised = "N001", "name changed to one that every client accepts",
 "Some clients drop every tool when a single name has a character outside A-Z a-z 0-9 _ -, or does not start
 with a letter. Such characters are replaced. The server is still called by its own name, and
@@ -278,12 +340,38 @@ have, or `hidden` has one that every call needs and for which there is no value:
 A default is put into each call that brings no argument of the name. A hidden argument is in no schema that
 clients see, and a call that brings it all the same is refused: it is not overwritten in silence.";
 
+    OddCharacters = "N011", "characters that nobody sees",
+"A name or a description of the server holds characters that a person does not see and a model reads: controls,
+marks that turn the direction of text around, letters of the tag alphabet (U+E0000 to U+E007F). They are a known
+way to hide instructions in a tool.
+
+Names are cleaned before clients see them; descriptions pass as they are. Look at the item with
+`braid list SERVER --json` and ask whoever publishes the server why they are there.";
+
+    DescriptionCut = "N012", "text that the client cuts",
+"The client shows a model no more than so much of a description, or of a server's instructions. What stands
+beyond it is lost, often the very part that says how the tool is used. Only whoever publishes the server can
+shorten it. Merged instructions are kept below `identity.instructions_budget`.";
+
+    NameTooLong = "N013", "name too long for the client",
+"The client refuses or drops tools whose names are longer than this, sometimes all tools because of one. The
+number includes what the client itself puts before each name. Set a lower `names.max_length`, or a shorter
+`prefix` for the server.";
+
+    TooManyTools = "N014", "more tools than the client takes",
+"The client hands a model no more than so many tools, counting those of its other servers and its own; the rest
+is dropped, hidden, or makes each request fail. Fewer tools are better understood, too.
+
+Serve a part of the servers to this client: put them into `[groups.NAME]` and start `braid stdio --group NAME`.
+`braid check --client NAME` names the tools whose definitions are the largest.";
+
     ProgramNotFound = "S001", "program not found",
 "The `command` of the server is no program that could be found. Desktop applications start programs with a
 short PATH, so what your shell finds may be missing there.
 
-Write the whole path (`which NAME` in a shell prints it), or set PATH in the server's `env`. A command
-with a slash in it is looked for from the folder of the configuration file.";
+Write the whole path (`which NAME` in a shell prints it), or let Braid ask your login shell where programs
+are: `path_from_shell = \"always\"`. A command with a slash in it is looked for from the folder of the
+configuration file. `braid check` looks in the places where programs usually are, and says what it finds.";
 
     ExitedEarly = "S002", "the server exited before the handshake",
 "The program was started and ended before it answered `initialize`. The message shows its exit status and its
@@ -298,11 +386,12 @@ on first use, which may take longer: run the command once by hand, or raise
 
     NotPermitted = "S004", "the program may not be run",
 "The `command` names a file that is there but that this user may not execute, or a folder. Check its
-permissions (`chmod +x`), and that it is the file you mean.";
+permissions (`chmod +x`), and that it is the file you mean. A script can also be the argument of its
+interpreter: `command = \"python3\"`, `args = [\"server.py\"]`.";
 
     UnknownRevision = "S005", "the server speaks no revision that Braid knows",
 "The server answered `initialize` with a protocol revision that Braid does not know. Braid speaks 2024-11-05,
-2025-03-26, 2025-06-18 and 2025-11-25. Update Braid or the server.";
+2025-03-26, 2025-06-18, 2025-11-25 and 2026-07-28. Update Braid or the server.";
 
     ServerGone = "S006", "the server is gone",
 "The server ended, or closed its output, while it was needed. `data.outcome` of the error says whether the
@@ -318,13 +407,15 @@ safe to repeat. `restart_backoff` says how long the waits are.";
 starts every server and says what is wrong.";
 
     FolderNotFound = "S009", "the server's folder does not exist",
-"The server is to run in the folder `cwd`, and there is none by that name. A relative `cwd` starts from the
-folder of the configuration file; without `cwd` that folder itself is taken. Create it, or correct `cwd`.";
+"The server is to run in the folder `cwd`, and there is none by that name, or it is a file. A relative `cwd`
+starts from the folder of the configuration file; without `cwd` that folder itself is taken. Create it, or
+correct `cwd`.";
 
     InterpreterNotFound = "S010", "the script's interpreter does not exist",
 "The `command` is a script that is there and may be run, but the program that its first line names
-(`#!/usr/bin/python3`) is not. A script that was saved with Windows line ends names a program that ends in a
-carriage return. For a binary it means that the system's loader for it is missing.
+(`#!/usr/bin/python3`), or asks for (`#!/usr/bin/env node`), is not. So it is with `npx` where there is no
+Node.js. A script that was saved with Windows line ends names a program that ends in a carriage return. For a
+binary it means that the system's loader for it is missing.
 
 Install the program, correct the first line, or name the interpreter itself as the `command` and the script
 as its first argument.";
@@ -333,6 +424,17 @@ as its first argument.";
 "The program was found, but the operating system refused to start it. The message has the system's own words:
 out of memory, too many processes or open files, arguments that are too long, or a file that is no program
 for this machine. What may pass is tried again as `restart` says.";
+
+    OnlyInShell = "S012", "program that only your shell finds",
+"A warning: the program is in your shell's PATH and not in a folder of the system. The client is a desktop app;
+such apps start Braid with a PATH of the system's folders alone, and then it is not found.
+
+Write the whole path as `command`, or let Braid ask your login shell: `path_from_shell = \"always\"`.";
+
+    ArgumentMissing = "S013", "file of the arguments does not exist",
+"A warning: an argument looks like the script or the folder that the program is to open, and there is none by
+that name. A relative path starts from `cwd`, which is the folder of the configuration file unless it is
+written; not from the folder that Braid or the client was started in. Write the whole path.";
 
     CallTimeout = "T001", "no sign of life in time",
 "The server neither answered nor reported progress for as long as `timeouts.call` (or `.read`, `.list`)
@@ -350,6 +452,16 @@ there. Raise `call_max`, or set it to \"0\" for no maximum; for one tool the key
 "The first list was answered without this server, because it was not ready within `timeouts.first_list`. Its
 tools are announced with list_changed as soon as they are known; a few clients do not listen for that and
 need a larger `first_list`.";
+
+    StartSlow = "T011", "start takes most of the time it may",
+"A warning: the server was ready, but not long before `timeouts.start` would have ended the attempt. On a busier
+day it will fail. Package runners such as npx and uvx look for a newer version each time: name the version that
+you want, or install the package. Or raise `servers.NAME.timeouts.start`.";
+
+    ClientImpatient = "T012", "the client waits less long than Braid",
+"A warning: the client gives a call up before Braid does, so that its user reads its own words and not those that
+say which setting it was; the server is told by the client then, if at all. Progress may make the client wait
+longer. Set `timeouts.call` below the client's own limit, or raise that where the client has a setting for it.";
 
     NotAMessage = "P001", "the server wrote something that is no message",
 "On stdout of an MCP server over stdio each line must be one JSON-RPC message. The line was logged and dropped.
@@ -379,6 +491,10 @@ setting hides it.";
 
     Internal = "P007", "a fault of Braid",
 "Braid found itself in a state that should not occur. Please report it with the log of the last minute.";
+
+    HandshakeRefused = "P011", "the server refused the handshake",
+"The server answered `initialize` with an error, so nothing can be asked of it. The message has its own words,
+which usually say why: a licence, a token or a setting is missing. Its last lines on stderr may say more.";
 
     TooLarge = "L001", "over a size limit",
 "A message, a member of one, or a list was larger than a limit under `[limits]`. The message names the limit

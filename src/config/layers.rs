@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::codes::Code;
 use super::section::{Reader, Section};
-use super::{Backoff, Protocol, Restart, ServerConfig, Sharing, Stderr, Timeouts, units};
+use super::{Backoff, PathFromShell, Protocol, Restart, ServerConfig, Sharing, Stderr, Timeouts, units};
 
 /// The timeouts that a section gives, over those that hold so far.
 pub(super) fn timeouts(reader: &mut Reader<'_>, section: &Section, base: &Timeouts) -> Timeouts {
@@ -60,6 +60,12 @@ pub(super) fn apply(reader: &mut Reader<'_>, section: &Section, server: &mut Ser
         Some("log") => server.stderr = Stderr::Log,
         Some("inherit") => server.stderr = Stderr::Inherit,
         Some("drop") => server.stderr = Stderr::Drop,
+        Some(_) | None => {}
+    }
+    match section.word("path_from_shell") {
+        Some("auto") => server.path_from_shell = PathFromShell::Auto,
+        Some("always") => server.path_from_shell = PathFromShell::Always,
+        Some("never") => server.path_from_shell = PathFromShell::Never,
         Some(_) | None => {}
     }
     match section.word("sharing") {

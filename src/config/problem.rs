@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::codes::Code;
 
@@ -192,6 +193,11 @@ impl Problem {
         let start = floor_boundary(text, primary.start.saturating_sub(around)).max(window.start);
         let end = floor_boundary(text, primary.start + around).min(window.end);
         start..end.max(start)
+    }
+
+    /// As it stands in the error object of a file that cannot be used.
+    pub fn to_json(&self) -> Option<Box<RawValue>> {
+        serde_json::value::to_raw_value(&self.to_record()).ok()
     }
 
     fn order(&self) -> (usize, Code) {

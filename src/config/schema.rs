@@ -225,6 +225,7 @@ const PROTOCOL: Form =
 const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
 const GLOBS: Form = Form::Texts(Rule::Glob);
 const DOOR_GLOBS: Form = Form::Texts(Rule::DoorGlob);
+const PATH_FROM_SHELL: Form = Form::Word(&["auto", "always", "never"]);
 const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
 
 const fn here(path: &'static str, form: Form, default: &'static str, doc: &'static str) -> Setting {
@@ -381,9 +382,14 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "true: only tools that say that they change nothing (`readOnlyHint`)",
     ),
+    here(
+        "defaults.path_from_shell",
+        PATH_FROM_SHELL,
+        "\"auto\"",
+        "ask the login shell for PATH: \"auto\" for a desktop app's short one | \"always\" | \"never\"",
+    ),
     not_yet("defaults.start", "every server is started at once"),
     not_yet("defaults.idle_stop", ""),
-    not_yet("defaults.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("servers", "the servers"),
     section("servers.*", "one server; its name stands before the names of its tools"),
     told(
@@ -435,6 +441,7 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.resources.allow", GLOBS, "[\"*\"]", "as in [defaults], instead of it"),
     here("servers.*.resources.deny", GLOBS, "[]", "as in [defaults], instead of it"),
     here("servers.*.read_only", Form::Flag, "false", "as in [defaults]"),
+    here("servers.*.path_from_shell", PATH_FROM_SHELL, "\"auto\"", "as in [defaults]"),
     section("servers.*.timeouts", "as in [timeouts]"),
     here("servers.*.timeouts.start", PATIENCE, "\"30s\"", "as in [timeouts]"),
     here("servers.*.timeouts.list", PATIENCE, "\"10s\"", "as in [timeouts]"),
@@ -503,7 +510,6 @@ pub const SETTINGS: &[Setting] = &[
     not_yet("servers.*.oauth", "put a token into `headers`, or let a `headers_command` print it"),
     not_yet("servers.*.start", "every server is started at once"),
     not_yet("servers.*.idle_stop", ""),
-    not_yet("servers.*.path_from_shell", "set PATH in `env`, or write the whole path in `command`"),
     named("groups", "doors to some of the servers: /mcp/NAME of `serve`, `braid stdio --group NAME`"),
     section("groups.*", "one door"),
     told("groups.*.servers", Form::Texts(Rule::Any), "names of servers of this file"),

@@ -124,9 +124,21 @@ fn toml_node(span: Range<usize>, value: &DeValue<'_>) -> Node {
 
 /// Reads JSON as clients' editors write it: comments and trailing commas are fine, other liberties are not.
 pub(super) fn from_json(text: &str) -> Result<Node, SyntaxError> {
+    from_json_with(text, Liberties { comments: true, trailing_commas: true })
+}
+
+/// What may stand in a text that is JSON otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Liberties {
+    pub(super) comments: bool,
+    pub(super) trailing_commas: bool,
+}
+
+/// The same, with these liberties and no others.
+pub(super) fn from_json_with(text: &str, liberties: Liberties) -> Result<Node, SyntaxError> {
     let options = ParseOptions {
-        allow_comments: true,
-        allow_trailing_commas: true,
+        allow_comments: liberties.comments,
+        allow_trailing_commas: liberties.trailing_commas,
         allow_loose_object_property_names: false,
         allow_missing_commas: false,
         allow_single_quoted_strings: false,

@@ -15,6 +15,7 @@ use super::stderr::escaped;
 use super::stream::{Posting, Stream};
 use super::subject::{Setting, Subject};
 use super::verdict::{Manner, Verdict};
+use crate::config::codes::Code;
 use crate::config::{Protocol, toml_key};
 use crate::mcp::caller::Told;
 use crate::mcp::capabilities::Capabilities;
@@ -223,7 +224,8 @@ impl Greeter<'_> {
                 let error = response.str(*value);
                 let said = brief(&member(error, "message").and_then(string).unwrap_or_default());
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                return Err(refused(format!("refused initialize: {said}{code}")));
+                let fault = refused(format!("refused initialize: {said}{code}"));
+                return Err(fault.explained(Code::HandshakeRefused));
             }
         };
         let greeting = read(result)?;
@@ -248,7 +250,7 @@ fn is_stateless(revision: &str) -> bool {
 
 fn foreign(said: &str) -> Fault {
     let ours = Revision::ALL.map(Revision::as_str).join(", ");
-    refused(format!("speaks revision `{}`; we speak {ours}", brief(said)))
+    refused(format!("speaks revision `{}`; we speak {ours}", brief(said))).explained(Code::UnknownRevision)
 }
 
 fn read(result: &str) -> Result<Greeting, Fault> {

@@ -103,6 +103,16 @@ pub fn environment(
     mark: &Mark,
     ours: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<OsString, OsString> {
+    let mut environment = unmarked(command, ours);
+    environment.insert(MARK_VARIABLE.into(), (&mark.value).into());
+    environment
+}
+
+/// The same before it is a child's of this run: what a program would find.
+pub fn unmarked(
+    command: &Command,
+    ours: impl IntoIterator<Item = (OsString, OsString)>,
+) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> = ours
         .into_iter()
         .filter(|(name, value)| match name.to_str() {
@@ -119,7 +129,6 @@ pub fn environment(
         }
         environment.insert(name.into(), value.expose().into());
     }
-    environment.insert(MARK_VARIABLE.into(), (&mark.value).into());
     environment
 }
 

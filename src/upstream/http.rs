@@ -33,7 +33,7 @@ use super::dial::{Dial, Dialed, Distance};
 use super::fetch::{Address, Client, Fetch, FetchError, Proxies};
 use super::process::Nursery;
 use super::stream::Stream;
-use crate::config::{Remote, Transport};
+use crate::config::{PathFromShell, Remote, Transport};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -45,6 +45,8 @@ use tokio_util::task::TaskTracker;
 pub struct HttpDial {
     server: String,
     remote: Remote,
+    /// For the program that makes headers.
+    path_from_shell: PathFromShell,
     /// Where the program runs that makes headers.
     nursery: Nursery,
     /// Made once, for all connections.
@@ -63,7 +65,20 @@ pub(super) enum Spoken {
 impl HttpDial {
     pub fn new(server: &str, remote: Remote, nursery: Nursery) -> Self {
         let spoken = Arc::new(Mutex::new(Spoken::Unknown));
-        Self { server: server.to_owned(), remote, nursery, fetch: Mutex::new(None), spoken }
+        Self {
+            server: server.to_owned(),
+            remote,
+            path_from_shell: PathFromShell::Never,
+            nursery,
+            fetch: Mutex::new(None),
+            spoken,
+        }
+    }
+
+    /// The same, whose programs are looked for in such a PATH.
+    #[must_use]
+    pub fn with_path(self, path_from_shell: PathFromShell) -> Self {
+        Self { path_from_shell, ..self }
     }
 
     /// The same, but all requests go this way.
@@ -94,7 +109,11 @@ impl HttpDial {
 
     async fn dialed(&self) -> Result<Dialed, Fault> {
         let fetch = self.fetch().await?;
-        let headers = Headers::make(&self.server, &self.remote, &self.nursery).await?;
+        let mut remote = self.remote.clone();
+        if let Some(command) = &mut remote.headers_command {
+            *command = self.nursery.login_shell.lend(command, self.path_from_shell, &self.nursery).await;
+        }
+        let headers = Headers::make(&self.server, &remote, &self.nursery).await?;
         Ok(Dialed::carried(HttpCarry {
             url: Address::new(&self.remote.url),
             transport: self.remote.transport,

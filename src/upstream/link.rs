@@ -65,7 +65,36 @@ pub enum State {
     Ready(Arc<Link>),
     /// `retry_at`: when it is started again by itself; `None`: on the next request, if at all.
     Down {
+        /// Its last words stand at the end of the text.
         why: Fault,
+        last_words: LastWords,
         retry_at: Option<Instant>,
     },
 }
+
+/// The last lines that a program wrote to stderr, escaped; empty where there were none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastWords(Arc<str>);
+
+impl LastWords {
+    pub(super) fn new(lines: String) -> Self {
+        Self(lines.into())
+    }
+
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.lines()
+    }
+
+    /// As they end a sentence about the program.
+    pub(super) fn said(&self) -> String {
+        if self.0.is_empty() { String::new() } else { format!("{SAID}{}", self.0) }
+    }
+
+    /// The sentence without them.
+    pub fn without<'a>(&self, sentence: &'a str) -> &'a str {
+        let bare = sentence.strip_suffix(&*self.0).and_then(|bare| bare.strip_suffix(SAID));
+        bare.unwrap_or(sentence)
+    }
+}
+
+const SAID: &str = "; its last words on stderr: ";

@@ -85,7 +85,11 @@ pub mod http;
 
 pub mod fetch;
 
+pub mod login_shell;
+
 pub mod process;
+
+pub mod program;
 
 pub mod guardian;
 

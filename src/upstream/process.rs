@@ -8,7 +8,6 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::environment::{Cookie, Mark, environment, find};
+use super::environment::{Cookie, Mark, environment};
 use super::guardian::{Guardian, Watched};
+use super::login_shell::LoginShell;
+pub use super::program::SpawnError;
+use super::program::{locate, unstarted};
 use super::stderr::{Tail, drain};
-use crate::config::codes::Code;
 use crate::config::{self, Command};
 use crate::system::{Blow, Exits, Family, Here, Kin, System, widen};
 
@@ -34,6 +35,7 @@ pub struct Nursery {
     pub cookie: Arc<Cookie>,
     pub guardian: Arc<Guardian>,
     pub tracker: TaskTracker,
+    pub login_shell: LoginShell,
     births: Arc<Semaphore>,
     wide: Arc<Semaphore>,
 }
@@ -44,6 +46,7 @@ impl Nursery {
             cookie,
             guardian,
             tracker,
+            login_shell: LoginShell::default(),
             births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)),
             wide: Arc::new(Semaphore::new(WIDE_PIPES_MAX)),
         }
@@ -124,45 +127,6 @@ impl Pace {
         Self { after_eof: Duration::from_millis(700), after_term: Duration::from_millis(800) };
     /// Nobody waits: SIGKILL.
     pub const NOW: Self = Self { after_eof: Duration::ZERO, after_term: Duration::ZERO };
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    #[error("`{program}` not found; looked in {looked_in}")]
-    NotFound { program: String, looked_in: String },
-    #[error("`{program}` may not be run: {}", file.display())]
-    NotPermitted { program: String, file: PathBuf },
-    #[error("the folder `{}` does not exist", folder.display())]
-    Folder { folder: PathBuf },
-    /// A script whose first line names a program that is not there.
-    #[error("`{program}` cannot be run: what its first line names does not exist ({})", file.display())]
-    Interpreter { program: String, file: PathBuf },
-    #[error("`{program}` could not be started: {source}")]
-    Other { program: String, source: io::Error },
-}
-
-impl SpawnError {
-    /// The stable code that `explain` knows.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::NotFound { .. } => Code::ProgramNotFound,
-            Self::NotPermitted { .. } => Code::NotPermitted,
-            Self::Folder { .. } => Code::FolderNotFound,
-            Self::Interpreter { .. } => Code::InterpreterNotFound,
-            Self::Other { .. } => Code::NotStarted,
-        }
-    }
-
-    /// Trying again may help: the system was short of something, rather than the configuration wrong.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::NotFound { .. }
-            | Self::NotPermitted { .. }
-            | Self::Folder { .. }
-            | Self::Interpreter { .. } => false,
-            Self::Other { .. } => true,
-        }
-    }
 }
 
 impl Process {
@@ -465,22 +429,7 @@ impl Drop for Owner {
 fn start(command: &Command, mark: &Mark) -> Result<Child, SpawnError> {
     let environment = environment(command, mark, std::env::vars_os());
     let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
-    if !command.folder.is_dir() {
-        return Err(SpawnError::Folder { folder: command.folder.clone() });
-    }
-    let program = || command.program.clone();
-    let file = match find(&command.program, &path, &command.folder) {
-        Ok(file) => file,
-        Err(Some(file)) => return Err(SpawnError::NotPermitted { program: program(), file }),
-        Err(None) => {
-            let looked_in = match (command.program.contains(std::path::is_separator), path.is_empty()) {
-                (true, _) => command.folder.display().to_string(),
-                (false, true) => "an empty PATH".to_owned(),
-                (false, false) => path.to_string_lossy().into_owned(),
-            };
-            return Err(SpawnError::NotFound { program: program(), looked_in });
-        }
-    };
+    let file = locate(command, &path)?;
     let mut child = tokio::process::Command::new(&file);
     child
         .args(&command.args)
@@ -493,16 +442,7 @@ fn start(command: &Command, mark: &Mark) -> Result<Child, SpawnError> {
         // For the case that the runtime goes before the owner. It reaches the leader only.
         .kill_on_drop(true);
     Here::set_apart(&mut child);
-    child.spawn().map_err(|source| {
-        let kind = source.kind();
-        if kind == io::ErrorKind::PermissionDenied {
-            SpawnError::NotPermitted { program: program(), file }
-        } else if kind == io::ErrorKind::NotFound {
-            SpawnError::Interpreter { program: program(), file }
-        } else {
-            other(command, source)
-        }
-    })
+    child.spawn().map_err(|source| unstarted(command, &path, file, source))
 }
 
 fn other(command: &Command, source: io::Error) -> SpawnError {

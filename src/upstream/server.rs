@@ -613,7 +613,7 @@ impl Server {
             let now = state.borrow_and_update().clone();
             match now {
                 State::Ready(link) => return Ok(link),
-                State::Down { why, retry_at: None } if !woken && why.reason != Some(Reason::Stopping) => {
+                State::Down { why, retry_at: None, .. } if !woken && why.reason != Some(Reason::Stopping) => {
                     // It left by itself and is started again now that somebody needs it.
                     slot.wake.notify_one();
                     woken = true;
@@ -621,7 +621,7 @@ impl Server {
                         return Err(self.down(&why, None));
                     }
                 }
-                State::Down { why, retry_at } => {
+                State::Down { why, retry_at, .. } => {
                     if self.dial.distance() == Distance::Far {
                         // Whoever needs it may be the first to find that it is there again.
                         slot.wake.notify_one();
@@ -658,6 +658,7 @@ impl Server {
         };
         let mut fault = self.ours(why.reason.unwrap_or(Reason::Gone), format!("{}{again}", why.text));
         fault.code = why.code;
+        fault.explain = why.explain;
         fault
     }
 

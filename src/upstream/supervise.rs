@@ -7,12 +7,13 @@ use super::audience::Audience;
 use super::connect::{Greeter, Introduction};
 use super::dial::{Dial, Distance};
 use super::errands::Errands;
-use super::link::{Greeting, Link, State};
+use super::link::{Greeting, LastWords, Link, State};
 use super::listening::Listening;
 use super::ping;
 use super::process::{Pace, Process};
 use super::stream::{Again, Stream};
 use super::verdict::{Manner, Verdict};
+use crate::config::codes::Code;
 use crate::config::{Limits, Protocol, Restart, ServerConfig};
 use crate::mcp::caller::Told;
 use crate::routing::backoff::Backoff;
@@ -49,6 +50,7 @@ pub(super) struct Supervisor {
 /// How one life of a link ended.
 struct End {
     why: Fault,
+    last_words: LastWords,
     /// Since when it was healthy, if it ever was.
     since: Option<Instant>,
     /// It left by itself and said that all was well.
@@ -77,7 +79,8 @@ impl Supervisor {
                 let why = Fault::ours(Reason::Stopping, format!("{}: Braid is stopping", self.server))
                     .server(&*self.server)
                     .outcome(CallOutcome::NotSent);
-                self.state.send_replace(State::Down { why, retry_at: None });
+                let last_words = LastWords::default();
+                self.state.send_replace(State::Down { why, last_words, retry_at: None });
                 return;
             }
             let again = match self.settings.restart {
@@ -94,10 +97,11 @@ impl Supervisor {
             let retry_at = again.then(|| Instant::now() + pause);
             let parked = backoff.parked();
             let why = end.why.text.replace('\n', " | ");
-            tracing::warn!(server = %self.server, why, retry = ?again.then_some(pause), parked, "down");
+            let code = end.why.explain.map(Code::id);
+            tracing::warn!(server = %self.server, code, why, retry = ?again.then_some(pause), parked, "down");
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
-            self.state.send_replace(State::Down { why: end.why, retry_at });
+            self.state.send_replace(State::Down { why: end.why, last_words: end.last_words, retry_at });
             let is_woken = match (again, self.dial.distance()) {
                 (false, _) => self.settings.restart != Restart::Never,
                 // What is wrong may be the network between, and who needs it may know that first.
@@ -146,7 +150,7 @@ impl Supervisor {
         let dialed = match dialed {
             Ok(dialed) => dialed,
             Err(fault) => {
-                return End { why: self.named(fault), since: None, content: false, again: Again::InTime };
+                return End::of(self.named(self.explained(fault, Code::NotStarted)), None);
             }
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
@@ -183,8 +187,8 @@ impl Supervisor {
             Ok(greeting) => greeting,
             Err(fault) => {
                 let again = self.not_greeted(stream, &fault, &asking);
-                let end = End { why: self.named(fault), since: None, content: false, again };
-                return (end, Pace::CALM);
+                let why = self.named(self.explained(fault, Code::BadAnswer));
+                return (End { again, ..End::of(why, None) }, Pace::CALM);
             }
         };
         let since = Instant::now();
@@ -212,11 +216,11 @@ impl Supervisor {
         tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
-                (End { why, since: Some(since), content: false, again: again(stream) }, Pace::CALM)
+                (End { again: again(stream), ..End::of(why, Some(since)) }, Pace::CALM)
             }
             () = self.watch(stream) => {
                 let why = self.lost(stream, "is not watched any more");
-                (End { why, since: Some(since), content: false, again: again(stream) }, Pace::CALM)
+                (End { again: again(stream), ..End::of(why, Some(since)) }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
         }
@@ -281,13 +285,15 @@ impl Supervisor {
             return end;
         }
         // A program that closed its stdout is about to exit: how, says more than that it is gone.
-        match timeout(LAST_WORDS, process.ended()).await {
+        let ended = timeout(LAST_WORDS, process.ended()).await;
+        end.last_words = LastWords::new(process.stderr_tail());
+        match ended {
             // Of one that we gave up on, our own reason says more.
             Ok(ended) if stream.given_up().is_none() && end.why.reason == Some(Reason::Gone) => {
                 end.content = ended.success && end.since.is_some();
-                end.why.text = format!("{}: it {ended}{}", self.server, last_words(process));
+                end.why.text = format!("{}: it {ended}{}", self.server, end.last_words.said());
             }
-            Ok(_) | Err(_) => end.why.text.push_str(&last_words(process)),
+            Ok(_) | Err(_) => end.why.text.push_str(&end.last_words.said()),
         }
         stream.close(&end.why);
         let mut stop = self.stop.clone();
@@ -339,7 +345,34 @@ impl Supervisor {
     fn stopped(&self) -> End {
         let text = format!("{}: Braid is stopping", self.server);
         let why = Fault::ours(Reason::Stopping, text).server(&*self.server);
-        End { why, since: None, content: true, again: Again::InTime }
+        End { content: true, ..End::of(why, None) }
+    }
+
+    /// The fault of a start with the code of what it is about, unless whoever found it knew better. `otherwise`: where
+    /// nothing else follows from it.
+    fn explained(&self, fault: Fault, otherwise: Code) -> Fault {
+        if fault.explain.is_some() {
+            return fault;
+        }
+        let code = match (fault.reason, self.dial.distance()) {
+            (Some(Reason::Timeout | Reason::TimeoutMax), _) => Code::NoHandshake,
+            (Some(Reason::Gone), Distance::Near) => Code::ExitedEarly,
+            (Some(Reason::Gone | Reason::Unreachable), Distance::Far) => Code::RemoteUnreachable,
+            (Some(Reason::Busy | Reason::Rate), Distance::Far) => Code::RemoteRefused,
+            (Some(Reason::TooLarge), _) => Code::TooLarge,
+            (Some(Reason::Loop), _) => Code::LoopFound,
+            (Some(Reason::Stopping), _) => Code::Stopping,
+            (Some(Reason::Internal), Distance::Near) => Code::Internal,
+            (Some(_) | None, _) => otherwise,
+        };
+        fault.explained(code)
+    }
+}
+
+impl End {
+    /// Nothing else is known of it.
+    fn of(why: Fault, since: Option<Instant>) -> Self {
+        Self { why, last_words: LastWords::default(), since, content: false, again: Again::InTime }
     }
 }
 
@@ -383,13 +416,6 @@ async fn gone(stream: &Stream, process: Option<&Process>) {
             // A child of its may hold the pipe open; what the leader still wrote is read meanwhile.
             _ = process.ended() => { timeout(LAST_WORDS, stream.ended()).await.ok(); }
         },
-    }
-}
-
-fn last_words(process: &Process) -> String {
-    match process.stderr_tail() {
-        tail if tail.is_empty() => String::new(),
-        tail => format!("; its last words on stderr: {tail}"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::config::codes::Code;
 use crate::wire::id::Id;
 use crate::wire::members::quote;
 
@@ -23,6 +24,8 @@ pub struct Fault {
     /// The server's name as the configuration writes it.
     pub server: Option<String>,
     pub outcome: Option<CallOutcome>,
+    /// What `braid explain` has more to say about.
+    pub explain: Option<Code>,
     /// Raw JSON that a protocol error must carry, such as the versions that are supported.
     pub data: Option<Bytes>,
 }
@@ -89,7 +92,7 @@ impl Fault {
 
     /// A protocol error with any code: what the specification has a number for and this file has no name.
     pub fn plain(code: i32, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), reason: None, server: None, outcome: None, data: None }
+        Self { code, text: text.into(), reason: None, server: None, outcome: None, explain: None, data: None }
     }
 
     #[must_use]
@@ -101,6 +104,13 @@ impl Fault {
     #[must_use]
     pub fn outcome(mut self, outcome: CallOutcome) -> Self {
         self.outcome = Some(outcome);
+        self
+    }
+
+    /// With the code by which the long help is found.
+    #[must_use]
+    pub fn explained(mut self, code: Code) -> Self {
+        self.explain = Some(code);
         self
     }
 
@@ -143,7 +153,9 @@ impl Fault {
             let server = self.server.as_deref().map(quote);
             let reason = self.reason.map(|reason| quote(reason.as_str()));
             let outcome = self.outcome.map(|outcome| quote(outcome.as_str()));
-            for (key, value) in [("server", server), ("reason", reason), ("outcome", outcome)] {
+            let code = self.explain.map(|code| quote(code.id()));
+            let members = [("server", server), ("reason", reason), ("outcome", outcome), ("code", code)];
+            for (key, value) in members {
                 if let Some(value) = value {
                     out.push_str(&format!(r#","{key}":{value}"#));
                 }

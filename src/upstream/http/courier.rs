@@ -318,7 +318,7 @@ impl Courier {
 
     /// The server has refused a request: so fails the call, and what it says about the connection is done.
     pub(super) fn refused(&self, call: Option<CallId>, refusal: &Refusal) {
-        let fault = self.fault(refusal.reason, &refusal.why);
+        let fault = Fault { explain: refusal.explain, ..self.fault(refusal.reason, &refusal.why) };
         self.fail(call, fault, refusal.outcome);
         match &refusal.verdict {
             Verdict::Stays => {}

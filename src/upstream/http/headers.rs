@@ -5,6 +5,7 @@
 
 use super::super::fetch::headers_of;
 use super::super::process::Nursery;
+use crate::config::codes::Code;
 use crate::config::{Command, Remote, Secret};
 use crate::wire::fault::{Fault, Reason};
 use http::header::USER_AGENT;
@@ -72,7 +73,9 @@ impl Headers {
             renewing: Semaphore::new(1),
         };
         let made = headers.made().await;
-        let made = made.map_err(|why| Fault::ours(Reason::Unreachable, format!("{server}: {why}")))?;
+        let made = made.map_err(|why| {
+            Fault::ours(Reason::Unreachable, format!("{server}: {why}")).explained(Code::NoHeaders)
+        })?;
         *headers.worn.lock() = Arc::new(made);
         Ok(headers)
     }

@@ -5,6 +5,7 @@
 use super::super::stderr::escaped;
 use super::super::stream::Again;
 use super::headers::{Credentials, Renewal};
+use crate::config::codes::Code;
 use crate::config::toml_key;
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
@@ -20,6 +21,7 @@ pub(super) struct Refusal {
     pub(super) why: String,
     pub(super) reason: Reason,
     pub(super) outcome: CallOutcome,
+    pub(super) explain: Option<Code>,
     pub(super) verdict: Verdict,
 }
 
@@ -56,6 +58,7 @@ impl Refusal {
             why,
             reason: Reason::Unreachable,
             outcome: CallOutcome::NotSent,
+            explain: Some(Code::CredentialsRefused),
             verdict: Verdict::Stays,
         };
         if status == StatusCode::UNAUTHORIZED {
@@ -69,7 +72,7 @@ impl Refusal {
             // It must be begun anew (2025-11-25, basic/transports, Session Management).
             let why = "ended the session; it is begun anew, and the call was not carried out".to_owned();
             let verdict = Verdict::Lost { again: Again::AtOnce, why: "ended the session".to_owned() };
-            return Self { reason: Reason::Gone, verdict, ..refused(why) };
+            return Self { reason: Reason::Gone, explain: None, verdict, ..refused(why) };
         }
         let excerpt = excerpt(body);
         let why = match excerpt.as_str() {
@@ -84,7 +87,8 @@ impl Refusal {
             _ => Reason::Unreachable,
         };
         // A status tells nothing of what was done before it was chosen.
-        Self { why, reason, outcome: CallOutcome::Unknown, verdict: Verdict::Stays }
+        let (outcome, explain) = (CallOutcome::Unknown, Some(Code::RemoteRefused));
+        Self { why, reason, outcome, explain, verdict: Verdict::Stays }
     }
 
     /// A 401, and what came of making other credentials.

@@ -86,7 +86,8 @@ fn explain_says_where_a_name_and_a_uri_lead() {
 
 #[test]
 fn explain_knows_every_code_that_a_start_may_end_with() {
-    for code in ["BRAID-C003", "BRAID-S001", "S004", "s9", "S010", "BRAID-S011"] {
+    for code in ["BRAID-C003", "BRAID-S001", "S004", "s9", "S010", "BRAID-S011", "a1", "H002", "N011", "T012"]
+    {
         assert!(braid(&["explain", code]).fine().starts_with("BRAID-"), "{code}");
     }
     let said = braid(&["explain", "BRAID-S999"]).with_code(2);
@@ -96,10 +97,14 @@ fn explain_knows_every_code_that_a_start_may_end_with() {
 #[test]
 fn check_says_what_each_server_offers() {
     let said = with_example(&["check"]).fine();
-    for line in ["config  ✓ ", "notes     ✓ 2025-11-25  stdio  4 tools", "names   ✓ 10 tools"] {
+    for line in ["config    ✓ ", "notes     ✓ 2025-11-25  stdio  4 tools", "names     ✓ 10 tools"] {
         assert!(said.contains(line), "{said}");
     }
-    assert_eq!(with_example(&["check", "--offline"]).fine(), format!("config  ✓ {EXAMPLE}  2 servers\n"));
+    let offline = "notes     · stdio  not started\nworkshop  · stdio  not started\n";
+    assert_eq!(
+        with_example(&["check", "--offline"]).fine(),
+        format!("config    ✓ {EXAMPLE}  2 servers\n{offline}")
+    );
     with_example(&["check", "--strict", "--client", "cursor"]).fine();
     with_example(&["check", "--client", "netscape"]).with_code(2);
 }

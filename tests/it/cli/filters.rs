@@ -113,7 +113,7 @@ fn check_counts_what_is_hidden_and_warns_of_what_nothing_is_like() {
         "BRAID-N006 `servers.workshop.tool.greet` is of a tool that `workshop` does not have",
         "BRAID-N007 `servers.notes.tool.search.defaults` names `qery`, which the tool does not take; did you mean `query`?",
         "BRAID-N007 `servers.notes.tool.search.hidden` has `query`, which every call needs",
-        "filters ! BRAID-N005 `groups.odd.prompts.deny` has `notes/x*`, which matches nothing that there is",
+        "BRAID-N005 `groups.odd.prompts.deny` has `notes/x*`, which matches nothing that there is",
     ] {
         assert!(said.out.contains(line), "{line}\n{said:?}");
     }

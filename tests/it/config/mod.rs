@@ -106,6 +106,8 @@ fn every_code_of_the_configuration_has_a_file_that_shows_it() {
     }
     // These two are about files that cannot be read or found, which is tested beside the code.
     seen.extend([Code::Unreadable, Code::NoConfiguration]);
+    // And these about values, of which only `check` speaks; they are tested beside it.
+    seen.extend([Code::EmptyValue, Code::LiteralSecret, Code::Placeholder, Code::ReadableSecret]);
     for code in Code::ALL.iter().filter(|code| code.id().starts_with("BRAID-C")) {
         assert!(seen.contains(code), "{code}");
     }
@@ -153,8 +155,8 @@ fn a_long_line_is_drawn_in_part_with_its_true_column() {
 
 #[test]
 fn errors_are_shown_before_warnings_when_there_are_too_many() {
-    let odd: String = (0..100).map(|index| format!("\"s{index}\": {{\"url\": \"x\"}},")).collect();
-    let text = format!("{{\"mcpServers\": {{ {odd} }} }}");
+    let odd: Vec<_> = (0..100).map(|index| format!("\"s{index}\": {{\"url\": \"x\"}}")).collect();
+    let text = format!("{{\"mcpServers\": {{ {} }} }}", odd.join(","));
     let report = file::from_text(&text, "x.json", Path::new("/"), &|_| None).unwrap_err();
     assert_eq!(report.problems.len(), PROBLEMS_MAX);
     assert!(report.problems.iter().any(|problem| problem.code == Code::NoServers));

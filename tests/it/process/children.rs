@@ -455,10 +455,13 @@ async fn what_cannot_be_started_is_said_with_its_reason() {
     );
     nowhere.env = vec![("PATH".into(), Secret::new(""))];
     assert_eq!(refusal(&nowhere), "BRAID-S001 `uvx-that-is-not-there` not found; looked in an empty PATH");
-    assert_eq!(refusal(&program("./none")), "BRAID-S001 `./none` not found; looked in /");
+    assert_eq!(refusal(&program("./none")), "BRAID-S001 `/none` does not exist");
 
     let plain = put("plain", "#!/bin/sh\n", 0o644);
-    assert_eq!(refusal(&program(&plain)), format!("BRAID-S004 `{plain}` may not be run: {plain}"));
+    assert_eq!(
+        refusal(&program(&plain)),
+        format!("BRAID-S004 `{plain}` may not be run: it is not executable")
+    );
 
     let mut lost = sh("true");
     lost.folder = PathBuf::from("/no/such/folder");
@@ -467,7 +470,9 @@ async fn what_cannot_be_started_is_said_with_its_reason() {
     let script = put("script", "#!/no/such/interpreter\n", 0o755);
     assert_eq!(
         refusal(&program(&script)),
-        format!("BRAID-S010 `{script}` cannot be run: what its first line names does not exist ({script})")
+        format!(
+            "BRAID-S010 `{script}` cannot be run: its first line names `/no/such/interpreter`, which does not exist"
+        )
     );
 
     let mut long = sh("true");

@@ -13,6 +13,8 @@ mod guarded;
 mod killed;
 mod leaving;
 #[cfg(target_os = "linux")]
+mod login_shell;
+#[cfg(target_os = "linux")]
 mod nest;
 
 use std::path::PathBuf;

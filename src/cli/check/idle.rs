@@ -4,8 +4,8 @@
 //! Judges only servers that were heard. A pattern that several servers share, because it stands in `[defaults]`, has to match
 //! at one of them.
 
-use super::check::Finding;
-use super::run::Run;
+use super::super::run::Run;
+use super::report::Finding;
 use crate::config::codes::Code;
 use crate::config::schema::nearest;
 use crate::config::{Filter, Filters, ServerConfig, ToolConfig, toml_key};
@@ -24,20 +24,17 @@ pub(super) fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, server) in heard.servers.iter().enumerate().filter(|(at, _)| heard.is_heard(*at)) {
         let idle = patterns(&server.filters).filter(|pattern| heard.is_idle(at, *pattern));
-        findings.extend(idle.map(|pattern| idle_at(&format!("servers.{}", toml_key(&server.key)), pattern)));
+        let place = format!("servers.{}", toml_key(&server.key));
+        findings.extend(idle.map(|pattern| idle_at(Some(&server.key), &place, pattern)));
         findings
             .extend(server.tools.iter().flat_map(|(name, tool)| of_tool(catalog, at, server, name, tool)));
     }
     for group in &run.hub.config().groups {
         let idle = patterns(&group.filters).filter(|pattern| heard.is_idle_in(&group.servers, *pattern));
-        findings.extend(idle.map(|pattern| idle_at(&format!("groups.{}", toml_key(&group.name)), pattern)));
+        let place = format!("groups.{}", toml_key(&group.name));
+        findings.extend(idle.map(|pattern| idle_at(None, &place, pattern)));
     }
     findings
-}
-
-/// Whether a code is one of those given here.
-pub(super) fn is_about(code: &str) -> bool {
-    [Code::PatternIdle, Code::NoSuchTool, Code::NoSuchArgument].iter().any(|known| known.id() == code)
 }
 
 /// Kind, list and text of a pattern.
@@ -58,10 +55,10 @@ fn patterns(filters: &Filters) -> impl Iterator<Item = Pattern<'_>> {
     })
 }
 
-fn idle_at(place: &str, (kind, list, pattern): Pattern<'_>) -> Finding {
+fn idle_at(server: Option<&str>, place: &str, (kind, list, pattern): Pattern<'_>) -> Finding {
     let text =
         format!("`{place}.{}.{list}` has `{pattern}`, which matches nothing that there is", kind.member());
-    Finding { code: Code::PatternIdle.id(), text }
+    Finding::warning(server, Code::PatternIdle, text)
 }
 
 /// The servers, and which of them have said what they have.
@@ -117,7 +114,7 @@ fn of_tool(
     let Some(item) = tools.iter().find(|item| item.own() == name) else {
         let near = meant(name, tools.iter().map(Item::own));
         let text = format!("`{place}` is of a tool that `{}` does not have{near}", server.key);
-        return vec![Finding { code: Code::NoSuchTool.id(), text }];
+        return vec![Finding::warning(Some(&server.key), Code::NoSuchTool, text)];
     };
     let text = std::str::from_utf8(item.text()).unwrap_or_default();
     let schema = member(text, "inputSchema").unwrap_or_default();
@@ -140,7 +137,8 @@ fn of_tool(
         )),
         true => None,
     });
-    defaults.chain(hidden).map(|text| Finding { code: Code::NoSuchArgument.id(), text }).collect()
+    let all = defaults.chain(hidden);
+    all.map(|text| Finding::warning(Some(&server.key), Code::NoSuchArgument, text)).collect()
 }
 
 /// The end of a sentence about a name that is not there.
