@@ -125,6 +125,12 @@ impl Problem {
         }
     }
 
+    /// The same with what stands at the place: `mcp.json:3:7: BRAID-C032: server `a` is skipped: expected text`.
+    pub fn sentence(&self) -> String {
+        let label = self.primary.as_ref().map(|label| label.text.as_str()).filter(|text| !text.is_empty());
+        label.map_or_else(|| self.line(), |label| format!("{}: {label}", self.line()))
+    }
+
     /// Several lines for people, as rustc draws them, without a line break at the end.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
@@ -240,6 +246,13 @@ struct Record<'a> {
 struct Records<'a> {
     file: &'a str,
     problems: Vec<Record<'a>>,
+}
+
+/// Problems as one line of JSON: `[{"code":…,"line":…}]`.
+pub fn to_json(problems: &[Problem]) -> String {
+    let records: Vec<_> = problems.iter().map(Problem::to_record).collect();
+    // Strings and numbers only: serialising them cannot fail.
+    serde_json::to_string(&records).unwrap_or_default()
 }
 
 /// Everything that is wrong with a configuration that cannot be used. At least one error, in file order.

@@ -321,7 +321,7 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, setting: &Setting, at: &str, rule: Rule, node: &Node, text: &str) -> Option<String> {
-        let shows = self.disabled || self.variables.purpose == variables::Purpose::Show;
+        let shows = self.disabled || self.variables.purpose.keeps_references();
         if shows && setting.expands() && text.contains("${") {
             return Some(text.to_owned());
         }
