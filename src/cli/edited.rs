@@ -35,7 +35,9 @@ impl Edited {
         let found = save::read(&path).map_err(|error| failed(&error, globals))?;
         let shown = path.display().to_string();
         if found.text.as_deref().is_some_and(|text| !text.trim().is_empty() && is_clients(text, &shown)) {
-            let text = format!("`{shown}` is a client's own file, which Braid reads and does not write; name a braid.toml");
+            let text = format!(
+                "`{shown}` is a client's own file, which Braid reads and does not write; name a braid.toml"
+            );
             return Err(out::fail(Exit::BadConfig, &text, globals));
         }
         Ok(Self { found })

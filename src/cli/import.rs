@@ -11,7 +11,7 @@ use super::{Globals, argv, ask, out, printable, source};
 use crate::config::app::App;
 use crate::config::edit::save::{self, Copy, copy_of};
 use crate::config::import::{self, Batch, Imported, Literals, Merged, Origin, Target};
-use crate::config::places::{Ground, Place, Scope, System};
+use crate::config::places::{Ground, Place, System};
 use crate::config::problem::{self, Problem};
 use crate::config::variables::Surroundings;
 use crate::config::{Address, Listen, edit};
@@ -114,7 +114,10 @@ fn show(edited: &Edited, merged: &Merged, options: &Options) -> Exit {
     };
     let printed = out::print(&text);
     if merged.added.iter().any(|(server, _)| server.has_literals()) {
-        out::say(&format!("values that stand in the clients' files are shown as {}; `--write` writes them", import::HIDDEN));
+        out::say(&format!(
+            "values that stand in the clients' files are shown as {}; `--write` writes them",
+            import::HIDDEN
+        ));
     }
     let what = options.what.as_deref().map(|what| format!(" {}", argv::line(&[what]))).unwrap_or_default();
     out::say(&format!("nothing was written; `braid import{what} --write` puts this into {}", edited.path()));
@@ -178,7 +181,8 @@ fn file(what: &str, ground: &Ground<'_>, edited: &Edited, globals: &Globals) -> 
     let known = App::ALL.into_iter().flat_map(|app| ground.places(app)).find(|place| place.path == path);
     let origin = Origin {
         app: known.as_ref().map(|place| place.app),
-        scope: known.map_or_else(|| import::scope_of(&path, ground.home_folder().as_deref()), |place| place.scope),
+        scope: known
+            .map_or_else(|| import::scope_of(&path, ground.home_folder().as_deref()), |place| place.scope),
         path,
         within: Vec::new(),
     };
@@ -258,7 +262,11 @@ fn say_servers(looked: &Looked, merged: &Merged, missing: &[String], globals: &G
     }
     for (server, name) in &merged.there {
         let again = if server.name == *name { String::new() } else { format!(" as `{name}`") };
-        out::say(&printable::line(&format!("\n`{}` of {} is there already{again}", server.name, server.from.display())));
+        out::say(&printable::line(&format!(
+            "\n`{}` of {} is there already{again}",
+            server.name,
+            server.from.display()
+        )));
     }
     if !looked.batch.problems.is_empty() {
         out::say("");
@@ -269,7 +277,10 @@ fn say_servers(looked: &Looked, merged: &Merged, missing: &[String], globals: &G
     let added = || merged.added.iter().map(|(server, _)| server);
     for server in added().filter(|server| !server.unfiltered.is_empty()) {
         let names = server.unfiltered.join(", ");
-        let text = format!("{}: its client kept some tools apart ({names}); Braid exposes every tool of it", server.name);
+        let text = format!(
+            "{}: its client kept some tools apart ({names}); Braid exposes every tool of it",
+            server.name
+        );
         out::warn(&text, globals);
     }
     for server in added().filter(|server| !server.secrets().is_empty()) {
@@ -345,13 +356,17 @@ fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], w
     };
     let added = merged.added.iter().map(|(one, called)| server(one, called, "added"));
     let there = merged.there.iter().map(|(one, name)| {
-        let there = Imported { name: name.clone(), ..one.clone() };
+        let mut there = one.clone();
+        there.name.clone_from(name);
         server(&there, &one.name, "there")
     });
     let servers: Vec<_> = added.chain(there).collect();
-    let files: Vec<_> = looked.read.iter().map(|(origin, servers)| {
+    let files = looked.read.iter().map(|(origin, servers)| {
         let client = origin.app.map_or_else(|| "null".to_owned(), |app| quote(app.name()));
-        format!(r#"{{"client":{client},"file":{},"servers":{servers}}}"#, quote(&origin.path.display().to_string()))
+        format!(
+            r#"{{"client":{client},"file":{},"servers":{servers}}}"#,
+            quote(&origin.path.display().to_string())
+        )
     });
     let files: Vec<_> = files.collect();
     let sections: Vec<_> = merged.added.iter().map(|(server, _)| server.section(Literals::Hidden)).collect();

@@ -73,7 +73,8 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
     let copied = writes && copy == Copy::Kept && found.text.is_some();
     if globals.json() {
         let done = if same { "there" } else { "installed" };
-        let kept = if copied { quote(&copy_of(&found.path).display().to_string()) } else { "null".to_owned() };
+        let kept =
+            if copied { quote(&copy_of(&found.path).display().to_string()) } else { "null".to_owned() };
         let hints: Vec<_> = hints.iter().map(|hint| quote(hint)).collect();
         return out::print(&format!(
             r#"{{"client":{},"file":{},"name":{},"done":"{done}","written":{writes},"kept":{kept},"entry":{},"notes":[{}]}}"#,
@@ -87,19 +88,27 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
     let printed = if options.write {
         let text = match (same, copied) {
             (true, _) => format!("{path} has this entry already"),
-            (false, true) => format!("wrote {path}; what was there is kept as {}", copy_of(&found.path).display()),
+            (false, true) => {
+                format!("wrote {path}; what was there is kept as {}", copy_of(&found.path).display())
+            }
             (false, false) => format!("wrote {path}"),
         };
         out::print(&text)
     } else {
         out::say(&format!("for {}, in {path}:", app.title()));
         let printed = out::print(&shown);
-        out::say(&format!("nothing was written; `--write` puts it there{}", by_command(app, &options.name, entry)));
+        out::say(&format!(
+            "nothing was written; `--write` puts it there{}",
+            by_command(app, &options.name, entry)
+        ));
         printed
     };
     if let Standing::None(others) = &had {
         for other in others {
-            out::warn(&format!("`{other}` in that file starts Braid as well; one of the two is enough"), globals);
+            out::warn(
+                &format!("`{other}` in that file starts Braid as well; one of the two is enough"),
+                globals,
+            );
         }
     }
     hints.iter().for_each(|hint| out::warn(hint, globals));
@@ -125,7 +134,11 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
     };
     let path = found.path.display().to_string();
     let Some(now) = &found.text else {
-        return out::fail(Exit::BadConfig, &format!("there is no `{path}`, so there is no entry to take out"), globals);
+        return out::fail(
+            Exit::BadConfig,
+            &format!("there is no `{path}`, so there is no entry to take out"),
+            globals,
+        );
     };
     match own_entry::standing(app, now, &options.name, program().as_deref()) {
         Ok(Standing::Ours) => {}
@@ -179,7 +192,10 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
     if !options.write {
         out::say("nothing was written; `--write` does it");
     } else if matches!(left, Left::Rest(_)) && copy.text.is_some() {
-        out::say(&format!("the file from before the entry is still there: {}", copy_of(&found.path).display()));
+        out::say(&format!(
+            "the file from before the entry is still there: {}",
+            copy_of(&found.path).display()
+        ));
     }
     printed
 }
@@ -197,7 +213,10 @@ fn client(options: &Options, globals: &Globals) -> Result<(App, Found), Exit> {
     let current = std::env::current_dir().unwrap_or_default();
     let ground = Ground { system: System::here(), env: &variable, current_folder: &current };
     let Some(path) = options.file.clone().or_else(|| ground.own(app)) else {
-        let text = format!("no home folder is known, so the file of {} is not either; name it with `--file`", app.title());
+        let text = format!(
+            "no home folder is known, so the file of {} is not either; name it with `--file`",
+            app.title()
+        );
         return Err(out::fail(Exit::BadConfig, &text, globals));
     };
     let found = save::read(&path).map_err(|error| edited::failed(&error, globals))?;
@@ -232,11 +251,19 @@ fn own_entry_of(app: App, entry: &Entry, globals: &Globals) -> Result<(OwnEntry,
             drop(config);
             let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
             let Some(program) = program().map(whole) else {
-                return Err(out::fail(Exit::Unexpected, "where this program is, the system does not say", globals));
+                return Err(out::fail(
+                    Exit::Unexpected,
+                    "where this program is, the system does not say",
+                    globals,
+                ));
             };
             let path = whole(path);
             let (Some(program), Some(path)) = (program.to_str(), path.to_str()) else {
-                return Err(out::fail(Exit::BadConfig, "a path that is no text cannot be written down", globals));
+                return Err(out::fail(
+                    Exit::BadConfig,
+                    "a path that is no text cannot be written down",
+                    globals,
+                ));
             };
             let mut args = vec!["stdio".to_owned(), "-c".to_owned(), path.to_owned()];
             args.extend(entry.group.iter().flat_map(|group| ["--group".to_owned(), group.clone()]));
@@ -265,7 +292,8 @@ fn program() -> Option<PathBuf> {
     let real = std::fs::canonicalize(&own).unwrap_or_else(|_| own.clone());
     let name = own.file_name()?;
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let mut named = std::env::split_paths(&folders).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
+    let mut named =
+        std::env::split_paths(&folders).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
     let found = named.find(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
     Some(found.unwrap_or(own))
 }
@@ -274,7 +302,9 @@ fn program() -> Option<PathBuf> {
 fn by_command(app: App, name: &str, entry: &Entry) -> String {
     match app {
         App::ClaudeCode if entry.http.is_none() => {
-            format!(", and so does `claude mcp add --scope user {name} -- …`; with `--file .mcp.json` it is for one project")
+            format!(
+                ", and so does `claude mcp add --scope user {name} -- …`; with `--file .mcp.json` it is for one project"
+            )
         }
         App::Cursor => ", with `--file .cursor/mcp.json` for one project".to_owned(),
         App::VsCode => ", with `--file .vscode/mcp.json` for one project".to_owned(),

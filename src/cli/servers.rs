@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use super::edited::{self, Edited};
 use super::exit::Exit;
 use super::{Globals, argv, out};
-use crate::config::edit::{EditError, covered};
 use crate::config::edit::save::{Copy, copy_of};
 use crate::config::edit::toml;
+use crate::config::edit::{EditError, covered};
 use crate::config::toml_text;
 
 /// What is to be added.
@@ -46,7 +46,13 @@ pub(super) fn add(new: &New, how: &How, globals: &Globals) -> Exit {
         return out::fail(Exit::BadConfig, &text, globals);
     }
     let changed = toml::with_section(edited.text(), "servers", &new.name, &section);
-    finish(&edited, changed, &Done { server: &new.name, word: "added", copy: Copy::None, notes: Vec::new() }, how, globals)
+    finish(
+        &edited,
+        changed,
+        &Done { server: &new.name, word: "added", copy: Copy::None, notes: Vec::new() },
+        how,
+        globals,
+    )
 }
 
 pub(super) fn remove(name: &str, how: &How, globals: &Globals) -> Exit {
@@ -58,7 +64,9 @@ pub(super) fn remove(name: &str, how: &How, globals: &Globals) -> Exit {
     let changed = known(&edited, name)
         .and_then(|()| toml::without_name(edited.text(), "groups", "servers", name))
         .and_then(|(text, groups)| {
-            notes.extend(groups.iter().map(|group| format!("it was in the group `{group}` and is not any more")));
+            notes.extend(
+                groups.iter().map(|group| format!("it was in the group `{group}` and is not any more")),
+            );
             toml::without_section(&text, "servers", name)
         });
     finish(&edited, changed, &Done { server: name, word: "removed", copy: Copy::Kept, notes }, how, globals)
@@ -70,7 +78,8 @@ pub(super) fn enable(name: &str, enabled: bool, how: &How, globals: &Globals) ->
         Err(exit) => return exit,
     };
     let word = if enabled { "enabled" } else { "disabled" };
-    let changed = known(&edited, name).and_then(|()| toml::with_enabled(edited.text(), "servers", name, enabled));
+    let changed =
+        known(&edited, name).and_then(|()| toml::with_enabled(edited.text(), "servers", name, enabled));
     let changed = changed.map(|text| text.unwrap_or_else(|| edited.text().to_owned()));
     finish(&edited, changed, &Done { server: name, word, copy: Copy::None, notes: Vec::new() }, how, globals)
 }
@@ -83,7 +92,10 @@ fn known(edited: &Edited, name: &str) -> Result<(), EditError> {
     let names = toml::names(edited.text(), "servers");
     let there = match names.as_slice() {
         [] => "there is no server".to_owned(),
-        names => format!("there are {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        names => format!(
+            "there are {}",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
     };
     Err(EditError::Unknown(format!("there is no server `{name}`; {there}")))
 }
@@ -96,7 +108,13 @@ struct Done<'a> {
 }
 
 /// Judges the new text, writes it unless it is only to be shown, and says what was done.
-fn finish(edited: &Edited, changed: Result<String, EditError>, done: &Done<'_>, how: &How, globals: &Globals) -> Exit {
+fn finish(
+    edited: &Edited,
+    changed: Result<String, EditError>,
+    done: &Done<'_>,
+    how: &How,
+    globals: &Globals,
+) -> Exit {
     let path = edited.path();
     let text = match changed {
         Ok(text) => text,
@@ -153,11 +171,16 @@ fn section(new: &New) -> Result<String, String> {
     match (&new.url, new.program.split_first()) {
         (Some(_), Some(_)) => return Err("a server is a URL or a command behind `--`, not both".to_owned()),
         (None, None) => {
-            return Err("expected a URL, or `--` and a command: braid add files -- npx -y some-package".to_owned());
+            return Err(
+                "expected a URL, or `--` and a command: braid add files -- npx -y some-package".to_owned()
+            );
         }
         (Some(url), None) => {
             if !new.env.is_empty() {
-                return Err("a remote server has variables of its own; what it must be told goes into `--header`".to_owned());
+                return Err(
+                    "a remote server has variables of its own; what it must be told goes into `--header`"
+                        .to_owned(),
+                );
             }
             lines.push_str(&format!("url = {}\n", toml_text::quoted(url)));
         }
@@ -203,7 +226,13 @@ mod tests {
 
     fn new(url: Option<&str>, program: &[&str], env: &[&str], headers: &[&str]) -> New {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        New { name: "a b".to_owned(), url: url.map(str::to_owned), program: owned(program), env: owned(env), headers: owned(headers) }
+        New {
+            name: "a b".to_owned(),
+            url: url.map(str::to_owned),
+            program: owned(program),
+            env: owned(env),
+            headers: owned(headers),
+        }
     }
 
     #[test]

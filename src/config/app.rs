@@ -41,9 +41,13 @@ pub enum OwnEntry {
 /// Why a client cannot be told of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoUrl {
-    #[error("the file of {0} knows no remote servers; without `--http` it starts `braid stdio`, which needs no address")]
+    #[error(
+        "the file of {0} knows no remote servers; without `--http` it starts `braid stdio`, which needs no address"
+    )]
     Programs(&'static str),
-    #[error("the file of {0} knows no variables, and a token does not belong into it; without `--http` it starts `braid stdio`, which needs none")]
+    #[error(
+        "the file of {0} knows no variables, and a token does not belong into it; without `--http` it starts `braid stdio`, which needs none"
+    )]
     Variables(&'static str),
 }
 
@@ -189,7 +193,9 @@ impl App {
     fn reference(self, name: &str) -> Option<String> {
         match self {
             Self::ClaudeCode | Self::Gemini => Some(format!("${{{name}}}")),
-            Self::Cursor | Self::VsCode | Self::Windsurf | Self::Cline | Self::Roo => Some(format!("${{env:{name}}}")),
+            Self::Cursor | Self::VsCode | Self::Windsurf | Self::Cline | Self::Roo => {
+                Some(format!("${{env:{name}}}"))
+            }
             Self::ClaudeDesktop | Self::Zed | Self::Codex => None,
         }
     }
@@ -212,25 +218,65 @@ mod tests {
     #[test]
     fn each_client_is_told_in_its_own_words() {
         let program = Reached::Program { program: "/b".to_owned(), args: vec!["stdio".to_owned()] };
-        let url = |token: Option<&str>| Reached::Url { url: "http://x/mcp".to_owned(), token_variable: token.map(str::to_owned) };
+        let url = |token: Option<&str>| Reached::Url {
+            url: "http://x/mcp".to_owned(),
+            token_variable: token.map(str::to_owned),
+        };
         let shown = |app: App, reached: &Reached| match app.entry(reached).unwrap() {
-            OwnEntry::Json(json) => super::super::edit::json::page(&json).split_whitespace().collect::<String>(),
+            OwnEntry::Json(json) => {
+                super::super::edit::json::page(&json).split_whitespace().collect::<String>()
+            }
             OwnEntry::Toml(lines) => lines,
         };
         for (app, starts, asks) in [
-            (App::ClaudeCode, r#"{"type":"stdio","command":"/b","args":["stdio"],"env":{}}"#, r#"{"type":"http","url":"http://x/mcp","headers":{"Authorization":"Bearer${T}"}}"#),
-            (App::Cursor, r#"{"command":"/b","args":["stdio"]}"#, r#"{"url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#),
-            (App::VsCode, r#"{"type":"stdio","command":"/b","args":["stdio"]}"#, r#"{"type":"http","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#),
-            (App::Windsurf, r#"{"command":"/b","args":["stdio"]}"#, r#"{"serverUrl":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#),
-            (App::Cline, r#"{"command":"/b","args":["stdio"]}"#, r#"{"type":"streamableHttp","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#),
-            (App::Roo, r#"{"command":"/b","args":["stdio"]}"#, r#"{"type":"streamable-http","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#),
-            (App::Codex, "command = \"/b\"\nargs = [\"stdio\"]\n", "url = \"http://x/mcp\"\nbearer_token_env_var = \"T\"\n"),
-            (App::Gemini, r#"{"command":"/b","args":["stdio"]}"#, r#"{"httpUrl":"http://x/mcp","headers":{"Authorization":"Bearer${T}"}}"#),
+            (
+                App::ClaudeCode,
+                r#"{"type":"stdio","command":"/b","args":["stdio"],"env":{}}"#,
+                r#"{"type":"http","url":"http://x/mcp","headers":{"Authorization":"Bearer${T}"}}"#,
+            ),
+            (
+                App::Cursor,
+                r#"{"command":"/b","args":["stdio"]}"#,
+                r#"{"url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#,
+            ),
+            (
+                App::VsCode,
+                r#"{"type":"stdio","command":"/b","args":["stdio"]}"#,
+                r#"{"type":"http","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#,
+            ),
+            (
+                App::Windsurf,
+                r#"{"command":"/b","args":["stdio"]}"#,
+                r#"{"serverUrl":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#,
+            ),
+            (
+                App::Cline,
+                r#"{"command":"/b","args":["stdio"]}"#,
+                r#"{"type":"streamableHttp","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#,
+            ),
+            (
+                App::Roo,
+                r#"{"command":"/b","args":["stdio"]}"#,
+                r#"{"type":"streamable-http","url":"http://x/mcp","headers":{"Authorization":"Bearer${env:T}"}}"#,
+            ),
+            (
+                App::Codex,
+                "command = \"/b\"\nargs = [\"stdio\"]\n",
+                "url = \"http://x/mcp\"\nbearer_token_env_var = \"T\"\n",
+            ),
+            (
+                App::Gemini,
+                r#"{"command":"/b","args":["stdio"]}"#,
+                r#"{"httpUrl":"http://x/mcp","headers":{"Authorization":"Bearer${T}"}}"#,
+            ),
         ] {
             assert_eq!(shown(app, &program), starts, "{}", app.name());
             assert_eq!(shown(app, &url(Some("T"))), asks, "{}", app.name());
         }
-        assert_eq!(shown(App::Zed, &program), r#"{"source":"custom","command":"/b","args":["stdio"],"env":{}}"#);
+        assert_eq!(
+            shown(App::Zed, &program),
+            r#"{"source":"custom","command":"/b","args":["stdio"],"env":{}}"#
+        );
         assert_eq!(shown(App::Zed, &url(None)), r#"{"url":"http://x/mcp"}"#);
         assert_eq!(App::Zed.entry(&url(Some("T"))), Err(NoUrl::Variables("Zed")));
         assert_eq!(App::ClaudeDesktop.entry(&url(None)), Err(NoUrl::Programs("Claude Desktop")));

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Config, ServerConfig};
 use super::client::Client;
 use super::client_entry::{Beside, EntryReader, is_disabled};
 use super::codes::Code;
@@ -17,6 +16,7 @@ use super::problem::{self, Problem, Report, Source, quoted};
 use super::section::NAMED_MAX;
 use super::tree::{Entry, Node, Value};
 use super::variables::{Dialect, Purpose, Surroundings, Variables};
+use super::{Config, ServerConfig};
 
 /// Where the servers of a client's file stand, nearest to the top first. `mcp` is VS Code's older place.
 const SHAPES: &[&[&str]] =
@@ -223,7 +223,12 @@ pub(super) fn asked(root: &Node) -> Vec<Input> {
     };
     let input = |node: &Node| {
         let password = node.get("password").is_some_and(|found| found.node.value == Value::Flag(true));
-        Some(Input { id: text(node, "id")?, description: text(node, "description"), default: text(node, "default"), password })
+        Some(Input {
+            id: text(node, "id")?,
+            description: text(node, "description"),
+            default: text(node, "default"),
+            password,
+        })
     };
     inputs.iter().filter_map(input).collect()
 }

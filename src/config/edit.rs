@@ -146,7 +146,9 @@ mod tests {
 
     #[test]
     fn the_commoner_line_end_is_taken() {
-        for (text, end) in [("", "\n"), ("a\n", "\n"), ("a\r\n", "\r\n"), ("a\r\nb\r\nc\n", "\r\n"), ("a\r\nb\n", "\n")] {
+        for (text, end) in
+            [("", "\n"), ("a\n", "\n"), ("a\r\n", "\r\n"), ("a\r\nb\r\nc\n", "\r\n"), ("a\r\nb\n", "\n")]
+        {
             assert_eq!(line_end(text), end, "{text:?}");
         }
     }

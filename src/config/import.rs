@@ -16,7 +16,10 @@ use super::problem::{Problem, Report, Source};
 use super::schema::{self, State};
 use super::tree::{self, Node, Value};
 use super::variables::Surroundings;
-use super::{Reach, Remote, Secret, ServerConfig, Timeouts, Transport, cover, file, ourselves, toml_text, translate, units};
+use super::{
+    Reach, Remote, Secret, ServerConfig, Timeouts, Transport, cover, file, ourselves, toml_text, translate,
+    units,
+};
 
 /// A client's file, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +116,13 @@ pub fn read(
     for one in taken {
         match &one.server.reach {
             Reach::Http(remote) if ourselves::leads_to_braid(&remote.url, target.ports) => {
-                let message = format!("server `{}` is skipped: it is a door of Braid itself: a loop", one.server.key);
+                let message =
+                    format!("server `{}` is skipped: it is a door of Braid itself: a loop", one.server.key);
                 batch.problems.push(Problem::warning(&source, super::codes::Code::LoopSkipped, message));
             }
-            Reach::Http(_) | Reach::Stdio(_) => batch.servers.push(Imported::of(origin, &folder, one, target)),
+            Reach::Http(_) | Reach::Stdio(_) => {
+                batch.servers.push(Imported::of(origin, &folder, one, target))
+            }
         }
     }
     let asked = client_file::asked(&root).into_iter();
@@ -131,7 +137,8 @@ impl Imported {
             Reach::Stdio(_) => program(&server, &beside, origin.scope, folder, target.folder),
             Reach::Http(remote) => remote_lines(remote),
         };
-        let mut flag = |key, flag: bool, usual: bool| lines.extend((flag != usual).then_some((key, Item::Flag(flag))));
+        let mut flag =
+            |key, flag: bool, usual: bool| lines.extend((flag != usual).then_some((key, Item::Flag(flag))));
         flag("enabled", enabled, true);
         flag("required", server.required, false);
         lines.extend(timeouts(&server.timeouts));
@@ -255,14 +262,16 @@ impl Item {
             Self::Texts(texts) => toml_text::list(texts),
             Self::Pairs(pairs) => {
                 let shown = pairs.iter().map(|(name, value)| {
-                    let hidden = literals == Literals::Hidden && !refers(value.expose()) && !value.expose().is_empty();
+                    let hidden =
+                        literals == Literals::Hidden && !refers(value.expose()) && !value.expose().is_empty();
                     (name, if hidden { HIDDEN } else { value.expose() })
                 });
                 toml_text::table(&shown.collect::<Vec<_>>())
             }
             Self::Flag(flag) => flag.to_string(),
             Self::Lists(lists) => {
-                let lists: Vec<_> = lists.iter().map(|(key, texts)| format!("{key} = {}", toml_text::list(texts))).collect();
+                let lists: Vec<_> =
+                    lists.iter().map(|(key, texts)| format!("{key} = {}", toml_text::list(texts))).collect();
                 format!("{{ {} }}", lists.join(", "))
             }
         }
@@ -295,7 +304,9 @@ fn program(
     let project = folder.to_str().filter(|_| scope == Scope::Project).map(str::to_owned);
     let cwd = beside.cwd.clone().or(project).filter(|cwd| Path::new(cwd) != target);
     lines.extend(cwd.map(|cwd| ("cwd", Item::Text(tidy(&cwd)))));
-    lines.extend((!command.inherit_env.is_empty()).then(|| ("inherit_env", Item::Texts(command.inherit_env.clone()))));
+    lines.extend(
+        (!command.inherit_env.is_empty()).then(|| ("inherit_env", Item::Texts(command.inherit_env.clone()))),
+    );
     lines
 }
 
@@ -330,7 +341,8 @@ fn timeouts(timeouts: &Timeouts) -> Vec<(&'static str, Item)> {
 /// The line that says which tools are exposed; `None` when all are.
 fn filters(beside: &Beside) -> Option<(&'static str, Item)> {
     let lists = [("allow", &beside.allow), ("deny", &beside.deny)].into_iter();
-    let lists: Vec<_> = lists.filter(|(_, names)| !names.is_empty()).map(|(key, names)| (key, names.clone())).collect();
+    let lists: Vec<_> =
+        lists.filter(|(_, names)| !names.is_empty()).map(|(key, names)| (key, names.clone())).collect();
     (!lists.is_empty()).then_some(("tools", Item::Lists(lists)))
 }
 
@@ -359,7 +371,8 @@ fn refers(value: &str) -> bool {
 
 fn is_telltale(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    super::remote::lets_in(&name) || ["credential", "passwd", "pwd", "dsn", "private"].iter().any(|part| name.contains(part))
+    super::remote::lets_in(&name)
+        || ["credential", "passwd", "pwd", "dsn", "private"].iter().any(|part| name.contains(part))
 }
 
 /// What becomes of a file that servers are put into.
@@ -397,8 +410,12 @@ pub fn merge(old: Option<&str>, servers: Vec<Imported>) -> Result<Merged, EditEr
             let free = behind.into_iter().chain(numbered).find(|name| !taken(name));
             server.name = free.ok_or_else(|| EditError::Form(called.clone()))?;
         }
-        merged.text =
-            edit::toml::with_section(&merged.text, "servers", &server.name, &server.section(Literals::Written))?;
+        merged.text = edit::toml::with_section(
+            &merged.text,
+            "servers",
+            &server.name,
+            &server.section(Literals::Written),
+        )?;
         there.push((server.name.clone(), node));
         merged.added.push((server, called));
     }

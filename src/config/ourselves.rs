@@ -22,7 +22,9 @@ pub fn leads_to_braid(url: &str, ports: &[u16]) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let here = host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified());
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified());
     let first = url.path().split('/').nth(1).unwrap_or_default();
     let last = url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let door = matches!(first, "mcp" | "sse") || (first == "servers" && last == "mcp");
@@ -43,10 +45,14 @@ fn is_braid(words: &[String], own: Option<&Path>, depth: usize) -> bool {
                 commands.into_iter().any(|words| is_braid(behind_assignments(words), own, depth + 1))
             });
         }
-        "nohup" | "exec" | "command" | "sudo" | "doas" | "nice" | "ionice" | "time" | "timeout" | "stdbuf" | "setsid"
-        | "unshare" | "firejail" | "bwrap" | "start" => return any_tail_is_braid(args, own, depth),
-        "npx" | "bunx" | "pnpx" | "npm" | "pnpm" | "yarn" | "bun" | "uvx" | "uv" | "pipx" | "docker" | "podman"
-        | "nix" | "mise" | "node" | "python" | "python3" | "py" | "deno" => return any_tail_is_braid(args, own, depth),
+        "nohup" | "exec" | "command" | "sudo" | "doas" | "nice" | "ionice" | "time" | "timeout"
+        | "stdbuf" | "setsid" | "unshare" | "firejail" | "bwrap" | "start" => {
+            return any_tail_is_braid(args, own, depth);
+        }
+        "npx" | "bunx" | "pnpx" | "npm" | "pnpm" | "yarn" | "bun" | "uvx" | "uv" | "pipx" | "docker"
+        | "podman" | "nix" | "mise" | "node" | "python" | "python3" | "py" | "deno" => {
+            return any_tail_is_braid(args, own, depth);
+        }
         "cargo" => return cargo_runs_braid(args),
         _ => return false,
     };
@@ -85,7 +91,10 @@ fn cargo_runs_braid(args: &[String]) -> bool {
 /// Whether these arguments of ours serve a configuration: `braid` alone does so too.
 fn serves_a_file(args: &[String]) -> bool {
     let bridge = args.iter().any(|arg| arg == "--" || arg == "--url" || arg.starts_with("--url="));
-    !bridge && (args.is_empty() || args.iter().any(|arg| arg == "stdio") || args.iter().all(|arg| arg.starts_with('-')))
+    !bridge
+        && (args.is_empty()
+            || args.iter().any(|arg| arg == "stdio")
+            || args.iter().all(|arg| arg.starts_with('-')))
 }
 
 /// `braid`, `/usr/bin/braid`, `braid.exe`, `mcp-braid@latest`, `registry/braid:1`, `mcp-braid==0.1`.
@@ -140,7 +149,9 @@ fn words(line: &str) -> Vec<String> {
                 // `&&` and `||` come as two.
                 words.push(sign.to_string());
             }
-            (None, _) if sign.is_whitespace() => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            (None, _) if sign.is_whitespace() => {
+                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)))
+            }
             (None, _) => word.push(sign),
         }
     }
@@ -217,10 +228,21 @@ mod tests {
 
     #[test]
     fn a_door_of_our_own_is_found_by_its_address() {
-        for url in ["http://127.0.0.1:8808/mcp", "http://localhost:8808/mcp/dev", "http://[::1]:8808/sse", "http://127.0.0.1:8808/servers/x/mcp"] {
+        for url in [
+            "http://127.0.0.1:8808/mcp",
+            "http://localhost:8808/mcp/dev",
+            "http://[::1]:8808/sse",
+            "http://127.0.0.1:8808/servers/x/mcp",
+        ] {
             assert!(leads_to_braid(url, &[8808]), "{url}");
         }
-        for url in ["http://127.0.0.1:8809/mcp", "https://x:8808/mcp", "http://127.0.0.1:8808/other", "http://127.0.0.1:8808/servers/x", "x"] {
+        for url in [
+            "http://127.0.0.1:8809/mcp",
+            "https://x:8808/mcp",
+            "http://127.0.0.1:8808/other",
+            "http://127.0.0.1:8808/servers/x",
+            "x",
+        ] {
             assert!(!leads_to_braid(url, &[8808]), "{url}");
         }
     }
@@ -240,7 +262,8 @@ mod tests {
 
     #[test]
     fn programs_in_programs_end() {
-        let deep: Vec<String> = std::iter::repeat_n("env".to_owned(), 100).chain(["braid".to_owned()]).collect();
+        let deep: Vec<String> =
+            std::iter::repeat_n("env".to_owned(), 100).chain(["braid".to_owned()]).collect();
         assert!(!is_braid(&deep, None, 0));
     }
 }

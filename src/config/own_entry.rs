@@ -55,11 +55,7 @@ pub fn installed(app: App, old: Option<&str>, name: &str, entry: &OwnEntry) -> R
     let old = old.unwrap_or_default();
     match entry {
         OwnEntry::Json(json) => json::put(old, &[app.table(), name], json),
-        OwnEntry::Toml(lines) => {
-            let is_there = toml::section(old, app.table(), name).is_some();
-            let without = if is_there { toml::without_section(old, app.table(), name)? } else { old.to_owned() };
-            toml::with_section(&without, app.table(), name, &section(app, name, lines))
-        }
+        OwnEntry::Toml(lines) => toml::put_section(old, app.table(), name, &section(app, name, lines)),
     }
 }
 
@@ -96,7 +92,9 @@ pub fn uninstalled(app: App, now: &str, before: Option<&str>, name: &str) -> Res
         }
     };
     let had_none = |text: &str| matches!(standing(app, text, name, None), Ok(Standing::None(_)));
-    if let Some(before) = before.filter(|before| had_none(before) && again(Some(before)).as_deref() == Some(now)) {
+    if let Some(before) =
+        before.filter(|before| had_none(before) && again(Some(before)).as_deref() == Some(now))
+    {
         return Ok(Left::Before(before.to_owned()));
     }
     if before.is_none() && again(None).as_deref() == Some(now) {
@@ -206,12 +204,18 @@ mod tests {
     fn what_was_there_before_comes_back_byte_for_byte() {
         for app in App::ALL {
             for before in files(app) {
-                let now = installed(app, Some(&before), "braid", &entry(app)).unwrap_or_else(|why| panic!("{before:?}: {why}"));
+                let now = installed(app, Some(&before), "braid", &entry(app))
+                    .unwrap_or_else(|why| panic!("{before:?}: {why}"));
                 assert_eq!(standing(app, &now, "braid", None), Ok(Standing::Ours));
                 let left = uninstalled(app, &now, Some(&before), "braid").unwrap();
                 assert_eq!(left, Left::Before(before.clone()), "{}: {now:?}", app.name());
                 // Put in once more it is as it was.
-                assert_eq!(installed(app, Some(&now), "braid", &entry(app)).as_ref(), Ok(&now), "{}: {before:?}", app.name());
+                assert_eq!(
+                    installed(app, Some(&now), "braid", &entry(app)).as_ref(),
+                    Ok(&now),
+                    "{}: {before:?}",
+                    app.name()
+                );
             }
             let now = installed(app, None, "braid", &entry(app)).unwrap();
             assert_eq!(uninstalled(app, &now, None, "braid"), Ok(Left::Nothing));
@@ -222,7 +226,9 @@ mod tests {
     #[test]
     fn what_was_changed_meanwhile_stays() {
         for app in App::ALL {
-            for before in files(app).into_iter().filter(|before| before.contains("docs") || before.contains("\"x\"")) {
+            for before in
+                files(app).into_iter().filter(|before| before.contains("docs") || before.contains("\"x\""))
+            {
                 let now = installed(app, Some(&before), "braid", &entry(app)).unwrap();
                 let (old, new) = if app == App::Codex { ("npx", "uvx") } else { ("\"x\"", "\"changed\"") };
                 let changed = now.replace(old, new);
@@ -238,7 +244,10 @@ mod tests {
         let before = "{\n  \"mcpServers\": {\n    \"a\": {}\n  }\n}\n";
         let now = installed(App::Cursor, Some(before), "braid", &entry(App::Cursor)).unwrap();
         let changed = now.replace("\"-c\"", "\"--group\", \"g\", \"-c\"");
-        assert_eq!(uninstalled(App::Cursor, &changed, Some(before), "braid"), Ok(Left::Before(before.to_owned())));
+        assert_eq!(
+            uninstalled(App::Cursor, &changed, Some(before), "braid"),
+            Ok(Left::Before(before.to_owned()))
+        );
     }
 
     #[test]
@@ -256,6 +265,9 @@ mod tests {
         assert_eq!(of("braid"), Standing::Others);
         assert_eq!((of("mine"), of("far")), (Standing::Ours, Standing::Ours));
         assert_eq!(of("none"), Standing::None(vec!["mine".to_owned()]));
-        assert!(matches!(standing(App::Codex, "a = \n", "braid", None), Err(EditError::Syntax { line: 1, .. })));
+        assert!(matches!(
+            standing(App::Codex, "a = \n", "braid", None),
+            Err(EditError::Syntax { line: 1, .. })
+        ));
     }
 }

@@ -94,14 +94,20 @@ impl Ground<'_> {
             }
             App::Cline => {
                 for editor in EDITORS {
-                    add(Scope::User, self.extension(editor, "saoudrizwan.claude-dev", "cline_mcp_settings.json"));
+                    add(
+                        Scope::User,
+                        self.extension(editor, "saoudrizwan.claude-dev", "cline_mcp_settings.json"),
+                    );
                 }
                 add(Scope::User, self.home(&[".cline", "data", "settings", "cline_mcp_settings.json"]));
             }
             App::Roo => {
                 add(Scope::Project, project(".roo/mcp.json"));
                 for editor in EDITORS {
-                    add(Scope::User, self.extension(editor, "rooveterinaryinc.roo-cline", "mcp_settings.json"));
+                    add(
+                        Scope::User,
+                        self.extension(editor, "rooveterinaryinc.roo-cline", "mcp_settings.json"),
+                    );
                 }
             }
             App::Codex => {
@@ -123,7 +129,8 @@ impl Ground<'_> {
         // In the home folder the user's file and the project's are one.
         let mut seen: Vec<Place> = Vec::new();
         for place in places {
-            match seen.iter_mut().find(|earlier| earlier.path == place.path && earlier.within == place.within) {
+            match seen.iter_mut().find(|earlier| earlier.path == place.path && earlier.within == place.within)
+            {
                 Some(earlier) => earlier.scope = Scope::User,
                 None => seen.push(place),
             }
@@ -193,7 +200,10 @@ mod tests {
     fn own(system: System, env: &[(&str, &str)]) -> Vec<String> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let ground = Ground { system, env: &env, current_folder: Path::new("/work/p") };
-        App::ALL.iter().map(|app| ground.own(*app).map_or_else(String::new, |path| path.display().to_string())).collect()
+        App::ALL
+            .iter()
+            .map(|app| ground.own(*app).map_or_else(String::new, |path| path.display().to_string()))
+            .collect()
     }
 
     #[test]
@@ -217,17 +227,27 @@ mod tests {
         assert_eq!(mac[0], "/Users/ana/Library/Application Support/Claude/claude_desktop_config.json");
         assert_eq!(mac[4], "/Users/ana/.config/zed/settings.json");
         let moved = own(System::Linux, &[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x"), ("CODEX_HOME", "/c")]);
-        assert_eq!((moved[0].as_str(), moved[8].as_str()), ("/x/Claude/claude_desktop_config.json", "/c/config.toml"));
+        assert_eq!(
+            (moved[0].as_str(), moved[8].as_str()),
+            ("/x/Claude/claude_desktop_config.json", "/c/config.toml")
+        );
         assert_eq!(own(System::Linux, &[])[2], "");
     }
 
     #[test]
     fn a_project_comes_before_its_user() {
         let env = |name: &str| (name == "HOME").then(|| "/home/ana".to_owned());
-        let ground = |folder: &'static str| Ground { system: System::Linux, env: &env, current_folder: Path::new(folder) };
+        let ground = |folder: &'static str| Ground {
+            system: System::Linux,
+            env: &env,
+            current_folder: Path::new(folder),
+        };
         let places = ground("/p").places(App::Cursor);
         let shown: Vec<_> = places.iter().map(|place| (place.path.to_str().unwrap(), place.scope)).collect();
-        assert_eq!(shown, [("/p/.cursor/mcp.json", Scope::Project), ("/home/ana/.cursor/mcp.json", Scope::User)]);
+        assert_eq!(
+            shown,
+            [("/p/.cursor/mcp.json", Scope::Project), ("/home/ana/.cursor/mcp.json", Scope::User)]
+        );
         let places = ground("/home/ana").places(App::Cursor);
         assert_eq!((places.len(), places[0].scope), (1, Scope::User));
         let places = ground("/p").places(App::ClaudeCode);

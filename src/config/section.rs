@@ -15,7 +15,7 @@ use super::remote::{self, HeaderFlaw};
 use super::schema::{self, Form, Rule, Setting, State};
 use super::tree::{Entry, Node, Value};
 use super::units;
-use super::variables::{self, Expanded, Fault, Variables};
+use super::variables::{Expanded, Fault, Variables};
 
 /// A table whose keys and values are checked.
 #[derive(Debug, Default)]

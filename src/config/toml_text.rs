@@ -40,8 +40,10 @@ pub fn table<N: AsRef<str>, T: AsRef<str>>(pairs: &[(N, T)]) -> String {
     if pairs.is_empty() {
         return "{}".to_owned();
     }
-    let pairs: Vec<_> =
-        pairs.iter().map(|(name, text)| format!("{} = {}", key(name.as_ref()), quoted(text.as_ref()))).collect();
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, text)| format!("{} = {}", key(name.as_ref()), quoted(text.as_ref())))
+        .collect();
     format!("{{ {} }}", pairs.join(", "))
 }
 
@@ -51,6 +53,8 @@ mod tests {
     use crate::config::tree::{Value, from_toml};
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn what_is_written_reads_as_it_was(name in ".{0,8}", text in "(\\PC|[\u{0}-\u{20}\u{7f}\"\\\\'\u{202e}]){0,20}") {
             let line = format!("{} = {}", key(&name), table(&[(&name, &text)]));

@@ -4,7 +4,9 @@
 //! a variable. It looks up nothing but whether a variable is set, and no value of a variable is in what it makes.
 
 use super::codes::Code;
-use super::variables::{Dialect, Fault, Variables, closing_brace, dollar_name, input_variable, is_env_name, is_plain_name};
+use super::variables::{
+    Dialect, Fault, Variables, closing_brace, dollar_name, input_variable, is_env_name, is_plain_name,
+};
 
 /// What a text is made of.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,12 +70,15 @@ pub(super) fn input(id: &str, default: Option<&str>) -> String {
 fn piece(variables: &Variables<'_>, reference: &str, depth: usize) -> Result<Piece, Fault> {
     let inner = reference.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).unwrap_or_default();
     let path = |path: Option<&str>| {
-        path.map(|text| Piece::Plain(text.to_owned())).ok_or_else(|| unreadable(reference, "the folder's name is no text"))
+        path.map(|text| Piece::Plain(text.to_owned()))
+            .ok_or_else(|| unreadable(reference, "the folder's name is no text"))
     };
     match inner {
         "userHome" | "cwd" | "/" | "pathSeparator" => return Ok(Piece::Reference(reference.to_owned())),
         "workspaceFolder" => return path(variables.folder.to_str()),
-        "workspaceFolderBasename" => return path(variables.folder.file_name().and_then(|name| name.to_str())),
+        "workspaceFolderBasename" => {
+            return path(variables.folder.file_name().and_then(|name| name.to_str()));
+        }
         _ => {}
     }
     if let Some(file) = inner.strip_prefix("file:") {
@@ -86,7 +91,8 @@ fn piece(variables: &Variables<'_>, reference: &str, depth: usize) -> Result<Pie
         let default = variables.inputs.get(id).map(String::as_str).filter(|text| !text.contains(['{', '}']));
         return Ok(Piece::Reference(input(id, default)));
     }
-    let (named, default) = inner.split_once(":-").map_or((inner, None), |(named, default)| (named, Some(default)));
+    let (named, default) =
+        inner.split_once(":-").map_or((inner, None), |(named, default)| (named, Some(default)));
     let known = named.strip_prefix("env:").is_some_and(is_env_name) || is_plain_name(named);
     if !known || depth > DEPTH_MAX {
         return Err(unreadable(reference, "reference that cannot be read"));
@@ -109,7 +115,12 @@ fn text_to_depth(variables: &Variables<'_>, default: &str, depth: usize) -> Resu
 }
 
 fn unreadable(reference: &str, message: &str) -> Fault {
-    Fault { reference: reference.to_owned(), code: Code::BadReference, message: message.to_owned(), help: None }
+    Fault {
+        reference: reference.to_owned(),
+        code: Code::BadReference,
+        message: message.to_owned(),
+        help: None,
+    }
 }
 
 struct Pieces(Vec<Piece>);
@@ -130,9 +141,10 @@ impl Pieces {
                 Piece::Plain(text) => written.push_str(&plain(text)),
                 Piece::Reference(reference) => {
                     // `$` before a reference would make it plain text.
-                    if written.ends_with('$') {
-                        written.pop();
-                        written.push_str("${_DOLLAR:-$}");
+                    let signs = written.len() - written.trim_end_matches('$').len();
+                    if signs > 0 {
+                        written.truncate(written.len() - signs);
+                        written.push_str(&format!("${{_DOLLAR:-{}}}", "$".repeat(signs)));
                     }
                     written.push_str(reference);
                 }
@@ -163,7 +175,13 @@ mod tests {
     fn with<T>(dialect: Dialect, folder: &str, f: impl FnOnce(&Variables<'_>) -> T) -> T {
         let surroundings = Surroundings { env: &env, program: None, current_folder: Some("/cwd".into()) };
         let inputs = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        f(&Variables { surroundings: &surroundings, folder: Path::new(folder), dialect, purpose: Purpose::Run, inputs })
+        f(&Variables {
+            surroundings: &surroundings,
+            folder: Path::new(folder),
+            dialect,
+            purpose: Purpose::Run,
+            inputs,
+        })
     }
 
     fn translated(dialect: Dialect, written: &str) -> String {
@@ -183,6 +201,7 @@ mod tests {
             ("${file:token}", "${file:/p/token}"),
             ("${NO:-${workspaceFolder}}", "${NO:-/p}"),
             ("$${A}", "${_DOLLAR:-$}${A}"),
+            ("$$${A}", "${_DOLLAR:-$$}${A}"),
         ] {
             assert_eq!(translated(Dialect::Client, written), ours, "{written}");
         }
@@ -197,6 +216,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn a_translated_text_says_the_same(
             written in "([a$ ]|\\$\\{A\\}|\\$\\{env:A\\}|\\$\\{NO:-b\\$\\}|\\$A|\\$NO|\\$\\{workspaceFolder\\}|\\$\\{userHome\\}|\\$\\{NO:-\\$\\{A\\}\\}){0,8}",

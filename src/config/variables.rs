@@ -107,9 +107,7 @@ impl Variables<'_> {
         match self.purpose {
             Purpose::Run => self.expand_to_depth(text, 0),
             Purpose::Show => Ok(Expanded { text: text.to_owned(), from_outside: false }),
-            Purpose::Import => {
-                translate::text(self, text).map(|text| Expanded { text, from_outside: false })
-            }
+            Purpose::Import => translate::text(self, text).map(|text| Expanded { text, from_outside: false }),
         }
     }
 

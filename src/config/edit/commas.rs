@@ -132,9 +132,15 @@ impl Commas<'_> {
         let text = self.text.get(start..end).unwrap_or_default();
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let to_line_end = || rest.find('\n').map_or(rest.len(), |newline| {
-                if rest.get(..newline).is_some_and(|line| line.ends_with('\r')) { newline - 1 } else { newline }
-            });
+            let to_line_end = || {
+                rest.find('\n').map_or(rest.len(), |newline| {
+                    if rest.get(..newline).is_some_and(|line| line.ends_with('\r')) {
+                        newline - 1
+                    } else {
+                        newline
+                    }
+                })
+            };
             at += match (self.comments, rest.chars().next()) {
                 (_, Some(blank)) if blank.is_whitespace() && wanted(blank) => blank.len_utf8(),
                 (Comments::Slashes, _) if rest.starts_with("//") => to_line_end(),
@@ -196,7 +202,8 @@ mod tests {
             let commas = commas(text, Comments::Slashes);
             assert_eq!(commas.with_last("new", LINE), more, "{text:?}");
         }
-        for (text, more) in [("[a, b]", "[a, b, new]"), ("[]", "[new]"), ("[a,]", "[a, new,]"), ("[ a ]", "[ a, new ]")]
+        for (text, more) in
+            [("[a, b]", "[a, b, new]"), ("[]", "[new]"), ("[a,]", "[a, new,]"), ("[ a ]", "[ a, new ]")]
         {
             assert_eq!(commas(text, Comments::Hashes).with_last("new", Before::Blank), more, "{text:?}");
         }
@@ -226,7 +233,13 @@ mod tests {
 
     #[test]
     fn what_was_put_in_comes_out_again() {
-        for text in ["{\n  a\n}", "{\n  a,\n}", "{\n  a // x\n}", "{\n\n  a /* , */ ,\n\n  // y\n}", "{\r\n  a,\r\n  b // x\r\n}"] {
+        for text in [
+            "{\n  a\n}",
+            "{\n  a,\n}",
+            "{\n  a // x\n}",
+            "{\n\n  a /* , */ ,\n\n  // y\n}",
+            "{\r\n  a,\r\n  b // x\r\n}",
+        ] {
             let first = commas(text, Comments::Slashes);
             let more = first.with_last("new", LINE);
             let second = commas(&more, Comments::Slashes);

@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use super::commas::{Before, Commas, Comments};
-use super::{EditError, Splice, behind_mark, differ_only_at, indentation, line_end, line_of, says_the_same, spliced};
+use super::{
+    EditError, Splice, behind_mark, differ_only_at, indentation, line_end, line_of, says_the_same, spliced,
+};
 use crate::config::tree::{Entry, Node, Value, from_json};
 
 /// What is to be written.
@@ -118,7 +120,8 @@ pub fn put(text: &str, path: &[&str], value: &Json) -> Result<String, EditError>
         put_into(body, &root, path, value)?
     };
     let fine = read(&edited).is_ok_and(|new| {
-        differ_only_at(&root, &new, path) && found(&new, path).is_some_and(|entry| value.is_said_by(&entry.node))
+        differ_only_at(&root, &new, path)
+            && found(&new, path).is_some_and(|entry| value.is_said_by(&entry.node))
     });
     if fine { Ok(format!("{mark}{edited}")) } else { Err(EditError::Form(path.join("."))) }
 }
@@ -166,9 +169,10 @@ fn with_member(text: &str, root: &Node, object: &Node, key: &str, value: &Json) 
     let line_end = line_end(text);
     let closing = indentation(text, object.span.start);
     let inner = match object.entries().last() {
-        Some(last) if text.get(..last.key_span.start).is_some_and(|before| {
-            before.trim_end_matches([' ', '\t']).ends_with('\n')
-        }) =>
+        Some(last)
+            if text
+                .get(..last.key_span.start)
+                .is_some_and(|before| before.trim_end_matches([' ', '\t']).ends_with('\n')) =>
         {
             indentation(text, last.key_span.start).to_owned()
         }
@@ -192,7 +196,8 @@ pub fn take(text: &str, path: &[&str]) -> Result<String, EditError> {
     // The last of two with one key is the one that counts, and the one before it would count then.
     let index = object.entries().iter().rposition(|entry| entry.key == *key).ok_or_else(missing)?;
     let edited = members(body, object).without(index).ok_or_else(missing)?;
-    let fine = read(&edited).is_ok_and(|new| differ_only_at(&root, &new, path) && found(&new, path).is_none());
+    let fine =
+        read(&edited).is_ok_and(|new| differ_only_at(&root, &new, path) && found(&new, path).is_none());
     if fine { Ok(format!("{mark}{edited}")) } else { Err(EditError::Form(path.join("."))) }
 }
 
@@ -212,7 +217,8 @@ pub fn put_written(text: &str, path: &[&str], written: &str) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<Node, EditError> {
-    from_json(text).map_err(|error| EditError::Syntax { line: line_of(text, error.span.start), why: error.message })
+    from_json(text)
+        .map_err(|error| EditError::Syntax { line: line_of(text, error.span.start), why: error.message })
 }
 
 fn found<'t>(root: &'t Node, path: &[&str]) -> Option<&'t Entry> {
@@ -221,7 +227,8 @@ fn found<'t>(root: &'t Node, path: &[&str]) -> Option<&'t Entry> {
 }
 
 fn members<'t>(text: &'t str, object: &Node) -> Commas<'t> {
-    let elements = object.entries().iter().map(|entry| Range { start: entry.key_span.start, end: entry.node.span.end });
+    let elements =
+        object.entries().iter().map(|entry| Range { start: entry.key_span.start, end: entry.node.span.end });
     Commas {
         text,
         comments: Comments::Slashes,
@@ -274,8 +281,14 @@ mod tests {
     #[test]
     fn a_member_is_written_as_the_file_is() {
         for (text, more) in [
-            ("", "{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}\n"),
-            ("{}", "{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}"),
+            (
+                "",
+                "{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}\n",
+            ),
+            (
+                "{}",
+                "{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}",
+            ),
             (
                 "{\n\t\"mcpServers\": {\n\t\t\"a\": {}\n\t}\n}\n",
                 "{\n\t\"mcpServers\": {\n\t\t\"a\": {},\n\t\t\"braid\": {\n\t\t\t\"command\": \"/b\",\n\t\t\t\"args\": [\"stdio\", \"-c\"]\n\t\t}\n\t}\n}\n",
@@ -292,7 +305,10 @@ mod tests {
                 "\u{feff}{\n  \"z\": 1 // last\n}\n",
                 "\u{feff}{\n  \"z\": 1, // last\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}\n",
             ),
-            ("// nothing yet", "// nothing yet\n{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}\n"),
+            (
+                "// nothing yet",
+                "// nothing yet\n{\n  \"mcpServers\": {\n    \"braid\": {\n      \"command\": \"/b\",\n      \"args\": [\"stdio\", \"-c\"]\n    }\n  }\n}\n",
+            ),
         ] {
             assert_eq!(put(text, PATH, &entry()).as_deref(), Ok(more), "{text:?}");
         }
@@ -334,6 +350,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn any_object_keeps_its_bytes(
             seed in proptest::collection::vec((0_usize..9, "[a-z]{1,4}"), 0..8),

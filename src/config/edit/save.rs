@@ -145,8 +145,10 @@ mod tests {
     }
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -159,7 +161,10 @@ mod tests {
         assert_eq!(found.text, None);
         write(&found, "new", Copy::Kept).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!((mode(&file), mode(file.parent().unwrap()), mode(&folder.path().join("a"))), (0o600, 0o700, 0o700));
+        assert_eq!(
+            (mode(&file), mode(file.parent().unwrap()), mode(&folder.path().join("a"))),
+            (0o600, 0o700, 0o700)
+        );
         assert_eq!(names(file.parent().unwrap()), ["f.json"]);
         remove(&read(&file).unwrap()).unwrap();
         assert!(!file.exists());

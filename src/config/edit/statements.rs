@@ -240,6 +240,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn any_text_is_read_or_given_up(text in "[a-c=\\[\\]{}\"'#.\\\\ \n,1é]{0,40}") {
             if let Some(found) = statements(&text) {

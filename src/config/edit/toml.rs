@@ -36,6 +36,20 @@ pub fn with_section(text: &str, table: &str, name: &str, section: &str) -> Resul
     proven(mark, edited, &root, &[table, name], true)
 }
 
+/// The text with a section in the place of the one of its name, or behind the others where there is none.
+pub fn put_section(text: &str, table: &str, name: &str, section: &str) -> Result<String, EditError> {
+    let (mark, body) = behind_mark(text);
+    let Some(lines) = section_lines(body, table, name) else {
+        return with_section(text, table, name, section);
+    };
+    let mut piece = section.replace('\n', line_end(body));
+    if !body.get(lines.clone()).is_some_and(|old| old.ends_with('\n')) {
+        piece.truncate(piece.trim_end().len());
+    }
+    let edited = spliced(body, vec![Splice::new(lines, piece)]);
+    proven(mark, edited, &read(body)?, &[table, name], true)
+}
+
 /// The text without a section: its header, its keys, those of the tables inside of it.
 pub fn without_section(text: &str, table: &str, name: &str) -> Result<String, EditError> {
     let (mark, body) = behind_mark(text);
@@ -52,10 +66,13 @@ pub fn without_section(text: &str, table: &str, name: &str) -> Result<String, Ed
     }
     let mut pieces: Vec<Range<usize>> = Vec::new();
     for one in own {
-        let start = if one.kind == Kind::Header { start_of_comments(body, one.lines.start) } else { one.lines.start };
+        let start =
+            if one.kind == Kind::Header { start_of_comments(body, one.lines.start) } else { one.lines.start };
         match pieces.last_mut() {
             // Between two statements of one section stands nothing that is not its own.
-            Some(last) if found.iter().all(|other| !(last.end..one.lines.start).contains(&other.lines.start)) => {
+            Some(last)
+                if found.iter().all(|other| !(last.end..one.lines.start).contains(&other.lines.start)) =>
+            {
                 last.end = one.lines.end;
             }
             Some(_) | None => pieces.push(start..one.lines.end),
@@ -67,7 +84,8 @@ pub fn without_section(text: &str, table: &str, name: &str) -> Result<String, Ed
         // One of the two blank lines around it goes as well.
         let start = if blank_line_ends(before) { line_start(before, before.len() - 1) } else { piece.start };
         let start = if before.trim().is_empty() { 0 } else { start };
-        let end = if start == 0 { end + leading_blank_line(body.get(end..).unwrap_or_default()) } else { end };
+        let end =
+            if start == 0 { end + leading_blank_line(body.get(end..).unwrap_or_default()) } else { end };
         Splice::new(start..end, "")
     });
     let edited = spliced(body, splices.collect());
@@ -89,12 +107,20 @@ pub fn has(text: &str, table: &str, name: &str) -> bool {
 /// A section as it is written, with line ends of `\n`; `None` when other sections stand within it.
 pub fn section(text: &str, table: &str, name: &str) -> Option<String> {
     let (_, body) = behind_mark(text);
+    let lines = section_lines(body, table, name)?;
+    body.get(lines).map(|text| text.replace("\r\n", "\n"))
+}
+
+/// Where a section stands with all that is inside of it, if it begins with its header and nothing else is within.
+fn section_lines(body: &str, table: &str, name: &str) -> Option<Range<usize>> {
     let found = statements(body)?;
-    let first = found.iter().position(|one| is_within(one, &[table, name]))?;
-    let last = found.iter().rposition(|one| is_within(one, &[table, name]))?;
+    let path = [table, name];
+    let first = found.iter().position(|one| is_within(one, &path))?;
+    let last = found.iter().rposition(|one| is_within(one, &path))?;
     let whole = found.get(first..=last)?;
-    let lines = whole.first()?.lines.start..whole.last()?.lines.end;
-    whole.iter().all(|one| is_within(one, &[table, name])).then(|| body.get(lines).map(|text| text.replace("\r\n", "\n")))?
+    let header = whole.first().filter(|one| one.kind == Kind::Header && one.path == path)?;
+    let lines = header.lines.start..whole.last()?.lines.end;
+    whole.iter().all(|one| is_within(one, &path)).then_some(lines)
 }
 
 /// The text with `enabled` of a section as it is wanted; `None` when it is so already.
@@ -113,11 +139,14 @@ pub fn with_enabled(text: &str, table: &str, name: &str, enabled: bool) -> Resul
     let path = [table, name, "enabled"];
     let own = found.iter().find(|one| one.path == path);
     let splice = match (own, written) {
-        (Some(one), Some(_)) if enabled && !body.get(one.span.end..one.lines.end).is_some_and(|rest| rest.contains('#')) => {
+        (Some(one), Some(_))
+            if enabled && !body.get(one.span.end..one.lines.end).is_some_and(|rest| rest.contains('#')) =>
+        {
             Splice::new(one.lines.clone(), "")
         }
         (_, Some(node)) => Splice::new(node.span.clone(), value),
-        (_, None) => new_flag(body, &found, section, [table, name], value).ok_or_else(|| EditError::Form(name.to_owned()))?,
+        (_, None) => new_flag(body, &found, section, [table, name], value)
+            .ok_or_else(|| EditError::Form(name.to_owned()))?,
     };
     let edited = spliced(body, vec![splice]);
     let fine = read(&edited).is_ok_and(|new| {
@@ -159,12 +188,21 @@ fn line_below(body: &str, last: &Statement, line: &str) -> Splice {
     let line_end = line_end(body);
     let indentation = super::indentation(body, last.span.start);
     let ended = body.get(..at).is_some_and(|before| before.ends_with('\n'));
-    let piece = if ended { format!("{indentation}{line}{line_end}") } else { format!("{line_end}{indentation}{line}") };
+    let piece = if ended {
+        format!("{indentation}{line}{line_end}")
+    } else {
+        format!("{line_end}{indentation}{line}")
+    };
     Splice::new(at..at, piece)
 }
 
 /// The text without a name in each list `lists.*.list`; and in which of them it stood.
-pub fn without_name(text: &str, lists: &str, list: &str, name: &str) -> Result<(String, Vec<String>), EditError> {
+pub fn without_name(
+    text: &str,
+    lists: &str,
+    list: &str,
+    name: &str,
+) -> Result<(String, Vec<String>), EditError> {
     let (mark, body) = behind_mark(text);
     let mut edited = body.to_owned();
     let mut left = Vec::new();
@@ -199,7 +237,13 @@ pub fn without_name(text: &str, lists: &str, list: &str, name: &str) -> Result<(
 }
 
 /// Gives the new text out if it says what it should.
-fn proven(mark: &str, edited: String, old: &Node, path: &[&str; 2], there: bool) -> Result<String, EditError> {
+fn proven(
+    mark: &str,
+    edited: String,
+    old: &Node,
+    path: &[&str; 2],
+    there: bool,
+) -> Result<String, EditError> {
     let fine = read(&edited).is_ok_and(|new| {
         let found = new.get(path[0]).and_then(|entry| entry.node.get(path[1]));
         differ_only_at(old, &new, path) && found.is_some() == there
@@ -282,8 +326,14 @@ mod tests {
             ("", "[servers.new]\ncommand = \"x\"\n"),
             ("version = 1", "version = 1\n\n[servers.new]\ncommand = \"x\"\n"),
             ("[log]\n#level = \"info\"\n", "[log]\n#level = \"info\"\n\n[servers.new]\ncommand = \"x\"\n"),
-            ("[servers.a]\ncommand = \"a\"\n#env = {}\n", "[servers.a]\ncommand = \"a\"\n#env = {}\n\n[servers.new]\ncommand = \"x\"\n"),
-            ("[servers.a]\ncommand = \"a\"\n# log\n[log]\n", "[servers.a]\ncommand = \"a\"\n\n[servers.new]\ncommand = \"x\"\n\n# log\n[log]\n"),
+            (
+                "[servers.a]\ncommand = \"a\"\n#env = {}\n",
+                "[servers.a]\ncommand = \"a\"\n#env = {}\n\n[servers.new]\ncommand = \"x\"\n",
+            ),
+            (
+                "[servers.a]\ncommand = \"a\"\n# log\n[log]\n",
+                "[servers.a]\ncommand = \"a\"\n\n[servers.new]\ncommand = \"x\"\n\n# log\n[log]\n",
+            ),
             ("\u{feff}version = 1\r\n", "\u{feff}version = 1\r\n\r\n[servers.new]\r\ncommand = \"x\"\r\n"),
             ("servers.a.command = \"a\"\n", "servers.a.command = \"a\"\n\n[servers.new]\ncommand = \"x\"\n"),
         ] {
@@ -306,10 +356,19 @@ mod tests {
         );
         for (text, less) in [
             ("servers.a.command = \"a\"\nservers.b.command = \"b\"\n", "servers.b.command = \"b\"\n"),
-            ("[servers]\na = { command = \"a\" }\nb = { command = \"b\" } # b\n", "[servers]\nb = { command = \"b\" } # b\n"),
-            ("[servers.b]\ncommand = \"b\"\n\n[servers.a]\ncommand = \"a\"", "[servers.b]\ncommand = \"b\"\n"),
+            (
+                "[servers]\na = { command = \"a\" }\nb = { command = \"b\" } # b\n",
+                "[servers]\nb = { command = \"b\" } # b\n",
+            ),
+            (
+                "[servers.b]\ncommand = \"b\"\n\n[servers.a]\ncommand = \"a\"",
+                "[servers.b]\ncommand = \"b\"\n",
+            ),
             ("[servers.a]\ncommand = \"a\"\n\n[log]\n", "[log]\n"),
-            ("[servers.a]\r\ncommand = \"a\"\r\n\r\n[log]\r\n\r\n[servers.a.timeouts]\r\ncall = \"1s\"\r\n", "[log]\r\n"),
+            (
+                "[servers.a]\r\ncommand = \"a\"\r\n\r\n[log]\r\n\r\n[servers.a.timeouts]\r\ncall = \"1s\"\r\n",
+                "[log]\r\n",
+            ),
             ("[servers.\"a\"]\ncommand = \"\"\"\n[servers.b]\n\"\"\"\n", ""),
         ] {
             assert_eq!(without_section(text, "servers", "a").as_deref(), Ok(less), "{text:?}");
@@ -318,7 +377,13 @@ mod tests {
 
     #[test]
     fn what_was_put_in_comes_out_again() {
-        for text in [FILE, "version = 1\n", "[log]\n#level = \"info\"\n", "version = 1\r\n\r\n[servers.a]\r\ncommand = \"a\"\r\n", ""] {
+        for text in [
+            FILE,
+            "version = 1\n",
+            "[log]\n#level = \"info\"\n",
+            "version = 1\r\n\r\n[servers.a]\r\ncommand = \"a\"\r\n",
+            "",
+        ] {
             let more = with_section(text, "servers", "new", NEW).unwrap();
             assert_eq!(without_section(&more, "servers", "new").as_deref(), Ok(text), "{more:?}");
         }
@@ -330,16 +395,28 @@ mod tests {
         assert_eq!(with_section(inline, "servers", "new", NEW), Err(EditError::Form("servers".to_owned())));
         assert_eq!(without_section(inline, "servers", "a"), Err(EditError::Form("servers".to_owned())));
         assert_eq!(without_section("", "servers", "a"), Err(EditError::Missing("servers.a".to_owned())));
-        assert!(matches!(with_section("a = 1\nb = \n", "servers", "new", NEW), Err(EditError::Syntax { line: 2, .. })));
-        assert_eq!(with_section("[servers.new]\n", "servers", "new", NEW), Err(EditError::Form("servers".to_owned())));
+        assert!(matches!(
+            with_section("a = 1\nb = \n", "servers", "new", NEW),
+            Err(EditError::Syntax { line: 2, .. })
+        ));
+        assert_eq!(
+            with_section("[servers.new]\n", "servers", "new", NEW),
+            Err(EditError::Form("servers".to_owned()))
+        );
     }
 
     #[test]
     fn a_server_is_switched_off_and_on_in_the_form_of_its_file() {
         for (on, off) in [
-            ("[servers.a]\ncommand = \"a\" # x\n\n[log]\n", "[servers.a]\ncommand = \"a\" # x\nenabled = false\n\n[log]\n"),
+            (
+                "[servers.a]\ncommand = \"a\" # x\n\n[log]\n",
+                "[servers.a]\ncommand = \"a\" # x\nenabled = false\n\n[log]\n",
+            ),
             ("[servers.a]\r\n  command = \"a\"", "[servers.a]\r\n  command = \"a\"\r\n  enabled = false"),
-            ("[servers.a]\ncommand = \"a\"\n[servers.a.timeouts]\ncall = \"1s\"\n", "[servers.a]\ncommand = \"a\"\nenabled = false\n[servers.a.timeouts]\ncall = \"1s\"\n"),
+            (
+                "[servers.a]\ncommand = \"a\"\n[servers.a.timeouts]\ncall = \"1s\"\n",
+                "[servers.a]\ncommand = \"a\"\nenabled = false\n[servers.a.timeouts]\ncall = \"1s\"\n",
+            ),
             ("servers.a.command = \"a\"\n", "servers.a.command = \"a\"\nservers.a.enabled = false\n"),
             ("[servers]\na.command = \"a\"\n", "[servers]\na.command = \"a\"\na.enabled = false\n"),
         ] {
@@ -351,13 +428,32 @@ mod tests {
             assert_eq!(back.trim_end(), on.trim_end(), "{off:?}");
         }
         for (from, to, on) in [
-            ("[servers]\na = { command = \"a\" }\n", "[servers]\na = { command = \"a\", enabled = false }\n", false),
+            (
+                "[servers]\na = { command = \"a\" }\n",
+                "[servers]\na = { command = \"a\", enabled = false }\n",
+                false,
+            ),
             ("[servers.a]\nenabled = true\n", "[servers.a]\nenabled = false\n", false),
             ("[servers.a]\nenabled = false # for now\n", "[servers.a]\nenabled = true # for now\n", true),
         ] {
             assert_eq!(with_enabled(from, "servers", "a", on).unwrap().as_deref(), Some(to), "{from:?}");
         }
         assert_eq!(with_enabled("", "servers", "a", true), Err(EditError::Missing("servers.a".to_owned())));
+    }
+
+    #[test]
+    fn a_section_is_put_anew_in_its_place() {
+        for (text, more) in [
+            (
+                "[servers.new]\ncommand = \"old\"\n# mine\n[log]\n",
+                "[servers.new]\ncommand = \"x\"\n# mine\n[log]\n",
+            ),
+            ("a = 1\r\n[servers.new]\r\nurl = \"y\"", "a = 1\r\n[servers.new]\r\ncommand = \"x\""),
+            ("a = 1\n", "a = 1\n\n[servers.new]\ncommand = \"x\"\n"),
+        ] {
+            assert_eq!(put_section(text, "servers", "new", NEW).as_deref(), Ok(more), "{text:?}");
+            assert_eq!(put_section(more, "servers", "new", NEW).as_deref(), Ok(more), "{text:?}");
+        }
     }
 
     #[test]

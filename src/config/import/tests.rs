@@ -129,8 +129,9 @@ fn a_server_of_each_client_is_reached_as_its_client_would() {
         let theirs = file::from_text_with(text, path, folder, &surroundings(), Purpose::Run).unwrap();
         let project = path.starts_with("/p/");
         let ours = written(path, if project { Scope::Project } else { Scope::User }, text);
-        let ours = file::from_text_with(&ours, "braid.toml", Path::new(FOLDER), &surroundings(), Purpose::Run)
-            .unwrap_or_else(|report| panic!("{path}: {}\n{ours}", report.render(false)));
+        let ours =
+            file::from_text_with(&ours, "braid.toml", Path::new(FOLDER), &surroundings(), Purpose::Run)
+                .unwrap_or_else(|report| panic!("{path}: {}\n{ours}", report.render(false)));
         let same = |mut servers: Vec<ServerConfig>| {
             for server in &mut servers {
                 match &mut server.reach {
@@ -156,7 +157,8 @@ fn lists_of_tools_are_named_until_they_can_be_written() {
     let batch = batch("/home/ana/.codex/config.toml", FILES[8].1);
     let server = &batch.servers[0];
     let line = server.section(Literals::Written).contains("\ntools = { allow = [\"t\"] }\n");
-    assert_eq!((server.unfiltered.as_slice(), line), if knows_filters() { (&[][..], true) } else { (&["t".to_owned()][..], false) });
+    let unfiltered = server.unfiltered.join(" ");
+    assert_eq!((unfiltered.as_str(), line), if knows_filters() { ("", true) } else { ("t", false) });
 }
 
 #[test]
@@ -170,7 +172,8 @@ fn braid_itself_is_left_out_however_it_is_started() {
         r#"{"url": "http://127.0.0.1:8808/mcp"}"#,
         r#"{"command": "braid", "args": ["stdio"], "disabled": true}"#,
     ] {
-        let batch = batch("/x/mcp.json", &format!(r#"{{"mcpServers": {{"a": {entry}, "b": {{"command": "x"}}}}}}"#));
+        let batch =
+            batch("/x/mcp.json", &format!(r#"{{"mcpServers": {{"a": {entry}, "b": {{"command": "x"}}}}}}"#));
         let names: Vec<_> = batch.servers.iter().map(|server| server.name.as_str()).collect();
         let codes: Vec<_> = batch.problems.iter().map(|problem| problem.code).collect();
         assert_eq!((names, codes), (vec!["b"], vec![Code::LoopSkipped]), "{entry}");
@@ -185,7 +188,12 @@ fn no_value_is_shown_that_stands_in_the_clients_file() {
     let batch = batch("/x/mcp.json", text);
     let hidden: String = batch.servers.iter().map(|server| server.section(Literals::Hidden)).collect();
     assert!(!hidden.contains("s3cret") && !format!("{batch:?}").contains("s3cret"), "{hidden}");
-    assert!(hidden.contains("T = \"${TOKEN}\"") && hidden.contains("X = \"Bearer ${TOKEN}\"") && hidden.contains("E = \"\""), "{hidden}");
+    assert!(
+        hidden.contains("T = \"${TOKEN}\"")
+            && hidden.contains("X = \"Bearer ${TOKEN}\"")
+            && hidden.contains("E = \"\""),
+        "{hidden}"
+    );
     let open: String = batch.servers.iter().map(|server| server.section(Literals::Written)).collect();
     assert_eq!(open.matches("s3cret").count(), 5);
     let secrets: Vec<_> = batch.servers.iter().map(Imported::secrets).collect();
@@ -216,8 +224,11 @@ fn what_is_there_is_not_written_twice_and_never_over() {
     let old = "# mine\n[servers.a] # a\ncommand = \"x\"\nargs = []\ntitle = \"A\"\n";
     let merged = merge(Some(old), one("x", None)).unwrap();
     assert_eq!((merged.text.as_str(), merged.added.len(), merged.there[0].1.as_str()), (old, 0, "a"));
-    let merged = merge(Some(old), [one("y", Some(App::Cursor)), one("z", Some(App::Cursor)), one("y", None)].concat()).unwrap();
-    let names: Vec<_> = merged.added.iter().map(|(server, called)| (server.name.as_str(), called.as_str())).collect();
+    let merged =
+        merge(Some(old), [one("y", Some(App::Cursor)), one("z", Some(App::Cursor)), one("y", None)].concat())
+            .unwrap();
+    let names: Vec<_> =
+        merged.added.iter().map(|(server, called)| (server.name.as_str(), called.as_str())).collect();
     assert_eq!(names, [("a_cursor", "a"), ("a_2", "a")]);
     assert_eq!(merged.there[0].1, "a_cursor");
     assert!(merged.text.starts_with(old), "{}", merged.text);
@@ -228,17 +239,29 @@ fn what_is_there_is_not_written_twice_and_never_over() {
 
 #[test]
 fn a_new_file_says_its_version_and_loads() {
-    let merged = merge(None, batch("/home/ana/.cursor/mcp.json", r#"{"mcpServers": {"a": {"command": "x"}}}"#).servers).unwrap();
+    let merged = merge(
+        None,
+        batch("/home/ana/.cursor/mcp.json", r#"{"mcpServers": {"a": {"command": "x"}}}"#).servers,
+    )
+    .unwrap();
     assert!(merged.text.starts_with(HEAD), "{}", merged.text);
-    let loaded = file::from_text_with(&merged.text, "braid.toml", Path::new("/f"), &surroundings(), Purpose::Run).unwrap();
+    let loaded =
+        file::from_text_with(&merged.text, "braid.toml", Path::new("/f"), &surroundings(), Purpose::Run)
+            .unwrap();
     assert_eq!((loaded.config.servers.len(), loaded.warnings.len()), (1, 0));
 }
 
 #[test]
 fn claude_codes_own_projects_are_read_where_they_stand() {
-    let text = r#"{"numStartups": 5, "projects": {"/p": {"mcpServers": {"a": {"command": "./x"}}, "history": []}}}"#;
+    let text =
+        r#"{"numStartups": 5, "projects": {"/p": {"mcpServers": {"a": {"command": "./x"}}, "history": []}}}"#;
     let within = ["projects", "/p", "mcpServers"].map(str::to_owned).to_vec();
-    let origin = Origin { app: Some(App::ClaudeCode), path: "/home/ana/.claude.json".into(), scope: Scope::Project, within };
+    let origin = Origin {
+        app: Some(App::ClaudeCode),
+        path: "/home/ana/.claude.json".into(),
+        scope: Scope::Project,
+        within,
+    };
     let target = Target { folder: Path::new(FOLDER), ports: &[] };
     let batch = read(&origin, text, &surroundings(), &target).unwrap();
     let section = batch.servers[0].section(Literals::Written);
