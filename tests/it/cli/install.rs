@@ -42,7 +42,9 @@ fn example(client: &str) -> String {
         "zed" => "context_servers",
         _ => "mcpServers",
     };
-    format!("// mine\n{{\n\t\"theme\": \"dark\", // night\n\t\"{servers}\": {{\n\t\t\"docs\": {{ \"command\": \"npx\", \"args\": [\"docs\"] }}, // the docs\n\t}},\n\t/* end */\n}}")
+    format!(
+        "// mine\n{{\n\t\"theme\": \"dark\", // night\n\t\"{servers}\": {{\n\t\t\"docs\": {{ \"command\": \"npx\", \"args\": [\"docs\"] }}, // the docs\n\t}},\n\t/* end */\n}}"
+    )
 }
 
 #[test]
@@ -93,7 +95,8 @@ fn entry(client: &str, text: &str) -> (String, Vec<String>) {
     }
     let options = jsonc_parser::ParseOptions::default();
     let value: serde_json::Value = jsonc_parser::parse_to_serde_value(text, &options).unwrap();
-    let servers = ["mcpServers", "servers", "context_servers"].into_iter().find_map(|key| value.get(key)).unwrap();
+    let servers =
+        ["mcpServers", "servers", "context_servers"].into_iter().find_map(|key| value.get(key)).unwrap();
     (servers["braid"]["command"].as_str().unwrap().to_owned(), words(&servers["braid"]["args"]))
 }
 
@@ -180,7 +183,8 @@ fn an_entry_for_a_listening_braid_names_the_tokens_variable() {
     in_folder(home.path(), &["install", "cursor", "--http", "ftp://x"]).with_code(6);
     in_folder(home.path(), &["install", "cursor", "--http", url, "--token-env", "a b"]).with_code(2);
     // Where nobody is asked for a token there is none to send.
-    fs::write(home.path().join("open.toml"), "[listen]\nauth = \"none\"\n[servers.a]\ncommand = \"x\"\n").unwrap();
+    fs::write(home.path().join("open.toml"), "[listen]\nauth = \"none\"\n[servers.a]\ncommand = \"x\"\n")
+        .unwrap();
     let said = in_folder(home.path(), &["install", "zed", "--http", url, "-c", "open.toml"]).with_code(0);
     assert!(!said.out.contains("headers") && said.out.contains(url), "{said:?}");
 }
@@ -189,11 +193,17 @@ fn an_entry_for_a_listening_braid_names_the_tokens_variable() {
 fn what_cannot_be_done_is_said_with_what_to_do() {
     let home = home();
     let file = home.path().join("mcp.json");
-    let install = |args: &[&str]| in_folder(home.path(), &[&["install", "cursor", "--file", "mcp.json"], args].concat());
+    let install = |args: &[&str]| {
+        in_folder(home.path(), &[&["install", "cursor", "--file", "mcp.json"], args].concat())
+    };
     let uninstall = || in_folder(home.path(), &["uninstall", "cursor", "--file", "mcp.json", "--write"]);
     let said = uninstall().with_code(6);
     assert!(said.err.contains("there is no"), "{said:?}");
-    fs::write(&file, r#"{"mcpServers": {"braid": {"command": "npx"}, "mine": {"command": "braid", "args": ["stdio"]}}}"#).unwrap();
+    fs::write(
+        &file,
+        r#"{"mcpServers": {"braid": {"command": "npx"}, "mine": {"command": "braid", "args": ["stdio"]}}}"#,
+    )
+    .unwrap();
     assert!(install(&["--write"]).with_code(6).err.contains("--name"));
     assert!(uninstall().with_code(6).err.contains("starts something else"));
     let said = install(&["--name", "other"]).with_code(0);

@@ -7,11 +7,15 @@
 
 mod commands;
 mod failures;
+#[cfg(unix)]
+mod import;
+mod install;
 mod log;
 mod loops;
 mod printed;
 mod probed;
 mod required;
+mod servers;
 mod sources;
 
 use std::fs;

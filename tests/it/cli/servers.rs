@@ -30,13 +30,16 @@ fn a_server_that_was_added_is_served_and_removed_again_without_a_trace() {
     let said = in_folder(folder.path(), &["remove", "work"]).with_code(0);
     assert_eq!(file(folder.path()), MINE);
     assert!(said.err.contains("is kept as"), "{said:?}");
-    assert!(fs::read_to_string(folder.path().join("braid.toml.before-braid")).unwrap().contains("[servers.work]"));
+    assert!(
+        fs::read_to_string(folder.path().join("braid.toml.before-braid")).unwrap().contains("[servers.work]")
+    );
 }
 
 #[test]
 fn a_remote_server_is_added_with_its_headers() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["add", "far", "https://mcp.example.com/mcp", "-H", "Authorization: Bearer ${FAR_TOKEN}", "--json"];
+    let args =
+        ["add", "far", "https://mcp.example.com/mcp", "-H", "Authorization: Bearer ${FAR_TOKEN}", "--json"];
     let said = in_folder(folder.path(), &args).fine();
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["done"], &said["written"]), (&"added".into(), &true.into()));
@@ -51,7 +54,9 @@ fn a_remote_server_is_added_with_its_headers() {
 #[test]
 fn a_server_is_switched_off_and_on_without_a_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("{MINE}\n[servers.work]\r\ncommand = \"${{braid}}\" # c\r\nargs = [\"demo-server\", \"workshop\"]\r\n");
+    let text = format!(
+        "{MINE}\n[servers.work]\r\ncommand = \"${{braid}}\" # c\r\nargs = [\"demo-server\", \"workshop\"]\r\n"
+    );
     fs::write(folder.path().join("braid.toml"), &text).unwrap();
     assert!(in_folder(folder.path(), &["disable", "work"]).fine().starts_with("disabled `work`"));
     let listed = in_folder(folder.path(), &["list", "tools"]).fine();
@@ -67,8 +72,12 @@ fn a_dry_run_shows_the_lines_and_writes_none() {
     fs::write(folder.path().join("braid.toml"), MINE).unwrap();
     let said = in_folder(folder.path(), &["disable", "notes", "--dry-run"]).with_code(0);
     assert_eq!(said.out, "+ enabled = false\n");
-    let said = in_folder(folder.path(), &["add", "x", "--dry-run", "-e", "K=s3cret", "--", "x", "--token"]).fine();
-    assert_eq!(said, "+ [servers.x]\n+ command = \"x\"\n+ args = [\"--token\"]\n+ env = { K = ******** }\n+\n");
+    let said =
+        in_folder(folder.path(), &["add", "x", "--dry-run", "-e", "K=s3cret", "--", "x", "--token"]).fine();
+    assert_eq!(
+        said,
+        "+ [servers.x]\n+ command = \"x\"\n+ args = [\"--token\"]\n+ env = { K = ******** }\n+\n"
+    );
     assert_eq!(file(folder.path()), MINE);
 }
 
@@ -119,7 +128,10 @@ fn a_server_leaves_its_groups_and_the_last_one_leaves_an_empty_file() {
     let text = format!("{MINE}\n[servers.b]\ncommand = \"x\"\n\n[groups.g]\nservers = [\"notes\", \"b\"]\n");
     fs::write(folder.path().join("braid.toml"), text).unwrap();
     let said = in_folder(folder.path(), &["remove", "b"]).with_code(0);
-    assert!(said.err.contains("group `g`") && file(folder.path()).contains("servers = [\"notes\"]"), "{said:?}");
+    assert!(
+        said.err.contains("group `g`") && file(folder.path()).contains("servers = [\"notes\"]"),
+        "{said:?}"
+    );
     // A group of nobody would not load.
     let said = in_folder(folder.path(), &["remove", "notes"]).with_code(6);
     assert!(said.err.contains("groups.g"), "{said:?}");
