@@ -34,9 +34,9 @@ impl Edited {
         let path = target(named);
         let found = save::read(&path).map_err(|error| failed(&error, globals))?;
         let shown = path.display().to_string();
-        if found.text.as_deref().is_some_and(|text| !text.trim().is_empty() && is_clients(text, &shown)) {
+        if is_clients(found.text.as_deref().unwrap_or_default(), &shown) {
             let text = format!(
-                "`{shown}` is a client's own file, which Braid reads and does not write; name a braid.toml"
+                "`{shown}` is a client's own file, which Braid reads and does not write; name a braid.toml instead"
             );
             return Err(out::fail(Exit::BadConfig, &text, globals));
         }
@@ -91,10 +91,11 @@ impl Edited {
     }
 }
 
-/// Whether nothing is wrong but that no server is there yet, or any more.
+/// Whether nothing is wrong but that no server is there yet, or any more. That is said of the file as a whole; a group
+/// without servers has a place.
 fn lacks_servers_only(report: &Report) -> bool {
     let mut errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
-    errors.all(|problem| problem.code == Code::NoServers)
+    errors.all(|problem| problem.code == Code::NoServers && problem.place().is_none())
 }
 
 /// Says why a file could not be read or written.

@@ -241,7 +241,8 @@ fn answer_inputs(batch: &mut Batch) {
 }
 
 fn say_where(looked: &Looked) {
-    for (origin, servers) in &looked.read {
+    let read = looked.read.iter().filter(|(origin, servers)| *servers > 0 || origin.within.is_empty());
+    for (origin, servers) in read {
         let client = origin.app.map_or("file", App::title);
         let inside = match origin.within.get(1) {
             Some(project) => format!(" (for {project})"),
@@ -327,7 +328,11 @@ fn say_server(server: &Imported, called: &str) {
 }
 
 fn count(servers: usize) -> String {
-    if servers == 1 { "1 server".to_owned() } else { format!("{servers} servers") }
+    match servers {
+        0 => "no server".to_owned(),
+        1 => "1 server".to_owned(),
+        _ => format!("{servers} servers"),
+    }
 }
 
 fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], written: bool) -> String {

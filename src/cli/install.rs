@@ -65,9 +65,8 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
     let shown = own_entry::shown(app, &options.name, &own);
     let same = found.text.as_deref() == Some(new.as_str());
     let writes = options.write && !same;
-    // A copy shows how it was without us; one that is made with us in the file would not.
-    let copy = if had == Standing::Ours { Copy::None } else { Copy::Kept };
-    if writes && let Err(error) = fresh_copy(&found, copy).and_then(|()| save::write(&found, &new, copy)) {
+    let copy = copy_wanted(app, &options.name, &found, &had);
+    if writes && let Err(error) = save::write(&found, &new, copy) {
         return edited::failed(&error, globals);
     }
     let copied = writes && copy == Copy::Kept && found.text.is_some();
@@ -118,13 +117,15 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
     printed
 }
 
-/// An older copy shows a time that is past.
-fn fresh_copy(found: &Found, copy: Copy) -> Result<(), save::SaveError> {
-    if copy == Copy::None || found.text.is_some() {
-        return Ok(());
-    }
-    let older = save::read(&copy_of(&found.path))?;
-    if older.text.is_some() { save::remove(&older) } else { Ok(()) }
+/// Whether what is there now is kept. A copy that shows how it was without us is worth more than one that shows an
+/// older entry of ours.
+fn copy_wanted(app: App, name: &str, found: &Found, standing: &Standing) -> Copy {
+    let Some(now) = found.text.as_deref().filter(|_| *standing == Standing::Ours) else { return Copy::Kept };
+    let copy = save::read(&copy_of(&found.path)).ok().and_then(|copy| copy.text);
+    let without_us = copy.is_some_and(|copy| {
+        matches!(own_entry::uninstalled(app, now, Some(&copy), name), Ok(Left::Before(_)))
+    });
+    if without_us { Copy::None } else { Copy::Kept }
 }
 
 pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {

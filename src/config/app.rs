@@ -182,7 +182,7 @@ impl App {
         members.extend(kind.map(|kind| ("type".to_owned(), Json::text(kind))));
         members.push((key.to_owned(), Json::text(url)));
         if let Some(name) = token_variable {
-            let reference = self.reference(name).ok_or(NoUrl::Variables(self.title()))?;
+            let reference = self.reference(name).ok_or_else(|| NoUrl::Variables(self.title()))?;
             let headers = vec![("Authorization".to_owned(), Json::text(format!("Bearer {reference}")))];
             members.push(("headers".to_owned(), Json::Object(headers)));
         }

@@ -28,7 +28,7 @@ pub enum Standing {
 pub enum Left {
     /// The text of before, byte for byte.
     Before(String),
-    /// The file was not there before.
+    /// The file holds nothing but our entry, as it is written where there was no file.
     Nothing,
     /// Something else was changed meanwhile and stays.
     Rest(String),
@@ -97,7 +97,7 @@ pub fn uninstalled(app: App, now: &str, before: Option<&str>, name: &str) -> Res
     {
         return Ok(Left::Before(before.to_owned()));
     }
-    if before.is_none() && again(None).as_deref() == Some(now) {
+    if again(None).as_deref() == Some(now) {
         return Ok(Left::Nothing);
     }
     let rest = match app {

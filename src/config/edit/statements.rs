@@ -121,7 +121,7 @@ impl<'t> Scan<'t> {
                 parts.push(said(self.text.get(start..self.at)?)?);
             } else {
                 let bare = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-                let length = self.rest().find(|c| !bare(c)).unwrap_or(self.rest().len());
+                let length = self.rest().find(|c| !bare(c)).unwrap_or_else(|| self.rest().len());
                 self.at += length;
                 let part = self.text.get(start..self.at).filter(|part| !part.is_empty())?;
                 parts.push(part.to_owned());

@@ -4,6 +4,7 @@ use super::{Said, braid_in};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 /// A file of each client as people have it, and where it is below a home that is also that of its settings.
 const CLIENTS: [(&str, &str, &str); 10] = [
@@ -101,7 +102,11 @@ fn without_an_argument_every_client_is_looked_at() {
     }
     assert!(said.out.contains("[servers.notes]") && said.out.contains("[servers.notes_codex]"), "{said:?}");
     // The same server of another client is the same server.
-    assert_eq!(said.out.matches("[servers.work").count(), 2, "{said:?}");
+    assert_eq!(said.out.matches("[servers.work").count(), 1, "{said:?}");
+    assert!(
+        said.err.contains("`work` of") && said.err.contains("is there already as `My Workshop`"),
+        "{said:?}"
+    );
     assert!(!home.path().join("braid.toml").exists());
     let nowhere = tempfile::tempdir().unwrap();
     let said = in_home(nowhere.path(), &["import"]).with_code(6);
@@ -160,6 +165,55 @@ fn a_script_says_yes_beforehand_or_nothing_is_written() {
         assert!(said.err.contains("--yes"), "{said:?}");
     }
     assert!(!home.path().join("braid.toml").exists());
+}
+
+/// Braid at a terminal whose user types this, and what the terminal shows.
+fn at_a_terminal(home: &Path, args: &[&str], typed: &str) -> Said {
+    let script = home.join("terminal.py");
+    fs::write(&script, TERMINAL).unwrap();
+    let mut command = Command::new("python3");
+    command.arg(&script).arg(typed).arg(env!("CARGO_BIN_EXE_braid")).args(args);
+    command.env_remove("BRAID_CONFIG").env("HOME", home).env("XDG_CONFIG_HOME", home).current_dir(home);
+    let output = command.output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+    Said { out, err: String::new(), code: output.status.code().unwrap_or(-1) }
+}
+
+const TERMINAL: &str = r#"
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+os.write(terminal, sys.argv[1].encode())
+while True:
+    try:
+        piece = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not piece:
+        break
+    os.write(1, piece)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
+#[test]
+fn somebody_at_a_terminal_is_asked() {
+    let (_, place, text) = CLIENTS[3];
+    let home = home(place, text);
+    let file = home.path().join("braid.toml");
+    for no in ["\n\n", "\nn\n", "\nyellow\n"] {
+        let said = at_a_terminal(home.path(), &["import", "vscode", "--write"], no).with_code(0);
+        assert!(said.out.contains("Which demo [notes]: ") && said.out.contains("[y/N]"), "{said:?}");
+        assert!(said.out.contains("nothing was written") && !file.exists(), "{said:?}");
+    }
+    // What was asked for is in the file; a password was not asked for.
+    let said = at_a_terminal(home.path(), &["import", "vscode", "--write"], "workshop\ny\n").with_code(0);
+    assert!(!said.out.contains("Key of the notes"), "{said:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("args = [\"demo-server\", \"workshop\"]") && text.contains("\"${MCP_INPUT_KEY}\""),
+        "{text}"
+    );
 }
 
 #[test]

@@ -72,8 +72,11 @@ fn the_entry_starts_braid_and_goes_again_byte_for_byte() {
             assert_eq!(fs::read_to_string(&file).unwrap(), now);
             in_folder(home.path(), &["uninstall", client, "--write"]).fine();
             assert_eq!(fs::read_to_string(&file).ok(), before, "{client}");
-            let beside = fs::read_dir(file.parent().unwrap()).unwrap().count();
-            assert_eq!(beside, usize::from(before.is_some()), "{client} leaves something behind");
+            let beside =
+                fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+            let ours =
+                beside.filter(|name| name != "braid.toml" && Some(name.as_os_str()) != file.file_name());
+            assert_eq!(ours.count(), 0, "{client} leaves something behind");
         }
     }
 }
@@ -147,6 +150,30 @@ fn what_was_changed_meanwhile_stays() {
         let left = fs::read_to_string(&file).unwrap();
         assert_eq!(left.trim_end(), example(client).replace("npx", "uvx").trim_end(), "{client}");
     }
+}
+
+#[test]
+fn an_entry_that_was_there_is_kept_in_the_copy_and_not_put_back() {
+    let home = home();
+    let (file, copy) = (home.path().join("mcp.json"), home.path().join("mcp.json.before-braid"));
+    let old = r#"{"mcpServers": {"braid": {"command": "braid", "args": ["stdio"]}}}"#;
+    fs::write(&file, old).unwrap();
+    in_folder(home.path(), &["install", "cursor", "--file", "mcp.json", "--write"]).with_code(0);
+    assert_eq!(fs::read_to_string(&copy).unwrap(), old);
+    in_folder(home.path(), &["uninstall", "cursor", "--file", "mcp.json", "--write"]).with_code(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), r#"{"mcpServers": {}}"#);
+    assert_eq!(fs::read_to_string(&copy).unwrap(), old);
+    // A copy of the time without us outlives a second entry.
+    let before = "{\n  \"mcpServers\": {}\n}\n";
+    fs::write(&file, before).unwrap();
+    for config in ["braid.toml", "./braid.toml", "other.toml"] {
+        fs::copy(home.path().join("braid.toml"), home.path().join("other.toml")).unwrap();
+        in_folder(home.path(), &["install", "cursor", "--file", "mcp.json", "--write", "-c", config])
+            .with_code(0);
+        assert_eq!(fs::read_to_string(&copy).unwrap(), before);
+    }
+    in_folder(home.path(), &["uninstall", "cursor", "--file", "mcp.json", "--write"]).fine();
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }
 
 #[test]

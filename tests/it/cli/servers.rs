@@ -76,7 +76,7 @@ fn a_dry_run_shows_the_lines_and_writes_none() {
         in_folder(folder.path(), &["add", "x", "--dry-run", "-e", "K=s3cret", "--", "x", "--token"]).fine();
     assert_eq!(
         said,
-        "+ [servers.x]\n+ command = \"x\"\n+ args = [\"--token\"]\n+ env = { K = ******** }\n+\n"
+        "+ [servers.x]\n+ command = \"x\"\n+ args = [\"--token\"]\n+ env = { K = \"******\" }\n+\n"
     );
     assert_eq!(file(folder.path()), MINE);
 }
