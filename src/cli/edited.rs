@@ -52,7 +52,8 @@ impl Edited {
         self.found.text.as_deref().unwrap_or_default()
     }
 
-    /// Holds a new text against what Braid would load, and gives what is missing at this moment.
+    /// Holds a new text against what Braid would load, and gives what it needs beyond the old one and does
+    /// not find at this moment.
     pub(super) fn judge(&self, text: &str, globals: &Globals) -> Result<Vec<String>, Exit> {
         match self.load(text, Purpose::Show) {
             Ok(_) => {}
@@ -64,15 +65,24 @@ impl Edited {
                 return Err(exit);
             }
         }
+        // What was missing before is nobody's news.
+        let before = self.missing(self.text());
+        let mut missing = self.missing(text);
+        missing.retain(|what| !before.contains(what));
+        Ok(missing)
+    }
+
+    /// What a text needs and does not find at this moment, each once.
+    fn missing(&self, text: &str) -> Vec<String> {
         let problems = self.load(text, Purpose::Run).map_or_else(|report| report.problems, |_| Vec::new());
         let mut missing: Vec<String> = Vec::new();
         for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
-            let said = problem.sentence();
+            let said = problem.words();
             if problem.code != Code::NoServers && !missing.contains(&said) {
                 missing.push(said);
             }
         }
-        Ok(missing)
+        missing
     }
 
     /// The configuration as it is now, references as they are written; `None` when it does not load.

@@ -52,16 +52,18 @@ pub(super) fn run(options: &Options, globals: &Globals) -> Exit {
     if options.write && !options.yes {
         answer_inputs(&mut looked.batch);
     }
-    let servers = std::mem::take(&mut looked.batch.servers);
+    let mut servers = std::mem::take(&mut looked.batch.servers);
+    let folder = edited.found.path.parent().unwrap_or_else(|| Path::new("."));
+    let surroundings = Surroundings::of_process(&variable);
+    servers.iter_mut().for_each(|server| server.spare(&surroundings, folder));
     let nothing_found = servers.is_empty();
     let merged = match import::merge(edited.found.text.as_deref(), servers) {
         Ok(merged) => merged,
         Err(error) => return edited::refused(&edited.path(), &error, globals),
     };
-    let missing = match edited.judge(&merged.text, globals) {
-        Ok(missing) => missing,
-        Err(exit) => return exit,
-    };
+    if let Err(exit) = edited.judge(&merged.text, globals) {
+        return exit;
+    }
     if globals.json() {
         let written = match options.write && !merged.added.is_empty() {
             true => match edited.write(&merged.text, Copy::Kept, globals) {
@@ -70,10 +72,10 @@ pub(super) fn run(options: &Options, globals: &Globals) -> Exit {
             },
             false => false,
         };
-        let printed = out::print(&json(&edited, &looked, &merged, &missing, written));
+        let printed = out::print(&json(&edited, &looked, &merged, written));
         return if nothing_found && printed == Exit::Ok { nothing(globals) } else { printed };
     }
-    say_servers(&looked, &merged, &missing, globals);
+    say_servers(&looked, &merged, &edited, globals);
     if nothing_found {
         return nothing(globals);
     }
@@ -242,14 +244,18 @@ fn answer_inputs(batch: &mut Batch) {
 
 fn say_where(looked: &Looked) {
     let read = looked.read.iter().filter(|(origin, servers)| *servers > 0 || origin.within.is_empty());
-    for (origin, servers) in read {
-        let client = origin.app.map_or("file", App::title);
-        let inside = match origin.within.get(1) {
-            Some(project) => format!(" (for {project})"),
-            None => String::new(),
-        };
-        let line = format!("{client:<15} {}{inside}  {}", origin.path.display(), count(*servers));
-        out::say(&printable::line(&line));
+    let lines: Vec<(&str, String, usize)> = read
+        .map(|(origin, servers)| {
+            let client = origin.app.map_or("file", App::title);
+            let inside = origin.within.get(1).map(|project| format!(" for {project}")).unwrap_or_default();
+            let place = printable::line(&format!("{}{inside}", origin.path.display())).into_owned();
+            (client, place, *servers)
+        })
+        .collect();
+    let width = lines.iter().map(|(_, place, _)| place.chars().count()).max().unwrap_or(0);
+    for (client, place, servers) in lines {
+        // The first column is that of the longest title.
+        out::say(&format!("{client:<15} {place:<width$}  {}", count(servers)));
     }
     if !looked.absent.is_empty() {
         let titles: Vec<_> = looked.absent.iter().map(|app| app.title()).collect();
@@ -257,14 +263,17 @@ fn say_where(looked: &Looked) {
     }
 }
 
-fn say_servers(looked: &Looked, merged: &Merged, missing: &[String], globals: &Globals) {
+fn say_servers(looked: &Looked, merged: &Merged, edited: &Edited, globals: &Globals) {
     for (server, called) in &merged.added {
         say_server(server, called);
+    }
+    if !merged.there.is_empty() {
+        out::say("");
     }
     for (server, name) in &merged.there {
         let again = if server.name == *name { String::new() } else { format!(" as `{name}`") };
         out::say(&printable::line(&format!(
-            "\n`{}` of {} is there already{again}",
+            "`{}` of {} is there already{again}",
             server.name,
             server.from.display()
         )));
@@ -292,8 +301,15 @@ fn say_servers(looked: &Looked, merged: &Merged, missing: &[String], globals: &G
         );
         out::warn(&text, globals);
     }
-    for what in missing {
-        out::warn(&format!("before Braid starts: {what}"), globals);
+    for server in added().filter(|server| !server.lacks.is_empty()) {
+        let text = format!(
+            "{}: written as disabled, or the whole file would not load: {}; mend that, then `braid enable {} -c {}`",
+            server.name,
+            server.lacks.join("; "),
+            argv::line(&[&server.name]),
+            argv::line(&[edited.path()])
+        );
+        out::warn(&text, globals);
     }
 }
 
@@ -335,7 +351,7 @@ fn count(servers: usize) -> String {
     }
 }
 
-fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], written: bool) -> String {
+fn json(edited: &Edited, looked: &Looked, merged: &Merged, written: bool) -> String {
     let texts = |texts: &[&str]| -> String {
         let texts: Vec<_> = texts.iter().map(|text| quote(text)).collect();
         format!("[{}]", texts.join(","))
@@ -346,8 +362,9 @@ fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], w
             (None, url) => format!(r#""url":{}"#, quote(&url.unwrap_or_default())),
         };
         let unfiltered: Vec<_> = server.unfiltered.iter().map(String::as_str).collect();
+        let lacks: Vec<_> = server.lacks.iter().map(String::as_str).collect();
         format!(
-            r#"{{"name":{},"called":{},"client":{},"from":{},"done":"{done}","enabled":{},{runs},"env":{},"headers":{},"secrets":{},"unfiltered":{}}}"#,
+            r#"{{"name":{},"called":{},"client":{},"from":{},"done":"{done}","enabled":{},{runs},"env":{},"headers":{},"secrets":{},"unfiltered":{},"lacks":{}}}"#,
             quote(&server.name),
             quote(called),
             server.app.map_or_else(|| "null".to_owned(), |app| quote(app.name())),
@@ -356,7 +373,8 @@ fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], w
             texts(&server.names("env")),
             texts(&server.names("headers")),
             texts(&server.secrets()),
-            texts(&unfiltered)
+            texts(&unfiltered),
+            texts(&lacks)
         )
     };
     let added = merged.added.iter().map(|(one, called)| server(one, called, "added"));
@@ -375,14 +393,12 @@ fn json(edited: &Edited, looked: &Looked, merged: &Merged, missing: &[String], w
     });
     let files: Vec<_> = files.collect();
     let sections: Vec<_> = merged.added.iter().map(|(server, _)| server.section(Literals::Hidden)).collect();
-    let missing: Vec<_> = missing.iter().map(String::as_str).collect();
     format!(
-        r#"{{"file":{},"written":{written},"read":[{}],"servers":[{}],"problems":{},"missing":{},"toml":{}}}"#,
+        r#"{{"file":{},"written":{written},"read":[{}],"servers":[{}],"problems":{},"toml":{}}}"#,
         quote(&edited.path()),
         files.join(","),
         servers.join(","),
         problem::to_json(&looked.batch.problems as &[Problem]),
-        texts(&missing),
         quote(&sections.join("\n"))
     )
 }

@@ -176,9 +176,9 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
         }
     }
     let (word, becomes) = match &left {
-        Left::Before(_) => ("restored", "is as it was before, byte for byte".to_owned()),
-        Left::Nothing => ("gone", "was made for the entry alone and goes with it".to_owned()),
-        Left::Rest(_) => ("rest", "loses our entry; what else was changed stays".to_owned()),
+        Left::Before(_) => ("restored", "as it was before the entry, byte for byte"),
+        Left::Nothing => ("gone", "removed, since it holds nothing but the entry"),
+        Left::Rest(_) => ("rest", "without the entry; what else was changed stays"),
     };
     if globals.json() {
         return out::print(&format!(
@@ -189,7 +189,7 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
             options.write
         ));
     }
-    let printed = out::print(&format!("{path} {becomes}"));
+    let printed = out::print(&format!("{path}: {becomes}"));
     if !options.write {
         out::say("nothing was written; `--write` does it");
     } else if matches!(left, Left::Rest(_)) && copy.text.is_some() {
@@ -304,11 +304,11 @@ fn by_command(app: App, name: &str, entry: &Entry) -> String {
     match app {
         App::ClaudeCode if entry.http.is_none() => {
             format!(
-                ", and so does `claude mcp add --scope user {name} -- …`; with `--file .mcp.json` it is for one project"
+                "; so does `claude mcp add --scope user {name} -- …`; `--file .mcp.json` is for one project"
             )
         }
-        App::Cursor => ", with `--file .cursor/mcp.json` for one project".to_owned(),
-        App::VsCode => ", with `--file .vscode/mcp.json` for one project".to_owned(),
+        App::Cursor => "; `--file .cursor/mcp.json` is for one project".to_owned(),
+        App::VsCode => "; `--file .vscode/mcp.json` is for one project".to_owned(),
         App::ClaudeCode
         | App::ClaudeDesktop
         | App::Zed

@@ -131,7 +131,7 @@ fn finish(
         return exit;
     }
     let mut notes = done.notes.clone();
-    notes.extend(missing);
+    notes.extend(missing.iter().map(|what| format!("the file does not load before this is mended: {what}")));
     if copied {
         notes.push(format!("the file of before is kept as `{}`", copy_of(&edited.found.path).display()));
     }

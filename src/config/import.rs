@@ -10,12 +10,13 @@ use super::app::App;
 use super::client_entry::Beside;
 pub use super::client_file::Input;
 use super::client_file::{self, Taken};
+use super::codes::Code;
 use super::edit::{self, EditError};
 use super::places::Scope;
-use super::problem::{Problem, Report, Source};
+use super::problem::{Problem, Report, Severity, Source};
 use super::schema::{self, State};
 use super::tree::{self, Node, Value};
-use super::variables::Surroundings;
+use super::variables::{Purpose, Surroundings};
 use super::{
     Reach, Remote, Secret, ServerConfig, Timeouts, Transport, cover, file, ourselves, toml_text, translate,
     units,
@@ -58,6 +59,8 @@ pub struct Imported {
     pub enabled: bool,
     /// Tools that the client allowed or forbade, and that nobody keeps apart yet.
     pub unfiltered: Vec<String>,
+    /// What it needs and does not find here, so that it is written as disabled.
+    pub lacks: Vec<String>,
     lines: Vec<(&'static str, Item)>,
 }
 
@@ -118,7 +121,7 @@ pub fn read(
             Reach::Http(remote) if ourselves::leads_to_braid(&remote.url, target.ports) => {
                 let message =
                     format!("server `{}` is skipped: it is a door of Braid itself: a loop", one.server.key);
-                batch.problems.push(Problem::warning(&source, super::codes::Code::LoopSkipped, message));
+                batch.problems.push(Problem::warning(&source, Code::LoopSkipped, message));
             }
             Reach::Http(_) | Reach::Stdio(_) => {
                 batch.servers.push(Imported::of(origin, &folder, one, target))
@@ -148,7 +151,15 @@ impl Imported {
             Some(_) => unfiltered = beside.allow.iter().chain(&beside.deny).cloned().collect(),
             None => {}
         }
-        Self { name: server.key, app: origin.app, from: origin.path.clone(), enabled, unfiltered, lines }
+        Self {
+            name: server.key,
+            app: origin.app,
+            from: origin.path.clone(),
+            enabled,
+            unfiltered,
+            lacks: Vec::new(),
+            lines,
+        }
     }
 
     /// Its section, with its header.
@@ -237,6 +248,23 @@ impl Imported {
     pub fn answer(&mut self, input: &Input, answer: &str) {
         let reference = translate::input(&input.id, usable_default(input));
         self.each_text(|text| *text = text.replace(&reference, &translate::plain(answer)));
+    }
+
+    /// Switches it off if it could not be loaded now: one variable that is not set would keep all of the file from
+    /// loading, where a client would leave out one server.
+    pub fn spare(&mut self, surroundings: &Surroundings<'_>, folder: &Path) {
+        if !self.enabled {
+            return;
+        }
+        let section = self.section(Literals::Written);
+        let loaded = file::from_text_with(&section, "braid.toml", folder, surroundings, Purpose::Run);
+        let problems = loaded.map_or_else(|report| report.problems, |_| Vec::new());
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        self.lacks = errors.filter(|problem| needs_something(problem.code)).map(Problem::words).collect();
+        if !self.lacks.is_empty() {
+            self.enabled = false;
+            self.lines.push(("enabled", Item::Flag(false)));
+        }
     }
 
     fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
@@ -367,6 +395,11 @@ fn has_reference(value: &str) -> bool {
 /// Whether what is secret in a value comes from elsewhere. A default is part of a reference and may be the secret.
 fn refers(value: &str) -> bool {
     has_reference(value) && !value.contains(":-")
+}
+
+/// Whether it is something around the file that is wrong, and not the file.
+fn needs_something(code: Code) -> bool {
+    matches!(code, Code::UnsetVariable | Code::BadFileReference | Code::BadEnvFile)
 }
 
 fn is_telltale(name: &str) -> bool {

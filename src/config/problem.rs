@@ -127,8 +127,18 @@ impl Problem {
 
     /// The same with what stands at the place: `mcp.json:3:7: BRAID-C032: server `a` is skipped: expected text`.
     pub fn sentence(&self) -> String {
-        let label = self.primary.as_ref().map(|label| label.text.as_str()).filter(|text| !text.is_empty());
-        label.map_or_else(|| self.line(), |label| format!("{}: {label}", self.line()))
+        let label = self.label();
+        if label.is_empty() { self.line() } else { format!("{}: {label}", self.line()) }
+    }
+
+    /// What is wrong without where: `env_file` cannot be used: no such file.
+    pub fn words(&self) -> String {
+        let label = self.label();
+        if label.is_empty() { self.message.clone() } else { format!("{}: {label}", self.message) }
+    }
+
+    fn label(&self) -> &str {
+        self.primary.as_ref().map_or("", |label| label.text.as_str())
     }
 
     /// Several lines for people, as rustc draws them, without a line break at the end.
@@ -216,7 +226,7 @@ impl Problem {
             file: &self.source.origin,
             line: place.map(|place| place.0),
             column: place.map(|place| place.1),
-            label: self.primary.as_ref().map(|label| label.text.as_str()).filter(|text| !text.is_empty()),
+            label: Some(self.label()).filter(|text| !text.is_empty()),
             help: &self.help,
         }
     }

@@ -1,7 +1,5 @@
 use super::*;
-use crate::config::codes::Code;
-use crate::config::variables::Purpose;
-use crate::config::{Command, file};
+use crate::config::Command;
 
 fn env(name: &str) -> Option<String> {
     let value = match name {
@@ -213,6 +211,22 @@ fn what_a_person_answers_takes_the_place_of_its_variable() {
     let section = batch.servers[0].section(Literals::Written);
     assert!(section.contains(r#"args = ["u$${s}-${MCP_INPUT_K}"]"#), "{section}");
     assert!(section.contains(r#"K = "${MCP_INPUT_K}""#), "{section}");
+}
+
+#[test]
+fn a_server_that_lacks_something_here_keeps_no_other_from_being_served() {
+    let text = r#"{"mcpServers": {"a": {"command": "x", "args": ["${NO}"], "envFile": "none"}, "b": {"command": "x"}, "c": {"command": "${NO}", "disabled": true}}}"#;
+    let mut batch = batch("/x/mcp.json", text);
+    batch.servers.iter_mut().for_each(|server| server.spare(&surroundings(), Path::new(FOLDER)));
+    let lacks: Vec<_> =
+        batch.servers.iter().map(|server| (server.enabled, server.lacks.join("; "))).collect();
+    let unset = "environment variable `NO` is not set; `env_file` cannot be used: the file cannot be read: no such file";
+    assert_eq!(lacks, [(false, unset.to_owned()), (true, String::new()), (false, String::new())]);
+    let merged = merge(None, batch.servers).unwrap();
+    let loaded =
+        file::from_text_with(&merged.text, "braid.toml", Path::new("/f"), &surroundings(), Purpose::Run);
+    assert_eq!(loaded.unwrap().config.servers.len(), 1);
+    assert_eq!(merged.text.matches("enabled = false").count(), 2);
 }
 
 #[test]

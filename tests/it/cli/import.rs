@@ -158,6 +158,21 @@ fn every_command_is_shown_as_it_would_run_and_no_value_is() {
 }
 
 #[test]
+fn a_server_that_lacks_a_variable_is_written_as_disabled() {
+    let home = home(CLIENTS[1].1, CLIENTS[1].2);
+    let said = braid_in(home.path(), &["import", "claude-code", "--write", "--yes"], "", &[]).with_code(0);
+    assert!(
+        said.err.contains("notes: written as disabled") && said.err.contains("`DEMO` is not set"),
+        "{said:?}"
+    );
+    let listed = braid_in(home.path(), &["list", "tools"], "", &[]).fine();
+    assert!(listed.contains("work__add") && !listed.contains("notes__"), "{listed}");
+    // With the variables it is enabled, and is what it would have been.
+    in_home(home.path(), &["enable", "notes"]).fine();
+    assert!(in_home(home.path(), &["list", "tools"]).fine().contains("notes__add"));
+}
+
+#[test]
 fn a_script_says_yes_beforehand_or_nothing_is_written() {
     let home = home(CLIENTS[0].1, CLIENTS[0].2);
     for args in [&["import", "--write"][..], &["import", "--write", "--json"]] {
