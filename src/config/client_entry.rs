@@ -305,7 +305,11 @@ impl EntryReader<'_> {
     }
 
     fn is_for_show(&self, text: &str) -> bool {
-        self.variables.purpose.keeps_references() && text.contains('$')
+        match self.variables.purpose {
+            Purpose::Run => false,
+            Purpose::Show => text.contains('$'),
+            Purpose::Import => text.contains("${"),
+        }
     }
 
     /// The command of an entry, unless it is ourselves.

@@ -12,6 +12,7 @@ pub use super::client_file::Input;
 use super::client_file::{self, Taken};
 use super::codes::Code;
 use super::edit::{self, EditError};
+use super::file::Loaded;
 use super::places::Scope;
 use super::problem::{Problem, Report, Severity, Source};
 use super::schema::{self, State};
@@ -256,15 +257,27 @@ impl Imported {
         if !self.enabled {
             return;
         }
-        let section = self.section(Literals::Written);
-        let loaded = file::from_text_with(&section, "braid.toml", folder, surroundings, Purpose::Run);
-        let problems = loaded.map_or_else(|report| report.problems, |_| Vec::new());
+        let problems = self
+            .load(surroundings, folder, Purpose::Run)
+            .map_or_else(|report| report.problems, |_| Vec::new());
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
         self.lacks = errors.filter(|problem| needs_something(problem.code)).map(Problem::words).collect();
         if !self.lacks.is_empty() {
             self.enabled = false;
             self.lines.push(("enabled", Item::Flag(false)));
         }
+    }
+
+    /// Its section as a file of its own; one that is switched off is looked at as if it were not.
+    fn load(
+        &self,
+        surroundings: &Surroundings<'_>,
+        folder: &Path,
+        purpose: Purpose,
+    ) -> Result<Loaded, Report> {
+        let lines = self.lines.iter().filter(|(key, _)| *key != "enabled").cloned().collect();
+        let section = Self { lines, ..self.clone() }.section(Literals::Written);
+        file::from_text_with(&section, "braid.toml", folder, surroundings, purpose)
     }
 
     fn each_text(&mut self, mut change: impl FnMut(&mut String)) {

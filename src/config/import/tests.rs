@@ -179,6 +179,20 @@ fn braid_itself_is_left_out_however_it_is_started() {
 }
 
 #[test]
+fn an_entry_that_only_its_client_takes_keeps_nobody_from_the_others() {
+    let text = r#"{"mcpServers": {"a": {"url": "https://$x$"}, "b": {"command": "x", "env": {" ": "${A}"}}, "c": {"command": "x"}}}"#;
+    let batch = batch("/x/mcp.json", text);
+    assert_eq!(batch.servers.last().map(|server| server.name.as_str()), Some("c"));
+    let merged = merge(None, batch.servers).unwrap();
+    assert!(
+        file::from_text_with(&merged.text, "braid.toml", Path::new("/f"), &surroundings(), Purpose::Show)
+            .is_ok()
+    );
+    assert!(batch.problems.iter().all(|problem| problem.code == Code::EntrySkipped));
+    assert!(!batch.problems.is_empty());
+}
+
+#[test]
 fn no_value_is_shown_that_stands_in_the_clients_file() {
     let text = r#"{"mcpServers": {
         "a": {"command": "x", "env": {"API_KEY": "s3cret", "LOG": "s3cret", "T": "${TOKEN}", "D_TOKEN": "${NO:-s3cret}", "E": ""}},
