@@ -180,16 +180,14 @@ fn braid_itself_is_left_out_however_it_is_started() {
 
 #[test]
 fn an_entry_that_only_its_client_takes_keeps_nobody_from_the_others() {
-    let text = r#"{"mcpServers": {"a": {"url": "https://$x$"}, "b": {"command": "x", "env": {" ": "${A}"}}, "c": {"command": "x"}}}"#;
-    let batch = batch("/x/mcp.json", text);
-    assert_eq!(batch.servers.last().map(|server| server.name.as_str()), Some("c"));
-    let merged = merge(None, batch.servers).unwrap();
-    assert!(
-        file::from_text_with(&merged.text, "braid.toml", Path::new("/f"), &surroundings(), Purpose::Show)
-            .is_ok()
+    let many = vec!["\"x\""; 1025].join(",");
+    let text = format!(
+        r#"{{"mcpServers": {{"a": {{"url": "http$s://x"}}, "b": {{"command": "x", "args": [{many}]}}, "c": {{"command": "x"}}}}}}"#
     );
-    assert!(batch.problems.iter().all(|problem| problem.code == Code::EntrySkipped));
-    assert!(!batch.problems.is_empty());
+    let batch = batch("/x/mcp.json", &text);
+    let names: Vec<_> = batch.servers.iter().map(|server| server.name.as_str()).collect();
+    let codes: Vec<_> = batch.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!((names, codes), (vec!["c"], vec![Code::EntrySkipped, Code::EntrySkipped]));
 }
 
 #[test]
