@@ -16,6 +16,7 @@ mod explain;
 pub mod explain_code;
 mod guardian;
 mod import;
+mod import_page;
 pub mod indented;
 mod install;
 mod list;

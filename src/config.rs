@@ -23,6 +23,7 @@ pub mod example;
 pub mod file;
 pub mod group_section;
 pub mod import;
+mod imported;
 pub mod json_schema;
 mod layers;
 pub mod listen;

@@ -10,7 +10,7 @@ use super::{Globals, out, source};
 use crate::config::Config;
 use crate::config::codes::Code;
 use crate::config::edit::EditError;
-use crate::config::edit::save::{self, Copy, Found, SaveError};
+use crate::config::edit::save::{self, Backup, Found, SaveError};
 use crate::config::file::{from_text_with, is_clients};
 use crate::config::problem::{Report, Severity};
 use crate::config::search::search;
@@ -96,7 +96,7 @@ impl Edited {
     }
 
     /// Writes a text that was judged.
-    pub(super) fn write(&self, text: &str, copy: Copy, globals: &Globals) -> Result<(), Exit> {
+    pub(super) fn write(&self, text: &str, copy: Backup, globals: &Globals) -> Result<(), Exit> {
         save::write(&self.found, text, copy).map_err(|error| failed(&error, globals))
     }
 }

@@ -9,7 +9,7 @@ use super::edited::{self, variable};
 use super::exit::Exit;
 use super::{Globals, out, source};
 use crate::config::app::{App, OwnEntry, Reached};
-use crate::config::edit::save::{self, Copy, Found, copy_of};
+use crate::config::edit::save::{self, Backup, Found, backup_of};
 use crate::config::own_entry::{self, Left, Standing};
 use crate::config::places::{Ground, System};
 use crate::config::search::search;
@@ -65,15 +65,15 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
     let shown = own_entry::shown(app, &options.name, &own);
     let same = found.text.as_deref() == Some(new.as_str());
     let writes = options.write && !same;
-    let copy = copy_wanted(app, &options.name, &found, &had);
+    let copy = backup_wanted(app, &options.name, &found, &had);
     if writes && let Err(error) = save::write(&found, &new, copy) {
         return edited::failed(&error, globals);
     }
-    let copied = writes && copy == Copy::Kept && found.text.is_some();
+    let copied = writes && copy == Backup::Kept && found.text.is_some();
     if globals.json() {
         let done = if same { "there" } else { "installed" };
         let kept =
-            if copied { quote(&copy_of(&found.path).display().to_string()) } else { "null".to_owned() };
+            if copied { quote(&backup_of(&found.path).display().to_string()) } else { "null".to_owned() };
         let hints: Vec<_> = hints.iter().map(|hint| quote(hint)).collect();
         return out::print(&format!(
             r#"{{"client":{},"file":{},"name":{},"done":"{done}","written":{writes},"kept":{kept},"entry":{},"notes":[{}]}}"#,
@@ -88,7 +88,7 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
         let text = match (same, copied) {
             (true, _) => format!("{path} has this entry already"),
             (false, true) => {
-                format!("wrote {path}; what was there is kept as {}", copy_of(&found.path).display())
+                format!("wrote {path}; what was there is kept as {}", backup_of(&found.path).display())
             }
             (false, false) => format!("wrote {path}"),
         };
@@ -119,13 +119,15 @@ pub(super) fn install(options: &Options, entry: &Entry, globals: &Globals) -> Ex
 
 /// Whether what is there now is kept. A copy that shows how it was without us is worth more than one that shows an
 /// older entry of ours.
-fn copy_wanted(app: App, name: &str, found: &Found, standing: &Standing) -> Copy {
-    let Some(now) = found.text.as_deref().filter(|_| *standing == Standing::Ours) else { return Copy::Kept };
-    let copy = save::read(&copy_of(&found.path)).ok().and_then(|copy| copy.text);
+fn backup_wanted(app: App, name: &str, found: &Found, standing: &Standing) -> Backup {
+    let Some(now) = found.text.as_deref().filter(|_| *standing == Standing::Ours) else {
+        return Backup::Kept;
+    };
+    let copy = save::read(&backup_of(&found.path)).ok().and_then(|copy| copy.text);
     let without_us = copy.is_some_and(|copy| {
         matches!(own_entry::uninstalled(app, now, Some(&copy), name), Ok(Left::Before(_)))
     });
-    if without_us { Copy::None } else { Copy::Kept }
+    if without_us { Backup::None } else { Backup::Kept }
 }
 
 pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
@@ -157,7 +159,7 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
         }
         Err(error) => return edited::refused(&path, &error, globals),
     }
-    let copy = match save::read(&copy_of(&found.path)) {
+    let copy = match save::read(&backup_of(&found.path)) {
         Ok(copy) => copy,
         Err(error) => return edited::failed(&error, globals),
     };
@@ -167,9 +169,9 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
     };
     if options.write {
         let done = match &left {
-            Left::Before(text) => save::write(&found, text, Copy::None).and_then(|()| save::remove(&copy)),
+            Left::Before(text) => save::write(&found, text, Backup::None).and_then(|()| save::remove(&copy)),
             Left::Nothing => save::remove(&found),
-            Left::Rest(text) => save::write(&found, text, Copy::None),
+            Left::Rest(text) => save::write(&found, text, Backup::None),
         };
         if let Err(error) = done {
             return edited::failed(&error, globals);
@@ -195,7 +197,7 @@ pub(super) fn uninstall(options: &Options, globals: &Globals) -> Exit {
     } else if matches!(left, Left::Rest(_)) && copy.text.is_some() {
         out::say(&format!(
             "the file from before the entry is still there: {}",
-            copy_of(&found.path).display()
+            backup_of(&found.path).display()
         ));
     }
     printed

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::edited::{self, Edited};
 use super::exit::Exit;
 use super::{Globals, argv, out};
-use crate::config::edit::save::{Copy, copy_of};
+use crate::config::edit::save::{Backup, backup_of};
 use crate::config::edit::toml;
 use crate::config::edit::{EditError, covered};
 use crate::config::toml_text;
@@ -49,7 +49,7 @@ pub(super) fn add(new: &New, how: &How, globals: &Globals) -> Exit {
     finish(
         &edited,
         changed,
-        &Done { server: &new.name, word: "added", copy: Copy::None, notes: Vec::new() },
+        &Done { server: &new.name, word: "added", copy: Backup::None, notes: Vec::new() },
         how,
         globals,
     )
@@ -69,7 +69,7 @@ pub(super) fn remove(name: &str, how: &How, globals: &Globals) -> Exit {
             );
             toml::without_section(&text, "servers", name)
         });
-    finish(&edited, changed, &Done { server: name, word: "removed", copy: Copy::Kept, notes }, how, globals)
+    finish(&edited, changed, &Done { server: name, word: "removed", copy: Backup::Kept, notes }, how, globals)
 }
 
 pub(super) fn enable(name: &str, enabled: bool, how: &How, globals: &Globals) -> Exit {
@@ -81,7 +81,13 @@ pub(super) fn enable(name: &str, enabled: bool, how: &How, globals: &Globals) ->
     let changed =
         known(&edited, name).and_then(|()| toml::with_enabled(edited.text(), "servers", name, enabled));
     let changed = changed.map(|text| text.unwrap_or_else(|| edited.text().to_owned()));
-    finish(&edited, changed, &Done { server: name, word, copy: Copy::None, notes: Vec::new() }, how, globals)
+    finish(
+        &edited,
+        changed,
+        &Done { server: name, word, copy: Backup::None, notes: Vec::new() },
+        how,
+        globals,
+    )
 }
 
 /// A server that is not there is named with those that are.
@@ -103,7 +109,7 @@ fn known(edited: &Edited, name: &str) -> Result<(), EditError> {
 struct Done<'a> {
     server: &'a str,
     word: &'a str,
-    copy: Copy,
+    copy: Backup,
     notes: Vec<String>,
 }
 
@@ -126,14 +132,14 @@ fn finish(
         Err(exit) => return exit,
     };
     let writes = !how.dry_run && !same;
-    let copied = writes && done.copy == Copy::Kept;
+    let copied = writes && done.copy == Backup::Kept;
     if writes && let Err(exit) = edited.write(&text, done.copy, globals) {
         return exit;
     }
     let mut notes = done.notes.clone();
     notes.extend(missing.iter().map(|what| format!("the file does not load before this is mended: {what}")));
     if copied {
-        notes.push(format!("the file of before is kept as `{}`", copy_of(&edited.found.path).display()));
+        notes.push(format!("the file of before is kept as `{}`", backup_of(&edited.found.path).display()));
     }
     if globals.json() {
         return out::print(&edited::outcome(&path, done.server, done.word, writes, &notes));

@@ -34,7 +34,7 @@ pub struct Found {
 
 /// Whether what was there is kept in a copy beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copy {
+pub enum Backup {
     Kept,
     /// There is one already, or none is wanted.
     None,
@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Found, SaveError> {
 }
 
 /// Replaces what was found by `text`, unless somebody else has been there meanwhile.
-pub fn write(found: &Found, text: &str, copy: Copy) -> Result<(), SaveError> {
+pub fn write(found: &Found, text: &str, backup: Backup) -> Result<(), SaveError> {
     let file = &found.path;
     let io = |error| SaveError::Io { file: file.clone(), error };
     if read(file)? != *found {
@@ -64,8 +64,8 @@ pub fn write(found: &Found, text: &str, copy: Copy) -> Result<(), SaveError> {
     }
     let folder = folder_of(file);
     make_folder(folder).map_err(io)?;
-    if let Some(old) = found.text.as_deref().filter(|_| copy == Copy::Kept) {
-        replace(&copy_of(file), old, None).map_err(io)?;
+    if let Some(old) = found.text.as_deref().filter(|_| backup == Backup::Kept) {
+        replace(&backup_of(file), old, None).map_err(io)?;
     }
     let permissions = fs::metadata(file).ok().map(|metadata| metadata.permissions());
     replace(file, text, permissions).map_err(io)
@@ -80,7 +80,7 @@ pub fn remove(found: &Found) -> Result<(), SaveError> {
 }
 
 /// Where the copy of a file is kept.
-pub fn copy_of(file: &Path) -> PathBuf {
+pub fn backup_of(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".before-braid");
     file.with_file_name(name)
@@ -159,7 +159,7 @@ mod tests {
         let file = folder.path().join("a/b/f.json");
         let found = read(&file).unwrap();
         assert_eq!(found.text, None);
-        write(&found, "new", Copy::Kept).unwrap();
+        write(&found, "new", Backup::Kept).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert_eq!(
             (mode(&file), mode(file.parent().unwrap()), mode(&folder.path().join("a"))),
@@ -176,9 +176,9 @@ mod tests {
         let file = folder.path().join("f.json");
         fs::write(&file, "old").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        write(&read(&file).unwrap(), "new", Copy::Kept).unwrap();
+        write(&read(&file).unwrap(), "new", Backup::Kept).unwrap();
         assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("new", 0o640));
-        let copy = copy_of(&file);
+        let copy = backup_of(&file);
         assert_eq!((fs::read_to_string(&copy).unwrap().as_str(), mode(&copy)), ("old", 0o600));
         assert_eq!(names(folder.path()), ["f.json", "f.json.before-braid"]);
     }
@@ -189,7 +189,7 @@ mod tests {
         let (file, link) = (folder.path().join("real.json"), folder.path().join("link.json"));
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        write(&read(&link).unwrap(), "new", Copy::None).unwrap();
+        write(&read(&link).unwrap(), "new", Backup::None).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     }
@@ -200,7 +200,7 @@ mod tests {
         let file = folder.path().join("f.json");
         let found = read(&file).unwrap();
         fs::write(&file, "theirs").unwrap();
-        assert!(matches!(write(&found, "ours", Copy::None), Err(SaveError::Changed(_))));
+        assert!(matches!(write(&found, "ours", Backup::None), Err(SaveError::Changed(_))));
         assert!(matches!(remove(&Found { text: Some("x".to_owned()), ..found }), Err(SaveError::Changed(_))));
         assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
     }

@@ -1,5 +1,8 @@
 use super::*;
 use crate::config::Command;
+use crate::config::ServerConfig;
+use crate::config::app::App;
+use crate::config::imported::knows_filters;
 
 fn env(name: &str) -> Option<String> {
     let value = match name {
