@@ -2,7 +2,7 @@
 //!
 //! What is written goes into a draft beside the file, which then takes its name: whoever looks, and whatever ends
 //! us, finds the old file or the new one. A file that was not there is for its owner alone, as is a copy of what
-//! was; a file that is there keeps its permissions, and a link stays a link. It knows nothing of what stands in it.
+//! was; a file that is there keeps its owner and its permissions, and a link stays a link. It knows nothing of what stands in it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -67,8 +67,7 @@ pub fn write(found: &Found, text: &str, backup: Backup) -> Result<(), SaveError>
     if let Some(old) = found.text.as_deref().filter(|_| backup == Backup::Kept) {
         replace(&backup_of(file), old, None).map_err(io)?;
     }
-    let permissions = fs::metadata(file).ok().map(|metadata| metadata.permissions());
-    replace(file, text, permissions).map_err(io)
+    replace(file, text, fs::metadata(file).ok().as_ref()).map_err(io)
 }
 
 /// Takes a file away again that was not there before.
@@ -87,10 +86,10 @@ pub fn backup_of(file: &Path) -> PathBuf {
 }
 
 /// The text under the file's name, all at once.
-fn replace(file: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+fn replace(file: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
     let folder = folder_of(file);
     let draft = draft_of(file)?;
-    let written = write_draft(&draft, text, permissions).and_then(|()| fs::rename(&draft, file));
+    let written = write_draft(&draft, text, like).and_then(|()| fs::rename(&draft, file));
     if written.is_err() {
         fs::remove_file(&draft).ok();
     }
@@ -100,15 +99,21 @@ fn replace(file: &Path, text: &str, permissions: Option<fs::Permissions>) -> io:
     Ok(())
 }
 
-fn write_draft(draft: &Path, text: &str, permissions: Option<fs::Permissions>) -> io::Result<()> {
+fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut opened = options.open(draft)?;
     opened.write_all(text.as_bytes())?;
-    if let Some(permissions) = permissions {
-        opened.set_permissions(permissions)?;
+    if let Some(like) = like {
+        // Who may not give a file away owns it already, or is in its group.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            fchown(&opened, Some(like.uid()), Some(like.gid())).ok();
+        }
+        opened.set_permissions(like.permissions())?;
     }
     opened.sync_all()
 }
