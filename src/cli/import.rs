@@ -121,7 +121,15 @@ fn show(edited: &Edited, merged: &Merged, options: &Options) -> Exit {
         ));
     }
     let what = options.what.as_deref().map(|what| format!(" {}", argv::line(&[what]))).unwrap_or_default();
-    out::say(&format!("nothing was written; `braid import{what} --write` puts this into {}", edited.path()));
+    let to = options
+        .to
+        .as_ref()
+        .map(|to| format!(" --to {}", argv::line(&[to.to_string_lossy()])))
+        .unwrap_or_default();
+    out::say(&format!(
+        "nothing was written; `braid import{what}{to} --write` puts this into {}",
+        edited.path()
+    ));
     printed
 }
 

@@ -11,15 +11,25 @@ pub fn quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            // Also the marks that turn the direction of a line in a terminal.
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(c)));
+            c if is_hidden(c) && u32::from(c) > 0xffff => {
+                quoted.push_str(&format!("\\U{:08X}", u32::from(c)))
             }
+            c if is_hidden(c) => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push(c),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Controls, the line ends of Unicode, the marks that steer the direction of text, and letters without a shape.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A name as a key: bare where it may be, else in quotes.
@@ -56,13 +66,15 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn what_is_written_reads_as_it_was(name in ".{0,8}", text in "(\\PC|[\u{0}-\u{20}\u{7f}\"\\\\'\u{202e}]){0,20}") {
+        fn what_is_written_reads_as_it_was(name in ".{0,8}", text in "(\\PC|[\u{0}-\u{20}\u{7f}\"\\\\'\u{202e}\u{2066}\u{e0041}]){0,20}") {
             let line = format!("{} = {}", key(&name), table(&[(&name, &text)]));
             let (root, errors) = from_toml(&line);
             proptest::prop_assert_eq!(errors, []);
             let found = root.get(&name).unwrap().node.get(&name).unwrap();
             proptest::prop_assert_eq!(&found.node.value, &Value::Text(text.clone()));
             let (root, _) = from_toml(&format!("k = {}", list(&[text.clone(), text.clone()])));
+            let hidden = line.chars().any(is_hidden);
+            proptest::prop_assert!(!hidden, "{line:?}");
             let Value::List(items) = &root.get("k").unwrap().node.value else { panic!("a list") };
             proptest::prop_assert!(items.iter().all(|item| item.value == Value::Text(text.clone())));
         }
