@@ -4,14 +4,20 @@
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
 pub mod arguments;
+pub mod argv;
+mod ask;
 mod call;
 mod check;
 pub mod config_command;
+mod edited;
 mod exit;
 mod explain;
 pub mod explain_code;
 mod guardian;
+mod import;
+mod import_page;
 pub mod indented;
+mod install;
 mod list;
 mod log;
 mod manual;
@@ -20,6 +26,7 @@ pub mod printable;
 pub mod result;
 mod run;
 mod serve;
+mod servers;
 mod source;
 mod stdio;
 pub mod table;
@@ -110,6 +117,55 @@ struct Source {
     url: Option<String>,
 }
 
+/// The braid.toml that a command changes.
+#[derive(Debug, Args)]
+struct Written {
+    /// The file, instead of the one that Braid reads or ./braid.toml
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Written {
+    fn how(self) -> servers::How {
+        servers::How { config: self.config, dry_run: self.dry_run }
+    }
+}
+
+/// Our entry in a client's file.
+#[derive(Debug, Args)]
+struct Place {
+    /// claude-desktop, claude-code, cursor, vscode, zed, windsurf, cline, roo, codex, gemini
+    client: String,
+    /// Change the client's file; what was there is kept beside it
+    #[arg(long)]
+    write: bool,
+    /// The client's file, instead of the one that holds for all your projects
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// What the entry is called
+    #[arg(long, value_name = "NAME", default_value = "braid")]
+    name: String,
+}
+
+impl Place {
+    fn options(self) -> install::Options {
+        install::Options { client: self.client, write: self.write, file: self.file, name: self.name }
+    }
+}
+
+fn variable_name(text: &str) -> Result<String, String> {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let digit = text.starts_with(|first: char| first.is_ascii_digit());
+    if !text.is_empty() && !digit && text.bytes().all(fine) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of an environment variable".to_owned())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve one client on stdin and stdout: the command for a client's configuration
@@ -197,6 +253,78 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Take over the servers of other clients' files; shows every command before anything is written
+    Import {
+        /// claude-desktop, claude-code, cursor, vscode, zed, windsurf, cline, roo, codex, gemini, or a file; all that are found
+        #[arg(value_name = "CLIENT|FILE")]
+        what: Option<String>,
+        /// Write them into braid.toml; what was there is kept beside it
+        #[arg(long)]
+        write: bool,
+        /// The file to write, instead of the one that Braid reads or ./braid.toml
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Write without asking
+        #[arg(short, long, requires = "write")]
+        yes: bool,
+    },
+    /// Show the one entry that a client needs, and where it goes
+    Install {
+        #[command(flatten)]
+        place: Place,
+        /// The configuration that the entry leads to
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only the servers of this group of the configuration
+        #[arg(long, value_name = "NAME", conflicts_with = "http")]
+        group: Option<String>,
+        /// Lead to a Braid that listens there: http://127.0.0.1:8808/mcp
+        #[arg(long, value_name = "URL")]
+        http: Option<String>,
+        /// The variable in which the client finds the token
+        #[arg(long, value_name = "NAME", default_value = "BRAID_TOKEN", requires = "http", value_parser = variable_name)]
+        token_env: String,
+    },
+    /// Take that entry out again; a file in which nothing else was changed is as it was
+    Uninstall {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Add a server: braid add files -- npx -y some-package, or: braid add far https://mcp.example.com/mcp
+    Add {
+        name: String,
+        /// Where it is, for a remote server
+        url: Option<String>,
+        /// A variable of the program; a value may be "${NAME}" or "${file:PATH}"
+        #[arg(short, long, value_name = "NAME=VALUE")]
+        env: Vec<String>,
+        /// A header for a remote server: "Authorization: Bearer ${TOKEN}"
+        #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+        header: Vec<String>,
+        #[command(flatten)]
+        file: Written,
+        /// The program and its arguments
+        #[arg(last = true, value_name = "COMMAND")]
+        program: Vec<String>,
+    },
+    /// Remove a server
+    Remove {
+        name: String,
+        #[command(flatten)]
+        file: Written,
+    },
+    /// Use a server again that was disabled
+    Enable {
+        name: String,
+        #[command(flatten)]
+        file: Written,
+    },
+    /// Leave a server out without removing it
+    Disable {
+        name: String,
+        #[command(flatten)]
+        file: Written,
+    },
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
     /// The manual page, or with a folder one page for each command
@@ -274,6 +402,21 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Explain { what, source }) => explain::run(&what, &source, &globals),
         Some(Command::Config { command }) => configuration(&command, &globals),
+        Some(Command::Import { what, write, to, yes }) => {
+            import::run(&import::Options { what, write, to, yes }, &globals)
+        }
+        Some(Command::Install { place, config, group, http, token_env }) => {
+            let entry = install::Entry { config, group, http, token_variable: token_env };
+            install::install(&place.options(), &entry, &globals)
+        }
+        Some(Command::Uninstall { place }) => install::uninstall(&place.options(), &globals),
+        Some(Command::Add { name, url, env, header, file, program }) => {
+            let new = servers::New { name, url, program, env, headers: header };
+            servers::add(&new, &file.how(), &globals)
+        }
+        Some(Command::Remove { name, file }) => servers::remove(&name, &file.how(), &globals),
+        Some(Command::Enable { name, file }) => servers::enable(&name, true, &file.how(), &globals),
+        Some(Command::Disable { name, file }) => servers::enable(&name, false, &file.how(), &globals),
         Some(Command::Completions { shell }) => {
             let mut command = Arguments::command();
             let mut text = Vec::new();
@@ -311,9 +454,9 @@ fn first_steps() -> Exit {
     out::print(
         "braid: many MCP servers behind one\n\n\
          Try it:            braid call -c config.example.toml notes__list\n\
-         Make a file:       braid config example > braid.toml\n\
+         Make a file:       braid import --write, from what your clients have; or braid config example > braid.toml\n\
          See what is there: braid check\n\
-         Use it:            put `braid stdio -c /path/to/braid.toml` into your client's configuration\n\n\
+         Use it:            braid install claude-desktop --write, or any other client\n\n\
          `braid help` lists every command.\n",
     )
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::search::Search;
+use crate::config::toml_text::{key, list, quoted};
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
     self, Address, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell, Prefix, PrefixMode,
@@ -330,32 +331,6 @@ fn shown(value: &Secret) -> &str {
     if harmless || text.is_empty() { text } else { "[redacted]" }
 }
 
-/// Text as a TOML string on one line.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            // Also the marks that turn the direction of a line in a terminal.
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(c)));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn key(name: &str) -> String {
-    let bare = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if bare { name.to_owned() } else { quoted(name) }
-}
-
 /// TOML as it grows.
 struct Page {
     text: String,
@@ -376,8 +351,7 @@ impl Page {
     }
 
     fn texts(&mut self, key: &str, texts: &[String]) {
-        let items: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        self.value(key, &format!("[{}]", items.join(", ")));
+        self.value(key, &list(texts));
     }
 
     fn pairs(&mut self, key: &str, pairs: &[(String, Secret)]) {

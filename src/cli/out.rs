@@ -62,7 +62,14 @@ pub(super) fn fail(exit: Exit, text: &str, globals: &Globals) -> Exit {
     exit
 }
 
-/// The same for the error object of a response, of which scripts get the code and the data as well.
+/// Says something beside the result, unless the result is for a program.
+pub(super) fn say_unless_json(text: &str, globals: &Globals) {
+    if !globals.json() {
+        say(&format!("braid: {}", printable::text(text)));
+    }
+}
+
+/// The same as [`fail`] for the error object of a response, of which scripts get the code and the data as well.
 pub(super) fn fail_with(exit: Exit, error: &str, globals: &Globals) -> Exit {
     let said = member(error, "message").and_then(string).unwrap_or_default();
     let code = member(error, "code");

@@ -4,7 +4,6 @@
 //! of the last kind is warned of by name.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use super::remote::{
 };
 use super::section::{HEADERS_MAX, NAME_CHARS_MAX, reference_span};
 use super::tree::{Entry, Node, Value};
-use super::variables::{Purpose, Variables, is_env_name};
-use super::{Command, Reach, Remote, Secret, ServerConfig, Transport, env_file};
+use super::variables::{Purpose, Variables, is_env_name, is_plain_name};
+use super::{Command, Reach, Remote, Secret, ServerConfig, Transport, env_file, ourselves};
 
 /// Keys of any entry that we read.
 const USED: &[&str] = &[
@@ -63,18 +62,10 @@ const HARMLESS: &[&str] = &[
 
 /// Keys whose meaning would be missed, and what happens instead.
 const MISSED: &[(&str, &str)] = &[
-    ("disabledTools", "every tool of the server is exposed"),
-    ("disabled_tools", "every tool of the server is exposed"),
-    ("enabled_tools", "every tool of the server is exposed"),
-    ("excludeTools", "every tool of the server is exposed"),
-    ("includeTools", "every tool of the server is exposed"),
     ("sandbox", "the server is not run in a sandbox"),
     ("sandboxEnabled", "the server is not run in a sandbox"),
     ("settings", "they are meant for an extension of the client"),
 ];
-
-/// Names that our own program goes by.
-const OWN_NAMES: &[&str] = &["braid", "mcp-braid"];
 
 /// Reads the entries of one file and collects what is odd about them.
 pub(super) struct EntryReader<'a> {
@@ -83,6 +74,22 @@ pub(super) struct EntryReader<'a> {
     pub(super) variables: &'a Variables<'a>,
     pub(super) client: Client,
     pub(super) warnings: Vec<Problem>,
+    /// What the entry that was read last says beyond its `ServerConfig`.
+    pub(super) beside: Beside,
+}
+
+/// What an entry says that a `ServerConfig` has no place for, because it is done with when that is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Beside {
+    pub(super) env_file: Option<String>,
+    /// The folder, where one is written.
+    pub(super) cwd: Option<String>,
+}
+
+/// Whether the client leaves the entry alone.
+pub(super) fn is_disabled(node: &Node) -> bool {
+    let flag = |key: &str| node.get(key).map(|entry| &entry.node.value);
+    flag("disabled") == Some(&Value::Flag(true)) || flag("enabled") == Some(&Value::Flag(false))
 }
 
 /// Why an entry is left out: the warning has been made.
@@ -109,11 +116,11 @@ impl EntryReader<'_> {
         Err(Skipped)
     }
 
-    /// The server of an entry; `None` when it is disabled or skipped, which has been said.
+    /// The server of an entry; `None` when it is disabled or skipped, which has been said. What is to be written
+    /// elsewhere is not left out for being disabled.
     pub(super) fn server(&mut self, entry: &Entry) -> Option<ServerConfig> {
-        let node = &entry.node;
-        let flag = |key: &str| node.get(key).map(|entry| &entry.node.value);
-        if flag("disabled") == Some(&Value::Flag(true)) || flag("enabled") == Some(&Value::Flag(false)) {
+        self.beside = Beside::default();
+        if is_disabled(&entry.node) && self.variables.purpose != Purpose::Import {
             return None;
         }
         self.used_server(entry).ok()
@@ -262,8 +269,9 @@ impl EntryReader<'_> {
 
     /// What a variable holds that the file names, as Codex does; only a reference to it for showing.
     fn variable(&mut self, entry: &Entry, written: &Entry, name: &str) -> Result<String, Skipped> {
-        if self.variables.purpose == Purpose::Show {
-            return Ok(format!("${{{name}}}"));
+        if self.variables.purpose.keeps_references() {
+            let plain = is_plain_name(name);
+            return Ok(if plain { format!("${{{name}}}") } else { format!("${{env:{name}}}") });
         }
         match (self.variables.surroundings.env)(name) {
             Some(value) => Ok(value),
@@ -286,7 +294,11 @@ impl EntryReader<'_> {
     }
 
     fn is_for_show(&self, text: &str) -> bool {
-        self.variables.purpose == Purpose::Show && text.contains('$')
+        match self.variables.purpose {
+            Purpose::Run => false,
+            Purpose::Show => text.contains('$'),
+            Purpose::Import => text.contains("${"),
+        }
     }
 
     /// The command of an entry, unless it is ourselves.
@@ -324,7 +336,11 @@ impl EntryReader<'_> {
             }
         }
         let cwd = match present(&entry.node, "cwd") {
-            Some(found) => self.text(entry, &found.node)?,
+            Some(found) => {
+                let cwd = self.text(entry, &found.node)?;
+                self.beside.cwd = self.variables.folder_of(&cwd).to_str().map(str::to_owned);
+                cwd
+            }
             None => String::new(),
         };
         let env = self.environment(entry, holder)?;
@@ -341,10 +357,15 @@ impl EntryReader<'_> {
         let mut pairs = Vec::new();
         if let Some(found) = present(&entry.node, "envFile") {
             let path = self.text(entry, &found.node)?;
-            if self.variables.purpose == Purpose::Run {
-                match env_file::read(&self.variables.path(&path)) {
+            match self.variables.purpose {
+                Purpose::Run => match env_file::read(&self.variables.path(&path)) {
                     Ok(read) => pairs = read,
                     Err(why) => return self.skip(entry, &found.node.span, format!("the file {why}")),
+                },
+                Purpose::Show => {}
+                Purpose::Import => {
+                    let path = self.variables.file_of(&path);
+                    self.beside.env_file = path.and_then(|path| path.to_str().map(str::to_owned));
                 }
             }
         }
@@ -420,14 +441,8 @@ impl EntryReader<'_> {
 
     /// Whether the command serves the client's file again through another Braid.
     fn is_ourselves(&self, command: &Command) -> bool {
-        let path = Path::new(&command.program);
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let name = name.strip_suffix(".exe").unwrap_or(name);
-        let own = OWN_NAMES.contains(&name) || self.variables.surroundings.program.as_deref() == Some(path);
-        // With a server of its own on the command line it is a bridge to that and no loop.
-        let bridge =
-            command.args.iter().any(|arg| arg == "--" || arg == "--url" || arg.starts_with("--url="));
-        own && !bridge && (command.args.is_empty() || command.args.iter().any(|arg| arg == "stdio"))
+        let own = self.variables.surroundings.program.as_deref();
+        ourselves::starts_braid(&command.program, &command.args, own)
     }
 
     /// Takes over how long the client would wait, where the unit of the number is certain.

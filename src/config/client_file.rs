@@ -2,15 +2,14 @@
 //!
 //! The file is told by its shape, not by its name. Nobody wrote it for us, so it is read leniently: what cannot
 //! be used is left out with one warning, and the rest works. Only a file without any usable entry is an error.
-//! Nothing is ever written to it.
+//! Nothing is ever written to it here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Config;
 use super::client::Client;
-use super::client_entry::EntryReader;
+use super::client_entry::{Beside, EntryReader, is_disabled};
 use super::codes::Code;
 use super::loaded::Loaded;
 use super::problem::{self, Problem, Report, Source, quoted};
@@ -18,6 +17,7 @@ use super::section::NAMED_MAX;
 use super::strict_json;
 use super::tree::{Entry, Node, Value};
 use super::variables::{Dialect, Purpose, Surroundings, Variables};
+use super::{Config, ServerConfig};
 
 /// Where the servers of a client's file stand, nearest to the top first. `mcp` is VS Code's older place.
 const SHAPES: &[&[&str]] =
@@ -52,18 +52,99 @@ pub(super) fn read(
     };
     let folder = workspace(file_folder);
     let client = Client::of(&source.origin, root);
-    let dialect = if client == Client::Gemini { Dialect::Dollar } else { Dialect::Client };
-    let variables = Variables { surroundings, folder: &folder, dialect, purpose, inputs: inputs(root) };
-    let mut reader = EntryReader { raw, source, variables: &variables, client, warnings: Vec::new() };
+    let variables = variables(client, root, &folder, surroundings, purpose);
+    let mut reader = reader(raw, source, &variables, client);
     let mut config = Config::new(&source.origin, &folder);
+    config.servers = each_server(&mut reader, servers, |_, _, server| server);
+    reader.warnings.extend(strict_json::warnings(servers, raw, source));
+    let mut problems = reader.warnings;
+    if config.servers.is_empty() {
+        problems.push(nothing_usable(servers, source));
+        return Err(Report::new(source, problems));
+    }
+    problem::sort(&mut problems);
+    Ok(Loaded { config, warnings: problems })
+}
+
+/// One entry of a client's file, in the words of `braid.toml`.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) server: ServerConfig,
+    pub(super) beside: Beside,
+    pub(super) enabled: bool,
+}
+
+/// The entries of a client's file that can be written elsewhere, and why the others cannot.
+///
+/// `within`: where in the file they stand, if not where such files have them. A file without servers has no entries.
+pub(super) fn take(
+    root: &Node,
+    raw: &str,
+    source: &Arc<Source>,
+    folder: &Path,
+    within: &[String],
+    surroundings: &Surroundings<'_>,
+) -> Result<(Vec<Taken>, Vec<Problem>), Report> {
+    let servers = match within.split_first() {
+        None => match servers_of(root, source) {
+            Ok(servers) => Some(servers),
+            Err(problem) if problem.code == Code::UnknownShape => None,
+            Err(problem) => return Err(Report::new(source, vec![*problem])),
+        },
+        Some((first, rest)) => {
+            let found = root.get(first);
+            found.and_then(|found| rest.iter().try_fold(found, |entry, key| entry.node.get(key)))
+        }
+    };
+    let Some(servers) = servers else { return Ok((Vec::new(), Vec::new())) };
+    let client = Client::of(&source.origin, root);
+    let variables = variables(client, root, folder, surroundings, Purpose::Import);
+    let mut reader = reader(raw, source, &variables, client);
+    let taken = each_server(&mut reader, servers, |reader, entry, server| Taken {
+        server,
+        beside: std::mem::take(&mut reader.beside),
+        enabled: !is_disabled(&entry.node),
+    });
+    let mut problems = reader.warnings;
+    problem::sort(&mut problems);
+    Ok((taken, problems))
+}
+
+fn variables<'v>(
+    client: Client,
+    root: &Node,
+    folder: &'v Path,
+    surroundings: &'v Surroundings<'v>,
+    purpose: Purpose,
+) -> Variables<'v> {
+    let dialect = if client == Client::Gemini { Dialect::Dollar } else { Dialect::Client };
+    Variables { surroundings, folder, dialect, purpose, inputs: inputs(root) }
+}
+
+fn reader<'v>(
+    raw: &'v str,
+    source: &'v Arc<Source>,
+    variables: &'v Variables<'v>,
+    client: Client,
+) -> EntryReader<'v> {
+    EntryReader { raw, source, variables, client, warnings: Vec::new(), beside: Beside::default() }
+}
+
+/// What is made of each server that can be used, in the order of the file.
+fn each_server<T>(
+    reader: &mut EntryReader<'_>,
+    servers: &Entry,
+    make: impl Fn(&mut EntryReader<'_>, &Entry, ServerConfig) -> T,
+) -> Vec<T> {
     let entries = servers.node.entries();
     let last: BTreeMap<&str, usize> =
         entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), index)).collect();
+    let mut made = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         if last.get(entry.key.as_str()) != Some(&index) {
             let message = format!("{} stands there twice", quoted(&entry.key));
             reader.warn(Code::RepeatedKey, message, &entry.key_span, "the last one counts");
-        } else if config.servers.len() == NAMED_MAX {
+        } else if made.len() == NAMED_MAX {
             reader.warn(
                 Code::EntrySkipped,
                 "too many servers",
@@ -71,23 +152,19 @@ pub(super) fn read(
                 format!("at most {NAMED_MAX}"),
             );
             break;
-        } else {
-            config.servers.extend(reader.server(entry));
+        } else if let Some(server) = reader.server(entry) {
+            made.push(make(reader, entry, server));
         }
     }
-    reader.warnings.extend(strict_json::warnings(servers, raw, source));
-    let mut problems = reader.warnings;
-    if config.servers.is_empty() {
-        let message =
-            if entries.is_empty() { "no server in this file" } else { "no entry of this file can be used" };
-        let problem = Problem::error(source, Code::NoServers, message)
-            .at(&servers.key_span, "")
-            .help("entries with a `command` or a `url` that are not disabled can be used");
-        problems.push(problem);
-        return Err(Report::new(source, problems));
-    }
-    problem::sort(&mut problems);
-    Ok(Loaded { config, warnings: problems })
+    made
+}
+
+fn nothing_usable(servers: &Entry, source: &Arc<Source>) -> Problem {
+    let none = servers.node.entries().is_empty();
+    let message = if none { "no server in this file" } else { "no entry of this file can be used" };
+    Problem::error(source, Code::NoServers, message)
+        .at(&servers.key_span, "")
+        .help("entries with a `command` or a `url` that are not disabled can be used")
 }
 
 fn servers_of<'t>(root: &'t Node, source: &Arc<Source>) -> Result<&'t Entry, Box<Problem>> {
@@ -115,7 +192,7 @@ fn servers_of<'t>(root: &'t Node, source: &Arc<Source>) -> Result<&'t Entry, Box
 }
 
 /// The folder that a client would call its workspace.
-fn workspace(file_folder: &Path) -> PathBuf {
+pub(super) fn workspace(file_folder: &Path) -> PathBuf {
     let name = file_folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let around = file_folder.parent().filter(|_| CLIENT_FOLDERS.contains(&name));
     around.unwrap_or(file_folder).to_owned()
@@ -123,14 +200,39 @@ fn workspace(file_folder: &Path) -> PathBuf {
 
 /// What VS Code's `inputs` give without asking.
 fn inputs(root: &Node) -> BTreeMap<String, String> {
+    let given = asked(root).into_iter();
+    given.filter_map(|input| input.default.map(|default| (input.id, default))).collect()
+}
+
+/// Something that VS Code asks its user for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    pub id: String,
+    pub description: Option<String>,
+    pub default: Option<String>,
+    /// What is answered is a secret.
+    pub password: bool,
+}
+
+/// The `inputs` of a file, whether anything refers to them or not.
+pub(super) fn asked(root: &Node) -> Vec<Input> {
     let text = |node: &Node, key: &str| {
         let Value::Text(text) = &node.get(key)?.node.value else { return None };
         Some(text.clone())
     };
     let Some(Value::List(inputs)) = root.get("inputs").map(|entry| &entry.node.value) else {
-        return BTreeMap::new();
+        return Vec::new();
     };
-    inputs.iter().filter_map(|input| text(input, "id").zip(text(input, "default"))).collect()
+    let input = |node: &Node| {
+        let password = node.get("password").is_some_and(|found| found.node.value == Value::Flag(true));
+        Some(Input {
+            id: text(node, "id")?,
+            description: text(node, "description"),
+            default: text(node, "default"),
+            password,
+        })
+    };
+    inputs.iter().filter_map(input).collect()
 }
 
 #[cfg(test)]
@@ -138,7 +240,7 @@ mod tests {
     use super::*;
     use crate::config::Restart;
     use crate::config::file::{from_text, from_text_with};
-    use crate::config::{Command, Reach, Remote, Secret, ServerConfig, Transport};
+    use crate::config::{Command, Reach, Remote, Secret, Transport};
     use std::time::Duration;
 
     fn env(name: &str) -> Option<String> {

@@ -171,7 +171,8 @@ in UTF-8. Check the path; `braid config path` says where Braid looks and what it
 "No file was named and none lies where Braid looks: $BRAID_CONFIG, ./braid.toml,
 $XDG_CONFIG_HOME/braid/config.toml (that is ~/.config/braid/config.toml), /etc/braid/config.toml.
 
-To begin:   braid config example > braid.toml
+To begin:   braid import --write   with the servers that your clients have
+            braid config example > braid.toml   with demo servers and every option
 Or without a file, for one server:   braid stdio -- npx -y some-package
 Or with a client's own file as it is:   braid stdio -c ~/.cursor/mcp.json";
 

@@ -12,7 +12,7 @@ use super::codes::Code;
 pub use super::loaded::Loaded;
 use super::problem::{Problem, Report, Source, quoted};
 use super::resolve::resolve;
-use super::tree::{self, SyntaxError};
+use super::tree::{self, Node, SyntaxError};
 use super::variables::{Dialect, Purpose, Surroundings, Variables, reason};
 use super::{client_file, cover};
 
@@ -41,7 +41,7 @@ pub fn load_with(path: &Path, surroundings: &Surroundings<'_>, purpose: Purpose)
     from_text_with(&text, &origin, &folder, surroundings, purpose)
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {}", reason(&error));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
@@ -72,12 +72,9 @@ pub fn from_text_with(
 ) -> Result<Loaded, Report> {
     // Some editors on Windows begin a file with a mark that is no part of it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let root = parsed(text, origin)?;
+    let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_tree(text, &root) });
     if is_toml(text, origin) {
-        let (root, errors) = tree::from_toml(text);
-        if !errors.is_empty() {
-            return Err(syntax_report(text, origin, errors));
-        }
-        let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_tree(text, &root) });
         // Codex keeps its servers in TOML; anything else in TOML is ours.
         let codex = root.get("mcp_servers").filter(|entry| entry.node.is_table());
         if codex.is_some() && root.get("servers").is_none() {
@@ -87,13 +84,24 @@ pub fn from_text_with(
             Variables { surroundings, folder, dialect: Dialect::Braid, purpose, inputs: BTreeMap::new() };
         return resolve(&root, text, &source, &variables);
     }
-    match tree::from_json(text) {
-        Ok(root) => {
-            let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_tree(text, &root) });
-            client_file::read(&root, text, &source, folder, surroundings, purpose)
-        }
-        Err(error) => Err(syntax_report(text, origin, vec![error])),
+    client_file::read(&root, text, &source, folder, surroundings, purpose)
+}
+
+/// Whether a text is a client's own file, which Braid reads but does not keep its servers in.
+pub fn is_clients(text: &str, origin: &str) -> bool {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let has = |root: &Node, key: &str| root.get(key).is_some_and(|entry| entry.node.is_table());
+    !is_toml(text, origin)
+        || parsed(text, origin).is_ok_and(|root| has(&root, "mcp_servers") && !has(&root, "servers"))
+}
+
+/// The tree of a text in whichever format it is, or a report of what cannot be parsed. No mark stands before it.
+pub(super) fn parsed(text: &str, origin: &str) -> Result<Node, Report> {
+    if is_toml(text, origin) {
+        let (root, errors) = tree::from_toml(text);
+        return if errors.is_empty() { Ok(root) } else { Err(syntax_report(text, origin, errors)) };
     }
+    tree::from_json(text).map_err(|error| syntax_report(text, origin, vec![error]))
 }
 
 /// By the end of its name; a file with another end is JSON when its first sign is one of JSON.

@@ -126,6 +126,22 @@ impl Problem {
         }
     }
 
+    /// The same with what stands at the place: `mcp.json:3:7: BRAID-C032: server `a` is skipped: expected text`.
+    pub fn sentence(&self) -> String {
+        let label = self.label();
+        if label.is_empty() { self.line() } else { format!("{}: {label}", self.line()) }
+    }
+
+    /// What is wrong without where: `env_file` cannot be used: no such file.
+    pub fn words(&self) -> String {
+        let label = self.label();
+        if label.is_empty() { self.message.clone() } else { format!("{}: {label}", self.message) }
+    }
+
+    fn label(&self) -> &str {
+        self.primary.as_ref().map_or("", |label| label.text.as_str())
+    }
+
     /// Several lines for people, as rustc draws them, without a line break at the end.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
@@ -216,7 +232,7 @@ impl Problem {
             file: &self.source.origin,
             line: place.map(|place| place.0),
             column: place.map(|place| place.1),
-            label: self.primary.as_ref().map(|label| label.text.as_str()).filter(|text| !text.is_empty()),
+            label: Some(self.label()).filter(|text| !text.is_empty()),
             help: &self.help,
         }
     }
@@ -246,6 +262,13 @@ struct Record<'a> {
 struct Records<'a> {
     file: &'a str,
     problems: Vec<Record<'a>>,
+}
+
+/// Problems as one line of JSON: `[{"code":…,"line":…}]`.
+pub fn to_json(problems: &[Problem]) -> String {
+    let records: Vec<_> = problems.iter().map(Problem::to_record).collect();
+    // Strings and numbers only: serialising them cannot fail.
+    serde_json::to_string(&records).unwrap_or_default()
 }
 
 /// Everything that is wrong with a configuration that cannot be used. At least one error, in file order.

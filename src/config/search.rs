@@ -89,7 +89,7 @@ impl Search {
             .map(|path| path.display().to_string())
             .collect();
         let help = format!(
-            "looked for {}\nbegin with `braid config example > braid.toml`,\nname a file with `-c`, which may be a client's own,\nor run one server without a file: `braid stdio -- npx -y PACKAGE`",
+            "looked for {}\nbegin with `braid import --write`, which takes over what your clients have,\nor with `braid config example > braid.toml`; name a file with `-c`, which may be a client's own,\nor run one server without a file: `braid stdio -- npx -y PACKAGE`",
             looked.join(", ")
         );
         Report::of_file("", Code::NoConfiguration, "no configuration found", &help)
@@ -184,8 +184,8 @@ mod tests {
         error[BRAID-C018]: no configuration found
          |
          = help: looked for braid.toml, /etc/braid/config.toml
-                 begin with `braid config example > braid.toml`,
-                 name a file with `-c`, which may be a client's own,
+                 begin with `braid import --write`, which takes over what your clients have,
+                 or with `braid config example > braid.toml`; name a file with `-c`, which may be a client's own,
                  or run one server without a file: `braid stdio -- npx -y PACKAGE`
 
         1 error; `braid explain BRAID-C018` says more

@@ -16,7 +16,7 @@ use super::remote::{self, HeaderFlaw};
 use super::schema::{self, Form, Rule, Setting, State};
 use super::tree::{Entry, Node, Value};
 use super::units;
-use super::variables::{self, Expanded, Fault, Variables};
+use super::variables::{Expanded, Fault, Variables};
 
 /// A table whose keys and values are checked.
 #[derive(Debug, Default)]
@@ -341,7 +341,7 @@ impl Reader<'_> {
         node: &Node,
         text: &str,
     ) -> Option<String> {
-        let shows = self.disabled || self.variables.purpose == variables::Purpose::Show;
+        let shows = self.disabled || self.variables.purpose.keeps_references();
         if shows && setting.expands() && text.contains("${") {
             return Some(text.to_owned());
         }

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::codes::Code;
+use super::translate;
 
 /// What lies outside of the file: given from outside, so that tests decide.
 pub struct Surroundings<'a> {
@@ -50,6 +51,18 @@ pub enum Purpose {
     Run,
     /// They stay as they are written, and nothing is looked up: for showing a configuration.
     Show,
+    /// They stay references, in the words of `braid.toml`: for writing a client's entry into one.
+    Import,
+}
+
+impl Purpose {
+    /// Whether texts still have their references, so that nobody can judge what they will say.
+    pub(super) fn keeps_references(self) -> bool {
+        match self {
+            Self::Run => false,
+            Self::Show | Self::Import => true,
+        }
+    }
 }
 
 /// Expands the references of one file.
@@ -91,10 +104,11 @@ const DEFAULT_DEPTH_MAX: usize = 8;
 impl Variables<'_> {
     /// Replaces every reference, or says which of them stand for nothing.
     pub fn expand(&self, text: &str) -> Result<Expanded, Vec<Fault>> {
-        if self.purpose == Purpose::Show {
-            return Ok(Expanded { text: text.to_owned(), from_outside: false });
+        match self.purpose {
+            Purpose::Run => self.expand_to_depth(text, 0),
+            Purpose::Show => Ok(Expanded { text: text.to_owned(), from_outside: false }),
+            Purpose::Import => translate::text(self, text).map(|text| Expanded { text, from_outside: false }),
         }
-        self.expand_to_depth(text, 0)
     }
 
     fn expand_to_depth(&self, text: &str, depth: usize) -> Result<Expanded, Vec<Fault>> {
@@ -237,11 +251,7 @@ impl Variables<'_> {
 
     /// VS Code asks a person for these; we ask the environment, then take the default of the file.
     fn input(&self, reference: &str, id: &str) -> Result<String, Fault> {
-        let name: String = id
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-            .collect();
-        let name = format!("MCP_INPUT_{name}");
+        let name = input_variable(id);
         (self.surroundings.env)(&name).or_else(|| self.inputs.get(id).cloned()).ok_or_else(|| Fault {
             reference: reference.to_owned(),
             code: Code::UnsetVariable,
@@ -280,9 +290,9 @@ impl Variables<'_> {
         (!written.is_empty()).then(|| stays.unwrap_or_else(|| self.path(written)))
     }
 
-    /// For showing, a path that begins with a reference stays as it is written.
+    /// Where references stay, a path that begins with a reference stays as it is written.
     fn stays(&self, path: &str) -> bool {
-        self.purpose == Purpose::Show && path.starts_with("${")
+        self.purpose.keeps_references() && path.starts_with("${")
     }
 
     fn unreadable(&self, reference: &str, inner: &str) -> Fault {
@@ -340,7 +350,7 @@ pub(super) fn reason(error: &std::io::Error) -> String {
 }
 
 /// The `}` that closes the `${` that the text starts with; those of inner references are passed over.
-fn closing_brace(text: &str) -> Option<usize> {
+pub(super) fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     let mut previous = ' ';
     for (at, c) in text.char_indices() {
@@ -357,14 +367,20 @@ fn closing_brace(text: &str) -> Option<usize> {
     None
 }
 
-fn dollar_name(text: &str) -> &str {
+pub(super) fn dollar_name(text: &str) -> &str {
     let after = text.strip_prefix('$').unwrap_or_default();
     let length = after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
     let name = after.get(..length).unwrap_or_default();
     if name.starts_with(|c: char| c.is_ascii_digit()) { "" } else { name }
 }
 
-fn is_plain_name(name: &str) -> bool {
+/// The variable that stands for an input that a person would be asked for.
+pub(super) fn input_variable(id: &str) -> String {
+    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("MCP_INPUT_{}", id.chars().map(upper).collect::<String>())
+}
+
+pub(super) fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -9,11 +9,15 @@ mod check;
 mod commands;
 mod failures;
 mod filters;
+#[cfg(unix)]
+mod import;
+mod install;
 mod log;
 mod loops;
 mod printed;
 mod probed;
 mod required;
+mod servers;
 mod sources;
 
 use std::fs;

@@ -11,7 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mcp_braid::config::codes::Code;
+use mcp_braid::config::edit::{json, toml};
 use mcp_braid::config::file::{self, Loaded};
+use mcp_braid::config::import::{self, Origin, Target};
+use mcp_braid::config::places::Scope;
 use mcp_braid::config::problem::{PROBLEMS_MAX, Problem, Report};
 use mcp_braid::config::variables::{Purpose, Surroundings};
 
@@ -199,6 +202,41 @@ proptest::proptest! {
                     drop((report.render(true), report.render(false), report.to_json()));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_changed_or_refused_and_never_a_panic(
+        at in 0_usize..10_000,
+        length in 0_usize..40,
+        piece in "[\"'\\[\\]{}=:,.#$\\\\\n\r\\-_a-z0-9é日\u{0}/* ]{0,12}",
+    ) {
+        let client = damaged(CLIENT, at, length, &piece);
+        let path = ["servers", "braid"];
+        if let Ok(more) = json::put(&client, &path, &json::Json::Flag(true)) {
+            let less = json::take(&more, &path).unwrap();
+            // Where there was no table for it, an empty one stays.
+            let had = json::written(&client, &["servers"]).is_some();
+            proptest::prop_assert!(!had || json::same(&less, &client), "{client:?} {less:?}");
+        }
+        drop(json::take(&client, &["servers", "a"]));
+        let example = damaged(&fs::read_to_string("config.example.toml").unwrap(), at, length, &piece);
+        for name in ["notes", "workshop"] {
+            drop((toml::without_section(&example, "servers", name), toml::with_enabled(&example, "servers", name, false)));
+        }
+        drop(toml::without_name(&example, "groups", "servers", "notes"));
+        if let Ok(more) = toml::with_section(&example, "servers", "new", "[servers.new]\ncommand = \"x\"\n") {
+            let less = toml::without_section(&more, "servers", "new").unwrap();
+            proptest::prop_assert_eq!(less.trim_end(), example.trim_end());
+        }
+        let origin = Origin { app: None, path: "/f/mcp.json".into(), scope: Scope::User, within: Vec::new() };
+        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None };
+        let target = Target { folder: Path::new("/g"), ports: &[8808] };
+        if let Ok(batch) = import::read(&origin, &client, &surroundings, &target) {
+            let merged = import::merge(None, batch.servers).unwrap();
+            let loaded = file::from_text_with(&merged.text, "braid.toml", Path::new("/g"), &surroundings, Purpose::Show);
+            let fine = loaded.is_ok() || merged.added.is_empty();
+            proptest::prop_assert!(fine, "{}", merged.text);
         }
     }
 }
