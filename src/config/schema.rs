@@ -77,6 +77,8 @@ pub enum Rule {
     Host,
     /// Where a browser's page may come from.
     Origin,
+    /// An address with a port; may be empty.
+    Admin,
     /// One peer, or a network of them; may be empty.
     Proxy,
     Url,
@@ -97,6 +99,7 @@ impl Rule {
             Self::Filter => is_filter(text),
             Self::VariableName => super::variables::is_env_name(text),
             Self::Proxy => text.is_empty() || is_network(text),
+            Self::Admin => text.is_empty() || text.parse::<std::net::SocketAddr>().is_ok(),
             Self::Address => return Address::parse(text).map(drop),
             Self::Host => return listen::judge_host(text),
             Self::Origin => return listen::judge_origin(text),
@@ -121,6 +124,7 @@ impl Rule {
             }
             Self::VariableName => "expected the name of an environment variable",
             Self::Proxy => "expected the proxy's address or network, such as \"10.0.0.5\" or \"10.0.0.0/8\"",
+            Self::Admin => "expected an address with a port, such as \"127.0.0.1:8809\"",
             // Their judges say more than one thing.
             Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
         }
@@ -136,6 +140,7 @@ impl Rule {
             | Self::Address
             | Self::Host
             | Self::Origin
+            | Self::Admin
             | Self::Proxy
             | Self::HeaderValue => None,
             Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
@@ -616,10 +621,40 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "\"auto\" colours on a terminal | \"text\" | \"json\"",
     ),
-    not_yet("log.file", "the log goes to stderr"),
-    not_yet("log.payloads", "payloads are never logged"),
-    not_yet("log.redact", "payloads are never logged"),
-    not_yet("admin", ""),
+    here("log.file", Form::Text(Rule::Path), "\"\"", "where the log goes; \"\" = stderr"),
+    not_yet("log.payloads", "payloads are never logged; `braid tap --payload` shows them as they pass"),
+    here(
+        "log.redact",
+        Form::Texts(Rule::Any),
+        "[\"authorization\", \"*token*\", \"*secret*\", \"*password*\", \"*api*key*\"]",
+        "what `tap --payload` hides; * = any letters",
+    ),
+    section("admin", "looking after a run: `braid status`, `top`, `tap`, `logs`, `reload`, `restart`"),
+    here(
+        "admin.socket",
+        Form::Text(Rule::Path),
+        "\"auto\"",
+        "\"auto\" = in a folder that only you may enter | \"off\" | a path",
+    ),
+    here(
+        "admin.http",
+        Form::Text(Rule::Admin),
+        "\"\"",
+        "\"127.0.0.1:8809\": /healthz /readyz /metrics /status; off this machine with the token",
+    ),
+    here("admin.metrics_tool_label", Form::Flag, "true", "count each tool by itself, up to 500 of them"),
+    here(
+        "admin.audit",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "file that gets a line for each call; of arguments it has the SHA-256",
+    ),
+    here(
+        "admin.audit_required",
+        Form::Flag,
+        "false",
+        "true: a call that cannot be written down there is refused",
+    ),
 ];
 
 /// The setting at a path, where names that the user chooses stand as `*`.

@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use super::environment::{Cookie, Mark, environment, find};
 use super::guardian::{Guardian, Watched};
+use super::journal::Journals;
 use super::stderr::{Tail, drain};
 use crate::config::codes::Code;
 use crate::config::{self, Command};
@@ -34,6 +35,8 @@ pub struct Nursery {
     pub cookie: Arc<Cookie>,
     pub guardian: Arc<Guardian>,
     pub tracker: TaskTracker,
+    /// What they write to stderr, by server.
+    pub journals: Journals,
     births: Arc<Semaphore>,
     wide: Arc<Semaphore>,
 }
@@ -44,6 +47,7 @@ impl Nursery {
             cookie,
             guardian,
             tracker,
+            journals: Journals::default(),
             births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)),
             wide: Arc::new(Semaphore::new(WIDE_PIPES_MAX)),
         }
@@ -176,7 +180,7 @@ impl Process {
         stderr: config::Stderr,
         nursery: &Nursery,
     ) -> Result<Spawned, SpawnError> {
-        let Nursery { cookie, guardian, tracker, wide, .. } = nursery;
+        let Nursery { cookie, guardian, tracker, wide, journals, .. } = nursery;
         let mark = cookie.mark();
         // Before the child: we may be killed at any moment, and the mark alone leads to it then.
         guardian.stand_by();
@@ -193,7 +197,8 @@ impl Process {
 
         let span = tracing::debug_span!("process", server, pid = id);
         let (tail, gone) = (Tail::default(), CancellationToken::new());
-        let reader = drain(errors, server.to_owned(), stderr, tail.clone(), gone.clone());
+        let kept = (tail.clone(), journals.of_server(server));
+        let reader = drain(errors, server.to_owned(), stderr, kept, gone.clone());
         let reader = tracker.spawn(reader.instrument(span.clone()));
         let (order, orders) = watch::channel(None);
         let (tell, ended) = watch::channel(None);
