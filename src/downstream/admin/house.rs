@@ -1,0 +1,79 @@
+//! Everything that a request of those who look after us finds.
+//!
+//! Made once for a run. It owns nothing of what it shows.
+
+use super::redaction::Redaction;
+use crate::hub::Hub;
+use crate::upstream::journal::Journals;
+use futures::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What a run says of itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    pub pid: u32,
+    pub version: &'static str,
+    /// The command that it is: `stdio`, `serve`.
+    pub mode: &'static str,
+    /// Where its configuration came from, in words for people: a path, or `command line`.
+    pub config: String,
+    /// The same as a whole path, if it is a file.
+    pub config_file: Option<PathBuf>,
+    pub started: SystemTime,
+    /// What it listens on, for clients and for those who look after it.
+    pub listening: Vec<String>,
+    pub socket: Option<PathBuf>,
+}
+
+/// So many clients, by how they came and whether they have a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guests {
+    pub transport: &'static str,
+    pub era: &'static str,
+    pub count: usize,
+}
+
+/// What came of reading the configuration anew, in sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    pub at: SystemTime,
+    /// What changed; or why nothing did.
+    pub result: Result<String, String>,
+}
+
+/// Reads the configuration anew. What changes is its affair.
+pub trait Reload: Send + Sync {
+    /// What changed; or why nothing did: in sentences, without any secret.
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+
+    /// The last time that it was done, by whomever, and how often it went well and did not.
+    fn last(&self) -> (Option<Reloaded>, [u64; 2]);
+}
+
+/// What requests find.
+pub struct House {
+    pub hub: Arc<Hub>,
+    pub about: About,
+    pub journals: Journals,
+    /// Who is there now.
+    pub guests: Arc<dyn Fn() -> Vec<Guests> + Send + Sync>,
+    /// `None`: this run's configuration cannot be read anew.
+    pub reload: Option<Arc<dyn Reload>>,
+    pub(super) redaction: Redaction,
+}
+
+impl House {
+    /// `redact`: names of members that are shown to nobody.
+    pub fn new(
+        hub: Arc<Hub>,
+        about: About,
+        journals: Journals,
+        guests: Arc<dyn Fn() -> Vec<Guests> + Send + Sync>,
+        reload: Option<Arc<dyn Reload>>,
+    ) -> Self {
+        let redaction = Redaction::new(&hub.config().log.redact);
+        Self { hub, about, journals, guests, reload, redaction }
+    }
+}
