@@ -3,26 +3,35 @@
 //! Owns the arguments and the log. One file per command; each returns an exit code and says on stderr
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
+mod admin;
 pub mod arguments;
+mod board;
 mod budget;
 mod call;
 mod check;
 pub mod config_command;
+mod control;
 mod exit;
 mod explain;
 pub mod explain_code;
 mod guardian;
 pub mod indented;
+mod instance;
 mod list;
 mod log;
+mod log_line;
 mod out;
 pub mod printable;
 pub mod result;
 mod run;
 mod serve;
+mod socket;
 mod source;
+mod status;
 mod stdio;
 pub mod table;
+mod top;
+mod watch;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -188,6 +197,53 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// How the runs of this user stand
+    Status {
+        /// Only say whether all is well: exit code 0, or 4 and why not
+        #[arg(long)]
+        ready: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// The same, drawn anew each second
+    Top {
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Watch what passes between a run and its servers
+    Tap {
+        /// Only of this server
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+        /// Only of this method: tools/call
+        #[arg(long, value_name = "METHOD")]
+        method: Option<String>,
+        /// With the texts, of which `log.redact` hides what is secret
+        #[arg(long)]
+        payload: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// What a server of a run wrote to stderr
+    Logs {
+        server: String,
+        /// Wait for what comes next
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Let a run read its configuration anew
+    Reload {
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Restart a server of a run; calls in flight have two seconds to end
+    Restart {
+        server: String,
+        #[command(flatten)]
+        which: instance::Which,
+    },
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
     /// Run one of the demo servers of the example configuration
@@ -260,6 +316,15 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Explain { what, source }) => explain::run(&what, &source, &globals),
         Some(Command::Config { command }) => configuration(&command, &globals),
+        Some(Command::Status { ready, which }) => status::run(&which, ready, &globals),
+        Some(Command::Top { which }) => top::run(&which, &globals),
+        Some(Command::Tap { server, method, payload, which }) => {
+            let tapped = watch::Tapped { server: server.as_deref(), method: method.as_deref(), payload };
+            watch::tap(&which, &tapped, &globals)
+        }
+        Some(Command::Logs { server, follow, which }) => watch::logs(&which, &server, follow, &globals),
+        Some(Command::Reload { which }) => control::reload(&which, &globals),
+        Some(Command::Restart { server, which }) => control::restart(&which, &server, &globals),
         Some(Command::Completions { shell }) => {
             let mut command = Arguments::command();
             let mut text = Vec::new();

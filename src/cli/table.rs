@@ -271,7 +271,7 @@ fn described(row: &ItemRow) -> String {
 }
 
 /// Columns that the text takes on a terminal. The table knows how wide letters are.
-fn width(text: &str) -> u16 {
+pub(super) fn width(text: &str) -> u16 {
     let mut table = Table::new();
     table.add_row([text]);
     table.column_max_content_widths().first().copied().unwrap_or(0)
