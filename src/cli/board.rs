@@ -5,7 +5,7 @@
 
 use super::instance::{Server, Status};
 use super::printable;
-use super::table::{Page, width};
+use super::table::{self, Page};
 
 /// By what the rows stand in order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -259,6 +259,11 @@ fn time(ms: Option<f64>) -> String {
     }
 }
 
+/// Columns that a text takes on a terminal.
+fn width(text: &str) -> u16 {
+    if text.is_empty() { 0 } else { table::width(text) }
+}
+
 /// So many seconds, in one unit.
 pub(super) fn ago(seconds: u64) -> String {
     match seconds {
@@ -324,7 +329,7 @@ mod tests {
         let eighty = drawn(Some(80), None);
         assert_eq!(
             eighty[0],
-            "SERVER                     STATE   TOOLS  ACTIVE  CALLS  ERRORS    P50   P95  SINCE"
+            "SERVER                     STATE   ACTIVE  CALLS  ERRORS    P50   P95  SINCE"
         );
         for columns in [20, 40, 60, 80, 100, 132] {
             for line in drawn(Some(columns), Some(1)) {

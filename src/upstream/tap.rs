@@ -200,13 +200,13 @@ mod tests {
         let mut reading = lookout.watch(true).unwrap();
         lookout.tap().passes(&server, 1, Way::ToServer, &call(1));
         let long = "x".repeat(TEXT_BYTES_MAX);
-        let note = format!(r#"{{"jsonrpc":"2.0","method":"{long}"}}"#);
+        let note = format!(r#"{{"jsonrpc":"2.0","method":"m","params":{{"uri":"{long}"}}}}"#);
         lookout.tap().passes(&server, 1, Way::FromServer, &message(note));
         let Some(Seen::Glance(first)) = reading.next().await else { panic!("a glance") };
         assert_eq!(first.text.as_ref(), Some(call(1).text()));
         let Some(Seen::Glance(second)) = reading.next().await else { panic!("a glance") };
         assert!(second.text.is_none());
-        assert_eq!(second.method.as_ref().unwrap().len(), WORD_CHARS_MAX);
+        assert_eq!(second.item.as_ref().unwrap().len(), WORD_CHARS_MAX);
     }
 
     #[tokio::test]

@@ -23,10 +23,11 @@ impl Redaction {
         )
     }
 
-    /// A JSON text with the values of these members hidden, however deep.
+    /// A JSON object or array with the values of these members hidden, however deep.
     pub(super) fn of(&self, json: &str) -> String {
         let mut shown = String::with_capacity(json.len());
-        match self.write(json, DEPTH_MAX, &mut shown) {
+        let is_nested = matches!(json.trim_start().as_bytes().first(), Some(b'{' | b'['));
+        match is_nested.then(|| self.write(json, DEPTH_MAX, &mut shown)).flatten() {
             Some(()) => shown,
             None => HIDDEN.to_owned(),
         }
