@@ -327,10 +327,7 @@ mod tests {
     #[test]
     fn a_narrow_page_loses_what_matters_least_and_never_its_width() {
         let eighty = drawn(Some(80), None);
-        assert_eq!(
-            eighty[0],
-            "SERVER                     STATE   ACTIVE  CALLS  ERRORS    P50   P95  SINCE"
-        );
+        assert_eq!(eighty[0], "SERVER                     STATE   ACTIVE  CALLS  ERRORS    P50   P95  SINCE");
         for columns in [20, 40, 60, 80, 100, 132] {
             for line in drawn(Some(columns), Some(1)) {
                 assert!(width(line.trim_end_matches(" <")) <= columns, "{columns}: {line}");

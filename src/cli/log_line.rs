@@ -104,9 +104,10 @@ impl Entry {
             }
             line.push_str("  ");
         }
-        // In words the message says it.
-        self.fields.take("event");
-        if let Some(message) = self.fields.take("message") {
+        // In words the message says it, if there is one.
+        let event = self.fields.take("event");
+        let message = self.fields.take("message").filter(|message| *message != Value::Text(String::new()));
+        if let Some(message) = message.or(event) {
             line.push_str(&shown(&message));
         }
         for (at, (key, value)) in self.fields.0.iter().enumerate() {

@@ -112,7 +112,7 @@ impl Hub {
         if let Route::Unknown(_) = routed {
             routed = match Box::pin(self.route_again(&asked, method)).await {
                 Ok(routed) => routed,
-                Err(why) => return Answer::Now(Err(why)),
+                Err(why) => return Answer::Now(Err(self.turned_away(&asked, method, why))),
             };
         }
         match routed {
@@ -131,6 +131,7 @@ impl Hub {
         }
         tracing::debug!(
             event = "call",
+            server = fault.server.as_deref(),
             method = Counted::of(method).as_str(),
             client = asked.seat.caller().client.0,
             outcome = End::of(&fault).error_type(),
@@ -141,7 +142,12 @@ impl Hub {
         let params = asked.message.params();
         let name = params.and_then(|params| params.name.as_ref().or(params.uri.as_ref()));
         let name = name.map(|name| name.as_str(asked.message));
-        let written = Account::open(&self.lookout, asked.seat.caller(), asked.message, None, name)
+        // Whose name it would be, if that one could be asked.
+        let whose = fault.server.as_deref();
+        if let Some(server) = self.servers.iter().find(|server| Some(server.name().key()) == whose) {
+            server.tally().refuses(&fault);
+        }
+        let written = Account::open(&self.lookout, asked.seat.caller(), asked.message, whose, name)
             .and_then(|account| account.map_or(Ok(()), |account| account.close(End::of(&fault), 0)));
         written.err().unwrap_or(fault)
     }

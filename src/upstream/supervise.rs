@@ -102,7 +102,8 @@ impl Supervisor {
             let retry_at = again.then(|| Instant::now() + pause);
             let parked = backoff.parked();
             let why = end.why.text.replace('\n', " | ");
-            tracing::warn!(event = "down", server = %self.server, why, retry = ?again.then_some(pause), parked, "down");
+            let retry = again.then(|| format!("{:.1}s", pause.as_secs_f64()));
+            tracing::warn!(event = "down", server = %self.server, why, retry = retry.as_deref(), parked, "down");
             self.tally.is_troubled(&end.why.text);
             let cause = cause(&end);
             // A ring from before is no reason to start it again.
@@ -207,7 +208,7 @@ impl Supervisor {
         };
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
-        tracing::info!(event = "ready", server = %self.server, revision, took = ?took, "ready");
+        tracing::info!(event = "ready", server = %self.server, revision, took_ms = took.as_millis() as u64, "ready");
         let errands = Errands {
             stream: stream.clone(),
             audience: self.audience.clone(),

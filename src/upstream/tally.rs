@@ -337,7 +337,7 @@ impl Tally {
     }
 
     /// A request did not get as far as the server.
-    pub(super) fn refuses(&self, fault: &Fault) {
+    pub fn refuses(&self, fault: &Fault) {
         let why = fault.reason.map_or("invalid", Reason::as_str);
         *self.refused.lock().entry(why).or_default() += 1;
     }

@@ -2,7 +2,9 @@
 //!
 //! Made once for a run. It owns nothing of what it shows.
 
+use super::metrics::metrics;
 use super::redaction::Redaction;
+use super::status::status;
 use crate::hub::Hub;
 use crate::upstream::journal::Journals;
 use futures::future::BoxFuture;
@@ -65,7 +67,7 @@ pub struct House {
 }
 
 impl House {
-    /// `redact`: names of members that are shown to nobody.
+    /// What the configuration calls secret is shown to nobody.
     pub fn new(
         hub: Arc<Hub>,
         about: About,
@@ -75,5 +77,15 @@ impl House {
     ) -> Self {
         let redaction = Redaction::new(&hub.config().log.redact);
         Self { hub, about, journals, guests, reload, redaction }
+    }
+
+    /// What is counted, as OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        metrics(self)
+    }
+
+    /// How everything stands, as one JSON object.
+    pub fn status(&self) -> String {
+        status(self)
     }
 }

@@ -69,6 +69,9 @@ impl Redaction {
 
     fn hides(&self, name: &str) -> bool {
         let name = name.to_lowercase();
+        if OURS.contains(&name.as_str()) {
+            return false;
+        }
         self.0.iter().any(|pattern| pattern.is_of(&name))
     }
 }
@@ -86,6 +89,8 @@ impl Pattern {
     }
 }
 
+/// Words of MCP that sound like a secret, and name none.
+const OURS: [&str; 2] = ["progresstoken", "maxtokens"];
 /// In place of a value.
 const HIDDEN: &str = "\"[redacted]\"";
 /// What lies deeper is hidden.

@@ -2,9 +2,9 @@
 
 use super::house::House;
 use super::journal;
-use super::metrics::{self, metrics};
+use super::metrics::CONTENT_TYPE as METRICS;
 use super::object::Object;
-use super::status::{readiness, status};
+use super::status::readiness;
 use super::tap::{self, Choice};
 use crate::upstream::tap::WATCHERS_MAX;
 use axum::Router;
@@ -53,11 +53,11 @@ async fn ready(State(house): State<Arc<House>>) -> Response {
 }
 
 async fn shown(State(house): State<Arc<House>>) -> Response {
-    json(StatusCode::OK, status(&house))
+    json(StatusCode::OK, house.status())
 }
 
 async fn counted(State(house): State<Arc<House>>) -> Response {
-    text(StatusCode::OK, metrics::CONTENT_TYPE, metrics(&house))
+    text(StatusCode::OK, METRICS, house.metrics())
 }
 
 async fn tapped(State(house): State<Arc<House>>, uri: Uri) -> Response {
