@@ -283,9 +283,9 @@ fn labels<const N: usize>(of: [(&'static str, &str); N]) -> Labels {
     of.map(|(name, value)| (name, safe(value))).to_vec()
 }
 
-/// A label's value on one line, as the format wants it.
+/// A label's value that nothing can be hidden in; quotes are the format's own affair.
 fn safe(value: &str) -> String {
-    escaped(value).replace('\\', "\\\\").replace('"', "\\\"")
+    escaped(value)
 }
 
 fn counters(

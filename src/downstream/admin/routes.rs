@@ -65,12 +65,12 @@ async fn tapped(State(house): State<Arc<House>>, uri: Uri) -> Response {
     if let Some(refusal) = server.as_deref().and_then(|server| unknown(&house, server)) {
         return refusal;
     }
-    let reads = asked(&uri, "payload").is_some();
-    let Some(watching) = house.hub.lookout().watch(reads) else {
+    let payload = asked(&uri, "payload").is_some();
+    let Some(watching) = house.hub.lookout().watch(payload) else {
         let why = format!("{WATCHERS_MAX} look already; end one of them first");
         return said(StatusCode::SERVICE_UNAVAILABLE, false, &why);
     };
-    let lines = tap::Lines::new(watching, Choice { server, method }, house.redaction.clone());
+    let lines = tap::Lines::new(watching, Choice { server, method, payload }, house.redaction.clone());
     flowing(stream::unfold(lines, |mut lines| async move { Some((lines.next().await?, lines)) }))
 }
 

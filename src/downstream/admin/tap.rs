@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Choice {
     pub(super) server: Option<String>,
     pub(super) method: Option<String>,
+    /// With their texts.
+    pub(super) payload: bool,
 }
 
 /// Lines for one who reads.
@@ -69,7 +71,7 @@ impl Lines {
 
     fn is_chosen(&self, glance: &Glance, request: Option<&Glance>) -> bool {
         let method = glance.method.as_deref().or(request.and_then(|request| request.method.as_deref()));
-        let Choice { server, method: wanted } = &self.choice;
+        let Choice { server, method: wanted, .. } = &self.choice;
         server.as_ref().is_none_or(|server| **server == *glance.server)
             && wanted.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == method)
     }
@@ -95,7 +97,9 @@ impl Lines {
         if let Some(request) = request {
             object.ms("took_ms", glance.at.duration_since(request.at).ok());
         }
-        if let Some(text) = glance.text.as_ref().and_then(|text| std::str::from_utf8(text).ok()) {
+        // Somebody else may have asked for it.
+        let text = glance.text.as_ref().filter(|_| self.choice.payload);
+        if let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) {
             object.raw("payload", &self.redaction.of(text));
         }
         object.end() + "\n"
