@@ -59,7 +59,7 @@ impl Account {
     }
 
     /// `bytes`: of the answer. The fault: it cannot be written down, and must be.
-    pub fn close(mut self: Box<Self>, end: End, bytes: usize) -> Result<(), Fault> {
+    pub fn close(mut self, end: End, bytes: usize) -> Result<(), Fault> {
         self.closes(end, bytes)
     }
 
@@ -92,7 +92,8 @@ impl Drop for Account {
 
 const WORD_CHARS_MAX: usize = 1000;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::mcp::caller::{ClientId, Principal};

@@ -159,7 +159,8 @@ fn identity(_: &std::fs::Metadata) -> Option<(u64, u64)> {
 /// How often it is looked whether the file is still at its place.
 const LOOK: Duration = Duration::from_secs(1);
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -115,8 +115,9 @@ pub struct Exchange {
     round: Option<Box<Round>>,
     /// Where it is written down, if it is.
     account: Option<Box<Account>>,
-    /// How it ended is counted.
+    /// How it ended is counted: with how long it took its server.
     is_counted: bool,
+    took: Duration,
     /// What the request holds until its end, however long its server takes to read what is written to it.
     _turns: Permits,
 }
@@ -150,6 +151,7 @@ impl Exchange {
             round: None,
             account: None,
             is_counted: false,
+            took: Duration::ZERO,
             _turns: Permits::new(),
         }
     }
@@ -339,6 +341,7 @@ impl Exchange {
             End::Fault(..) | End::Cancelled => Instant::now(),
         };
         let took = until.saturating_duration_since(self.clock.begun());
+        self.took = took;
         self.stream.tally().ended(origin.asked, self.subject.own(), took, end);
         tracing::debug!(
             event = "call",
@@ -565,6 +568,11 @@ impl Exchange {
         if let Some(mut round) = self.round.take() {
             round.end(&self.stream);
         }
+    }
+
+    /// How long it took its server, once it is over.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// How many letters its client had been sent before what was yielded last: to be delivered before it.

@@ -121,7 +121,7 @@ mod tests {
         let found: Vec<_> = spread.buckets().filter(|(_, count)| *count > 0).collect();
         assert_eq!(found, [(Some(0.001), 2), (Some(0.002), 1), (Some(600.0), 1), (None, 1)]);
         assert_eq!(spread.count(), 5);
-        assert!((spread.seconds() - 1200.003_001).abs() < 1e-6);
+        assert!((spread.seconds() - 1_200.003_001).abs() < 1e-6);
         histogram.record(Duration::MAX);
         assert_eq!(histogram.read().count(), 6);
     }

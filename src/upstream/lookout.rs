@@ -4,9 +4,12 @@
 //! one look at a flag. It changes nothing of what it sees.
 
 use super::audit::Audit;
+use super::histogram::{Histogram, Spread};
+use super::tally::Asked;
 use super::tap::Tap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What looks on.
 #[derive(Debug)]
@@ -17,6 +20,30 @@ pub struct Lookout {
     labels: AtomicUsize,
     /// What numbers connections.
     connections: AtomicU64,
+    /// How long calls were with us rather than with their servers: of some of them, a hundred times as long.
+    spent: [Histogram; Asked::ALL.len()],
+    /// How long clients stayed: a hundredth of it.
+    visits: [Histogram; Came::ALL.len()],
+}
+
+/// How a client came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    Stdio,
+    Http,
+    Sse,
+}
+
+impl Came {
+    pub const ALL: [Self; 3] = [Self::Stdio, Self::Http, Self::Sse];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+            Self::Sse => "sse",
+        }
+    }
 }
 
 impl Lookout {
@@ -28,6 +55,8 @@ impl Lookout {
             labels_tools,
             labels: AtomicUsize::new(0),
             connections: AtomicU64::new(0),
+            spent: Default::default(),
+            visits: Default::default(),
         })
     }
 
@@ -45,6 +74,30 @@ impl Lookout {
         self.audit.get()
     }
 
+    /// A call was with us for so long, its time at the server not counted.
+    pub fn spends(&self, asked: Asked, time: Duration) {
+        if let Some(spent) = self.spent.get(asked as usize) {
+            spent.record(time.saturating_mul(SPENT_SCALE));
+        }
+    }
+
+    /// A client has left that was there for so long.
+    pub fn leaves(&self, came: Came, time: Duration) {
+        if let Some(visits) = self.visits.get(came as usize) {
+            visits.record(time / VISIT_SCALE);
+        }
+    }
+
+    /// How long calls were with us; to be divided by `SPENT_SCALE`.
+    pub fn spent(&self) -> Vec<(Asked, Spread)> {
+        Asked::ALL.into_iter().zip(self.spent.iter().map(Histogram::read)).collect()
+    }
+
+    /// How long clients stayed; to be multiplied by `VISIT_SCALE`.
+    pub fn visits(&self) -> Vec<(Came, Spread)> {
+        Came::ALL.into_iter().zip(self.visits.iter().map(Histogram::read)).collect()
+    }
+
     pub(super) fn labels_tools(&self) -> bool {
         self.labels_tools
     }
@@ -60,5 +113,8 @@ impl Lookout {
     }
 }
 
+/// What takes microseconds, and what takes hours, is counted between the same bounds.
+pub const SPENT_SCALE: u32 = 100;
+pub const VISIT_SCALE: u32 = 100;
 /// Tools of all servers that are counted each by itself, and their failures by kind.
 pub const LABELS_MAX: usize = 500;

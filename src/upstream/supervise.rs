@@ -230,7 +230,7 @@ impl Supervisor {
         self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
         errands.level();
-        tokio::select! {
+        let ended = tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
                 (End { why, since: Some(since), content: false, again: again(stream) }, Pace::CALM)
@@ -250,7 +250,9 @@ impl Supervisor {
                 (End { why, since: Some(since), content: false, again: Again::Asked }, Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
-        }
+        };
+        self.tally.lasted(since.elapsed());
+        ended
     }
 
     /// The server was asked or greeted in vain: what that says of it, and when it is begun anew.

@@ -5,7 +5,7 @@
 //! words of ours, tools are those that calls were routed to, and no more of them than there is room for. It decides nothing.
 
 use super::histogram::{Histogram, Spread};
-use super::lookout::Lookout;
+use super::lookout::{Lookout, VISIT_SCALE};
 use crate::mcp::method::Method;
 use crate::wire::fault::{Fault, Reason, brief};
 use foldhash::fast::RandomState;
@@ -26,7 +26,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    const ALL: [Self; 5] = [Self::Call, Self::Prompt, Self::Read, Self::Complete, Self::Other];
+    pub const ALL: [Self; 5] = [Self::Call, Self::Prompt, Self::Read, Self::Complete, Self::Other];
 
     pub fn of(method: Method) -> Self {
         match method {
@@ -183,6 +183,8 @@ pub struct Tally {
     /// All else. Bounded by our words for it and `FAILURES_MAX`.
     failed: Mutex<BTreeMap<Failure, Histogram>>,
     timeouts: [AtomicU64; 2],
+    /// How long its connections lasted: a hundredth of it.
+    lasted: Histogram,
     restarts: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// What connections that are over had dropped: answers to nothing, notes, lines that are no message.
@@ -218,6 +220,8 @@ pub struct Counts {
     pub moved: Vec<(Way, Piece, u64, u64)>,
     /// For silence, and in all.
     pub timeouts: [u64; 2],
+    /// How long its connections lasted; to be multiplied by `lookout::VISIT_SCALE`.
+    pub lasted: Spread,
     /// By why.
     pub restarts: Vec<(&'static str, u64)>,
     /// Requests that did not get as far as the server, by why.
@@ -266,6 +270,7 @@ impl Tally {
             tools: RwLock::default(),
             failed: Mutex::default(),
             timeouts: Default::default(),
+            lasted: Histogram::default(),
             restarts: Mutex::default(),
             refused: Mutex::default(),
             dropped: Default::default(),
@@ -331,6 +336,11 @@ impl Tally {
         if in_all { all } else { silence }.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection is over that was ready for so long.
+    pub(super) fn lasted(&self, time: Duration) {
+        self.lasted.record(time / VISIT_SCALE);
+    }
+
     /// It is begun anew.
     pub(super) fn restarts(&self, why: &'static str) {
         *self.restarts.lock().entry(why).or_default() += 1;
@@ -382,6 +392,7 @@ impl Tally {
         Counts {
             moved: moved.collect(),
             timeouts: self.timeouts.each_ref().map(load),
+            lasted: self.lasted.read(),
             restarts: self.restarts.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             refused: self.refused.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             dropped: self.dropped.each_ref().map(load),

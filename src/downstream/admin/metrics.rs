@@ -6,6 +6,8 @@
 use super::house::{Guests, House};
 use crate::hub::survey::{Condition, Survey, Surveyed};
 use crate::mcp::method::Kind;
+use crate::upstream::histogram::Spread;
+use crate::upstream::lookout::{Came, SPENT_SCALE, VISIT_SCALE};
 use crate::upstream::stderr::escaped;
 use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Way};
 use prometheus_client::collector::Collector;
@@ -25,6 +27,8 @@ pub(super) fn metrics(house: &House) -> String {
     let reloaded = last.filter(|last| last.result.is_ok()).map(|last| last.at);
     let page = Page {
         survey: house.hub.survey(),
+        spent: house.hub.lookout().spent(),
+        visits: house.hub.lookout().visits(),
         guests: (house.guests)(),
         version: house.about.version,
         started: house.about.started,
@@ -38,6 +42,9 @@ pub(super) fn metrics(house: &House) -> String {
 #[derive(Debug)]
 struct Page {
     survey: Survey,
+    /// How long calls were with us, and how long clients stayed.
+    spent: Vec<(Asked, Spread)>,
+    visits: Vec<(Came, Spread)>,
     guests: Vec<Guests>,
     version: &'static str,
     started: SystemTime,
@@ -184,23 +191,45 @@ impl Page {
     }
 
     fn durations(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Requests of clients at the server, from when they were sent to when their answer came";
-        let name = "mcp_client_operation_duration_seconds";
-        let mut metric = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for server in &self.survey.servers {
-            for ended in &server.counts.ended {
-                let labels = duration_labels(server, ended);
-                let buckets: Vec<_> =
-                    ended.spread.buckets().map(|(bound, count)| (bound.unwrap_or(f64::MAX), count)).collect();
-                metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                    ended.spread.seconds(),
-                    ended.spread.count(),
-                    &buckets,
-                    None,
-                )?;
-            }
-        }
-        Ok(())
+        let servers = self.survey.servers.iter();
+        let calls = servers.flat_map(|server| {
+            let ended = server.counts.ended.iter();
+            ended.map(|ended| (duration_labels(server, ended), &ended.spread))
+        });
+        histograms(
+            out,
+            "mcp_client_operation_duration_seconds",
+            "Requests of clients at the server, from when they were sent to when their answer came",
+            1.0,
+            calls,
+        )?;
+        let spent =
+            self.spent.iter().map(|(asked, spread)| (labels([("mcp_method_name", asked.as_str())]), spread));
+        histograms(
+            out,
+            "braid_overhead_seconds",
+            "Time with us rather than at the server: of one in 16 requests of clients with a handshake that need not wait",
+            1.0 / f64::from(SPENT_SCALE),
+            spent,
+        )?;
+        let visits =
+            self.visits.iter().map(|(came, spread)| (labels([("transport", came.as_str())]), spread));
+        histograms(
+            out,
+            "mcp_server_session_duration_seconds",
+            "How long clients with a handshake stayed",
+            f64::from(VISIT_SCALE),
+            visits,
+        )?;
+        let servers = self.survey.servers.iter();
+        let lasted = servers.map(|server| (labels([("server", &server.key)]), &server.counts.lasted));
+        histograms(
+            out,
+            "mcp_client_session_duration_seconds",
+            "How long connections to the server lasted",
+            f64::from(VISIT_SCALE),
+            lasted,
+        )
     }
 
     fn run(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -319,6 +348,29 @@ fn gauges(
         }
     }
     Ok(())
+}
+
+/// Those of which anything is known. `scale`: how much longer than it was counted each took.
+fn histograms<'a>(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    scale: f64,
+    series: impl IntoIterator<Item = (Labels, &'a Spread)>,
+) -> fmt::Result {
+    let mut metric = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for (labels, spread) in series.into_iter().filter(|(_, spread)| spread.count() > 0) {
+        let bound = |bound: Option<f64>| bound.map_or(f64::MAX, |bound| round(bound * scale));
+        let buckets: Vec<_> = spread.buckets().map(|(upper, count)| (bound(upper), count)).collect();
+        let (sum, count) = (spread.seconds() * scale, spread.count());
+        metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+/// As it would be written: a hundredth of a millisecond is no `0.000009999999999999999`.
+fn round(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
 }
 
 fn seconds(at: SystemTime) -> u64 {

@@ -73,7 +73,8 @@ pub fn sweep(_: &Path) {}
 /// Runs of one user that are looked at.
 pub const SOCKETS_MAX: usize = 256;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -70,7 +70,7 @@ impl Lines {
     }
 
     fn is_chosen(&self, glance: &Glance, request: Option<&Glance>) -> bool {
-        let method = glance.method.as_deref().or(request.and_then(|request| request.method.as_deref()));
+        let method = glance.method.as_deref().or_else(|| request?.method.as_deref());
         let Choice { server, method: wanted, .. } = &self.choice;
         server.as_ref().is_none_or(|server| **server == *glance.server)
             && wanted.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == method)

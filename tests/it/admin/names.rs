@@ -1,13 +1,13 @@
 //! C-09: however many names clients invent, there is no series more for it.
 
-use crate::http::house::House;
+use crate::http::house::{House, settled, wait};
 use crate::http::server::Server;
 use mcp_braid::downstream::admin::About;
 use mcp_braid::downstream::admin::House as Watched;
 use mcp_braid::upstream::journal::Journals;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// As many names; `BRAID_TEST_NAMES=1000000` for all that is promised.
 fn names() -> u64 {
@@ -45,7 +45,7 @@ async fn c09_names_of_clients_make_no_series() {
     assert_eq!(series(), before);
     // But for what of durations there is by tool, and by how they ended.
     let metrics = watched.metrics();
-    let plain = metrics.lines().filter(|line| !line.starts_with('#') && !line.contains("_duration_seconds"));
+    let plain = metrics.lines().filter(|line| !line.starts_with('#') && !line.contains("_seconds"));
     assert!(plain.count() <= 50 + 40);
     assert!(metrics.ends_with("# EOF\n"));
 }
@@ -65,4 +65,26 @@ async fn what_a_server_calls_its_tools_stays_within_its_line() {
     let line = metrics.lines().find(|line| line.contains("duration_seconds_count")).unwrap();
     assert!(line.contains(r#"gen_ai_tool_name="a\"b\\c\\u{a}d\\u{1b}""#), "{line}");
     assert!(line.ends_with("} 1"), "{line}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_calls_and_clients_are_with_us_is_measured() {
+    let server = Server::new(&["echo"]);
+    let house = House::shared(&server);
+    let client = house.client().await;
+    for id in 0..32 {
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "s__echo", "arguments": {}}});
+        client.post(call).await.unwrap();
+    }
+    wait(Duration::from_secs(40)).await;
+    client.delete().await.unwrap();
+    drop(client);
+    settled().await;
+    let metrics = watched(&house).metrics();
+    let has = |line: &str| assert!(metrics.lines().any(|written| written == line), "{line}\n{metrics}");
+    has(r#"braid_overhead_seconds_count{mcp_method_name="tools/call"} 2"#);
+    has(r#"braid_overhead_seconds_bucket{le="0.00001",mcp_method_name="tools/call"} 2"#);
+    has(r#"mcp_server_session_duration_seconds_count{transport="http"} 1"#);
+    has(r#"mcp_server_session_duration_seconds_bucket{le="20.0",transport="http"} 0"#);
+    has(r#"mcp_server_session_duration_seconds_bucket{le="50.0",transport="http"} 1"#);
 }

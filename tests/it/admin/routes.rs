@@ -115,7 +115,6 @@ async fn a_page_from_elsewhere_reads_nothing() {
         (format!("Host: {http}\r\nOrigin: http://evil.example\r\n"), "403"),
     ];
     for (head, status) in heads {
-        let ask = ask.clone();
         assert_eq!(tokio::task::spawn_blocking(move || ask(head)).await.unwrap(), status);
     }
     open.serving.end().await;
