@@ -4,7 +4,7 @@
 
 use super::run::Run;
 use crate::downstream::admin::open::{Doors, Serving};
-use crate::downstream::admin::{About, Guests, House, Reload};
+use crate::downstream::admin::{About, House, Present, Reload};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ pub(super) struct Mode {
     pub(super) name: &'static str,
     /// Where clients find it, in words.
     pub(super) listening: Vec<String>,
-    /// Who is there now.
-    pub(super) guests: Arc<dyn Fn() -> Vec<Guests> + Send + Sync>,
+    /// Who and what is there now.
+    pub(super) present: Arc<dyn Fn() -> Present + Send + Sync>,
     /// Reads the configuration anew, if that can be done.
     pub(super) reload: Option<Arc<dyn Reload>>,
 }
@@ -40,6 +40,6 @@ pub(super) async fn open(run: &Run, mode: Mode) -> io::Result<Serving> {
         listening,
         socket: doors.socket().map(Path::to_owned),
     };
-    let house = House::new(run.hub.clone(), about, run.journals(), mode.guests, mode.reload);
+    let house = House::new(run.hub.clone(), about, run.journals(), mode.present, mode.reload);
     Ok(doors.serve(house))
 }

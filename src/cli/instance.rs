@@ -136,7 +136,7 @@ pub(super) fn all(which: &Which, globals: &Globals) -> Result<Vec<Instance>, Exi
             }
         };
     }
-    let folder = place::folder(|name| std::env::var_os(name));
+    let folder = place::folder(|name| std::env::var_os(name)).filter(|folder| place::is_ours(folder));
     if let Some(folder) = &folder {
         place::sweep(folder);
     }

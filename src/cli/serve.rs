@@ -77,7 +77,7 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
     let mode = Mode {
         name: "serve",
         listening: addresses.iter().map(|address| shown(address, &listen)).collect(),
-        guests: Arc::new(move || counted.guests()),
+        present: Arc::new(move || counted.present()),
         reload: None,
     };
     let watched = match admin::open(&run, mode).await {

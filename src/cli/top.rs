@@ -67,16 +67,18 @@ fn frame(
     while picture.len() + BELOW < high {
         picture.push(String::new());
     }
-    let said =
-        servers.get(chosen).and_then(|server| Some(format!("{}: {}", server.name, board::beneath(server)?)));
+    let said = servers.get(chosen).and_then(|server| {
+        let said = board::beneath(server)?;
+        let is_named = said.starts_with(&format!("{}:", server.name));
+        Some(if is_named { said } else { format!("{}: {said}", server.name) })
+    });
     picture.push(board::cut(&said.unwrap_or_default(), wide));
     picture.push(board::cut(HELP, wide));
     picture.truncate(high);
     picture
 }
 
-const HELP: &str =
-    "q quit  ↑↓ choose  sort by: o order  n name  a active  c calls  e errors  l latency  r restarts";
+const HELP: &str = "q quit  ↑↓  sort by: o order n name a active c calls e errors l latency r restarts";
 /// Lines below the table.
 const BELOW: usize = 2;
 

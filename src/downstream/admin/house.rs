@@ -37,6 +37,14 @@ pub struct Guests {
     pub count: usize,
 }
 
+/// Who and what is at the doors now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    pub guests: Vec<Guests>,
+    /// Bytes kept of streams for clients that come back.
+    pub replay_bytes: u64,
+}
+
 /// What came of reading the configuration anew, in sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
@@ -59,8 +67,8 @@ pub struct House {
     pub hub: Arc<Hub>,
     pub about: About,
     pub journals: Journals,
-    /// Who is there now.
-    pub guests: Arc<dyn Fn() -> Vec<Guests> + Send + Sync>,
+    /// Who and what is there now.
+    pub present: Arc<dyn Fn() -> Present + Send + Sync>,
     /// `None`: this run's configuration cannot be read anew.
     pub reload: Option<Arc<dyn Reload>>,
     pub(super) redaction: Redaction,
@@ -72,11 +80,11 @@ impl House {
         hub: Arc<Hub>,
         about: About,
         journals: Journals,
-        guests: Arc<dyn Fn() -> Vec<Guests> + Send + Sync>,
+        present: Arc<dyn Fn() -> Present + Send + Sync>,
         reload: Option<Arc<dyn Reload>>,
     ) -> Self {
         let redaction = Redaction::new(&hub.config().log.redact);
-        Self { hub, about, journals, guests, reload, redaction }
+        Self { hub, about, journals, present, reload, redaction }
     }
 
     /// What is counted, as OpenMetrics text.

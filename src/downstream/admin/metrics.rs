@@ -3,7 +3,7 @@
 //! Every label has a bound: servers are those of the configuration, tools those that calls were routed to and no more than
 //! there are places for, all else is a word of ours. No text of a client is a label. It is written anew for each reader.
 
-use super::house::{Guests, House};
+use super::house::{House, Present};
 use crate::hub::survey::{Condition, Survey, Surveyed};
 use crate::mcp::method::Kind;
 use crate::upstream::histogram::Spread;
@@ -29,7 +29,7 @@ pub(super) fn metrics(house: &House) -> String {
         survey: house.hub.survey(),
         spent: house.hub.lookout().spent(),
         visits: house.hub.lookout().visits(),
-        guests: (house.guests)(),
+        present: (house.present)(),
         version: house.about.version,
         started: house.about.started,
         configured: reloaded.unwrap_or(house.about.started),
@@ -45,7 +45,7 @@ struct Page {
     /// How long calls were with us, and how long clients stayed.
     spent: Vec<(Asked, Spread)>,
     visits: Vec<(Came, Spread)>,
-    guests: Vec<Guests>,
+    present: Present,
     version: &'static str,
     started: SystemTime,
     /// When the configuration was read last, and found good.
@@ -233,7 +233,7 @@ impl Page {
     }
 
     fn run(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let guests = self.guests.iter().map(|guests| {
+        let guests = self.present.guests.iter().map(|guests| {
             (labels([("transport", guests.transport), ("era", guests.era)]), guests.count as u64)
         });
         gauges(out, "braid_sessions", "Clients that are there", guests)?;
@@ -249,6 +249,12 @@ impl Page {
             "braid_buffered_bytes",
             "Bytes that wait in memory for servers and clients",
             one(self.survey.buffered_bytes),
+        )?;
+        gauges(
+            out,
+            "braid_replay_bytes",
+            "Bytes kept of streams for clients that come back",
+            one(self.present.replay_bytes),
         )?;
         if let Some(audit) = &self.survey.audit {
             counters(out, "braid_audit_lines", "Calls that were written down", one(audit.written))?;

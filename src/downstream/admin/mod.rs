@@ -26,4 +26,4 @@ mod redaction;
 
 mod journal;
 
-pub use self::house::{About, Guests, House, Reload, Reloaded};
+pub use self::house::{About, Guests, House, Present, Reload, Reloaded};

@@ -27,6 +27,9 @@ pub fn make(folder: &Path) -> io::Result<()> {
     {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
         builder.mode(0o700).create(folder)?;
+        if !is_ours(folder) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+        }
         let mode = std::fs::metadata(folder)?.permissions().mode();
         if mode & 0o077 != 0 {
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
@@ -35,6 +38,19 @@ pub fn make(folder: &Path) -> io::Result<()> {
     }
     #[cfg(not(unix))]
     builder.create(folder)
+}
+
+/// Whether it is there and our user's: what lies in another's may be anything.
+#[cfg(unix)]
+pub fn is_ours(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == own)
+}
+
+#[cfg(not(unix))]
+pub fn is_ours(folder: &Path) -> bool {
+    folder.is_dir()
 }
 
 /// The socket of a run. `attempt`: how often that of the same number was taken by another, as where several systems of

@@ -20,8 +20,10 @@ pub(super) fn status(house: &House) -> String {
     object.raw("missing", &array(survey.missing().map(quote)));
     object.raw("awaited", &array(survey.awaited().map(quote)));
     object.raw("servers", &array(survey.servers.iter().map(server)));
-    object.raw("sessions", &array((house.guests)().iter().map(guests)));
+    let present = (house.present)();
+    object.raw("sessions", &array(present.guests.iter().map(guests)));
     bounds(&mut object, &survey);
+    object.number("replay_bytes", present.replay_bytes);
     object.raw("audit", &audit(&survey));
     let last = house.reload.as_ref().and_then(|reload| reload.last().0);
     object.raw("reload", &last.as_ref().map_or_else(|| "null".to_owned(), reloaded));

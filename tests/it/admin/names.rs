@@ -2,8 +2,8 @@
 
 use crate::http::house::{House, settled, wait};
 use crate::http::server::Server;
-use mcp_braid::downstream::admin::About;
 use mcp_braid::downstream::admin::House as Watched;
+use mcp_braid::downstream::admin::{About, Present};
 use mcp_braid::upstream::journal::Journals;
 use serde_json::json;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) fn watched(house: &House) -> Watched {
         listening: Vec::new(),
         socket: None,
     };
-    Watched::new(house.hub.clone(), about, Journals::default(), Arc::new(Vec::new), None)
+    Watched::new(house.hub.clone(), about, Journals::default(), Arc::new(Present::default), None)
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,13 @@ fn c05_no_secret_is_in_anything_that_is_shown() {
         command.env("SECRET", canary("variable"));
         nest.client_of(command)
     };
-    client.call("workshop__add", json!({"a": 2, "b": 3, "note": canary("call")}));
+    let passing = std::fs::File::create(nest.path().join("tap.out")).unwrap();
+    let mut tap = nest.command(&["tap", "--json"]).stdout(passing).spawn().unwrap();
+    until(|| {
+        client.call("workshop__add", json!({"a": 2, "b": 3, "note": canary("call")}));
+        let seen = std::fs::read_to_string(nest.path().join("tap.out")).unwrap();
+        seen.contains("workshop").then_some(())
+    });
     client.call("far__anything", json!({"note": canary("call")}));
     client.call("args__anything", json!({}));
     until(|| (nest.status()["servers"][3]["state"] == "failed").then_some(()));
@@ -75,7 +81,9 @@ fn c05_no_secret_is_in_anything_that_is_shown() {
     }
     shown.push_str(&nest.get("/metrics"));
     client.leave();
-    for file in ["all.out", "audit.jsonl"] {
+    // With its run.
+    tap.wait().unwrap();
+    for file in ["all.out", "audit.jsonl", "tap.out"] {
         let text = std::fs::read_to_string(nest.path().join(file)).unwrap();
         assert!(text.contains("workshop"), "{file}");
         shown.push_str(&text);
