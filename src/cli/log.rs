@@ -75,6 +75,11 @@ impl Lines {
         Self { lines, waiting }
     }
 
+    /// Whether a line would be taken now. One that would not need not be made.
+    fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) < LINES_MAX
+    }
+
     fn write(&self, line: String) {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         if before >= LINES_MAX || self.lines.send(line.into_bytes()).is_err() {
@@ -112,6 +117,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Writer {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if !self.lines.has_room() {
+            return;
+        }
         let mut fields = Fields::default();
         event.record(&mut fields);
         // The nearest first: what it says stands over what is said around it.

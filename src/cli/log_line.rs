@@ -5,6 +5,7 @@
 
 use super::printable;
 use crate::wire::members::quote;
+use std::borrow::Cow;
 use std::fmt::{Debug, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Level, Metadata};
@@ -157,9 +158,13 @@ fn hue(level: Level) -> &'static str {
     }
 }
 
-fn shown(value: &Value) -> String {
+fn shown(value: &Value) -> Cow<'_, str> {
     let (Value::Text(text) | Value::Plain(text)) = value;
-    printable::line(text).into_owned()
+    // As it is mostly: then nothing of it has to be looked at closer.
+    match text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        true => Cow::Borrowed(text),
+        false => printable::line(text),
+    }
 }
 
 /// In quotes, if it would not be one word without.
