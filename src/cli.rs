@@ -363,7 +363,8 @@ fn first_steps() -> Exit {
          Try it:            braid call -c config.example.toml notes__list\n\
          Make a file:       braid config example > braid.toml\n\
          See what is there: braid check\n\
-         Use it:            put `braid stdio -c /path/to/braid.toml` into your client's configuration\n\n\
+         Use it:            put `braid stdio -c /path/to/braid.toml` into your client's configuration\n\
+         See it work:       braid status\n\n\
          `braid help` lists every command.\n",
     )
 }

@@ -5,6 +5,7 @@
 
 use super::Hub;
 use crate::mcp::method::Kind;
+use crate::routing::catalog::Entry;
 use crate::routing::names::Change;
 use crate::upstream::link::State;
 use crate::upstream::server::{LinkKey, Server};
@@ -139,17 +140,11 @@ impl Hub {
     /// How everything stands now.
     pub fn survey(&self) -> Survey {
         let limits = &self.config.limits;
-        let catalog = self.views.widest();
-        let servers = self.servers.iter().enumerate().map(|(at, server)| {
-            let mut surveyed = self.surveyed(at, server);
-            for kind in Kind::ALL {
-                let of = |entry: &&crate::routing::catalog::Entry| entry.server == at;
-                let Some(catalog) = &catalog else { continue };
-                surveyed.conflicts += catalog.hidden(kind).iter().filter(of).count();
-                let entries = catalog.entries(kind).iter().filter(of);
-                surveyed.shortened += entries.filter(|entry| entry.change == Change::Shortened).count();
-            }
-            surveyed
+        let (conflicts, shortened) = self.odd_names();
+        let servers = self.servers.iter().enumerate().map(|(at, server)| Surveyed {
+            conflicts: conflicts.get(at).copied().unwrap_or_default(),
+            shortened: shortened.get(at).copied().unwrap_or_default(),
+            ..self.surveyed(at, server)
         });
         let audit = self.lookout.audit().map(|audit| {
             let (written, lost) = audit.counts();
@@ -166,6 +161,24 @@ impl Hub {
             buffered_bytes_max: limits.buffered_bytes_max,
             audit,
         }
+    }
+
+    /// How many items of each server cannot be shown, and how many have shorter names than their server gave them.
+    fn odd_names(&self) -> (Vec<usize>, Vec<usize>) {
+        let (mut conflicts, mut shortened) = (vec![0; self.servers.len()], vec![0; self.servers.len()]);
+        let Some(catalog) = self.views.widest() else { return (conflicts, shortened) };
+        let count = |counts: &mut Vec<usize>, entry: &Entry| {
+            if let Some(count) = counts.get_mut(entry.server) {
+                *count += 1;
+            }
+        };
+        for kind in Kind::ALL {
+            catalog.hidden(kind).iter().for_each(|entry| count(&mut conflicts, entry));
+            let entries = catalog.entries(kind).iter();
+            let cut = entries.filter(|entry| entry.change == Change::Shortened);
+            cut.for_each(|entry| count(&mut shortened, entry));
+        }
+        (conflicts, shortened)
     }
 
     fn surveyed(&self, at: usize, server: &Server) -> Surveyed {

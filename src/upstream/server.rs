@@ -414,7 +414,10 @@ impl Server {
     /// A request does not get as far as the server.
     fn refuses(&self, fault: Fault, account: Option<Box<Account>>, method: Method) -> Fault {
         self.tally.refuses(&fault);
-        self.tally.is_troubled(&fault.text);
+        // Else it is the client's affair.
+        if fault.reason.is_some() {
+            self.tally.is_troubled(&fault.text);
+        }
         tracing::debug!(
             event = "call",
             server = %self.key,

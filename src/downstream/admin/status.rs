@@ -1,6 +1,7 @@
 //! How everything stands, as one JSON object: what `braid status --json` prints and `braid top` draws.
 //!
-//! Names are those of the configuration. It holds no text of a client, no argument and no header.
+//! Names are those of the configuration. It holds no argument, no result and no header; a sentence about what went wrong
+//! may name the tool or the resource that was asked for.
 
 use super::house::{About, Guests, House, Reloaded};
 use super::object::{Object, array};
