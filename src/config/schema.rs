@@ -673,10 +673,9 @@ impl Setting {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// References are replaced in texts of servers and in paths of `[listen]`, and nowhere else.
+    /// References are replaced in texts of servers and in paths, and nowhere else.
     pub fn expands(&self) -> bool {
-        let path = self.path.starts_with("listen.") && self.form == Form::Text(Rule::Path);
-        path || self.path.starts_with("servers.*.")
+        self.form == Form::Text(Rule::Path) || self.path.starts_with("servers.*.")
     }
 
     /// Which servers know the key.
