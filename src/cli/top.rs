@@ -78,7 +78,7 @@ fn frame(
     picture
 }
 
-const HELP: &str = "q quit  ↑↓  sort by: o order n name a active c calls e errors l latency r restarts";
+const HELP: &str = "q quit  ↑↓  sort: o order n name a active c calls e errors l latency r restarts";
 /// Lines below the table.
 const BELOW: usize = 2;
 
