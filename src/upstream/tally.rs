@@ -454,12 +454,12 @@ mod tests {
             1 => End::Error(Some(n)),
             _ => End::ToolError,
         };
-        for n in 0..10_000 {
+        for n in 0..1_000_000 {
             let tally = if n % 2 == 0 { &one } else { &other };
             tally.ended(Asked::Call, Some(&own(&format!("tool{n}"))), MS, end(n));
         }
         let (one, other) = (one.read(), other.read());
-        assert_eq!(one.calls() + other.calls(), 10_000);
+        assert_eq!(one.calls() + other.calls(), 1_000_000);
         let named = one.ended.iter().chain(&other.ended).filter(|ended| ended.tool.is_some());
         assert_eq!(named.count(), super::super::lookout::LABELS_MAX);
         assert!(one.ended.iter().filter(|ended| ended.tool.is_none()).count() <= 3);
