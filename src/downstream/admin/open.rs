@@ -125,11 +125,11 @@ async fn bind(path: &Path) -> Result<(PathBuf, Bound), OpenError> {
     Ok((path.to_owned(), bound))
 }
 
-/// One of our own in this folder; none, and a word in the log, if that cannot be.
+/// One of our own in this folder; none, and a word in the log, if that cannot be: as where no file can be written.
 async fn bind_in(folder: &Path) -> Option<(PathBuf, Bound)> {
     let made = place::make(folder);
     if let Err(error) = made {
-        tracing::warn!(folder = %folder.display(), %error, "no admin socket (admin.socket)");
+        tracing::info!(folder = %folder.display(), %error, "no admin socket (admin.socket)");
         return None;
     }
     for attempt in 0..ATTEMPTS_MAX {
@@ -137,12 +137,12 @@ async fn bind_in(folder: &Path) -> Option<(PathBuf, Bound)> {
             Ok(bound) => return Some(bound),
             Err(OpenError::Socket(BindError::Taken(_))) => {}
             Err(error) => {
-                tracing::warn!(%error, "no admin socket");
+                tracing::info!(%error, "no admin socket");
                 return None;
             }
         }
     }
-    tracing::warn!(folder = %folder.display(), "no admin socket: every name for it is taken");
+    tracing::info!(folder = %folder.display(), "no admin socket: every name for it is taken");
     None
 }
 
