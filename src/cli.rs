@@ -3,12 +3,15 @@
 //! Owns the arguments and the log. One file per command; each returns an exit code and says on stderr
 //! what went wrong. Only `stdio` and `demo-server` own stdout for MCP; they write nothing else there.
 
+mod admin;
 pub mod arguments;
 pub mod argv;
 mod ask;
+mod board;
 mod call;
 mod check;
 pub mod config_command;
+mod control;
 mod edited;
 mod exit;
 mod explain;
@@ -18,8 +21,10 @@ mod import;
 mod import_page;
 pub mod indented;
 mod install;
+mod instance;
 mod list;
 mod log;
+mod log_line;
 mod manual;
 mod out;
 pub mod printable;
@@ -27,9 +32,13 @@ pub mod result;
 mod run;
 mod serve;
 mod servers;
+mod socket;
 mod source;
+mod status;
 mod stdio;
 pub mod table;
+mod top;
+mod watch;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -325,6 +334,53 @@ enum Command {
         #[command(flatten)]
         file: Written,
     },
+    /// How the runs of this user stand
+    Status {
+        /// Only say whether all is well: exit code 0, or 4 and why not
+        #[arg(long)]
+        ready: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// The same, drawn anew each second
+    Top {
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Watch what passes between a run and its servers
+    Tap {
+        /// Only of this server
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+        /// Only of this method: tools/call
+        #[arg(long, value_name = "METHOD")]
+        method: Option<String>,
+        /// With the texts, of which `log.redact` hides what is secret
+        #[arg(long)]
+        payload: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// What a server of a run wrote to stderr
+    Logs {
+        server: String,
+        /// Wait for what comes next
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Let a run read its configuration anew
+    Reload {
+        #[command(flatten)]
+        which: instance::Which,
+    },
+    /// Restart a server of a run; calls in flight have two seconds to end
+    Restart {
+        server: String,
+        #[command(flatten)]
+        which: instance::Which,
+    },
     /// Completions for a shell
     Completions { shell: clap_complete::Shell },
     /// The manual page, or with a folder one page for each command
@@ -417,6 +473,15 @@ pub fn main() -> ExitCode {
         Some(Command::Remove { name, file }) => servers::remove(&name, &file.how(), &globals),
         Some(Command::Enable { name, file }) => servers::enable(&name, true, &file.how(), &globals),
         Some(Command::Disable { name, file }) => servers::enable(&name, false, &file.how(), &globals),
+        Some(Command::Status { ready, which }) => status::run(&which, ready, &globals),
+        Some(Command::Top { which }) => top::run(&which, &globals),
+        Some(Command::Tap { server, method, payload, which }) => {
+            let tapped = watch::Tapped { server: server.as_deref(), method: method.as_deref(), payload };
+            watch::tap(&which, &tapped, &globals)
+        }
+        Some(Command::Logs { server, follow, which }) => watch::logs(&which, &server, follow, &globals),
+        Some(Command::Reload { which }) => control::reload(&which, &globals),
+        Some(Command::Restart { server, which }) => control::restart(&which, &server, &globals),
         Some(Command::Completions { shell }) => {
             let mut command = Arguments::command();
             let mut text = Vec::new();
@@ -456,7 +521,8 @@ fn first_steps() -> Exit {
          Try it:            braid call -c config.example.toml notes__list\n\
          Make a file:       braid import --write, from what your clients have; or braid config example > braid.toml\n\
          See what is there: braid check\n\
-         Use it:            braid install claude-desktop --write, or any other client\n\n\
+         Use it:            braid install claude-desktop --write, or any other client\n\
+         See it work:       braid status\n\n\
          `braid help` lists every command.\n",
     )
 }

@@ -65,6 +65,8 @@ pub struct Config {
     pub first_list: Duration,
     pub limits: Limits,
     pub log: Log,
+    /// How those reach us who look after us.
+    pub admin: Admin,
     /// How clients reach us over HTTP.
     pub listen: Listen,
     /// In the order of the file, which is the order of every list. Disabled servers are not here.
@@ -226,6 +228,33 @@ pub struct Log {
     /// A `tracing` filter directive, such as `info` or `info,mcp_braid::upstream=debug`.
     pub level: String,
     pub format: LogFormat,
+    /// `None`: stderr.
+    pub file: Option<PathBuf>,
+    /// Names of members whose values are shown to nobody, with `*` for any letters; the case of letters does not matter.
+    pub redact: Vec<String>,
+}
+
+/// How those reach us who look after us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub socket: AdminSocket,
+    /// Where metrics and status can be read over HTTP. `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// Tools are counted each by itself.
+    pub labels_tools: bool,
+    /// Every call is written down there. `None`: nowhere.
+    pub audit: Option<PathBuf>,
+    /// No call goes on that cannot be written down.
+    pub audit_is_required: bool,
+}
+
+/// The socket by which `braid status` and the like find a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminSocket {
+    /// In a folder of the user's, one for each run.
+    Auto,
+    Off,
+    At(PathBuf),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -458,6 +487,7 @@ impl Config {
             first_list: Duration::from_secs(4),
             limits: Limits::default(),
             log: Log::default(),
+            admin: Admin::default(),
             listen: Listen::default(),
             servers: Vec::new(),
             groups: Vec::new(),
@@ -609,7 +639,25 @@ impl Default for ListenLimits {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        let redact = ["authorization", "*token*", "*secret*", "*password*", "*api*key*"];
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+            file: None,
+            redact: redact.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            socket: AdminSocket::Auto,
+            http: None,
+            labels_tools: true,
+            audit: None,
+            audit_is_required: false,
+        }
     }
 }
 

@@ -4,16 +4,16 @@
 //! shown only where they are references, such as `${TOKEN}`.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::search::Search;
 use crate::config::toml_text::{key, list, quoted};
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell, Prefix, PrefixMode,
-    Protocol, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Transport,
-    Uris,
+    self, Address, Admin, AdminSocket, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell,
+    Prefix, PrefixMode, Protocol, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts,
+    ToolConfig, Transport, Uris,
 };
 use crate::wire::members::{elements, members, string};
 
@@ -88,6 +88,10 @@ pub fn show(config: &Config) -> String {
             LogFormat::Json => "json",
         },
     );
+    page.text("file", &file(config.log.file.as_deref()));
+    page.texts("redact", &config.log.redact);
+    page.head("admin");
+    admin(&mut page, &config.admin);
     page.head("listen");
     listen(&mut page, &config.listen);
     for server in &config.servers {
@@ -146,6 +150,27 @@ fn toml_of(json: &str) -> String {
 
 fn table(entries: Vec<String>) -> String {
     if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+}
+
+fn admin(page: &mut Page, admin: &Admin) {
+    page.text(
+        "socket",
+        match &admin.socket {
+            AdminSocket::Auto => "auto".to_owned(),
+            AdminSocket::Off => "off".to_owned(),
+            AdminSocket::At(path) => path.display().to_string(),
+        }
+        .as_str(),
+    );
+    page.text("http", &admin.http.map(|address| address.to_string()).unwrap_or_default());
+    page.value("metrics_tool_label", if admin.labels_tools { "true" } else { "false" });
+    page.text("audit", &file(admin.audit.as_deref()));
+    page.value("audit_required", if admin.audit_is_required { "true" } else { "false" });
+}
+
+/// A path that need not be there.
+fn file(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn listen(page: &mut Page, listen: &Listen) {

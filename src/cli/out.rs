@@ -39,6 +39,12 @@ pub(super) fn print(text: &str) -> Exit {
     }
 }
 
+/// Prints one more line of a result that comes by and by; whether anybody reads it.
+pub(super) fn print_on(line: &str) -> bool {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+}
+
 /// Says something beside the result.
 pub(super) fn say(text: &str) {
     writeln!(anstream::stderr().lock(), "{text}").ok();

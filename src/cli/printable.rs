@@ -38,7 +38,7 @@ fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Controls of both sets, the two Unicode line ends, the marks that steer the direction of text, and the tags:
 /// an alphabet without shapes.
-fn is_hidden(letter: char) -> bool {
+pub(super) fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,

@@ -15,11 +15,13 @@ use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::system::{Here, Signal, System};
 use crate::upstream::allowance::Permits;
+use crate::upstream::audit::Audit;
 use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
 use crate::upstream::guardian::Guardian;
 use crate::upstream::http::HttpDial;
+use crate::upstream::journal::Journals;
 use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
@@ -85,7 +87,16 @@ impl Run {
             }
         });
         let dials = dials.collect();
+        let audit = match &config.admin.audit {
+            Some(path) => Some(Audit::open(path, config.admin.audit_is_required).map_err(|error| {
+                io::Error::new(error.kind(), format!("`{}` (admin.audit): {error}", path.display()))
+            })?),
+            None => None,
+        };
         let hub = Hub::new(Arc::new(config), dials, &hops.join(" "), tracker);
+        if let Some(audit) = audit {
+            hub.lookout().writes_down(audit);
+        }
         let caller =
             Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
@@ -190,6 +201,11 @@ impl Run {
             },
         };
         Message::parse_server(reply?).map_err(|bad| bad.fault())
+    }
+
+    /// What the servers write to stderr.
+    pub(super) fn journals(&self) -> Journals {
+        self.nursery.journals.clone()
     }
 
     /// Ends every server and waits until nothing is left.

@@ -3,6 +3,7 @@
 //! Owns the order of starting and stopping: nothing listens before we know who may come, and servers end after the
 //! last client has its answer.
 
+use super::admin::{self, Mode};
 use super::exit::Exit;
 use super::run::{Run, left, runtime_for_many, to_its_end};
 use super::{Globals, Source, log, out, source};
@@ -17,6 +18,7 @@ use crate::mcp::caller::Principal;
 use crate::system::Leaving;
 use std::fmt::Write;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -71,6 +73,20 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
         }
     }
     let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
+    let counted = front.clone();
+    let mode = Mode {
+        name: "serve",
+        listening: addresses.iter().map(|address| shown(address, &listen)).collect(),
+        present: Arc::new(move || counted.present()),
+        reload: None,
+    };
+    let watched = match admin::open(&run, mode).await {
+        Ok(watched) => watched,
+        Err(error) => {
+            run.stop().await;
+            return Err(error);
+        }
+    };
     let stop = Stop::default();
     let edge = accept::Front { guard, router: Routes::new(front.clone()), limits: listen.limits.clone() };
     let mut serving = tokio::spawn(accept::serve(bound, edge, stop.clone()));
@@ -85,6 +101,7 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
     let finished = async {
         timeout(listen.grace, front.quiet()).await.ok();
         run.stop().await;
+        watched.end().await;
         if timeout(LAST_WORDS, &mut serving).await.is_err() {
             stop.now.cancel();
             serving.await.ok();
@@ -98,16 +115,19 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
     Ok(left(signal))
 }
 
+fn shown(address: &Address, listen: &Listen) -> String {
+    let scheme = if listen.tls.is_some() { "https" } else { "http" };
+    match address {
+        Address::Tcp(address) => format!("{scheme}://{address}/mcp"),
+        Address::Unix(file) => file.display().to_string(),
+    }
+}
+
 /// Where to point a client, and how it proves itself: the file, never what is in it.
 fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> String {
-    let scheme = if listen.tls.is_some() { "https" } else { "http" };
     let mut text = String::new();
     for address in addresses {
-        let written = match address {
-            Address::Tcp(address) => writeln!(text, "listening on {scheme}://{address}/mcp"),
-            Address::Unix(file) => writeln!(text, "listening on {}", file.display()),
-        };
-        written.unwrap_or_default();
+        writeln!(text, "listening on {}", shown(address, listen)).unwrap_or_default();
     }
     match token {
         Some(token) => write!(

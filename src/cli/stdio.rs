@@ -1,12 +1,15 @@
 //! `braid stdio`: one client on our stdin and stdout.
 
+use super::admin::{self, Mode};
 use super::exit::Exit;
 use super::run::{Run, left, runtime_for_one, to_its_end};
 use super::{Globals, Source, log, out, source};
+use crate::downstream::admin::{Guests, Present};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
 use crate::system::Leaving;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit {
@@ -28,6 +31,10 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
     let inbox = stdio::stdin()?;
     let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?;
+    let guest = Guests { transport: "stdio", era: "any", count: 1 };
+    let present = move || Present { guests: vec![guest], replay_bytes: 0 };
+    let mode = Mode { name: "stdio", listening: Vec::new(), present: Arc::new(present), reload: None };
+    let watched = admin::open(&run, mode).await?;
     let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);
     let exit = tokio::select! {
@@ -38,8 +45,12 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
         () = stdout.reader_gone() => Exit::Ok,
         signal = leaving.next() => left(signal),
     };
+    let finished = async {
+        run.stop().await;
+        watched.end().await;
+    };
     tokio::select! {
-        () = run.stop() => {}
+        () = finished => {}
         // The second signal means now; what we started is swept up by its owners' `Drop`.
         _ = leaving.next() => {}
     }

@@ -55,7 +55,7 @@ impl Address {
     }
 
     /// What is wrong with the path of a socket; nothing for another address.
-    pub(super) fn judge_path(&self) -> Result<(), &'static str> {
+    pub fn judge_path(&self) -> Result<(), &'static str> {
         let Self::Unix(path) = self else { return Ok(()) };
         let text = path.to_str().unwrap_or_default();
         if cfg!(not(unix)) {

@@ -153,7 +153,7 @@ mod tests {
     use crate::config::schema::State;
     use crate::config::schema::{Form, SETTINGS, Setting};
     use crate::config::section::{LIST_MAX, NAMED_MAX};
-    use crate::config::{Command, Prefix, Reach, Restart, Secret, ServerConfig};
+    use crate::config::{AdminSocket, Command, Prefix, Reach, Restart, Secret, ServerConfig};
     use std::time::Duration;
 
     fn env(name: &str) -> Option<String> {
@@ -280,6 +280,26 @@ mod tests {
         let run = command(&loaded.config.servers[0]);
         assert_eq!((run.program.as_str(), run.args[0].as_str()), ("${TOKEN}/x", "${NO}"));
         assert_eq!(run.folder, Path::new("${HOME}/x"));
+    }
+
+    #[test]
+    fn those_who_look_after_us_are_met_where_the_file_says() {
+        let with =
+            |text: &str| read(&format!("{text}\n[servers.a]\ncommand = \"x\"\n")).map(|loaded| loaded.config);
+        let config = with("[admin]\nsocket = \"${HOME}/s\"\nhttp = \"[::1]:9\"\naudit = \"a\"\n[log]\nfile = \"~/l\"\nredact = []").unwrap();
+        assert_eq!(config.admin.socket, AdminSocket::At("/home/ana/s".into()));
+        assert_eq!(config.admin.http, Some("[::1]:9".parse().unwrap()));
+        assert_eq!(config.admin.audit.as_deref(), Some(Path::new("/etc/braid/a")));
+        assert_eq!(config.log.file.as_deref(), Some(Path::new("/home/ana/l")));
+        assert_eq!(config.log.redact, Vec::<String>::new());
+        assert_eq!(with("[admin]\nsocket = \"off\"").unwrap().admin.socket, AdminSocket::Off);
+        for text in ["\"auto\"", "\"\""] {
+            assert_eq!(with(&format!("[admin]\nsocket = {text}")).unwrap().admin.socket, AdminSocket::Auto);
+        }
+        for http in ["localhost:9", "127.0.0.1", ":9", "http://127.0.0.1:9"] {
+            let report = with(&format!("[admin]\nhttp = \"{http}\"")).unwrap_err();
+            assert_eq!(report.problems[0].code, Code::BadText, "{http}");
+        }
     }
 
     /// Whether the reader calls the value out of bounds.

@@ -17,8 +17,8 @@ use super::server_section::server;
 use super::tree::Node;
 use super::variables::Variables;
 use super::{
-    Command, Config, Identity, Instructions, Limits, Log, LogFormat, Names, Prefix, PrefixMode, Reach,
-    ServerConfig, Timeouts, units,
+    Admin, AdminSocket, Command, Config, Identity, Instructions, Limits, Log, LogFormat, Names, Prefix,
+    PrefixMode, Reach, ServerConfig, Timeouts, units,
 };
 
 /// Holds a parsed `braid.toml` against the schema and makes a `Config` of it, or a report of every error.
@@ -48,7 +48,10 @@ fn config(reader: &mut Reader<'_>, top: &Section) -> Config {
         config.names = names(section);
     }
     if let Some(section) = top.section("log") {
-        config.log = log(section);
+        config.log = log(reader, section);
+    }
+    if let Some(section) = top.section("admin") {
+        config.admin = admin(reader, section);
     }
     if let Some(section) = top.section("limits") {
         config.limits = limits(reader, section);
@@ -120,7 +123,7 @@ fn names(section: &Section) -> Names {
     }
 }
 
-fn log(section: &Section) -> Log {
+fn log(reader: &Reader<'_>, section: &Section) -> Log {
     let default = Log::default();
     Log {
         level: section.text("level").map_or(default.level, str::to_owned),
@@ -130,6 +133,24 @@ fn log(section: &Section) -> Log {
             Some(_) => LogFormat::Auto,
             None => default.format,
         },
+        file: section.text("file").and_then(|text| reader.variables.file_of(text)),
+        redact: section.texts("redact").map_or(default.redact, <[String]>::to_vec),
+    }
+}
+
+fn admin(reader: &Reader<'_>, section: &Section) -> Admin {
+    let default = Admin::default();
+    let path = |key: &str| section.text(key).and_then(|text| reader.variables.file_of(text));
+    Admin {
+        socket: match section.text("socket") {
+            None | Some("auto" | "") => default.socket,
+            Some("off") => AdminSocket::Off,
+            Some(_) => path("socket").map_or(AdminSocket::Off, AdminSocket::At),
+        },
+        http: section.text("http").and_then(|text| text.parse().ok()),
+        labels_tools: section.flag("metrics_tool_label").unwrap_or(default.labels_tools),
+        audit: path("audit"),
+        audit_is_required: section.flag("audit_required").unwrap_or(default.audit_is_required),
     }
 }
 

@@ -79,6 +79,8 @@ pub enum Rule {
     Host,
     /// Where a browser's page may come from.
     Origin,
+    /// An address with a port; may be empty.
+    Admin,
     /// One peer, or a network of them; may be empty.
     Proxy,
     Url,
@@ -105,6 +107,7 @@ impl Rule {
             Self::Filter => is_filter(text),
             Self::VariableName => super::variables::is_env_name(text),
             Self::Proxy => text.is_empty() || is_network(text),
+            Self::Admin => text.is_empty() || text.parse::<std::net::SocketAddr>().is_ok(),
             Self::Address => return Address::parse(text).map(drop),
             Self::Host => return listen::judge_host(text),
             Self::Origin => return listen::judge_origin(text),
@@ -139,6 +142,7 @@ impl Rule {
                 "expected SERVER/PATTERN, such as \"github/delete_*\" or \"*/delete_*\": * is any text, ? one character"
             }
             Self::ToolName => "expected at most 128 characters, without control characters",
+            Self::Admin => "expected an address with a port, such as \"127.0.0.1:8809\"",
             // Their judges say more than one thing.
             Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
         }
@@ -154,6 +158,7 @@ impl Rule {
             | Self::Address
             | Self::Host
             | Self::Origin
+            | Self::Admin
             | Self::Proxy
             | Self::HeaderValue
             | Self::ToolName => None,
@@ -720,10 +725,40 @@ pub const SETTINGS: &[Setting] = &[
         "\"auto\"",
         "\"auto\" colours on a terminal | \"text\" | \"json\"",
     ),
-    not_yet("log.file", "the log goes to stderr"),
-    not_yet("log.payloads", "payloads are never logged"),
-    not_yet("log.redact", "payloads are never logged"),
-    not_yet("admin", ""),
+    here("log.file", Form::Text(Rule::Path), "\"\"", "where the log goes; \"\" = stderr"),
+    not_yet("log.payloads", "payloads are never logged; `braid tap --payload` shows them as they pass"),
+    here(
+        "log.redact",
+        Form::Texts(Rule::Any),
+        "[\"authorization\", \"*token*\", \"*secret*\", \"*password*\", \"*api*key*\"]",
+        "what `tap --payload` hides; * = any letters",
+    ),
+    section("admin", "looking after a run: `braid status`, `top`, `tap`, `logs`, `reload`, `restart`"),
+    here(
+        "admin.socket",
+        Form::Text(Rule::Path),
+        "\"auto\"",
+        "\"auto\" = in a folder that only you may enter | \"off\" | a path",
+    ),
+    here(
+        "admin.http",
+        Form::Text(Rule::Admin),
+        "\"\"",
+        "\"127.0.0.1:8809\": /healthz /readyz /metrics /status; off this machine with the token",
+    ),
+    here("admin.metrics_tool_label", Form::Flag, "true", "count each tool by itself, up to 500 of them"),
+    here(
+        "admin.audit",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "file that gets a line for each call; of arguments it has the SHA-256",
+    ),
+    here(
+        "admin.audit_required",
+        Form::Flag,
+        "false",
+        "true: a call that cannot be written down there is refused",
+    ),
 ];
 
 /// The setting at a path, where names that the user chooses stand as `*`.
@@ -742,10 +777,9 @@ impl Setting {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// References are replaced in texts of servers and in paths of `[listen]`, and nowhere else.
+    /// References are replaced in texts of servers and in paths, and nowhere else.
     pub fn expands(&self) -> bool {
-        let path = self.path.starts_with("listen.") && self.form == Form::Text(Rule::Path);
-        path || self.path.starts_with("servers.*.")
+        self.form == Form::Text(Rule::Path) || self.path.starts_with("servers.*.")
     }
 
     /// Which servers know the key.

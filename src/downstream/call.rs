@@ -8,7 +8,7 @@ use super::news::Given;
 use super::open::Entry;
 use super::outlet::Outlet;
 use super::session::ended;
-use crate::hub::begin::{Answer, Asked, AtOnce};
+use crate::hub::begin::{self, Answer, AtOnce};
 use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
@@ -16,6 +16,7 @@ use crate::upstream::allowance::Held;
 use crate::upstream::budget::{Budget, Taken};
 use crate::upstream::exchange::{Arrived, Awaiting, Exchange, Step};
 use crate::upstream::queue::Filler;
+use crate::upstream::tally::Asked;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::lines::one_line;
@@ -68,6 +69,7 @@ impl Awaiting<Arrived> for Waits {
         let Self { call, exchange, id, method, entry } = *self;
         let (after, number) = (exchange.after(), entry.number());
         let text = call.said(reply, &id, method);
+        call.spends(method, &exchange);
         drop((exchange, id));
         if call.client.delivery.holds(after) {
             // What its server said before the end must not come after it.
@@ -106,6 +108,8 @@ pub(super) struct Call {
     /// Where what comes before the answer goes.
     pub(super) outlet: Outlet,
     pub(super) patience: Instant,
+    /// When it was heard, if it is one of those whose time with us is measured.
+    pub(super) heard: Option<Instant>,
 }
 
 impl Call {
@@ -131,8 +135,14 @@ impl Call {
         }
     }
 
-    fn asked<'a>(&'a self, id: &'a Id, message: &'a Message, turn: Taken, memory: Option<Held>) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(
+        &'a self,
+        id: &'a Id,
+        message: &'a Message,
+        turn: Taken,
+        memory: Option<Held>,
+    ) -> begin::Asked<'a> {
+        begin::Asked {
             seat: &self.client.seat,
             id,
             message,
@@ -162,7 +172,16 @@ impl Call {
         if self.client.delivery.holds(exchange.after()) {
             Box::pin(self.client.delivery.flush(exchange.after(), &self.outlet)).await;
         }
-        self.said(reply, &id, method)
+        let text = self.said(reply, &id, method);
+        self.spends(method, &exchange);
+        text
+    }
+
+    /// It leaves us: how long it was here, rather than at its server.
+    fn spends(&self, method: Method, exchange: &Exchange) {
+        let Some(heard) = self.heard else { return };
+        let time = heard.elapsed().saturating_sub(exchange.took());
+        self.client.seat.hub().lookout().spends(Asked::of(method), time);
     }
 
     /// An answer that is there.

@@ -44,3 +44,5 @@ pub mod modern;
 pub mod sse;
 
 pub mod edge;
+
+pub mod admin;

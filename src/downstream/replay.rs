@@ -32,6 +32,12 @@ impl Replay {
         }
     }
 
+    /// What is kept, in steps of a unit.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        let taken = (self.units as usize).saturating_sub(self.total.available_permits());
+        (taken * UNIT_BYTES) as u64
+    }
+
     /// What an event takes of the budget; `None` for one that is too long to be kept.
     pub(super) fn units_of(&self, bytes: usize) -> Option<u32> {
         if bytes > self.bytes_max {

@@ -22,6 +22,7 @@ use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::Budget;
 use crate::upstream::exchange::{Arrived, Berth};
+use crate::upstream::lookout::{Came, Lookout};
 use crate::upstream::queue::Filler;
 use crate::wire::batch::batch;
 use crate::wire::caps::Caps;
@@ -52,6 +53,22 @@ pub struct Session {
     behind_itself: bool,
     /// Requests that stand by themselves come here as well, and nothing is started before it is needed.
     beside: Option<Beside>,
+    stay: Stay,
+}
+
+/// How long the client is here. It is counted when this is dropped.
+struct Stay {
+    lookout: Arc<Lookout>,
+    came: Came,
+    since: OnceLock<Instant>,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(since) = self.since.get() {
+            self.lookout.leaves(self.came, since.elapsed());
+        }
+    }
 }
 
 /// What `initialize` settled.
@@ -107,6 +124,12 @@ impl Session {
         risen: Option<Filler<Risen>>,
     ) -> Self {
         let turns = Budget::new(seat.hub().config().limits.session_in_flight_max);
+        let came = match (&outlets, seat.caller().alone) {
+            (Outlets::Streams(_), _) => Came::Http,
+            (Outlets::Lines(_), true) => Came::Stdio,
+            (Outlets::Lines(_), false) => Came::Sse,
+        };
+        let stay = Stay { lookout: seat.hub().lookout().clone(), came, since: OnceLock::new() };
         let delivery = Arc::new(Delivery {
             mail: seat.mail().clone(),
             asks: Asks::new(seat.mail().clone()),
@@ -123,6 +146,7 @@ impl Session {
             identity: Arc::from(identity),
             behind_itself,
             beside: None,
+            stay,
         }
     }
 
@@ -414,6 +438,7 @@ impl Session {
             revision: agreed.revision,
             outlet: outlet.clone(),
             patience: agreed.since + self.hub().config().first_list,
+            heard: (entry.number() % MEASURED == 0).then(Instant::now),
         };
         let (own, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
         let call = match call.begin_now(id, &message, memory) {
@@ -439,7 +464,8 @@ impl Session {
                 ready(Some(call.told(answer, id, method))).boxed()
             }
             Err(memory) => {
-                let run = call.run(own, message, memory);
+                // What must wait says nothing of what we take.
+                let run = Call { heard: None, ..call }.run(own, message, memory);
                 let mut call = ended(entry, registration, run);
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
@@ -479,7 +505,9 @@ impl Session {
     /// Settles on a revision, once, and lets the client's own servers be greeted with what it declared.
     fn agree(&self, revision: Revision, capabilities: &str) {
         self.client.delivery.revision.get_or_init(|| revision);
-        self.agreed.get_or_init(|| Agreed { revision, since: Instant::now() });
+        let since = Instant::now();
+        self.agreed.get_or_init(|| Agreed { revision, since });
+        self.stay.since.get_or_init(|| since);
         self.client.seat.introduce(revision, capabilities);
     }
 }
@@ -536,6 +564,8 @@ fn caps(limits: &Limits) -> Caps {
     Caps { depth_max: limits.depth_max, elements_max: limits.elements_max }
 }
 
+/// Of so many requests the time of one with us is measured: reading the clock for each would be most of what that takes.
+const MEASURED: u64 = 16;
 /// The most that a client may declare: it is kept as long as the client is there, and told to servers of its own.
 const CAPABILITIES_BYTES_MAX: usize = 64 * 1024;
 /// How long `initialize` waits for the servers' instructions.

@@ -13,11 +13,13 @@ use crate::routing::cursor::ListDigest;
 use crate::routing::look::Look;
 use crate::routing::route::{Local, Route, Target, route};
 use crate::routing::task_ids::TaskIds;
+use crate::upstream::account::Account;
 use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
 use crate::upstream::server::Begun;
+use crate::upstream::tally::{Asked as Counted, End};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::quote;
@@ -92,8 +94,13 @@ impl Hub {
         let bytes = bytes_of(asked.message, seat.declared());
         let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
+        let account = match self.account(&asked, reached.server.name().key(), &target) {
+            Ok(account) => account,
+            Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
+        };
         let (id, edit) = (asked.id, target.edit.take());
-        let outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
+        let mut outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
+        outgoing.account = account;
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
     }
 
@@ -107,14 +114,55 @@ impl Hub {
         if let Route::Unknown(_) = routed {
             routed = match Box::pin(self.route_again(&asked, method)).await {
                 Ok(routed) => routed,
-                Err(why) => return Answer::Now(Err(why)),
+                Err(why) => return Answer::Now(Err(self.turned_away(&asked, method, why))),
             };
         }
         match routed {
             Route::One(target) => self.send(asked, method, target).await,
             Route::Local(local) => Box::pin(self.local(local, &asked)).await,
-            Route::Unknown(fault) | Route::Refuse(fault) => Answer::Now(Err(fault)),
+            Route::Unknown(fault) | Route::Refuse(fault) => {
+                Answer::Now(Err(self.turned_away(&asked, method, fault)))
+            }
         }
+    }
+
+    /// A request that leads nowhere is written down as well, where calls are.
+    fn turned_away(&self, asked: &Asked<'_>, method: Method, fault: Fault) -> Fault {
+        if Counted::of(method) == Counted::Other {
+            return fault;
+        }
+        tracing::debug!(
+            event = "call",
+            server = fault.server.as_deref(),
+            method = Counted::of(method).as_str(),
+            client = asked.seat.caller().client.0,
+            outcome = End::of(&fault).error_type(),
+            code = fault.code,
+            why = fault.text,
+            "not sent"
+        );
+        let params = asked.message.params();
+        let name = params.and_then(|params| params.name.as_ref().or(params.uri.as_ref()));
+        let name = name.map(|name| name.as_str(asked.message));
+        // Whose name it would be, if that one could be asked.
+        let whose = fault.server.as_deref();
+        if let Some(server) = self.servers.iter().find(|server| Some(server.name().key()) == whose) {
+            server.tally().refuses(&fault);
+        }
+        let written = Account::open(&self.lookout, asked.seat.caller(), asked.message, whose, name)
+            .and_then(|account| account.map_or(Ok(()), |account| account.close(End::of(&fault), 0)));
+        written.err().unwrap_or(fault)
+    }
+
+    /// Where a request is written down, if it is.
+    fn account(
+        &self,
+        asked: &Asked<'_>,
+        server: &str,
+        target: &Target,
+    ) -> Result<Option<Box<Account>>, Fault> {
+        let (caller, own) = (asked.seat.caller(), Some(&**target.pass.own()));
+        Account::open(&self.lookout, caller, asked.message, Some(server), own)
     }
 
     fn route(&self, asked: &Asked<'_>, method: Method) -> Route {
@@ -155,20 +203,27 @@ impl Hub {
                 "the catalog names a server that is not there",
             )));
         };
+        let account = match self.account(&asked, reached.server.name().key(), &target) {
+            Ok(account) => account,
+            Err(fault) => return Answer::Now(Err(fault)),
+        };
         if let Err(fault) = asked.seat.visit(&reached).await {
-            return Answer::Now(Err(fault));
+            return Answer::Now(Err(not_sent(account, fault)));
         }
         let Reached { server, look, .. } = reached;
         let Some(place) = place.or_else(|| self.place()) else {
             let text = "too many requests in flight (limits.total_in_flight)";
-            return Answer::Now(Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)));
+            let fault = Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent);
+            return Answer::Now(Err(not_sent(account, fault)));
         };
         let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
         let asked = match &amended {
             Some(message) => Asked { message, ..asked },
             None => asked,
         };
-        begun(id, server.begin(&key, self.outgoing(asked, method, (&target, edit), look, place)).await)
+        let mut outgoing = self.outgoing(asked, method, (&target, edit), look, place);
+        outgoing.account = account;
+        begun(id, server.begin(&key, outgoing).await)
     }
 
     /// A request as its server is given it.
@@ -196,6 +251,7 @@ impl Hub {
             tasks: self.tasks(asked.seat, target.pass.tool()),
             turns,
             memory: asked.memory,
+            account: None,
         }
     }
 
@@ -253,6 +309,12 @@ impl Hub {
             }
         }
     }
+}
+
+/// What is said of a request that cannot be sent, once that is written down.
+fn not_sent(account: Option<Box<Account>>, fault: Fault) -> Fault {
+    let written = account.map_or(Ok(()), |account| account.close(End::of(&fault), 0));
+    written.err().unwrap_or(fault)
 }
 
 /// What became of a request at its server.

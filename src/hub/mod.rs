@@ -18,6 +18,8 @@ pub mod readiness;
 
 pub mod parked;
 
+pub mod survey;
+
 use self::entrance::{Entrance, Entrances, Naming};
 use self::parked::Parked;
 use self::seat::Seat;
@@ -31,6 +33,7 @@ use crate::upstream::budget::{self, Budget};
 use crate::upstream::connect::Introduction;
 use crate::upstream::dial::Dial;
 use crate::upstream::link::State;
+use crate::upstream::lookout::Lookout;
 use crate::upstream::memory::Memory;
 use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, Surroundings, Watched};
@@ -54,6 +57,7 @@ pub struct Hub {
     task_ids: Option<Arc<TaskIds>>,
     parked: Arc<Parked>,
     memory: Arc<Memory>,
+    lookout: Arc<Lookout>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
@@ -84,7 +88,9 @@ impl Hub {
         let bare: Vec<_> = named.iter().map(|(key, _, uris)| (*key, &Prefix::Bare, *uris)).collect();
         let plans = Plans::new(prefixed, NamePlan::new(&config.names, &bare));
         let memory = Memory::new(config.limits.buffered_bytes_max);
+        let lookout = Lookout::new(config.admin.labels_tools);
         let surroundings = Surroundings {
+            lookout: lookout.clone(),
             memory: memory.clone(),
             limits: Arc::new(config.limits.clone()),
             introduction: Introduction {
@@ -107,6 +113,7 @@ impl Hub {
             task_ids: task_ids(),
             parked: Arc::new(Parked::new(config.limits.parked_max)),
             memory,
+            lookout,
             servers,
             config,
             tracker,
@@ -121,6 +128,11 @@ impl Hub {
 
     pub fn servers(&self) -> &[Arc<Server>] {
         &self.servers
+    }
+
+    /// Who looks on.
+    pub fn lookout(&self) -> &Arc<Lookout> {
+        &self.lookout
     }
 
     /// What names the next client.

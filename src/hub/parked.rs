@@ -404,6 +404,11 @@ impl Parked {
         Self { max, table: Mutex::default() }
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.table.lock().kept.len()
+    }
+
     fn enter(&self, binding: Binding, kept: Kept) -> Result<(String, Key, Instant), Fault> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)

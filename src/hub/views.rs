@@ -312,6 +312,23 @@ impl Views {
         kept.into_iter().flat_map(|kept| kept.troubles.iter().flatten().cloned()).collect()
     }
 
+    /// How many items a link lists, by `Kind::index`.
+    pub(super) fn offered(&self, at: usize, key: &LinkKey) -> [usize; 4] {
+        let shelves = self.shelves.lock();
+        let kept = shelves.kept.get(&(at, key.clone()));
+        kept.map(|kept| kept.offer.lists.each_ref().map(|list| list.len())).unwrap_or_default()
+    }
+
+    /// The catalog of the view that shows most of all that clients have now, under the names that tell servers apart.
+    pub(super) fn widest(&self) -> Option<Arc<Catalog>> {
+        let shelves = self.shelves.lock();
+        let shown =
+            |view: &View| view.sight.places.iter().filter(|place| matches!(place, Place::Shown(_))).count();
+        let views = shelves.views.values().filter_map(Weak::upgrade);
+        let prefixed = views.filter(|view| view.sight.naming == Naming::Prefixed);
+        prefixed.max_by_key(|view| shown(view)).map(|view| view.catalog())
+    }
+
     /// A link has ended for good.
     pub(super) fn forget(&self, at: usize, key: &LinkKey) {
         self.shelves.lock().kept.remove(&(at, key.clone()));

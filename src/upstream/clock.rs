@@ -15,6 +15,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Clock {
     deadline: Deadline,
+    begun: Instant,
     standstill: Option<Arc<Standstill>>,
     /// How much of the standstill the deadline knows of.
     counted: Duration,
@@ -61,10 +62,16 @@ impl Clock {
         total: Option<Duration>,
         standstill: Option<Arc<Standstill>>,
     ) -> Self {
-        let now = Instant::now().into_std();
+        let begun = Instant::now();
+        let now = begun.into_std();
         let counted = standstill.as_ref().map(|it| it.total(now)).unwrap_or_default();
         let deadline = Deadline::new(now, patience, total);
-        Self { deadline, standstill, counted, is_renewed: false }
+        Self { deadline, begun, standstill, counted, is_renewed: false }
+    }
+
+    /// Since when it goes.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// A clock that nobody holds.

@@ -156,6 +156,7 @@ impl Ear {
             }
         };
         self.noise.quiet();
+        self.stream.hears(&message);
         (self.message(message), Ok(()))
     }
 

@@ -4,6 +4,7 @@
 //! into everything it yields. Dropping it before its end cancels it at the server. It sends nothing again that may have
 //! run: only what its server has answered with a question, or refused for its head.
 
+use super::account::Account;
 use super::allowance::{Permit, Permits};
 use super::arrivals::Next;
 pub use super::arrivals::{Awaiting, Berth};
@@ -20,6 +21,7 @@ use super::stderr::escaped;
 pub use super::stream::Arrived;
 use super::stream::{Arrival, Parting, Posted, Posting, Stream};
 use super::subject::{Setting, Subject};
+use super::tally::{Asked, End};
 use super::task::{TaskCall, TaskStep};
 use crate::mcp::caller::ClientId;
 use crate::mcp::era;
@@ -68,6 +70,8 @@ pub(super) struct Origin {
     pub(super) token: Option<Raw>,
     pub(super) look: Arc<Look>,
     pub(super) subscribing: Option<Subscribing>,
+    /// What is asked, as it is counted.
+    pub(super) asked: Asked,
     /// How a task is called toward the client, where it may take one for an answer.
     pub(super) tasks: Option<Tasks>,
     /// The client has no handshake either: what its server says of a result is for it.
@@ -109,6 +113,11 @@ pub struct Exchange {
     stale: bool,
     /// What the client is being asked for that.
     round: Option<Box<Round>>,
+    /// Where it is written down, if it is.
+    account: Option<Box<Account>>,
+    /// How it ended is counted: with how long it took its server.
+    is_counted: bool,
+    took: Duration,
     /// What the request holds until its end, however long its server takes to read what is written to it.
     _turns: Permits,
 }
@@ -140,8 +149,16 @@ impl Exchange {
             kept: None,
             stale: false,
             round: None,
+            account: None,
+            is_counted: false,
+            took: Duration::ZERO,
             _turns: Permits::new(),
         }
+    }
+
+    /// How it ends is written down there.
+    pub(super) fn is_written_down(&mut self, account: Option<Box<Account>>) {
+        self.account = account;
     }
 
     /// A request of our own, answered in the server's own terms within `timeouts.list`. `params` is a JSON object.
@@ -217,11 +234,12 @@ impl Exchange {
             if self.stale {
                 match Box::pin(self.remirrored()).await {
                     Ok(()) => continue,
-                    Err(fault) => return Step::Done(Err(fault)),
+                    Err(fault) => return Step::Done(Err(self.failed(fault))),
                 }
             }
             if self.round.is_some() {
                 match Box::pin(self.turn()).await {
+                    Some(Step::Done(Err(fault))) => return Step::Done(Err(self.failed(fault))),
                     Some(step) => return step,
                     None => continue,
                 }
@@ -244,7 +262,10 @@ impl Exchange {
                         None => continue,
                     }
                 }
-                Arrival::Failed(fault) => return Step::Done(Err(self.honest(*fault))),
+                Arrival::Failed(fault) => {
+                    let fault = self.honest(*fault);
+                    return Step::Done(Err(self.failed(fault)));
+                }
             }
         }
     }
@@ -267,7 +288,10 @@ impl Exchange {
                 self.subscribed(&response);
                 self.ended(response)
             }
-            Arrival::Failed(fault) => Some(Err(self.honest(*fault))),
+            Arrival::Failed(fault) => {
+                let fault = self.honest(*fault);
+                Some(Err(self.failed(fault)))
+            }
             Arrival::Note(_) | Arrival::Letter(_) | Arrival::Created(_) | Arrival::Lives => {
                 Some(Err(Fault::ours(Reason::Internal, "what ended the request is no end")))
             }
@@ -284,6 +308,61 @@ impl Exchange {
 
     /// What the answer is to the client; nothing, if its server wants to know something first.
     fn ended(&mut self, response: Box<Message>) -> Option<Result<Bytes, Fault>> {
+        let end = match response.head() {
+            Head::Response { outcome: Outcome::Result { places, .. }, .. } if places.is_error => {
+                End::ToolError
+            }
+            Head::Response { outcome: Outcome::Error { code, .. }, .. } => End::Error(*code),
+            Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => End::Fine,
+        };
+        Some(match self.judged(response)? {
+            Ok(text) => self.closes(end, text.len()).map(|()| text),
+            Err(fault) => Err(self.failed(fault)),
+        })
+    }
+
+    /// A fault that ends it.
+    fn failed(&mut self, fault: Fault) -> Fault {
+        if self.origin.is_some() && !self.is_counted {
+            self.stream.tally().is_troubled(&fault.text);
+        }
+        let end = End::of(&fault);
+        self.closes(end, 0).err().unwrap_or(fault)
+    }
+
+    /// It is over: it is counted, logged and written down before anybody hears of it. The fault: it cannot be written
+    /// down, and must be.
+    fn closes(&mut self, end: End, bytes: usize) -> Result<(), Fault> {
+        let Some(origin) = self.origin.as_ref().filter(|_| !self.is_counted) else { return Ok(()) };
+        self.is_counted = true;
+        let until = match end {
+            // The moment in which it came: no clock has to be read for it.
+            End::Fine | End::ToolError | End::Error(_) => self.stream.heard_at(),
+            End::Fault(..) | End::Cancelled => Instant::now(),
+        };
+        let took = until.saturating_duration_since(self.clock.begun());
+        self.took = took;
+        self.stream.tally().ended(origin.asked, self.subject.own(), took, end);
+        tracing::debug!(
+            event = "call",
+            server = %self.subject.server,
+            method = self.subject.method(),
+            tool = self.subject.own().filter(|_| origin.asked == Asked::Call).map(|own| &**own),
+            item = self.subject.own().filter(|_| origin.asked != Asked::Call).map(|own| &**own),
+            client = origin.owner.as_ref().map(|owner| owner.client.0),
+            upstream_id = self.posted.id.0,
+            duration_ms = took.as_secs_f64() * 1000.0,
+            outcome = end.error_type().unwrap_or("ok"),
+            code = end.code(),
+            "done"
+        );
+        match self.account.take() {
+            None => Ok(()),
+            Some(account) => account.close(end, bytes),
+        }
+    }
+
+    fn judged(&mut self, response: Box<Message>) -> Option<Result<Bytes, Fault>> {
         let stands = self.origin.as_ref().is_some_and(|origin| origin.stands);
         let is_stateless = self.stream.standing().is_some();
         if is_stateless || stands {
@@ -491,6 +570,11 @@ impl Exchange {
         }
     }
 
+    /// How long it took its server, once it is over.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
     /// How many letters its client had been sent before what was yielded last: to be delivered before it.
     pub fn after(&self) -> u64 {
         self.after
@@ -614,6 +698,7 @@ impl Exchange {
                 }
             },
         };
+        self.stream.tally().timed_out(expiry == Expiry::Total);
         let fault = Fault::ours(reason, format!("{server}: {text}{end}"));
         Arrival::Failed(Box::new(fault.server(&*server).outcome(outcome)))
     }
@@ -730,6 +815,7 @@ impl Drop for Exchange {
         if !self.over {
             self.end("the client does not wait any longer");
         }
+        self.closes(End::Cancelled, 0).ok();
         let subscribing = self.origin.as_mut().and_then(|origin| origin.subscribing.take());
         if let Some(Subscribing { client, uri }) = subscribing {
             self.stream.audience().refused(client, &uri);

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 /// The places at one server, and the queue before them.
 pub(super) struct Gate {
     places: Arc<Budget>,
+    places_max: usize,
     queue: Mutex<Queue>,
 }
 
@@ -24,7 +25,12 @@ pub(super) struct Full;
 
 impl Gate {
     pub(super) fn new(places_max: usize, waiting_max: usize) -> Self {
-        Self { places: Budget::new(places_max), queue: Mutex::new(FairQueue::new(waiting_max)) }
+        Self { places: Budget::new(places_max), places_max, queue: Mutex::new(FairQueue::new(waiting_max)) }
+    }
+
+    /// Who has a place, and who waits for one.
+    pub(super) fn crowd(&self) -> (usize, usize) {
+        (self.places_max.saturating_sub(self.places.left() as usize), self.queue.lock().len())
     }
 
     /// A place, if one is free and nobody waits for it.

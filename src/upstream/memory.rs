@@ -73,6 +73,11 @@ impl Memory {
         self.kib
     }
 
+    /// Bytes that wait, in steps of a KiB.
+    pub fn waiting_bytes(&self) -> u64 {
+        u64::from(self.kib.saturating_sub(self.room.left())) * 1024
+    }
+
     /// Room for so many more bytes of a request of which there are some already, in KiB, for whoever gives it back; `None`
     /// when too much is taken.
     pub(super) fn draw_for_request(&self, before: usize, bytes: usize) -> Option<u32> {

@@ -98,3 +98,21 @@ pub mod vigil;
 pub mod stderr;
 
 pub mod environment;
+
+pub mod lookout;
+
+pub mod tally;
+
+pub mod histogram;
+
+pub mod tap;
+
+pub mod journal;
+
+pub mod audit;
+
+pub mod account;
+
+pub mod stamp;
+
+mod since;

@@ -2,6 +2,7 @@
 //!
 //! Knows what is added or taken away for a server that runs tools as tasks. It edits text and sends nothing.
 
+use super::account::Account;
 use super::allowance::{Held, Permits};
 use super::standing::Standing;
 use crate::config::Timeouts;
@@ -45,6 +46,8 @@ pub struct Outgoing<'a> {
     pub turns: Permits,
     /// The room of its text in memory, given back when the text is written.
     pub memory: Option<Held>,
+    /// Where it is written down, if it is.
+    pub account: Option<Box<Account>>,
 }
 
 impl Outgoing<'_> {

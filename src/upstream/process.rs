@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 
 use super::environment::{Cookie, Mark, environment};
 use super::guardian::{Guardian, Watched};
+use super::journal::Journals;
 use super::login_shell::LoginShell;
 pub use super::program::SpawnError;
 use super::program::{locate, unstarted};
@@ -36,6 +37,8 @@ pub struct Nursery {
     pub guardian: Arc<Guardian>,
     pub tracker: TaskTracker,
     pub login_shell: LoginShell,
+    /// What they write to stderr, by server.
+    pub journals: Journals,
     births: Arc<Semaphore>,
     wide: Arc<Semaphore>,
 }
@@ -47,6 +50,7 @@ impl Nursery {
             guardian,
             tracker,
             login_shell: LoginShell::default(),
+            journals: Journals::default(),
             births: Arc::new(Semaphore::new(SPAWNS_AT_ONCE)),
             wide: Arc::new(Semaphore::new(WIDE_PIPES_MAX)),
         }
@@ -140,7 +144,7 @@ impl Process {
         stderr: config::Stderr,
         nursery: &Nursery,
     ) -> Result<Spawned, SpawnError> {
-        let Nursery { cookie, guardian, tracker, wide, .. } = nursery;
+        let Nursery { cookie, guardian, tracker, wide, journals, .. } = nursery;
         let mark = cookie.mark();
         // Before the child: we may be killed at any moment, and the mark alone leads to it then.
         guardian.stand_by();
@@ -157,7 +161,8 @@ impl Process {
 
         let span = tracing::debug_span!("process", server, pid = id);
         let (tail, gone) = (Tail::default(), CancellationToken::new());
-        let reader = drain(errors, server.to_owned(), stderr, tail.clone(), gone.clone());
+        let kept = (tail.clone(), journals.of_server(server));
+        let reader = drain(errors, server.to_owned(), stderr, kept, gone.clone());
         let reader = tracker.spawn(reader.instrument(span.clone()));
         let (order, orders) = watch::channel(None);
         let (tell, ended) = watch::channel(None);

@@ -3,6 +3,7 @@
 //! Owns a bounded map from `LinkKey` to link: one process for whoever shares it, whatever the concurrency.
 //! `begin` is the only way a request reaches a server; it never sends one twice.
 
+use super::account::Account;
 use super::allowance::{Permit, Permits};
 use super::audience::Audience;
 use super::budget::Taken;
@@ -14,14 +15,17 @@ use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
 use super::listening::Listening;
+use super::lookout::Lookout;
 use super::mail::Mail;
 use super::memory::Memory;
 use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
+use super::since::Since;
 use super::stream::Posting;
 use super::subject::{Bound, Setting, Subject, words};
 use super::supervise::Supervisor;
+use super::tally::{Asked, End, Tally};
 use super::verdict::Verdict;
 use super::way::{AtHand, Hand, Known, Way};
 use crate::config::{Limits, ServerConfig, toml_key};
@@ -39,7 +43,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use smallvec::smallvec;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -61,6 +65,8 @@ pub struct Surroundings {
     pub memory: Arc<Memory>,
     /// How many may start at once.
     pub starting: Arc<Semaphore>,
+    /// Who looks on.
+    pub lookout: Arc<Lookout>,
     pub tracker: TaskTracker,
 }
 
@@ -106,13 +112,18 @@ pub struct Server {
     links: DashMap<LinkKey, Slot>,
     verdict: Arc<Verdict>,
     gate: Gate,
+    tally: Arc<Tally>,
 }
 
 #[derive(Clone)]
 struct Slot {
     state: watch::Receiver<State>,
+    /// Since when that is so.
+    since: Arc<Since>,
     audience: Arc<Audience>,
     wake: Arc<Notify>,
+    /// Rung when it is to be begun anew.
+    anew: Arc<Notify>,
     stop: Arc<watch::Sender<Option<Pace>>>,
 }
 
@@ -147,10 +158,34 @@ impl Server {
             settings: Arc::new(settings),
             links: DashMap::new(),
             verdict: Arc::default(),
+            tally: Arc::new(Tally::new(&surroundings.lookout)),
             name,
             surroundings,
             dial,
         }
+    }
+
+    /// What is counted of it.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Requests that have a place there, and those that wait for one.
+    pub fn crowd(&self) -> (usize, usize) {
+        self.gate.crowd()
+    }
+
+    /// Each of its links as it is now, and since when it is so.
+    pub fn links(&self) -> Vec<(LinkKey, State, SystemTime)> {
+        let links = self.links.iter().filter(|slot| slot.stop.borrow().is_none());
+        links.map(|slot| (slot.key().clone(), slot.state.borrow().clone(), slot.since.get())).collect()
+    }
+
+    /// Begins every link anew, and says how many there are. What is in flight has a moment to end; who comes meanwhile waits
+    /// for the server that is started.
+    pub fn restart(&self) -> usize {
+        let links = self.links.iter().filter(|slot| slot.stop.borrow().is_none());
+        links.map(|slot| slot.anew.notify_one()).count()
     }
 
     pub fn name(&self) -> &ServerName {
@@ -326,7 +361,7 @@ impl Server {
         let (stop, stops) = watch::channel(None);
         let audience =
             Arc::new(Audience::new(company, self.surroundings.memory.share(), self.settings.timeouts.ask));
-        let wake = Arc::new(Notify::new());
+        let (wake, anew, since) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Since::now()));
         let supervisor = Supervisor {
             server: self.key.clone(),
             settings: self.settings.clone(),
@@ -338,12 +373,15 @@ impl Server {
             starting: self.surroundings.starting.clone(),
             audience: audience.clone(),
             tracker: self.surroundings.tracker.clone(),
+            tally: self.tally.clone(),
             state,
+            since: since.clone(),
             wake: wake.clone(),
+            anew: anew.clone(),
             stop: stops,
         };
         self.surroundings.tracker.spawn(supervisor.run());
-        Slot { state: states, audience, wake, stop: Arc::new(stop) }
+        Slot { state: states, since, audience, wake, anew, stop: Arc::new(stop) }
     }
 
     /// Tells every link to end; their tasks do it, and the tracker knows when they are done.
@@ -354,17 +392,43 @@ impl Server {
     }
 
     /// Sends a client's request. The faults are about this server and say whether anything may have left.
-    pub async fn begin(&self, key: &LinkKey, outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
+    pub async fn begin(&self, key: &LinkKey, mut outgoing: Outgoing<'_>) -> Result<Begun, Fault> {
         let hand = self.at_hand(key, outgoing.client).map(Hand::Once);
         let way = match hand.and_then(|hand| self.way(hand, outgoing.method, outgoing.bytes())) {
             Some(way) => way,
             // What seldom happens has a place of its own: every request in flight is as large as all that may become of it.
-            None => match Box::pin(self.way_in_time(key, &outgoing)).await? {
-                Entered::Way(way) => way,
-                Entered::Done(begun) => return Ok(begun),
+            None => match Box::pin(self.way_in_time(key, &outgoing)).await {
+                Ok(Entered::Way(way)) => way,
+                Ok(Entered::Done(begun)) => {
+                    if let Some(account) = outgoing.account.take() {
+                        account.close(End::Fine, 0)?;
+                    }
+                    return Ok(begun);
+                }
+                Err(fault) => return Err(self.refuses(fault, outgoing.account.take(), outgoing.method)),
             },
         };
         self.begin_on(way, outgoing)
+    }
+
+    /// A request does not get as far as the server.
+    fn refuses(&self, fault: Fault, account: Option<Box<Account>>, method: Method) -> Fault {
+        self.tally.refuses(&fault);
+        // Else it is the client's affair.
+        if fault.reason.is_some() {
+            self.tally.is_troubled(&fault.text);
+        }
+        tracing::debug!(
+            event = "call",
+            server = %self.key,
+            method = Asked::of(method).as_str(),
+            outcome = End::of(&fault).error_type(),
+            code = fault.code,
+            why = fault.text,
+            "not sent"
+        );
+        let written = account.map_or(Ok(()), |account| account.close(End::of(&fault), 0));
+        written.err().unwrap_or(fault)
     }
 
     /// The way in for a request of so many bytes, if nothing on it has to be waited for.
@@ -414,6 +478,7 @@ impl Server {
         let Way { hand, place, room } = way;
         let AtHand { link, audience, member } = &*hand;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
+        let account = outgoing.account.take();
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.pass.own());
         let bounds = self.bounds(method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
@@ -427,6 +492,7 @@ impl Server {
             tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
+            asked: Asked::of(method),
         };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
@@ -488,7 +554,10 @@ impl Server {
             })
         };
         let posted = match method {
-            Method::Subscribe => audience.subscribe(client, own, post)?,
+            Method::Subscribe => match audience.subscribe(client, own, post) {
+                Ok(posted) => posted,
+                Err(fault) => return Err(self.refuses(fault, account, method)),
+            },
             Method::Unsubscribe => audience.unsubscribe(client, own, post),
             Method::Initialize
             | Method::Initialized
@@ -513,12 +582,22 @@ impl Server {
             | Method::Task
             | Method::Other => Some(post()),
         };
-        let Some(posted) = posted else { return Ok(Begun::Already) };
+        let Some(posted) = posted else {
+            if let Some(account) = account {
+                account.close(End::Fine, 0)?;
+            }
+            return Ok(Begun::Already);
+        };
         if let (Err(_), Method::Subscribe) = (&posted, method) {
             audience.refused(client, own);
         }
+        let posted = match posted {
+            Ok(posted) => posted,
+            Err(fault) => return Err(self.refuses(fault, account, method)),
+        };
         let stream = link.stream.clone();
-        let mut exchange = Box::new(Exchange::new(stream, posted?, places, clock, Some(origin), subject));
+        let mut exchange = Box::new(Exchange::new(stream, posted, places, clock, Some(origin), subject));
+        exchange.is_written_down(account);
         exchange.hold(held);
         exchange.keep(kept);
         Ok(Begun::Exchange(exchange))

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::Journal;
 use crate::config::Stderr;
 
 /// The last text of one child's stderr, shared by who reads it and who quotes it.
@@ -55,7 +56,7 @@ pub async fn drain(
     mut pipe: impl AsyncRead + Unpin,
     server: String,
     mut stderr: Stderr,
-    tail: Tail,
+    (tail, journal): (Tail, Arc<Journal>),
     gone: CancellationToken,
 ) {
     let mut lines = Lines::default();
@@ -76,19 +77,18 @@ pub async fn drain(
             Some(Ok(count)) => {
                 let bytes = chunk.get(..count).unwrap_or_default();
                 tail.keep(bytes);
-                if stderr != Stderr::Drop {
-                    lines.take(bytes);
-                    pass_on(&mut lines, &server, &mut stderr).await;
-                }
+                lines.take(bytes);
+                pass_on(&mut lines, &server, &journal, &mut stderr).await;
             }
         }
     }
     lines.end();
-    pass_on(&mut lines, &server, &mut stderr).await;
+    pass_on(&mut lines, &server, &journal, &mut stderr).await;
 }
 
-async fn pass_on(lines: &mut Lines, server: &str, stderr: &mut Stderr) {
+async fn pass_on(lines: &mut Lines, server: &str, journal: &Journal, stderr: &mut Stderr) {
     for line in lines.ready.drain(..) {
+        journal.keep(&line);
         match *stderr {
             Stderr::Log => tracing::info!(event = "stderr", server, "{line}"),
             Stderr::Drop => {}
@@ -265,7 +265,7 @@ mod tests {
             .with_writer(move || Sink(Arc::clone(&sink)))
             .finish();
         let guard = tracing::subscriber::set_default(subscriber);
-        drain(bytes, "notes".into(), stderr, Tail::default(), CancellationToken::new()).await;
+        drain(bytes, "notes".into(), stderr, Default::default(), CancellationToken::new()).await;
         drop(guard);
         String::from_utf8(log.lock().clone()).unwrap()
     }
@@ -299,7 +299,7 @@ mod tests {
         let (tail, gone) = (Tail::default(), CancellationToken::new());
         theirs.write_all(b"last words").await.unwrap();
         gone.cancel();
-        drain(ours, "s".into(), Stderr::Log, tail.clone(), gone).await;
+        drain(ours, "s".into(), Stderr::Log, (tail.clone(), Arc::default()), gone).await;
         assert_eq!(tail.quote(), "last words");
         drop(theirs);
     }

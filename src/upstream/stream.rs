@@ -19,6 +19,7 @@ use super::open_asks::OpenAsks;
 use super::overseer::oversee;
 use super::queue::{Filler, queue};
 use super::standing::{Standing, with_meta};
+use super::tally::{Piece, Tally, Way};
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
 use crate::mcp::caller::ClientId;
@@ -204,6 +205,8 @@ pub(super) enum Again {
     NotSooner,
     /// At once, and it is greeted otherwise.
     Otherwise,
+    /// At once: whoever looks after it wants that.
+    Asked,
 }
 
 impl Lost {
@@ -216,6 +219,10 @@ impl Lost {
 /// A connection to one server, from its first byte to its last.
 pub struct Stream {
     server: Arc<str>,
+    /// Its number among all connections of the run.
+    number: u64,
+    /// What is counted of its server.
+    tally: Arc<Tally>,
     /// Bounded by `Places`, a request and its cancel per place, and by the bounds of asks and of what is passed.
     outbox: Filler<Frame>,
     /// Past that, once nothing is to be there before a request.
@@ -356,12 +363,14 @@ impl Stream {
         carry: Box<dyn Carry>,
         audience: Arc<Audience>,
         limits: &Limits,
-        tracker: &TaskTracker,
+        (tally, tracker): (&Arc<Tally>, &TaskTracker),
     ) -> Arc<Self> {
         let (outbox, outgoing) = queue();
         let company = audience.company();
         let stream = Arc::new(Self {
             server: Arc::from(server),
+            number: tally.lookout().next_connection(),
+            tally: tally.clone(),
             outbox,
             express: OnceLock::new(),
             open: Mutex::new(Open {
@@ -429,6 +438,7 @@ impl Stream {
         let text = build(id);
         let frame =
             Frame { text, freight: freight(id), mirrored, fate: Some(fate), follows: None, places, room };
+        self.sends(&frame.text, Piece::Request);
         let journey = match self.express(frame.freight) {
             Some(express) => express.post(frame),
             None => {
@@ -494,6 +504,7 @@ impl Stream {
     pub(super) fn agree(&self, revision: Revision) {
         self.revision.get_or_init(|| revision);
         let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        self.sends(&text, Piece::Notification);
         self.outbox.put(Frame::small(text, Freight::First, Arc::default())).ok();
     }
 
@@ -548,6 +559,7 @@ impl Stream {
         };
         let frame =
             Frame { follows: Some(listener.fate), ..Frame::small(text.into(), freight, places.clone()) };
+        self.sends(&frame.text, Piece::Notification);
         match self.outbox.put(frame) {
             Ok(()) => {
                 if listener.owner.as_ref().is_some_and(|owner| owner.is_guest && !owner.is_alone) {
@@ -659,6 +671,36 @@ impl Stream {
 
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What is counted of its server.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A message is handed to what carries it.
+    fn sends(&self, text: &Bytes, piece: Piece) {
+        self.tally.moves(Way::ToServer, piece, text.len());
+        let tap = self.tally.lookout().tap();
+        if tap.is_on()
+            && let Ok(message) = Message::parse_server(text.clone())
+        {
+            tap.passes(&self.server, self.number, Way::ToServer, &message);
+        }
+    }
+
+    /// A message of the server's has come.
+    pub(super) fn hears(&self, message: &Message) {
+        let piece = match message.head() {
+            Head::Request { .. } => Piece::Request,
+            Head::Response { .. } => Piece::Response,
+            Head::Notification { .. } => Piece::Notification,
+        };
+        self.tally.moves(Way::FromServer, piece, message.text().len());
+        let tap = self.tally.lookout().tap();
+        if tap.is_on() {
+            tap.passes(&self.server, self.number, Way::FromServer, message);
+        }
     }
 
     pub(super) fn server(&self) -> &Arc<str> {
@@ -948,6 +990,7 @@ impl Stream {
     }
 
     pub(super) fn reply(&self, text: Bytes, place: Arc<Places>) {
+        self.sends(&text, Piece::Response);
         self.outbox.put(Frame::small(text, Freight::Plain, place)).ok();
     }
 
@@ -960,6 +1003,8 @@ impl Stream {
     fn pass_as(&self, freight: Freight, text: Bytes) {
         match self.passing.clone().try_acquire_owned() {
             Ok(place) if text.len() <= PASSED_BYTES_MAX => {
+                let piece = freight.request().map_or(Piece::Notification, |_| Piece::Request);
+                self.sends(&text, piece);
                 self.outbox.put(Frame::small(text, freight, Places::new(smallvec![place.into()]))).ok();
             }
             Ok(_) | Err(_) => {
@@ -1035,8 +1080,16 @@ impl Stream {
     }
 }
 
+impl Counters {
+    /// Answers to nothing, notes, lines that are no message.
+    pub fn read(&self) -> [u64; 3] {
+        [&self.strays, &self.notes, &self.noise].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.tally.had_dropped(self.counters.read());
         self.sooner.notify_one();
     }
 }

@@ -58,6 +58,15 @@ impl Subject {
         Self::new(server, method, None, bound.clone(), bound)
     }
 
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// What the server calls what was asked for.
+    pub(super) fn own(&self) -> Option<&Arc<str>> {
+        self.own.as_ref()
+    }
+
     /// The method, and what the server calls what was asked for: no longer than a line, as it is a peer's.
     pub(super) fn what(&self) -> String {
         let Some(own) = &self.own else { return self.method.clone().into_owned() };

@@ -11,7 +11,9 @@ use super::link::{Greeting, LastWords, Link, State};
 use super::listening::Listening;
 use super::ping;
 use super::process::{Pace, Process};
+use super::since::Since;
 use super::stream::{Again, Stream};
+use super::tally::Tally;
 use super::verdict::{Manner, Verdict};
 use crate::config::codes::Code;
 use crate::config::{Limits, Protocol, Restart, ServerConfig};
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 /// Everything that one link's task needs. Its state is the only thing that others see.
@@ -40,7 +42,12 @@ pub(super) struct Supervisor {
     pub(super) starting: Arc<Semaphore>,
     pub(super) audience: Arc<Audience>,
     pub(super) tracker: TaskTracker,
+    pub(super) tally: Arc<Tally>,
     pub(super) state: watch::Sender<State>,
+    /// Since when that is so.
+    pub(super) since: Arc<Since>,
+    /// Rung when it is to be begun anew.
+    pub(super) anew: Arc<Notify>,
     /// Rung by a request that finds the server stopped.
     pub(super) wake: Arc<Notify>,
     /// Filled once: the link must end, at this pace.
@@ -73,14 +80,14 @@ impl Supervisor {
         let mut backoff = Backoff::new(backoff.min, backoff.max, backoff.reset_after);
         let mut haste = Haste::default();
         loop {
-            self.state.send_replace(State::Connecting);
+            self.becomes(State::Connecting);
             let end = self.live().await;
             if self.stop.borrow().is_some() {
                 let why = Fault::ours(Reason::Stopping, format!("{}: Braid is stopping", self.server))
                     .server(&*self.server)
                     .outcome(CallOutcome::NotSent);
                 let last_words = LastWords::default();
-                self.state.send_replace(State::Down { why, last_words, retry_at: None });
+                self.becomes(State::Down { why, last_words, retry_at: None });
                 return;
             }
             let again = match self.settings.restart {
@@ -89,8 +96,9 @@ impl Supervisor {
                 Restart::Never => false,
             };
             // One that is greeted otherwise is still being started.
-            if (again || end.again == Again::Otherwise) && haste.permits(&end) {
-                tracing::info!(server = %self.server, why = end.why.text, "connected anew");
+            if (again || matches!(end.again, Again::Otherwise | Again::Asked)) && haste.permits(&end) {
+                self.tally.restarts(cause(&end));
+                tracing::info!(event = "restart", server = %self.server, why = end.why.text, "connected anew");
                 continue;
             }
             let pause = backoff.failed(Instant::now().into_std(), end.since.map(Instant::into_std), jitter());
@@ -98,10 +106,13 @@ impl Supervisor {
             let parked = backoff.parked();
             let why = end.why.text.replace('\n', " | ");
             let code = end.why.explain.map(Code::id);
-            tracing::warn!(server = %self.server, code, why, retry = ?again.then_some(pause), parked, "down");
+            let retry = again.then(|| format!("{:.1}s", pause.as_secs_f64()));
+            tracing::warn!(event = "down", server = %self.server, code, why, retry = retry.as_deref(), parked, "down");
+            self.tally.is_troubled(&end.why.text);
+            let cause = cause(&end);
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
-            self.state.send_replace(State::Down { why: end.why, last_words: end.last_words, retry_at });
+            self.becomes(State::Down { why: end.why, last_words: end.last_words, retry_at });
             let is_woken = match (again, self.dial.distance()) {
                 (false, _) => self.settings.restart != Restart::Never,
                 // What is wrong may be the network between, and who needs it may know that first.
@@ -119,9 +130,16 @@ impl Supervisor {
             tokio::select! {
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
                 () = woken, if is_woken => {}
-                _ = asked_to_stop(&mut self.stop) => {}
+                () = self.anew.notified() => {}
+                _ = asked_to_stop(&mut self.stop) => continue,
             }
+            self.tally.restarts(cause);
         }
+    }
+
+    fn becomes(&self, state: State) {
+        self.since.set();
+        self.state.send_replace(state);
     }
 
     /// From a start to the end of what it started: nothing of it is left when this returns.
@@ -155,7 +173,8 @@ impl Supervisor {
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
         let (audience, limits) = (self.audience.clone(), self.limits.clone());
-        let stream = Stream::start(&self.server, dialed.carry, audience, &limits, &self.tracker);
+        let counted = (&self.tally, &self.tracker);
+        let stream = Stream::start(&self.server, dialed.carry, audience, &limits, counted);
         // A slot is for the first moments of a program, when it loads; a handshake may take its time.
         let first = stream.clone();
         self.tracker.spawn(async move {
@@ -193,7 +212,7 @@ impl Supervisor {
         };
         let since = Instant::now();
         let (revision, took) = (greeting.revision.as_str(), since.duration_since(born));
-        tracing::info!(server = %self.server, revision, took = ?took, "ready");
+        tracing::info!(event = "ready", server = %self.server, revision, took_ms = took.as_millis() as u64, "ready");
         let errands = Errands {
             stream: stream.clone(),
             audience: self.audience.clone(),
@@ -210,10 +229,12 @@ impl Supervisor {
         errands.level();
         errands.subscribe_again();
         let link = Arc::new(Link { stream: stream.clone(), greeting, took, errands: errands.clone() });
-        self.state.send_replace(State::Ready(link));
+        // Whoever asked for that while it was being started has it.
+        self.anew.notified().now_or_never();
+        self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
         errands.level();
-        tokio::select! {
+        let ended = tokio::select! {
             () = gone(stream, process) => {
                 let why = self.lost(stream, "went away");
                 (End { again: again(stream), ..End::of(why, Some(since)) }, Pace::CALM)
@@ -222,8 +243,20 @@ impl Supervisor {
                 let why = self.lost(stream, "is not watched any more");
                 (End { again: again(stream), ..End::of(why, Some(since)) }, Pace::CALM)
             }
+            () = self.anew.notified() => {
+                // Who comes from now on waits for the one that is started.
+                self.becomes(State::Connecting);
+                tokio::select! {
+                    () = finished(stream) => {}
+                    _ = asked_to_stop(&mut stop) => {}
+                }
+                let why = self.named(Fault::ours(Reason::Gone, "is being restarted, as it was asked to be"));
+                (End { again: Again::Asked, ..End::of(why, Some(since)) }, Pace::CALM)
+            }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
-        }
+        };
+        self.tally.lasted(since.elapsed());
+        ended
     }
 
     /// The server was asked or greeted in vain: what that says of it, and when it is begun anew.
@@ -280,6 +313,11 @@ impl Supervisor {
     /// Ends the process and everything it started; the sentence learns how it ended and its last words.
     async fn bury(&mut self, stream: &Arc<Stream>, process: &Process, mut end: End, pace: Pace) -> End {
         if self.stop.borrow().is_some() {
+            stream.close(&end.why);
+            self.hurry(process, pace).await;
+            return end;
+        }
+        if end.again == Again::Asked {
             stream.close(&end.why);
             self.hurry(process, pace).await;
             return end;
@@ -383,11 +421,29 @@ impl Haste {
         let permits = match end.again {
             Again::AtOnce => end.since.is_some_and(|since| !self.before || since.elapsed() >= STEADY),
             Again::Otherwise => !self.otherwise,
+            Again::Asked => true,
             Again::InTime | Again::NotSooner => false,
         };
         self.before = permits;
         self.otherwise = end.since.is_none() && (self.otherwise || end.again == Again::Otherwise);
         permits
+    }
+}
+
+/// In a word, why a server is begun anew.
+fn cause(end: &End) -> &'static str {
+    match (end.again, end.why.reason) {
+        (Again::Asked, _) => "asked",
+        (_, Some(reason)) => reason.as_str(),
+        (_, None) => "refused",
+    }
+}
+
+/// Resolves when nothing is in flight, or had its time.
+async fn finished(stream: &Stream) {
+    let until = Instant::now() + RESTART_GRACE;
+    while stream.in_flight() > 0 && Instant::now() < until {
+        sleep(RESTART_LOOK).await;
     }
 }
 
@@ -431,5 +487,8 @@ const SLOT_HELD_MAX: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How soon after its end a server that is needed is reached for again.
 const WOKEN_AFTER: Duration = Duration::from_secs(2);
+/// How long calls may take to end before a server that is to be restarted is ended with them.
+const RESTART_GRACE: Duration = Duration::from_secs(2);
+const RESTART_LOOK: Duration = Duration::from_millis(20);
 /// A connection that lasted this long was worth to be made at once.
 const STEADY: Duration = Duration::from_secs(10);

@@ -194,6 +194,8 @@ pub struct Places {
     pub next_cursor: Option<Text>,
     /// `resultType` (2026-07-28), from its key to the end of its value, and what it says; known of an odd shape as well.
     pub result_type: Option<(Span, Text)>,
+    /// `isError` is true: a tool says that it failed. Known of an odd shape as well.
+    pub is_error: bool,
 }
 
 impl Span {

@@ -7,4 +7,5 @@ cd "$(dirname "$0")/../.."
 python3 tests/edge/table.py
 python3 tests/edge/readme.py
 python3 tests/edge/nginx.py
+python3 tests/edge/top.py
 python3 tests/edge/floods.py

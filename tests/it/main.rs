@@ -1,5 +1,6 @@
 //! Integration tests: transcripts over in-memory pipes, and the real binary with real children.
 
+mod admin;
 mod cli;
 mod config;
 mod crowd;

@@ -8,6 +8,7 @@ use super::live::{self, Came, Live, Posted};
 use super::replies::{self, Opening};
 use super::sessions::{SessionId, Sessions};
 use crate::config::Listen;
+use crate::downstream::admin::{Guests, Present};
 use crate::downstream::edge::alarm::Alarm;
 use crate::downstream::edge::body::{Whole, read_body};
 use crate::downstream::edge::content::Response;
@@ -125,6 +126,17 @@ impl Front {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Who is there now. Of clients without a session, the doors that they come by are counted.
+    pub fn present(&self) -> Present {
+        let guests = |transport, era, count| Guests { transport, era, count };
+        let guests = vec![
+            guests("http", "handshake", self.sessions.len()),
+            guests("sse", "handshake", self.pipes.len()),
+            guests("http", "stateless", self.modern.len()),
+        ];
+        Present { guests, replay_bytes: self.replay.kept_bytes() }
     }
 
     /// Whether nothing is left of any client: no session, no stream of 2024, no request and no task of theirs.

@@ -106,6 +106,11 @@ impl Sessions {
         Self { live: DashMap::new(), seats: Arc::default(), max, per_principal_max }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.live.len()
+    }
+
     /// A place for a new session of this principal; the text says which setting has no more.
     pub(crate) fn admit(&self, principal: &Principal) -> Result<Admission, &'static str> {
         let mut seats = self.seats.lock();

@@ -97,6 +97,11 @@ impl Posts {
         }
     }
 
+    /// At how many doors somebody comes without a session, now or a while ago.
+    pub(crate) fn len(&self) -> usize {
+        self.bases.lock().len()
+    }
+
     /// What a request may take of the memory while it is read.
     pub(crate) fn allowance(&self, principal: &Principal, entrance: &Entrance) -> Allowance {
         let base = self.bases.lock().get(&whose(principal, entrance)).cloned();

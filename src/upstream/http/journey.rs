@@ -120,9 +120,11 @@ mod tests {
     use super::super::super::carry::{Carry, Express, Frames};
     use super::super::super::fetch::{Address, Fetch, FetchRequest};
     use super::super::super::frame::Freight;
+    use super::super::super::lookout::Lookout;
     use super::super::super::memory::Memory;
     use super::super::super::process::Nursery;
     use super::super::super::stream::{Arrival, Posted, Posting, Stream};
+    use super::super::super::tally::Tally;
     use super::super::headers::Headers;
     use super::*;
     use crate::config::{Limits, Remote, Transport};
@@ -179,7 +181,8 @@ mod tests {
         let audience = Audience::new(Company::One, memory.share(), Duration::from_secs(1));
         // Its own tasks are not those that are counted.
         let (audience, others) = (Arc::new(audience), TaskTracker::new());
-        let stream = Stream::start("far", Box::new(Nowhere), audience, &Limits::default(), &others);
+        let tally = Arc::new(Tally::new(&Lookout::new(true)));
+        let stream = Stream::start("far", Box::new(Nowhere), audience, &Limits::default(), (&tally, &others));
         stream.agree(Revision::LATEST);
         let (answers, given) = oneshot::channel();
         let fetch = Arc::new(Given(Mutex::new(Some(given))));

@@ -20,7 +20,11 @@ pub(super) struct Gather {
 impl Gather {
     pub(super) fn finish(self) -> Places {
         match self.odd {
-            true => Places { result_type: self.places.result_type, ..Places::default() },
+            true => Places {
+                result_type: self.places.result_type,
+                is_error: self.places.is_error,
+                ..Places::default()
+            },
             false => self.places,
         }
     }
@@ -77,6 +81,7 @@ pub(super) fn result(cursor: &mut Cursor<'_>, gather: &mut Gather) -> Walk<()> {
                 let says = text(whole, value).unwrap_or_else(|| Text::new(value.span, None));
                 gather.places.result_type = Some((cursor.since(key.span.start), says));
             }
+            () if key.is(&IS_ERROR) => gather.places.is_error = cursor.raw()? == "true",
             () => pass(cursor)?,
         }
         Ok(())
@@ -221,6 +226,7 @@ const MESSAGES: Name = Name::new("messages");
 const CONTENTS: Name = Name::new("contents");
 const NEXT_CURSOR: Name = Name::new("nextCursor");
 const RESULT_TYPE: Name = Name::new("resultType");
+const IS_ERROR: Name = Name::new("isError");
 const CODE: Name = Name::new("code");
 const DATA: Name = Name::new("data");
 const URI: Name = Name::new("uri");

@@ -86,7 +86,15 @@ fn with_config(config: &str, args: &[&str]) -> Said {
 
 fn braid_in(folder: &Path, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    for ours in ["BRAID_CONFIG", "BRAID_LOG", "BRAID_RUN", "CLICOLOR_FORCE", "NO_COLOR"] {
+    for ours in [
+        "BRAID_CONFIG",
+        "BRAID_LOG",
+        "BRAID_RUN",
+        "CLICOLOR_FORCE",
+        "NO_COLOR",
+        "XDG_RUNTIME_DIR",
+        "XDG_STATE_HOME",
+    ] {
         command.env_remove(ours);
     }
     command

@@ -309,6 +309,7 @@ plays! {
     ten_thousand_list_changed_over_a_second_cost_a_fetch_and_a_note_per_window
     the_clock_runs_again_after_the_last_of_two_questions
     the_first_list_waits_for_a_hung_server_and_no_longer
+    the_context_of_a_trace_passes_as_it_is
     the_four_lists_are_merged_in_the_order_of_the_configuration
     the_only_server_asks_without_a_name_in_front
     the_only_server_may_go_without_a_prefix
