@@ -225,7 +225,7 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
-    /// Call a tool: braid call notes__add title=Milk 'body=two litres'
+    /// Call a tool: braid call notes__add title=Milk 'text=two litres'
     Call {
         name: String,
         /// key=value, where a value may be JSON; or `-` to read one JSON object from stdin

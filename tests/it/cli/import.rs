@@ -137,7 +137,6 @@ fn every_command_is_shown_as_it_would_run_and_no_value_is() {
         "server `d` is skipped: it starts Braid itself: a loop",
         "a: the value of API_TOKEN stands in the client's file",
         "b: the value of Authorization",
-        "rm, mv",
         "values that stand in the clients' files are shown as [redacted]",
         "nothing was written",
     ] {
@@ -145,6 +144,7 @@ fn every_command_is_shown_as_it_would_run_and_no_value_is() {
     }
     assert!(!said.err.contains("s3cret") && !said.out.contains("s3cret"), "{said:?}");
     assert!(said.out.contains("env = { API_TOKEN = \"[redacted]\", B = \"${CANARY}\" }"), "{said:?}");
+    assert!(said.out.contains("tools = { deny = [\"rm\", \"mv\"] }"), "{said:?}");
     let said = in_home(home.path(), &["import", ".mcp.json", "--json"]).with_code(0);
     let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(said["servers"][0]["command"][0], "sh");
