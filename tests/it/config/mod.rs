@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod listeners;
+mod reference;
 
 use std::fs;
 use std::path::{Path, PathBuf};
