@@ -232,11 +232,11 @@ impl Surveyed {
         let Some((_, state, since)) = best else { return };
         self.since = Some(*since);
         let down = links.iter().find_map(|(_, state, _)| match state {
-            State::Down { why, retry_at, .. } => Some((why, *retry_at)),
+            State::Down { why, last_words, retry_at } => Some((last_words.without(&why.text), *retry_at)),
             State::Ready(_) | State::Connecting => None,
         });
         if let Some((why, retry_at)) = down {
-            self.why = Some(why.text.clone());
+            self.why = Some(why.to_owned());
             self.retry = retry_at.map(|at| at.saturating_duration_since(Instant::now()));
         }
         self.condition = match state {

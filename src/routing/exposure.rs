@@ -6,7 +6,7 @@
 
 use super::glob::Glob;
 use super::item::Item;
-use super::normal_uri::{bare, spellings};
+use super::normal_uri::{bare, is_devious, spellings};
 use super::tool_look::ToolLook;
 use crate::config::{Filter, Filters, Group, ServerConfig, toml_key};
 use crate::mcp::method::Kind;
@@ -83,6 +83,8 @@ enum Rule {
     /// A URI that only a template leads to which is not shown.
     Template(Box<str>),
     TooLong,
+    /// A URI with steps that one reader takes otherwise than another.
+    Devious,
 }
 
 impl Pass {
@@ -235,7 +237,7 @@ impl Rules {
             let list = match rule {
                 Rule::Denied(_) => ".deny",
                 Rule::NotAllowed => ".allow",
-                Rule::NotReadOnly | Rule::Disabled | Rule::Template(_) | Rule::TooLong => "",
+                Rule::NotReadOnly | Rule::Disabled | Rule::Template(_) | Rule::TooLong | Rule::Devious => "",
             };
             Why { setting: format!("{}.{member}{list}", self.place).into(), rule }
         })
@@ -268,6 +270,9 @@ impl Patterns {
     fn judge_uri(&self, scope: Scope, key: &str, own: &str) -> Result<(), Rule> {
         if own.len() > URI_BYTES_MAX {
             return Err(Rule::TooLong);
+        }
+        if is_devious(own) {
+            return Err(Rule::Devious);
         }
         let written = scope.of(key, own);
         let others: Vec<String> = spellings(own).iter().map(|other| scope.of(key, other)).collect();
@@ -317,6 +322,12 @@ impl fmt::Display for Why {
             Rule::Disabled => write!(f, "`{setting}` is false"),
             Rule::Template(template) => {
                 write!(f, "only the template `{template}` leads to it, which `{setting}` hides")
+            }
+            Rule::Devious => {
+                write!(
+                    f,
+                    "its steps up or down end differently for different readers, so `{setting}` hides it"
+                )
             }
             Rule::TooLong => {
                 write!(f, "it is longer than {URI_BYTES_MAX} bytes, which `{setting}` is not held against")

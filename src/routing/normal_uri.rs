@@ -10,13 +10,26 @@ use super::uris::scheme;
 pub(super) fn spellings(uri: &str) -> Vec<String> {
     let decoded = decoded(uri);
     let mut found: Vec<String> = Vec::new();
-    for host in [Host::First, Host::None] {
-        let spelt = spelt(&decoded, host);
+    let alone = without_machine(&decoded);
+    let ways = [(&decoded, Host::First), (&decoded, Host::None)].into_iter();
+    for (text, host) in ways.chain(alone.as_ref().map(|alone| (alone, Host::None))) {
+        let spelt = spelt(text, host);
         if spelt != uri && !found.contains(&spelt) {
             found.push(spelt);
         }
     }
     found
+}
+
+/// Whether what a URI leads to depends on who reads it: it steps up or down, and where its steps end is hidden in escapes,
+/// or the steps come behind what ends a path for some.
+pub(super) fn is_devious(uri: &str) -> bool {
+    const ENDS: [char; 4] = ['/', '\\', '?', '#'];
+    let decoded = decoded(uri);
+    let steps = |text: &str| text.split(ENDS).any(|step| step == "." || step == "..");
+    let ends = |text: &str| text.matches(ENDS).count();
+    let tail = decoded.get(bare(&decoded).len()..).unwrap_or_default();
+    steps(&decoded) && (ends(&decoded) != ends(uri) || steps(tail))
 }
 
 /// What is left of a spelling for a server that looks neither at a fragment nor at a query.
@@ -31,6 +44,15 @@ enum Host {
     None,
 }
 
+/// A `file:` URI without the name of a machine, which many do not look at.
+fn without_machine(uri: &str) -> Option<String> {
+    let uri = uri.replace('\\', "/");
+    let scheme = scheme(&uri).filter(|scheme| scheme.eq_ignore_ascii_case("file"))?;
+    let inner = uri.get(scheme.len() + 1..)?.strip_prefix("//")?;
+    let (machine, path) = inner.split_once('/')?;
+    (!machine.is_empty()).then(|| format!("file:///{path}"))
+}
+
 fn spelt(uri: &str, host: Host) -> String {
     let uri = uri.replace('\\', "/");
     let Some(scheme) = scheme(&uri) else { return walked(&uri) };
@@ -40,8 +62,7 @@ fn spelt(uri: &str, host: Host) -> String {
     let Some(path) = rest.strip_prefix('/') else { return format!("{scheme}:{rest}{tail}") };
     let inner = path.strip_prefix('/').unwrap_or(path);
     if scheme == "file" {
-        // One machine, whatever it is called here, and one root, however many slashes there are.
-        let inner = inner.strip_prefix("localhost/").unwrap_or(inner);
+        // One root, however many slashes there are.
         return format!("{scheme}:///{}{tail}", walked(inner.trim_start_matches('/')));
     }
     let (host, path) = match host {
@@ -120,7 +141,10 @@ mod tests {
             ("file:///etc/passwd", &[][..]),
             ("FILE:///etc/passwd", &["file:///etc/passwd"]),
             ("file:/etc/passwd", &["file:///etc/passwd"]),
-            ("file://localhost/etc/passwd", &["file:///etc/passwd"]),
+            ("file://localhost/etc/passwd", &["file:///localhost/etc/passwd", "file:///etc/passwd"]),
+            ("file://LOCALHOST/etc/passwd", &["file:///LOCALHOST/etc/passwd", "file:///etc/passwd"]),
+            ("file://127.0.0.1/etc/passwd", &["file:///127.0.0.1/etc/passwd", "file:///etc/passwd"]),
+            ("file://x%2F/etc/passwd", &["file:///x/etc/passwd", "file:///etc/passwd"]),
             ("file:////etc//passwd", &["file:///etc/passwd"]),
             ("file:///srv/../etc/./passwd", &["file:///etc/passwd"]),
             ("file:///srv/%2e%2E/etc/passwd", &["file:///etc/passwd"]),
@@ -135,7 +159,7 @@ mod tests {
             ("a/../b", &["b"]),
             ("x://a/100%", &[]),
             ("x://a/b/", &[]),
-            ("x://h/a?q=/../z", &[]),
+            ("x://h/a?q=/z", &[]),
         ] {
             let mut found = spellings(uri);
             // Where a host is kept as it is written, that is the spelling that it had.
@@ -143,6 +167,32 @@ mod tests {
             assert_eq!(found, expected, "{uri}");
         }
         assert_eq!(bare("x://a?b#c"), "x://a");
+    }
+
+    #[test]
+    fn steps_whose_end_is_a_matter_of_opinion_are_known() {
+        for devious in [
+            "file:///h/a%2Fb/../secret/k",
+            "file:///pub/a%2Fb/../../etc/passwd",
+            "file:///pub/a%5cb/../../etc/passwd",
+            "file:///pub/x%3F/../../etc/passwd",
+            "file:///pub/x%253F/../../etc/passwd",
+            "file:///pub/x%23/%2e%2e/../etc/passwd",
+            "file:///pub/x?/../../etc/passwd",
+            "note://pub#/../secret",
+        ] {
+            assert!(is_devious(devious), "{devious}");
+        }
+        for plain in [
+            "file:///srv/../etc/./passwd",
+            "file:///srv/%2e%2E/etc/passwd",
+            "file:///srv\\..\\etc",
+            "file:///a%2Fb",
+            "x://h/a?q=1.5&r=..x",
+            "note://{+path}",
+        ] {
+            assert!(!is_devious(plain), "{plain}");
+        }
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Supervisor {
             let code = end.why.explain.map(Code::id);
             let retry = again.then(|| format!("{:.1}s", pause.as_secs_f64()));
             tracing::warn!(event = "down", server = %self.server, code, why, retry = retry.as_deref(), parked, "down");
-            self.tally.is_troubled(&end.why.text);
+            // What a program said last is for those who may read its log.
+            self.tally.is_troubled(end.last_words.without(&end.why.text));
             let cause = cause(&end);
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
