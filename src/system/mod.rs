@@ -16,6 +16,7 @@ mod linux;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 mod macos;
 mod pipes;
+pub mod private;
 #[cfg(unix)]
 mod reader;
 #[cfg(windows)]

@@ -4,11 +4,12 @@
 //! us, finds the old file or the new one. A file that was not there is for its owner alone, as is a copy of what
 //! was; a file that is there keeps its owner and its permissions, and a link stays a link. It knows nothing of what stands in it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::file::read_text;
+use crate::system::private::{self, folder_of, make_folder};
 
 /// Why a file was not changed. Nothing of its text is in it.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +101,7 @@ fn replace(file: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<(
 }
 
 fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut opened = options.open(draft)?;
+    let mut opened = private::make_file(draft)?;
     opened.write_all(text.as_bytes())?;
     if let Some(like) = like {
         // Who may not give a file away owns it already, or is in its group.
@@ -125,18 +122,6 @@ fn draft_of(file: &Path) -> io::Result<PathBuf> {
     name.push(file.file_name().unwrap_or_default());
     name.push(format!(".{:016x}", u64::from_ne_bytes(mark)));
     Ok(file.with_file_name(name))
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -3,30 +3,25 @@
 //! Knows the folder, the names in it, and which of them are left over from runs that were killed. It serves nothing and
 //! asks nothing.
 
+use crate::system::private;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// `$XDG_RUNTIME_DIR/braid`; else `braid/run` in the user's state folder. A relative folder does not count.
 pub fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    if let Some(runtime) = folder("XDG_RUNTIME_DIR") {
-        return Some(runtime.join("braid"));
+    match private::named_folder(&variable, "XDG_RUNTIME_DIR") {
+        Some(runtime) => Some(runtime.join("braid")),
+        None => Some(private::state_folder(variable)?.join("run")),
     }
-    let state = folder("XDG_STATE_HOME")
-        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-        .or_else(|| folder("LOCALAPPDATA"))?;
-    Some(state.join("braid").join("run"))
 }
 
 /// Makes the folder, if it is not there, and sees that nobody else may enter it.
 pub fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
+    private::make_folder(folder)?;
     #[cfg(unix)]
     {
-        use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-        builder.mode(0o700).create(folder)?;
+        use std::os::unix::fs::PermissionsExt;
         if !is_ours(folder) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
         }
@@ -34,10 +29,8 @@ pub fn make(folder: &Path) -> io::Result<()> {
         if mode & 0o077 != 0 {
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
         }
-        Ok(())
     }
-    #[cfg(not(unix))]
-    builder.create(folder)
+    Ok(())
 }
 
 /// Whether it is there and our user's: what lies in another's may be anything.

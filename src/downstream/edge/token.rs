@@ -5,13 +5,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Secret;
+use crate::system::private;
 
 /// A token and the file it came from.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Token {
     ) -> Result<Self, TokenError> {
         let file = match file {
             Some(file) => file.to_owned(),
-            None => default_file(variable).ok_or(TokenError::NoFolder)?,
+            None => private::state_folder(variable).ok_or(TokenError::NoFolder)?.join("token"),
         };
         match read(&file) {
             Err(TokenError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
@@ -117,15 +118,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// `$XDG_STATE_HOME/braid/token`, that is `~/.local/state/braid/token`. A relative folder does not count.
-fn default_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let state = folder("XDG_STATE_HOME")
-        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-        .or_else(|| folder("LOCALAPPDATA"))?;
-    Some(state.join("braid").join("token"))
-}
-
 fn read(file: &Path) -> Result<Secret, TokenError> {
     let io = |error| TokenError::Io { file: file.to_owned(), error };
     // Asked before it is opened: opening a pipe would wait for somebody to write into it.
@@ -152,9 +144,8 @@ fn make(file: &Path) -> io::Result<Origin> {
     let mut random = [0; 32 + 6];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let (secret, mark) = random.split_at(32);
-    let folder =
-        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    make_folder(folder)?;
+    let folder = private::folder_of(file);
+    private::make_folder(folder)?;
     let draft = folder.join(format!(".token-{}", base64url(mark)));
     let written = write_draft(&draft, &base64url(secret)).and_then(|()| publish(&draft, file));
     fs::remove_file(&draft).ok();
@@ -162,11 +153,7 @@ fn make(file: &Path) -> io::Result<Origin> {
 }
 
 fn write_draft(draft: &Path, token: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut opened = options.open(draft)?;
+    let mut opened = private::make_file(draft)?;
     opened.write_all(token.as_bytes())?;
     opened.write_all(b"\n")?;
     opened.sync_all()
@@ -179,14 +166,6 @@ fn publish(draft: &Path, file: &Path) -> io::Result<Origin> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Origin::Found),
         Err(_) => fs::rename(draft, file).map(|()| Origin::Made),
     }
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(unix)]
