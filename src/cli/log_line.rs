@@ -4,6 +4,7 @@
 //! turn the direction of text or cannot be seen is written out.
 
 use super::printable;
+use crate::wire::letters;
 use crate::wire::members::quote;
 use std::borrow::Cow;
 use std::fmt::{Debug, Write};
@@ -185,7 +186,7 @@ fn as_json(value: &Value) -> String {
     // What is seen in other ways than it is written is written out: the object is the same.
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
-        match printable::is_hidden(letter) {
+        match letters::is_hidden(letter) {
             true => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
                 write!(safe, "\\u{unit:04x}").unwrap_or_default();
             }),
@@ -246,7 +247,7 @@ mod tests {
             let (line, json) = (entry(&said).text(false), entry(&said).json());
             for line in [&line, &json] {
                 assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-                let hidden = line.trim_end_matches('\n').chars().find(|letter| printable::is_hidden(*letter));
+                let hidden = line.trim_end_matches('\n').chars().find(|letter| letters::is_hidden(*letter));
                 assert_eq!(hidden, None, "{line:?}");
             }
             let object: BTreeMap<String, String> = serde_json::from_str(&json).unwrap();

@@ -4,6 +4,7 @@
 //! marks that turn the order of letters around, and letters that only a model sees. Here they become visible
 //! instead. Nothing else is touched.
 
+use crate::wire::letters::is_hidden;
 use std::borrow::Cow;
 
 /// Text of several lines: line feeds and tabs stay, a carriage return before a line feed goes.
@@ -34,17 +35,6 @@ fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
-}
-
-/// Controls of both sets, the two Unicode line ends, the marks that steer the direction of text, and the tags:
-/// an alphabet without shapes.
-pub(super) fn is_hidden(letter: char) -> bool {
-    letter.is_control()
-        || matches!(
-            letter,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

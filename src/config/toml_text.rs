@@ -2,6 +2,8 @@
 //!
 //! Text to text. What a terminal would obey or hide is written as an escape, so that a file shows what it says.
 
+use crate::wire::letters::is_hidden;
+
 /// Text as a string.
 pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
@@ -20,16 +22,6 @@ pub fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// Controls, the line ends of Unicode, the marks that steer the direction of text, and letters without a shape.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// A name as a key: bare where it may be, else in quotes.

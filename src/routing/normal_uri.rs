@@ -4,6 +4,7 @@
 //! server ignores. Owns the spellings that are looked at. It decides nothing, and what is sent is never one of these.
 
 use super::uris::scheme;
+use crate::wire::percent;
 
 /// The spellings that a URI or a template has beside its own, each once: without escapes, in lower case as far as case
 /// says nothing, without steps up and down. Two where it is not clear whether what follows the slashes is a host.
@@ -97,35 +98,13 @@ fn decoded(uri: &str) -> String {
         if !text.contains('%') {
             break;
         }
-        let once = decoded_once(&text);
+        let once = percent::decoded(&text);
         if once == text {
             break;
         }
         text = once;
     }
     text
-}
-
-fn decoded_once(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
-            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
-            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
-        });
-        match escaped {
-            Some(meant) => {
-                out.push(meant);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// How often escapes of escapes are undone.

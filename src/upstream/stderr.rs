@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use crate::config::Stderr;
+use crate::wire::letters::is_hidden;
 
 /// The last text of one child's stderr, shared by who reads it and who quotes it.
 #[derive(Debug, Clone, Default)]
@@ -170,15 +171,8 @@ pub fn escaped(text: &str) -> String {
 fn is_unsafe(character: char) -> bool {
     match character {
         '\t' => false,
-        // Marks and overrides of direction, isolates, line and paragraph separators, tags.
-        '\u{61c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}' => true,
-        _ => character.is_control(),
+        '\u{feff}' => true,
+        _ => is_hidden(character),
     }
 }
 

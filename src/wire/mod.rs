@@ -26,6 +26,10 @@ pub mod canon;
 
 pub mod hex;
 
+pub mod letters;
+
+pub mod percent;
+
 pub mod id;
 
 pub mod fault;

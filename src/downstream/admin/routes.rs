@@ -7,6 +7,7 @@ use super::object::Object;
 use super::status::readiness;
 use super::tap::{self, Choice};
 use crate::upstream::tap::WATCHERS_MAX;
+use crate::wire::percent;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -131,27 +132,7 @@ fn unknown(house: &House, key: &str) -> Option<Response> {
 fn asked(uri: &Uri, key: &str) -> Option<String> {
     let pairs = uri.query().unwrap_or_default().split('&');
     let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.find(|(name, _)| *name == key).map(|(_, value)| decoded(value))
-}
-
-/// Without the percent signs of a URI.
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    pairs.find(|(name, _)| *name == key).map(|(_, value)| percent::decoded(value))
 }
 
 fn said(code: StatusCode, ok: bool, sentence: &str) -> Response {

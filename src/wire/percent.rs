@@ -1,0 +1,44 @@
+//! Escapes of URIs (RFC 3986 §2.1), undone once.
+//!
+//! What is no escape stays as it is, and bytes that are no UTF-8 become U+FFFD.
+
+/// The text that the escapes stand for.
+pub fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
+            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+            u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+        });
+        match escaped {
+            Some(meant) => {
+                out.push(meant);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn what_is_no_escape_stays() {
+        for (text, meant) in [
+            ("a%20b%C3%A9", "a b\u{e9}"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%+f%zz", "%+f%zz"),
+            ("%ff", "\u{fffd}"),
+        ] {
+            assert_eq!(decoded(text), meant, "{text}");
+        }
+    }
+}
