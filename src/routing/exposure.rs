@@ -48,8 +48,15 @@ enum Scope {
 struct Patterns {
     /// Nothing is ever hidden by them.
     is_open: bool,
-    allow: Vec<Glob>,
-    deny: Vec<Glob>,
+    allow: Vec<Pattern>,
+    deny: Vec<Pattern>,
+}
+
+/// A pattern, and how spellings of URIs would be spelt that it means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Pattern {
+    written: Glob,
+    respelt: Vec<Glob>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -210,9 +217,9 @@ impl Rules {
         (!filters.are_open()).then(|| Self {
             place: place.into(),
             scope,
-            tools: Patterns::new(&filters.tools),
-            prompts: Patterns::new(&filters.prompts),
-            resources: Patterns::new(&filters.resources),
+            tools: Patterns::of_names(&filters.tools),
+            prompts: Patterns::of_names(&filters.prompts),
+            resources: Patterns::of_uris(&filters.resources, scope),
             read_only: filters.read_only,
         })
     }
@@ -229,7 +236,8 @@ impl Rules {
         let judged = match kind {
             Kind::Tools | Kind::Prompts => {
                 let name = self.scope.of(key, own);
-                patterns.judge(|pattern| pattern.matches(&name), |pattern| pattern.matches(&name))
+                let matches = |pattern: &Pattern| pattern.written.matches(&name);
+                patterns.judge(matches, matches)
             }
             Kind::Resources | Kind::Templates => patterns.judge_uri(self.scope, key, own),
         };
@@ -254,14 +262,27 @@ impl Scope {
 }
 
 impl Patterns {
-    fn new(filter: &Filter) -> Self {
-        let globs = |patterns: &[String]| patterns.iter().map(|pattern| Glob::new(pattern)).collect();
-        Self { is_open: filter.is_open(), allow: globs(&filter.allow), deny: globs(&filter.deny) }
+    fn of_names(filter: &Filter) -> Self {
+        Self::new(filter, |_| Vec::new())
     }
 
-    fn judge(&self, denies: impl Fn(&Glob) -> bool, allows: impl Fn(&Glob) -> bool) -> Result<(), Rule> {
+    fn of_uris(filter: &Filter, scope: Scope) -> Self {
+        Self::new(filter, |pattern| respelt(scope, pattern))
+    }
+
+    fn new(filter: &Filter, respelt: impl Fn(&str) -> Vec<Glob>) -> Self {
+        let pattern = |text: &String| Pattern { written: Glob::new(text), respelt: respelt(text) };
+        let patterns = |texts: &[String]| texts.iter().map(pattern).collect();
+        Self { is_open: filter.is_open(), allow: patterns(&filter.allow), deny: patterns(&filter.deny) }
+    }
+
+    fn judge(
+        &self,
+        denies: impl Fn(&Pattern) -> bool,
+        allows: impl Fn(&Pattern) -> bool,
+    ) -> Result<(), Rule> {
         if let Some(pattern) = self.deny.iter().find(|pattern| denies(pattern)) {
-            return Err(Rule::Denied(pattern.as_str().into()));
+            return Err(Rule::Denied(pattern.written.as_str().into()));
         }
         if self.allow.iter().any(allows) { Ok(()) } else { Err(Rule::NotAllowed) }
     }
@@ -275,29 +296,31 @@ impl Patterns {
             return Err(Rule::Devious);
         }
         let written = scope.of(key, own);
-        let others: Vec<String> = spellings(own).iter().map(|other| scope.of(key, other)).collect();
-        let bares: Vec<String> = [own.to_owned()]
-            .into_iter()
-            .chain(spellings(own))
-            .map(|other| scope.of(key, bare(&other)))
-            .collect();
-        let is_meant = |pattern: &Glob, uri: &String| {
-            pattern.matches_uri(uri) || respelt(scope, pattern).iter().any(|pattern| pattern.matches_uri(uri))
+        let spellings = spellings(own);
+        let others: Vec<String> = spellings.iter().map(|other| scope.of(key, other)).collect();
+        let all = std::iter::once(own).chain(spellings.iter().map(String::as_str));
+        let bares: Vec<String> = all.map(|other| scope.of(key, bare(other))).collect();
+        let denies = |pattern: &Pattern| {
+            let is_meant = |uri: &String| pattern.means(uri);
+            pattern.written.matches_uri(&written) || others.iter().chain(&bares).any(is_meant)
         };
-        let denies = |pattern: &Glob| {
-            pattern.matches_uri(&written) || others.iter().chain(&bares).any(|uri| is_meant(pattern, uri))
-        };
-        self.judge(denies, |pattern| pattern.matches_uri(&written))?;
-        match others.iter().all(|uri| self.allow.iter().any(|pattern| is_meant(pattern, uri))) {
+        self.judge(denies, |pattern| pattern.written.matches_uri(&written))?;
+        match others.iter().all(|uri| self.allow.iter().any(|pattern| pattern.means(uri))) {
             true => Ok(()),
             false => Err(Rule::NotAllowed),
         }
     }
 }
 
+impl Pattern {
+    /// Whether a spelling of a URI is what it means.
+    fn means(&self, uri: &str) -> bool {
+        std::iter::once(&self.written).chain(&self.respelt).any(|pattern| pattern.matches_uri(uri))
+    }
+}
+
 /// A pattern as spellings are spelt: one that is written with escapes means what they stand for.
-fn respelt(scope: Scope, pattern: &Glob) -> Vec<Glob> {
-    let text = pattern.as_str();
+fn respelt(scope: Scope, text: &str) -> Vec<Glob> {
     match (scope, text.split_once('/')) {
         (Scope::Own, _) => spellings(text).iter().map(|other| Glob::new(other)).collect(),
         (Scope::Keyed, Some((key, uri))) => {
