@@ -59,6 +59,13 @@ pub struct Asked<'a> {
     pub again: Option<Again>,
 }
 
+impl<'a> Asked<'a> {
+    /// The same with another message, if there is one.
+    fn in_place_of(self, amended: Option<&'a Message>) -> Self {
+        Self { message: amended.unwrap_or(self.message), ..self }
+    }
+}
+
 /// What becomes of a request at once.
 pub enum AtOnce<'a> {
     Is(Answer),
@@ -88,10 +95,11 @@ impl Hub {
         };
         let seat = asked.seat;
         let Some(reached) = seat.server(target.pass.server()) else { return AtOnce::Waits(asked) };
-        if !seat.is_at(&reached) || target.amended.is_some() {
+        if !seat.is_at(&reached) {
             return AtOnce::Waits(asked);
         }
-        let bytes = bytes_of(asked.message, seat.declared());
+        let amended = target.amended.take();
+        let bytes = bytes_of(amended.as_deref().unwrap_or(asked.message), seat.declared());
         let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
         let account = match self.account(&asked, reached.server.name().key(), &target) {
@@ -99,6 +107,7 @@ impl Hub {
             Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
         };
         let (id, edit) = (asked.id, target.edit.take());
+        let asked = asked.in_place_of(amended.as_deref());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
         outgoing.account = account;
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
@@ -217,10 +226,7 @@ impl Hub {
             return Answer::Now(Err(not_sent(account, fault)));
         };
         let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
-        let asked = match &amended {
-            Some(message) => Asked { message, ..asked },
-            None => asked,
-        };
+        let asked = asked.in_place_of(amended.as_deref());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), look, place);
         outgoing.account = account;
         begun(id, server.begin(&key, outgoing).await)
