@@ -30,6 +30,14 @@ pub enum Reached {
     Url { url: String, token_variable: Option<String> },
 }
 
+/// The language of a client's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// With comments, where the client bears them.
+    Json,
+    Toml,
+}
+
 /// One entry, in the form of the file that it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnEntry {
@@ -124,6 +132,21 @@ impl App {
             | Self::Cline
             | Self::Roo
             | Self::Gemini => "mcpServers",
+        }
+    }
+
+    pub fn syntax(self) -> Syntax {
+        match self {
+            Self::Codex => Syntax::Toml,
+            Self::ClaudeDesktop
+            | Self::ClaudeCode
+            | Self::Cursor
+            | Self::VsCode
+            | Self::Zed
+            | Self::Windsurf
+            | Self::Cline
+            | Self::Roo
+            | Self::Gemini => Syntax::Json,
         }
     }
 

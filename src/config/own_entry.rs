@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::app::{App, OwnEntry};
+use super::app::{App, OwnEntry, Syntax};
 use super::edit::json::{self, Json};
 use super::edit::{EditError, toml};
 use super::tree::{Node, Value};
@@ -72,20 +72,12 @@ pub fn shown(app: App, name: &str, entry: &OwnEntry) -> String {
 
 /// The text without our entry. `before`: what is kept of the time before, if anything.
 pub fn uninstalled(app: App, now: &str, before: Option<&str>, name: &str) -> Result<Left, EditError> {
-    let again = |old: Option<&str>| match app {
-        App::Codex => {
+    let again = |old: Option<&str>| match app.syntax() {
+        Syntax::Toml => {
             let section = toml::section(now, app.table(), name)?;
             toml::with_section(old.unwrap_or_default(), app.table(), name, &section).ok()
         }
-        App::ClaudeDesktop
-        | App::ClaudeCode
-        | App::Cursor
-        | App::VsCode
-        | App::Zed
-        | App::Windsurf
-        | App::Cline
-        | App::Roo
-        | App::Gemini => {
+        Syntax::Json => {
             let path = [app.table(), name];
             let empty = json::put(old.unwrap_or_default(), &path, &Json::Object(Vec::new())).ok()?;
             json::put_written(&empty, &path, json::written(now, &path)?)
@@ -100,17 +92,9 @@ pub fn uninstalled(app: App, now: &str, before: Option<&str>, name: &str) -> Res
     if again(None).as_deref() == Some(now) {
         return Ok(Left::Nothing);
     }
-    let rest = match app {
-        App::Codex => toml::without_section(now, app.table(), name)?,
-        App::ClaudeDesktop
-        | App::ClaudeCode
-        | App::Cursor
-        | App::VsCode
-        | App::Zed
-        | App::Windsurf
-        | App::Cline
-        | App::Roo
-        | App::Gemini => json::take(now, &[app.table(), name])?,
+    let rest = match app.syntax() {
+        Syntax::Toml => toml::without_section(now, app.table(), name)?,
+        Syntax::Json => json::take(now, &[app.table(), name])?,
     };
     Ok(Left::Rest(rest))
 }
@@ -120,7 +104,10 @@ fn section(app: App, name: &str, lines: &str) -> String {
 }
 
 fn tree(app: App, text: &str) -> Result<Node, EditError> {
-    let origin = if app == App::Codex { "config.toml" } else { "x.json" };
+    let origin = match app.syntax() {
+        Syntax::Toml => "config.toml",
+        Syntax::Json => "x.json",
+    };
     file::parsed(text, origin).map_err(|report| {
         let place = report.problems.first().and_then(super::problem::Problem::place);
         EditError::Syntax { line: place.map_or(1, |place| place.0), why: report.headline().to_owned() }
