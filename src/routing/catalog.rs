@@ -179,6 +179,11 @@ impl Catalog {
         &self.shelf(kind).entries
     }
 
+    /// How many of them are one server's.
+    pub fn count(&self, kind: Kind, server: usize) -> usize {
+        self.entries(kind).iter().filter(|entry| entry.server == server).count()
+    }
+
     /// Items that an earlier server's item of the same URI keeps out of the list.
     pub fn hidden(&self, kind: Kind) -> &[Entry] {
         &self.shelf(kind).hidden

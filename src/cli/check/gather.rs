@@ -33,7 +33,7 @@ pub(super) async fn of_run(run: &Run, client: Option<&'static Client>, written: 
     let around = Around { config, written, ours, home: home(), places, client };
     for found in reports {
         let Some(settings) = config.servers.get(found.at) else { continue };
-        let number = |kind| catalog.entries(kind).iter().filter(|entry| entry.server == found.at).count();
+        let number = |kind| catalog.count(kind, found.at);
         let mut server = Server {
             name: found.key.clone(),
             transport: found.transport.to_owned(),

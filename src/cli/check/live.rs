@@ -75,8 +75,7 @@ fn starting(run: &Run, elapsed: Duration, tick: usize) -> Vec<Starting> {
         let name = report.key.clone();
         let row = match &report.state {
             State::Ready(link) if !is_awaited => {
-                let number =
-                    |kind| catalog.entries(kind).iter().filter(|entry| entry.server == report.at).count();
+                let number = |kind| catalog.count(kind, report.at);
                 ServerRow {
                     name,
                     transport: report.transport.to_owned(),

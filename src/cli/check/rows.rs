@@ -60,8 +60,7 @@ fn rows_of(run: &Run, server: Option<&str>) -> Vec<ServerRow> {
     let reports = reports.filter(|report| server.is_none_or(|server| report.key == server));
     reports
         .map(|report| {
-            let number =
-                |kind| catalog.entries(kind).iter().filter(|entry| entry.server == report.at).count();
+            let number = |kind| catalog.count(kind, report.at);
             let mut row = ServerRow {
                 name: report.key,
                 transport: report.transport.to_owned(),
