@@ -102,6 +102,11 @@ impl Lookout {
         self.labels_tools
     }
 
+    /// Whether there may be a place for one more label. Once there is none there never is.
+    pub(super) fn has_label(&self) -> bool {
+        self.labels.load(Ordering::Relaxed) < LABELS_MAX
+    }
+
     /// A place for one more label, if there is one. It is never given back: what is counted goes on.
     pub(super) fn takes_label(&self) -> bool {
         let one_more = |taken: usize| (taken < LABELS_MAX).then_some(taken + 1);

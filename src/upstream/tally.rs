@@ -313,6 +313,10 @@ impl Tally {
             histogram.record(took);
             return true;
         }
+        // Who has none for good does not hold up those who look.
+        if !self.lookout.has_label() {
+            return false;
+        }
         let mut tools = self.tools.write();
         if !tools.contains_key(tool) && !self.lookout.takes_label() {
             return false;
