@@ -1,33 +1,18 @@
 //! A folder in which runs and commands find each other and nothing else, and a client of a run.
 
+pub(super) use crate::said::PATIENCE;
+use crate::said::{Said, read};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No step takes longer, on however busy a machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
 pub(super) struct Nest(tempfile::TempDir);
 
-/// What a command printed, and how it ended.
-#[derive(Debug)]
-pub(super) struct Said {
-    pub(super) out: String,
-    pub(super) err: String,
-    pub(super) code: i32,
-}
-
 impl Said {
-    #[track_caller]
-    pub(super) fn with_code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self:?}");
-        self
-    }
-
     #[track_caller]
     pub(super) fn json(self) -> Value {
         serde_json::from_str(&self.with_code(0).out).unwrap()
@@ -79,22 +64,7 @@ impl Nest {
 
     /// Runs a command to its end.
     pub(super) fn braid(&self, args: &[&str]) -> Said {
-        let mut command = self.command(args);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let out = thread::spawn(move || read(&mut stdout));
-        let err = thread::spawn(move || read(&mut stderr));
-        let limit = Instant::now() + PATIENCE;
-        while !(out.is_finished() && err.is_finished()) {
-            if Instant::now() > limit {
-                child.kill().unwrap();
-                panic!("`braid {}` does not end", args.join(" "));
-            }
-            thread::park_timeout(Duration::from_millis(5));
-        }
-        let code = child.wait().unwrap().code().unwrap_or(-1);
-        Said { out: out.join().unwrap(), err: err.join().unwrap(), code }
+        Said::of(&mut self.command(args), "")
     }
 
     /// `braid stdio` with a client that has greeted it.
@@ -252,12 +222,6 @@ impl Drop for Client {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-fn read(from: &mut impl Read) -> String {
-    let mut text = String::new();
-    from.read_to_string(&mut text).unwrap();
-    text
 }
 
 pub(super) const DEMO: &str = "[servers.notes]\ncommand = \"${braid}\"\nargs = [\"demo-server\", \"notes\"]\n\

@@ -20,25 +20,12 @@ mod required;
 mod servers;
 mod sources;
 
+use crate::said::Said;
 use std::fs;
-use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml");
-
-/// No command of a test takes longer, on however busy a machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a command printed, and how it ended.
-#[derive(Debug)]
-struct Said {
-    out: String,
-    err: String,
-    code: i32,
-}
 
 impl Said {
     /// It ended well, and said nothing beside its result.
@@ -46,12 +33,6 @@ impl Said {
     fn fine(self) -> String {
         assert!(self.code == 0 && self.err.is_empty(), "{self:?}");
         self.out
-    }
-
-    #[track_caller]
-    fn with_code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self:?}");
-        self
     }
 
     /// The one object on stderr.
@@ -103,30 +84,6 @@ fn braid_in(folder: &Path, args: &[&str], input: &str, variables: &[(&str, &str)
         // Or our own configuration would be found.
         .env("HOME", folder)
         .env("XDG_CONFIG_HOME", folder)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A command that reads nothing may be gone before it is written to.
-    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let out = thread::spawn(move || read(&mut stdout));
-    let err = thread::spawn(move || read(&mut stderr));
-    let limit = Instant::now() + PATIENCE;
-    while !(out.is_finished() && err.is_finished()) {
-        if Instant::now() > limit {
-            child.kill().unwrap();
-            panic!("`braid {}` does not end", args.join(" "));
-        }
-        thread::park_timeout(Duration::from_millis(5));
-    }
-    let code = child.wait().unwrap().code().unwrap_or(-1);
-    Said { out: out.join().unwrap(), err: err.join().unwrap(), code }
-}
-
-fn read(from: &mut impl Read) -> String {
-    let mut text = String::new();
-    from.read_to_string(&mut text).unwrap();
-    text
+        .envs(variables.iter().copied());
+    Said::of(&mut command, input)
 }
