@@ -59,13 +59,6 @@ pub struct Asked<'a> {
     pub again: Option<Again>,
 }
 
-impl<'a> Asked<'a> {
-    /// The same with another message, if there is one.
-    fn in_place_of(self, amended: Option<&'a Message>) -> Self {
-        Self { message: amended.unwrap_or(self.message), ..self }
-    }
-}
-
 /// What becomes of a request at once.
 pub enum AtOnce<'a> {
     Is(Answer),
@@ -99,7 +92,8 @@ impl Hub {
             return AtOnce::Waits(asked);
         }
         let amended = target.amended.take();
-        let bytes = bytes_of(amended.as_deref().unwrap_or(asked.message), seat.declared());
+        let message = amended.as_deref().unwrap_or(asked.message);
+        let bytes = bytes_of(message, seat.declared());
         let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
         let account = match self.account(&asked, reached.server.name().key(), &target) {
@@ -107,8 +101,8 @@ impl Hub {
             Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
         };
         let (id, edit) = (asked.id, target.edit.take());
-        let asked = asked.in_place_of(amended.as_deref());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
+        outgoing.message = message;
         outgoing.account = account;
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
     }
@@ -226,8 +220,9 @@ impl Hub {
             return Answer::Now(Err(not_sent(account, fault)));
         };
         let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
-        let asked = asked.in_place_of(amended.as_deref());
+        let message = amended.as_deref().unwrap_or(asked.message);
         let mut outgoing = self.outgoing(asked, method, (&target, edit), look, place);
+        outgoing.message = message;
         outgoing.account = account;
         begun(id, server.begin(&key, outgoing).await)
     }
