@@ -96,14 +96,13 @@ impl Hub {
         let bytes = bytes_of(message, seat.declared());
         let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
-        let account = match self.account(&asked, reached.server.name().key(), &target) {
-            Ok(account) => account,
-            Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
-        };
-        let (id, edit) = (asked.id, target.edit.take());
+        let (id, asked_as, edit) = (asked.id, asked.message, target.edit.take());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
         outgoing.message = message;
-        outgoing.account = account;
+        match self.account(seat, asked_as, reached.server.name().key(), &target) {
+            Ok(account) => outgoing.account = account,
+            Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
+        }
         AtOnce::Is(begun(id, reached.server.begin_on(way, outgoing)))
     }
 
@@ -158,14 +157,15 @@ impl Hub {
     }
 
     /// Where a request is written down, if it is.
+    #[inline]
     fn account(
         &self,
-        asked: &Asked<'_>,
+        seat: &Seat,
+        message: &Message,
         server: &str,
         target: &Target,
     ) -> Result<Option<Box<Account>>, Fault> {
-        let (caller, own) = (asked.seat.caller(), Some(&**target.pass.own()));
-        Account::open(&self.lookout, caller, asked.message, Some(server), own)
+        Account::open(&self.lookout, seat.caller(), message, Some(server), Some(target.pass.own()))
     }
 
     fn route(&self, asked: &Asked<'_>, method: Method) -> Route {
@@ -206,7 +206,7 @@ impl Hub {
                 "the catalog names a server that is not there",
             )));
         };
-        let account = match self.account(&asked, reached.server.name().key(), &target) {
+        let account = match self.account(asked.seat, asked.message, reached.server.name().key(), &target) {
             Ok(account) => account,
             Err(fault) => return Answer::Now(Err(fault)),
         };

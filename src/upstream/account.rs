@@ -30,6 +30,7 @@ pub struct Account {
 impl Account {
     /// `server` and `own`: where the request leads, if it leads anywhere, and what it is called there. The fault: it cannot
     /// be written down, and must be.
+    #[inline]
     pub fn open(
         lookout: &Lookout,
         caller: &Caller,
@@ -37,7 +38,19 @@ impl Account {
         server: Option<&str>,
         own: Option<&str>,
     ) -> Result<Option<Box<Self>>, Fault> {
+        // Most runs write nothing down.
         let Some(audit) = lookout.audit() else { return Ok(None) };
+        Self::begin(audit, caller, request, server, own).map(Some)
+    }
+
+    #[cold]
+    fn begin(
+        audit: &Arc<Audit>,
+        caller: &Caller,
+        request: &Message,
+        server: Option<&str>,
+        own: Option<&str>,
+    ) -> Result<Box<Self>, Fault> {
         audit.admits()?;
         let mut line = format!(
             r#"{{"time":"{}","principal":{},"client":{}"#,
@@ -55,7 +68,7 @@ impl Account {
             let hash = hex(&Sha256::digest(arguments));
             line.push_str(&format!(r#","arguments_bytes":{},"arguments_sha256":"{hash}""#, arguments.len()));
         }
-        Ok(Some(Box::new(Self { audit: audit.clone(), begun: Instant::now(), line, is_closed: false })))
+        Ok(Box::new(Self { audit: audit.clone(), begun: Instant::now(), line, is_closed: false }))
     }
 
     /// `bytes`: of the answer. The fault: it cannot be written down, and must be.

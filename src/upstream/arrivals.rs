@@ -179,16 +179,19 @@ impl<T> Teller<T> {
     fn over(&mut self, end: Option<T>) {
         // Its drop comes after its end.
         let Some(line) = self.0.take() else { return };
-        let (left, awaiting) = line.say(|waiting| {
-            waiting.is_told = false;
-            match (waiting.awaiting.take(), waiting.is_heard) {
-                (None, true) => (std::mem::replace(&mut waiting.end, end), None),
-                (awaiting, _) => (end, awaiting),
-            }
-        });
-        if let Some(awaiting) = awaiting {
-            awaiting.ends(left);
+        let mut waiting = line.waiting.lock();
+        waiting.is_told = false;
+        if let Some(awaiting) = waiting.awaiting.take() {
+            drop(waiting);
+            return awaiting.ends(end);
         }
+        let left = if waiting.is_heard { std::mem::replace(&mut waiting.end, end) } else { end };
+        let hearer = waiting.hearer.take();
+        drop(waiting);
+        if let Some(hearer) = hearer {
+            hearer.wake();
+        }
+        drop(left);
     }
 }
 

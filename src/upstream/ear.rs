@@ -156,7 +156,6 @@ impl Ear {
             }
         };
         self.noise.quiet();
-        self.stream.hears(&message);
         (self.message(message), Ok(()))
     }
 
@@ -168,6 +167,7 @@ impl Ear {
 
     /// Brings a message to whom it is for. What found no place is given back.
     fn message(&mut self, message: Message) -> Vec<Crowded> {
+        self.stream.hears(&message);
         match message.head() {
             Head::Response { id, outcome } => {
                 let read = id.and_then(|id| CallId::read(message.str(id)));

@@ -315,10 +315,18 @@ impl Exchange {
             Head::Response { outcome: Outcome::Error { code, .. }, .. } => End::Error(*code),
             Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => End::Fine,
         };
-        Some(match self.judged(response)? {
-            Ok(text) => self.closes(end, text.len()).map(|()| text),
-            Err(fault) => Err(self.failed(fault)),
-        })
+        let mut judged = self.judged(response);
+        match &judged {
+            // Looked at where it lies: it is not moved for this.
+            Some(Ok(text)) => {
+                if let Err(fault) = self.closes(end, text.len()) {
+                    judged = Some(Err(fault));
+                }
+            }
+            Some(Err(_)) => judged = judged.map(|judged| judged.map_err(|fault| self.failed(fault))),
+            None => {}
+        }
+        judged
     }
 
     /// A fault that ends it.
