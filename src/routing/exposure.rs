@@ -170,8 +170,9 @@ impl Exposure {
             .then(|| Arc::new(Self { key: server.key.as_str().into(), rules, tools: Arc::new(tools) }))
     }
 
-    /// Whether a resource may be heard of: an update of it is told, as far as its URI says.
-    pub fn shows_uri(&self, own: &str) -> bool {
+    /// Whether a resource is shown, as far as its URI says.
+    #[cfg(test)]
+    fn shows_uri(&self, own: &str) -> bool {
         self.judge(Kind::Resources, own).is_ok()
     }
 
