@@ -110,6 +110,7 @@ impl Supervisor {
             tracing::warn!(event = "down", server = %self.server, code, why, retry = retry.as_deref(), parked, "down");
             // What a program said last is for those who may read its log.
             self.tally.is_troubled(end.last_words.without(&end.why.text));
+            self.tally.is_missed();
             let cause = cause(&end);
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
@@ -232,6 +233,7 @@ impl Supervisor {
         let link = Arc::new(Link { stream: stream.clone(), greeting, took, errands: errands.clone() });
         // Whoever asked for that while it was being started has it.
         self.anew.notified().now_or_never();
+        self.tally.speaks(revision);
         self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
         errands.level();
