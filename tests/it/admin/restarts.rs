@@ -1,6 +1,7 @@
 //! What becomes of calls at a server that is restarted, because somebody asked for it or because it was not there, and what
 //! is said of it meanwhile.
 
+use super::names::watched;
 use crate::http::house::{House, call, settled, wait};
 use crate::http::server::Server;
 use mcp_braid::config::Sharing;
@@ -100,4 +101,25 @@ async fn a_required_one_that_does_not_come_back_is_missing() {
     server.answer(&greeting, result).await;
     settled().await;
     assert!(hub.survey().is_ready() && hub.readiness(&somebody).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_series_ends_because_its_server_is_away() {
+    let server = Server::new(&["echo"]);
+    let house = House::shared(&server);
+    let client = house.client().await;
+    client.post(call(1, "s__echo", json!({}))).await.unwrap().text().await;
+    let watched = watched(&house);
+    let series = || {
+        let metrics = watched.metrics();
+        let of_calls = metrics.lines().filter(|line| line.starts_with("mcp_client_operation_duration_seconds_count"));
+        of_calls.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let there = series();
+    assert!(there.len() == 1 && there[0].contains("mcp_protocol_version=\"2025-11-25\""), "{there:?}");
+    server.reserves_greetings(true);
+    house.hub.servers()[0].restart();
+    server.hear_method("initialize").await;
+    assert!(!house.hub.survey().servers[0].condition.is_up());
+    assert_eq!(series(), there);
 }
