@@ -64,6 +64,26 @@ async fn it_may_be_asked_for_twice_in_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_still_being_greeted_is_begun_anew_too() {
+    let server = Server::new(&["echo"]);
+    server.reserves_greetings(true);
+    let house = House::shared(&server);
+    let somebody = Principal::anonymous();
+    house.hub.warm(&somebody);
+    server.hear_method("initialize").await;
+    assert_eq!(house.hub.servers()[0].restart(), 1);
+    let again = server.hear_method("initialize").await;
+    assert_eq!((again.life, server.living()), (1, 1), "the first is over");
+    server.reserves_greetings(false);
+    house.hub.servers()[0].restart();
+    settled().await;
+    assert_eq!((server.lives(), server.living()), (3, 1));
+    let survey = house.hub.survey();
+    assert!(survey.servers[0].condition.is_up());
+    assert_eq!(survey.servers[0].counts.restarts, [("asked", 2)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_never_came_is_not_being_restarted_and_nobody_waits_for_it() {
     let server = Server::new(&["echo"]);
     server.reserves_greetings(true);
