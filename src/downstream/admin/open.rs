@@ -18,6 +18,15 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// What becomes of a run whose address for HTTP another has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfTaken {
+    /// It does not start.
+    Fails,
+    /// It goes on without, and says so in the log: several clients have one configuration, and each starts a run.
+    GoesWithout,
+}
+
 /// Listening, and nobody is answered yet.
 #[derive(Debug, Default)]
 pub struct Doors {
@@ -51,6 +60,7 @@ impl Doors {
     pub async fn bind(
         admin: &Admin,
         listen: &Listen,
+        if_taken: IfTaken,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, OpenError> {
         let socket = match &admin.socket {
@@ -63,7 +73,13 @@ impl Doors {
             },
         };
         let http = match admin.http {
-            Some(address) => Some(bind_http(address, listen, &variable).await?),
+            Some(address) => match bind_http(address, listen, &variable).await {
+                Err(OpenError::Http(error)) if if_taken == IfTaken::GoesWithout && error.is_taken() => {
+                    tracing::warn!(event = "admin", %error, "another has the address of admin.http; this run is not looked after there");
+                    None
+                }
+                bound => Some(bound?),
+            },
             None => None,
         };
         Ok(Self { socket, http })

@@ -89,3 +89,17 @@ fn where_no_socket_can_be_the_client_is_served_all_the_same() {
     client.leave();
     assert!(nest.logs().contains("no admin socket"), "{}", nest.logs());
 }
+
+#[test]
+fn a_client_is_served_where_another_has_the_address_for_http() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let nest = Nest::new(&format!("[listen]\nhttp = [\"127.0.0.1:0\"]\n[admin]\nhttp = \"{address}\"\n{DEMO}"));
+    let client = nest.client(&[]);
+    let status = nest.status();
+    assert_eq!(status["instance"]["pid"], client.pid());
+    assert_eq!(status["instance"]["listening"], json!([]));
+    let refused = nest.braid(&["serve"]).with_code(1);
+    assert!(refused.err.contains("admin.http: cannot listen on"), "{refused:?}");
+    client.leave();
+}
