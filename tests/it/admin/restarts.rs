@@ -99,6 +99,11 @@ async fn one_that_never_came_is_not_being_restarted_and_nobody_waits_for_it() {
     let second = hub.survey();
     assert_eq!((second.servers[0].condition, second.awaited().count()), (Condition::Starting, 0));
     assert!(second.is_ready(), "it is not required");
+    assert_eq!(
+        second.servers[0].counts.timeouts,
+        [0, 0],
+        "no client asked for the greeting that took too long"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +137,8 @@ async fn no_series_ends_because_its_server_is_away() {
     let watched = watched(&house);
     let series = || {
         let metrics = watched.metrics();
-        let of_calls = metrics.lines().filter(|line| line.starts_with("mcp_client_operation_duration_seconds_count"));
+        let of_calls =
+            metrics.lines().filter(|line| line.starts_with("mcp_client_operation_duration_seconds_count"));
         of_calls.map(str::to_owned).collect::<Vec<_>>()
     };
     let there = series();
