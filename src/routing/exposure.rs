@@ -208,7 +208,11 @@ impl Exposure {
     }
 
     fn judge_nameless(&self) -> Result<(), Why> {
-        let strict = self.rules.iter().find(|rules| !rules.tools.is_open).map(|rules| format!("{}.tools", rules.place));
+        let strict = self
+            .rules
+            .iter()
+            .find(|rules| !rules.tools.is_open)
+            .map(|rules| format!("{}.tools", rules.place));
         let has_disabled = self.tools.values().any(|tool| !tool.enabled);
         match strict.or_else(|| has_disabled.then(|| format!("servers.{}.tool", toml_key(&self.key)))) {
             Some(setting) => Err(Why { setting: setting.into(), rule: Rule::Nameless }),
@@ -262,7 +266,12 @@ impl Rules {
             let list = match rule {
                 Rule::Denied(_) => ".deny",
                 Rule::NotAllowed => ".allow",
-                Rule::NotReadOnly | Rule::Disabled | Rule::Template(_) | Rule::TooLong | Rule::Devious | Rule::Nameless => "",
+                Rule::NotReadOnly
+                | Rule::Disabled
+                | Rule::Template(_)
+                | Rule::TooLong
+                | Rule::Devious
+                | Rule::Nameless => "",
             };
             Why { setting: format!("{}.{member}{list}", self.place).into(), rule }
         })
@@ -379,8 +388,10 @@ impl fmt::Display for Why {
     }
 }
 
-/// Where resources are filtered, a longer URI is not shown: each is looked at in several spellings.
-const URI_BYTES_MAX: usize = 64 * 1024;
+/// Where resources are filtered, a longer URI is not shown: each is looked at in several spellings, and by each pattern. Of
+/// this length a pattern takes some microseconds, and a millisecond if it is as bad as can be (`*aaa…a?b*`); nobody can
+/// subscribe to longer ones either.
+const URI_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
