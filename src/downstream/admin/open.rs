@@ -31,6 +31,8 @@ pub enum IfTaken {
 #[derive(Debug, Default)]
 pub struct Doors {
     socket: Option<(PathBuf, Bound)>,
+    /// The folder that is for our sockets alone, if ours is in it.
+    shared_folder: Option<PathBuf>,
     http: Option<(SocketAddr, Bound, Guard)>,
 }
 
@@ -63,12 +65,17 @@ impl Doors {
         if_taken: IfTaken,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, OpenError> {
+        let mut shared_folder = None;
         let socket = match &admin.socket {
             AdminSocket::Off => None,
             AdminSocket::At(path) => Some(bind(path).await?),
             AdminSocket::Auto if !cfg!(unix) => None,
             AdminSocket::Auto => match place::folder(&variable) {
-                Some(folder) => bind_in(&folder).await,
+                Some(folder) => {
+                    let bound = bind_in(&folder).await;
+                    shared_folder = bound.is_some().then_some(folder);
+                    bound
+                }
                 None => None,
             },
         };
@@ -82,7 +89,7 @@ impl Doors {
             },
             None => None,
         };
-        Ok(Self { socket, http })
+        Ok(Self { socket, shared_folder, http })
     }
 
     pub fn socket(&self) -> Option<&Path> {
@@ -100,13 +107,14 @@ impl Doors {
         if let Some((path, bound)) = self.socket {
             let listen = Listen { auth: Auth::None, limits: limits(), ..Listen::default() };
             // Whoever may open the file is its owner: nothing else is asked of him.
-            if let Ok(guard) = Guard::new(&listen, &[Address::Unix(path.clone())], None) {
+            if let Ok(guard) = Guard::new(&listen, &[Address::Unix(path)], None) {
                 let front = Front { guard, router: routes::of_socket(house.clone()), limits: limits() };
                 serving.tasks.push(tokio::spawn(accept::serve(bound, front, serving.stop.clone())));
             }
-            if let Some(folder) = path.parent().map(Path::to_owned) {
-                tokio::task::spawn_blocking(move || place::sweep(&folder));
-            }
+        }
+        // Elsewhere sockets are others' that nobody answers on.
+        if let Some(folder) = self.shared_folder {
+            tokio::task::spawn_blocking(move || place::sweep(&folder));
         }
         if let Some((_, bound, guard)) = self.http {
             let front = Front { guard, router: routes::of_http(house), limits: limits() };
