@@ -112,6 +112,8 @@ fn replace(file: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<(
 fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
     let mut opened = private::make_file(draft)?;
     opened.write_all(text.as_bytes())?;
+    // Whatever ends us here leaves a draft that its owner alone may read: it is opened to others right before it is renamed.
+    opened.sync_all()?;
     if let Some(like) = like {
         #[cfg(unix)]
         {
@@ -124,7 +126,7 @@ fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Res
         #[cfg(not(unix))]
         opened.set_permissions(like.permissions())?;
     }
-    opened.sync_all()
+    Ok(())
 }
 
 /// What a file may be used for that is to be like another. `is_given`: it has the other's group; what that group may, ours
