@@ -42,6 +42,7 @@ pub mod schema;
 pub mod search;
 mod section;
 mod server_section;
+mod shown;
 mod strict_json;
 pub mod toml_text;
 pub mod translate;
@@ -51,6 +52,7 @@ pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
+pub use toml_text::key as toml_key;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -380,12 +382,6 @@ impl Sharing {
             Self::Session => true,
         }
     }
-}
-
-/// A name as a key of TOML: bare where it may be, else in quotes.
-pub fn toml_key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
 /// How long we wait for one server.

@@ -3,7 +3,7 @@
 //! What cannot be had there is said and gone without, unless the configuration wrote it out.
 
 use super::run::Run;
-use crate::downstream::admin::open::{Doors, Serving};
+use crate::downstream::admin::open::{Doors, IfTaken, Serving};
 use crate::downstream::admin::{About, House, Present, Reload};
 use std::io;
 use std::path::Path;
@@ -20,12 +20,14 @@ pub(super) struct Mode {
     pub(super) present: Arc<dyn Fn() -> Present + Send + Sync>,
     /// Reads the configuration anew, if that can be done.
     pub(super) reload: Option<Arc<dyn Reload>>,
+    /// Whether it runs where another has its address.
+    pub(super) if_taken: IfTaken,
 }
 
 /// Opens it. It is there until what is returned ends.
 pub(super) async fn open(run: &Run, mode: Mode) -> io::Result<Serving> {
     let config = run.hub.config();
-    let doors = Doors::bind(&config.admin, &config.listen, |name| std::env::var_os(name));
+    let doors = Doors::bind(&config.admin, &config.listen, mode.if_taken, |name| std::env::var_os(name));
     let doors = doors.await.map_err(io::Error::other)?;
     let mut listening = mode.listening;
     listening.extend(doors.http().map(|address| format!("http://{address}/status")));

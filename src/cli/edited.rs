@@ -111,7 +111,7 @@ fn lacks_servers_only(report: &Report) -> bool {
 /// Says why a file could not be read or written.
 pub(super) fn failed(error: &SaveError, globals: &Globals) -> Exit {
     let exit = match error {
-        SaveError::Unreadable { .. } | SaveError::NoFile(_) => Exit::BadConfig,
+        SaveError::Unreadable { .. } | SaveError::NoFile(_) | SaveError::LeadsNowhere(_) => Exit::BadConfig,
         SaveError::Io { .. } | SaveError::Changed(_) => Exit::Unexpected,
     };
     out::fail(exit, &error.to_string(), globals)

@@ -95,7 +95,7 @@ fn say_server(server: &Imported, called: &str) {
         }
     }
     if let Some(words) = server.headers_command() {
-        lines.push(format!("    headers made by: {}", argv::line(words)));
+        lines.push(format!("    headers made by: {}", argv::line(&words)));
     }
     for (key, path) in server.paths() {
         lines.push(format!("    {key}: {}", printable::line(path)));
@@ -112,10 +112,10 @@ pub(super) fn count(servers: usize) -> String {
 }
 
 pub(super) fn json(edited: &Edited, looked: &Looked, merged: &Merged, written: bool) -> String {
-    let texts = |texts: &[&str]| -> String {
-        let texts: Vec<_> = texts.iter().map(|text| quote(text)).collect();
+    fn texts<T: AsRef<str>>(texts: &[T]) -> String {
+        let texts: Vec<_> = texts.iter().map(|text| quote(text.as_ref())).collect();
         format!("[{}]", texts.join(","))
-    };
+    }
     let server = |server: &Imported, called: &str, done: &str| {
         let runs = match (server.command(), server.url()) {
             (Some(words), _) => format!(r#""command":{}"#, texts(&words)),

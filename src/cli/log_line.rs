@@ -114,7 +114,7 @@ impl Entry {
         }
         for (at, (key, value)) in self.fields.0.iter().enumerate() {
             let gap = if at == 0 { "  " } else { " " };
-            write!(line, "{gap}{key}={}", quoted(&shown(value))).unwrap_or_default();
+            write!(line, "{gap}{key}={}", quoted(value)).unwrap_or_default();
         }
         line.truncate(line.trim_end().len());
         line.push('\n');
@@ -161,6 +161,10 @@ fn hue(level: Level) -> &'static str {
 
 fn shown(value: &Value) -> Cow<'_, str> {
     let (Value::Text(text) | Value::Plain(text)) = value;
+    visible(text)
+}
+
+fn visible(text: &str) -> Cow<'_, str> {
     // As it is mostly: then nothing of it has to be looked at closer.
     match text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         true => Cow::Borrowed(text),
@@ -168,13 +172,15 @@ fn shown(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// In quotes, if it would not be one word without.
-fn quoted(text: &str) -> String {
-    match !text.is_empty()
-        && !text.contains(|letter: char| letter.is_whitespace() || letter == '"' || letter == '=')
-    {
-        true => text.to_owned(),
-        false => format!("\"{}\"", text.replace('"', "\\\"")),
+/// In quotes, if it would not be one word without or something of it is written out. In quotes a backslash is two: what is
+/// written out is told from what stood there.
+fn quoted(value: &Value) -> String {
+    let (Value::Text(text) | Value::Plain(text)) = value;
+    let ends_word =
+        |letter: char| letter.is_whitespace() || letter == '"' || letter == '=' || letters::is_hidden(letter);
+    match !text.is_empty() && !text.contains(ends_word) {
+        true => visible(text).into_owned(),
+        false => format!("\"{}\"", visible(&text.replace('\\', "\\\\").replace('"', "\\\""))),
     }
 }
 
@@ -252,6 +258,23 @@ mod tests {
             }
             let object: BTreeMap<String, String> = serde_json::from_str(&json).unwrap();
             assert_eq!((object["server"].as_str(), object["tool"].as_str()), (hostile, hostile));
+        }
+    }
+
+    #[test]
+    fn what_is_written_out_is_told_from_what_stood_there() {
+        for (said, expected) in [
+            ("word", "word"),
+            (r"C:\new", r"C:\new"),
+            (r"C:\new folder", r#""C:\\new folder""#),
+            ("a\nb", r#""a b""#),
+            (r"a\nb c", r#""a\\nb c""#),
+            (r#"\" x=1"#, r#""\\\" x=1""#),
+            ("\u{1b}[2J", r#""\u{1b}[2J""#),
+            ("", r#""""#),
+        ] {
+            let line = entry(&[("message", text("m")), ("path", text(said))]).text(false);
+            assert_eq!(line, format!("T  INFO m  path={expected}\n"));
         }
     }
 

@@ -8,6 +8,7 @@ use super::exit::Exit;
 use super::run::{Run, left, runtime_for_many, to_its_end};
 use super::{Globals, Source, log, out, source};
 use crate::config::{Address, Auth, Config, Listen};
+use crate::downstream::admin::open::IfTaken;
 use crate::downstream::edge::accept::{self, Stop};
 use crate::downstream::edge::bound::Bound;
 use crate::downstream::edge::guard::Guard;
@@ -79,6 +80,7 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
         listening: addresses.iter().map(|address| shown(address, &listen)).collect(),
         present: Arc::new(move || counted.present()),
         reload: None,
+        if_taken: IfTaken::Fails,
     };
     let watched = match admin::open(&run, mode).await {
         Ok(watched) => watched,

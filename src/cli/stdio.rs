@@ -4,6 +4,7 @@ use super::admin::{self, Mode};
 use super::exit::Exit;
 use super::run::{Run, left, runtime_for_one, to_its_end};
 use super::{Globals, Source, log, out, source};
+use crate::downstream::admin::open::IfTaken;
 use crate::downstream::admin::{Guests, Present};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
@@ -33,7 +34,13 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
     let run = Run::prepare(config, group.as_deref())?;
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };
-    let mode = Mode { name: "stdio", listening: Vec::new(), present: Arc::new(present), reload: None };
+    let mode = Mode {
+        name: "stdio",
+        listening: Vec::new(),
+        present: Arc::new(present),
+        reload: None,
+        if_taken: IfTaken::GoesWithout,
+    };
     let watched = admin::open(&run, mode).await?;
     let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);

@@ -90,6 +90,21 @@ pub(super) fn run(which: &Which, globals: &Globals) -> Exit {
     drawn(instance, globals)
 }
 
+/// Why a run is not drawn any more.
+fn gone(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, NotFound, TimedOut, UnexpectedEof, WouldBlock,
+    };
+    // Its socket is gone or nobody's, or it ended while it was asked.
+    if [NotFound, ConnectionRefused, ConnectionReset, UnexpectedEof].contains(&error.kind()) {
+        return "the run has ended".to_owned();
+    }
+    match [WouldBlock, TimedOut].contains(&error.kind()) {
+        true => "the run is there and does not answer in time; `braid status` asks it again".to_owned(),
+        false => format!("the run cannot be asked any more: {error}"),
+    }
+}
+
 #[cfg(not(unix))]
 fn drawn(_: Instance, globals: &Globals) -> Exit {
     out::fail(Exit::Usage, "`braid top` is not for this system; use `braid status`", globals)
@@ -181,7 +196,7 @@ mod screen {
                     let since = asked.elapsed();
                     match Instance::at(&instance.socket) {
                         Ok(now) => instance = now,
-                        Err(_) => return Err((Exit::Unreachable, "the run has ended".to_owned())),
+                        Err(error) => return Err((Exit::Unreachable, gone(&error))),
                     }
                     let more = calls(&instance).saturating_sub(before);
                     rate = Some(if since >= EVERY { more as f64 / since.as_secs_f64() } else { 0.0 });
@@ -244,6 +259,7 @@ mod screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     fn status(servers: usize) -> Status {
         let servers: Vec<String> = (0..servers)
@@ -286,6 +302,15 @@ mod tests {
         let view = View { order: Order::Calls, chosen: 0 };
         let picture = frame(&status(100), None, &view, (80, 24), false);
         assert!(picture[4].starts_with("server99 "));
+    }
+
+    #[test]
+    fn only_what_has_ended_is_called_so() {
+        let said = |kind: io::ErrorKind| gone(&io::Error::from(kind));
+        assert_eq!(said(io::ErrorKind::ConnectionRefused), "the run has ended");
+        assert!(said(io::ErrorKind::WouldBlock).starts_with("the run is there and does not answer"));
+        let odd = io::Error::new(io::ErrorKind::InvalidData, "its answer cannot be read");
+        assert_eq!(gone(&odd), "the run cannot be asked any more: its answer cannot be read");
     }
 
     #[test]

@@ -339,7 +339,8 @@ have, or `hidden` has one that every call needs and for which there is no value:
     hidden = [\"repo\"]
 
 A default is put into each call that brings no argument of the name. A hidden argument is in no schema that
-clients see, and a call that brings it all the same is refused: it is not overwritten in silence.";
+clients see, and a call that brings it all the same, be it in other letters (`Repo`), is refused: it is not
+overwritten in silence.";
 
     OddCharacters = "N011", "characters that nobody sees",
 "A name or a description of the server holds characters that a person does not see and a model reads: controls,

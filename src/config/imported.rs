@@ -12,6 +12,8 @@ use super::codes::Code;
 use super::file::Loaded;
 use super::places::Scope;
 use super::problem::{Problem, Report, Severity};
+pub use super::shown::HIDDEN;
+use super::shown::{self, refers};
 use super::variables::{Purpose, Surroundings};
 use super::{
     Filter, Reach, Remote, Secret, ServerConfig, Timeouts, Transport, file, remote, toml_text, translate,
@@ -71,9 +73,6 @@ pub enum Literals {
     Hidden,
 }
 
-/// What stands for a value that is hidden.
-pub const HIDDEN: &str = "[redacted]";
-
 impl Imported {
     pub(super) fn of(origin: &Origin, folder: &Path, taken: Taken, target: &Target<'_>) -> Self {
         let Taken { server, beside, enabled } = taken;
@@ -108,14 +107,14 @@ impl Imported {
         text
     }
 
-    /// The program and its arguments, or `None` for a remote server.
-    pub fn command(&self) -> Option<Vec<&str>> {
+    /// The program and its arguments, for showing, or `None` for a remote server.
+    pub fn command(&self) -> Option<Vec<String>> {
         let Some(Item::Text(program)) = self.item("command") else { return None };
         let args = match self.item("args") {
             Some(Item::Texts(args)) => args.as_slice(),
             Some(Item::Text(_) | Item::Pairs(_) | Item::Flag(_) | Item::Lists(_)) | None => &[],
         };
-        Some(std::iter::once(program.as_str()).chain(args.iter().map(String::as_str)).collect())
+        Some(shown::words(std::iter::once(program.as_str()).chain(args.iter().map(String::as_str))))
     }
 
     /// The URL, without a query, which may hold a token.
@@ -138,10 +137,10 @@ impl Imported {
         self.pairs(key).iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The program that makes further headers.
-    pub fn headers_command(&self) -> Option<&[String]> {
+    /// The program that makes further headers, for showing.
+    pub fn headers_command(&self) -> Option<Vec<String>> {
         match self.item("headers_command") {
-            Some(Item::Texts(words)) => Some(words),
+            Some(Item::Texts(words)) => Some(shown::words(words.iter().map(String::as_str))),
             Some(Item::Text(_) | Item::Pairs(_) | Item::Flag(_) | Item::Lists(_)) | None => None,
         }
     }
@@ -234,7 +233,10 @@ impl Item {
     fn written(&self, key: &str, literals: Literals) -> String {
         match self {
             Self::Text(_) => toml_text::quoted(&self.shown_text(key, literals)),
-            Self::Texts(texts) => toml_text::list(texts),
+            Self::Texts(texts) => match literals {
+                Literals::Written => toml_text::list(texts),
+                Literals::Hidden => toml_text::list(&shown::words(texts.iter().map(String::as_str))),
+            },
             Self::Pairs(pairs) => {
                 let shown = pairs.iter().map(|(name, value)| {
                     let hidden =
@@ -335,11 +337,6 @@ fn usable_default(input: &Input) -> Option<&str> {
 
 fn has_reference(value: &str) -> bool {
     value.replace("$${", "").contains("${")
-}
-
-/// Whether what is secret in a value comes from elsewhere. A default is part of a reference and may be the secret.
-fn refers(value: &str) -> bool {
-    has_reference(value) && !value.contains(":-")
 }
 
 /// Whether it is something around the file that is wrong, and not the file.

@@ -54,6 +54,18 @@ mod tests {
     use super::*;
     use crate::config::tree::{Value, from_toml};
 
+    #[test]
+    fn a_setting_is_named_as_a_file_may_write_it() {
+        for (name, expected) in [
+            ("git-hub_1", "git-hub_1"),
+            ("my files", r#""my files""#),
+            ("", r#""""#),
+            ("a\u{1b}\0", r#""a\u001B\u0000""#),
+        ] {
+            assert_eq!(crate::config::toml_key(name), expected);
+        }
+    }
+
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 

@@ -138,14 +138,14 @@ impl Value<'_> {
 }
 
 /// Without the scheme that stands before a token.
-fn bare(value: &str) -> &str {
+pub(super) fn bare(value: &str) -> &str {
     let schemes = ["Bearer", "bearer", "Basic", "basic", "Token", "token"];
     let after = schemes.iter().find_map(|scheme| value.strip_prefix(scheme));
     after.filter(|after| after.is_empty() || after.starts_with(' ')).map_or(value, str::trim)
 }
 
 /// `GITHUB_TOKEN`, `--api-key`, `password`: a name whose last word says it.
-fn is_secret_name(name: &str) -> bool {
+pub(super) fn is_secret_name(name: &str) -> bool {
     let plain: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_uppercase()).collect();
     const ENDS: [&str; 12] = [
@@ -166,14 +166,14 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 /// Whether a value could be one, of which the name says that it is.
-fn may_be_secret(value: &str) -> bool {
+pub(super) fn may_be_secret(value: &str) -> bool {
     let is_path = value.starts_with(['/', '~', '.']) || value.contains(":\\");
     let is_address = value.starts_with("http://") || value.starts_with("https://");
     value.len() >= SECRET_BYTES_MIN && !value.contains(char::is_whitespace) && !is_path && !is_address
 }
 
 /// Tokens that say by themselves what they are, and passwords within addresses.
-fn has_secret_shape(value: &str) -> bool {
+pub(super) fn has_secret_shape(value: &str) -> bool {
     const BEGINNINGS: [&str; 26] = [
         "ghp_",
         "gho_",

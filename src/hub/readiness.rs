@@ -42,7 +42,8 @@ impl Hub {
             let is_missing = match server.state(&key) {
                 State::Ready(_) => false,
                 State::Down { .. } => true,
-                State::Connecting => standing == Standing::Failed,
+                // It was there, or should have been.
+                State::Connecting => standing != Standing::Awaited,
             };
             if is_missing && server.settings().required {
                 readiness.missing.push(server.name().key().to_owned());

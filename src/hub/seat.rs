@@ -17,6 +17,7 @@ use crate::routing::look::Look;
 use crate::upstream::allowance::Allowance;
 use crate::upstream::mail::Mail;
 use crate::upstream::server::{Arriving, LinkKey, Server};
+use crate::upstream::shown::Shown;
 use crate::upstream::way::{Hand, Known};
 use crate::wire::fault::Fault;
 use bytes::Bytes;
@@ -144,9 +145,19 @@ impl Seat {
             caller: self.caller.clone(),
             mail: self.mail.clone(),
             look: (*look).clone(),
+            shown: self.shown(*at, look),
             told: self.told.subscribe(),
         };
         server.open(&arriving).map(|watched| self.hub.follow(*at, watched))
+    }
+
+    /// What of a server's resources the client may hear of: what it may read.
+    fn shown(&self, at: usize, look: &Look) -> Shown {
+        if !look.filters_resources() {
+            return Shown::default();
+        }
+        let view = self.view.clone();
+        Shown::by(move |own| view.with_catalog(|catalog| catalog.admits(at, own).is_ok()))
     }
 
     /// A guest comes to the server that its request is for; who has a session is there already.

@@ -118,15 +118,23 @@ impl Condition {
 }
 
 impl Survey {
-    /// Servers that must be there and are not.
+    /// Servers that must be there and are not, though each had its time to come.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        let missing = |server: &&Surveyed| server.required && server.condition.is_down();
+        let missing = |server: &&Surveyed| {
+            server.required
+                && match server.condition {
+                    Condition::Idle | Condition::Ready | Condition::Degraded => false,
+                    Condition::Starting => server.counts.has_failed,
+                    Condition::Restarting | Condition::Failed | Condition::Stopped => true,
+                }
+        };
         self.servers.iter().filter(missing).map(|server| server.key.as_str())
     }
 
-    /// Servers that are on their way.
+    /// Servers that are on their way for the first time.
     pub fn awaited(&self) -> impl Iterator<Item = &str> {
-        let awaited = |server: &&Surveyed| server.condition == Condition::Starting;
+        let awaited =
+            |server: &&Surveyed| server.condition == Condition::Starting && !server.counts.has_failed;
         self.servers.iter().filter(awaited).map(|server| server.key.as_str())
     }
 
@@ -222,7 +230,7 @@ impl Hub {
 impl Surveyed {
     /// The best of its links says how it is; if others are worse, that it is not whole.
     fn judge(&mut self, links: &[(LinkKey, State, SystemTime)]) {
-        let was_there = self.counts.restarted() > 0;
+        let was_there = self.counts.spoke.is_some();
         let rank = |state: &State| match state {
             State::Ready(_) => 2,
             State::Connecting => 1,

@@ -92,6 +92,8 @@ enum Rule {
     TooLong,
     /// A URI with steps that one reader takes otherwise than another.
     Devious,
+    /// A task of a tool whose name nobody knows any more.
+    Nameless,
 }
 
 impl Pass {
@@ -132,7 +134,8 @@ impl Pass {
         Ok(Self { server, own: own.into(), tool: None })
     }
 
-    /// To a task of a tool, whether that is still listed or not. `is_shown`: it is, to whoever asks.
+    /// To a task of a tool, whether that is still listed or not. Of a tool without a name it is shown where no tool is hidden.
+    /// `is_shown`: it is, to whoever asks.
     pub(super) fn to_task(
         exposure: Option<&Exposure>,
         server: usize,
@@ -142,6 +145,10 @@ impl Pass {
     ) -> Result<Self, Why> {
         if let Some(exposure) = exposure.filter(|_| !is_shown) {
             exposure.judge(Kind::Tools, tool)?;
+            // No pattern would match a name that was too long to be kept (`TaskId::tool`).
+            if tool.is_empty() {
+                exposure.judge_nameless()?;
+            }
             // What it said of itself nobody knows any more.
             exposure.judge_hint(Kind::Tools, || false)?;
         }
@@ -170,8 +177,9 @@ impl Exposure {
             .then(|| Arc::new(Self { key: server.key.as_str().into(), rules, tools: Arc::new(tools) }))
     }
 
-    /// Whether a resource may be heard of: an update of it is told, as far as its URI says.
-    pub fn shows_uri(&self, own: &str) -> bool {
+    /// Whether a resource is shown, as far as its URI says.
+    #[cfg(test)]
+    fn shows_uri(&self, own: &str) -> bool {
         self.judge(Kind::Resources, own).is_ok()
     }
 
@@ -197,6 +205,19 @@ impl Exposure {
             return Err(Why { setting: setting.into(), rule: Rule::Disabled });
         }
         self.rules.iter().try_for_each(|rules| rules.judge(kind, &self.key, own))
+    }
+
+    fn judge_nameless(&self) -> Result<(), Why> {
+        let strict = self
+            .rules
+            .iter()
+            .find(|rules| !rules.tools.is_open)
+            .map(|rules| format!("{}.tools", rules.place));
+        let has_disabled = self.tools.values().any(|tool| !tool.enabled);
+        match strict.or_else(|| has_disabled.then(|| format!("servers.{}.tool", toml_key(&self.key)))) {
+            Some(setting) => Err(Why { setting: setting.into(), rule: Rule::Nameless }),
+            None => Ok(()),
+        }
     }
 
     fn judge_hint(&self, kind: Kind, says_read_only: impl Fn() -> bool) -> Result<(), Why> {
@@ -245,7 +266,12 @@ impl Rules {
             let list = match rule {
                 Rule::Denied(_) => ".deny",
                 Rule::NotAllowed => ".allow",
-                Rule::NotReadOnly | Rule::Disabled | Rule::Template(_) | Rule::TooLong | Rule::Devious => "",
+                Rule::NotReadOnly
+                | Rule::Disabled
+                | Rule::Template(_)
+                | Rule::TooLong
+                | Rule::Devious
+                | Rule::Nameless => "",
             };
             Why { setting: format!("{}.{member}{list}", self.place).into(), rule }
         })
@@ -352,6 +378,9 @@ impl fmt::Display for Why {
                     "its steps up or down end differently for different readers, so `{setting}` hides it"
                 )
             }
+            Rule::Nameless => {
+                write!(f, "the name of its tool is longer than is kept of one, so `{setting}` hides it")
+            }
             Rule::TooLong => {
                 write!(f, "it is longer than {URI_BYTES_MAX} bytes, which `{setting}` is not held against")
             }
@@ -359,8 +388,10 @@ impl fmt::Display for Why {
     }
 }
 
-/// Where resources are filtered, a longer URI is not shown: each is looked at in several spellings.
-const URI_BYTES_MAX: usize = 64 * 1024;
+/// Where resources are filtered, a longer URI is not shown: each is looked at in several spellings, and by each pattern. Of
+/// this length a pattern takes some microseconds, and a millisecond if it is as bad as can be (`*aaa…a?b*`); nobody can
+/// subscribe to longer ones either.
+const URI_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -542,6 +573,12 @@ mod tests {
         assert_eq!((pass.server(), &**pass.own(), &**pass.tool()), (3, "task 1", "gone"));
         assert!(to(&exposure, "hidden", false).is_err());
         assert!(to(&None, "hidden", false).is_ok());
+        assert!(to(&exposure, "", false).is_err() && to(&exposure, "", true).is_ok());
+        let mut other = self::server();
+        other.filters.resources = filter(&["*"], &["x*"]);
+        assert!(to(&Exposure::new(&other, None), "", false).is_ok());
+        other.tools.insert("t".to_owned(), ToolConfig { enabled: false, ..ToolConfig::default() });
+        assert!(to(&Exposure::new(&other, None), "", false).is_err());
         server.filters.read_only = true;
         let exposure = Exposure::new(&server, None);
         assert!(to(&exposure, "gone", false).is_err() && to(&exposure, "there", true).is_ok());

@@ -35,8 +35,8 @@ impl Look {
         Self { exposure, ..self }
     }
 
-    /// Whether an update of this resource, by its own URI, is told.
-    pub fn shows_uri(&self, own: &str) -> bool {
-        self.exposure.as_ref().is_none_or(|exposure| exposure.shows_uri(own))
+    /// Whether any of its resources may be hidden.
+    pub fn filters_resources(&self) -> bool {
+        self.exposure.as_ref().is_some_and(|exposure| exposure.filters_resources())
     }
 }

@@ -5,7 +5,7 @@
 
 use super::catalog::{Catalog, Entry};
 use super::exposure::Pass;
-use super::tool_look::Taken;
+use super::tool_look::Refused;
 use super::{template, uris};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
@@ -153,7 +153,7 @@ fn to_entry(catalog: &Catalog, entry: &Entry, request: &Message, name: &Text, sa
     let Some(look) = &entry.look else { return Route::One(target) };
     let arguments = match look.arguments(request) {
         Ok(arguments) => arguments,
-        Err(Taken(argument)) => return Route::Refuse(not_taken(catalog, entry, &argument)),
+        Err(refused) => return Route::Refuse(not_passed(catalog, entry, &refused)),
     };
     if let Some(arguments) = arguments {
         let mut edits: Vec<_> = target.edit.take().into_iter().chain([arguments]).collect();
@@ -245,10 +245,16 @@ fn not_found(said: &str) -> Fault {
 
 /// Refused rather than overwritten: a client that believes to have said where something is done must not be told that it
 /// was done.
-fn not_taken(catalog: &Catalog, entry: &Entry, argument: &str) -> Fault {
-    let (key, argument) = (catalog.key(entry.server).unwrap_or_default(), brief(argument));
-    let text =
-        format!("{key}: `{}` takes no argument `{argument}` from clients; leave it out", entry.exposed);
+fn not_passed(catalog: &Catalog, entry: &Entry, refused: &Refused) -> Fault {
+    let (key, tool) = (catalog.key(entry.server).unwrap_or_default(), &entry.exposed);
+    let text = match refused {
+        Refused::Taken(argument) => {
+            format!("{key}: `{tool}` takes no argument `{}` from clients; leave it out", brief(argument))
+        }
+        Refused::Variant(said) => {
+            format!("{key}: `{tool}` takes no `params.{}`; write `params.arguments`", brief(said))
+        }
+    };
     Fault::ours(Reason::Refused, text).server(key).outcome(CallOutcome::NotSent)
 }
 

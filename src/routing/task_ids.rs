@@ -67,7 +67,8 @@ impl std::fmt::Debug for TaskIds {
 
 pub const KEY_BYTES: usize = 64;
 const PREFIX: &str = "task-";
-/// A longer name of a tool is left out: where tools are filtered, its tasks are nobody's.
+/// A longer name of a tool is left out: by a door that hides any tool its tasks are not found, and settings of the tool do not
+/// hold for what is asked about them.
 const TOOL_BYTES_MAX: usize = 1024;
 /// A longer id is none of ours.
 const EXPOSED_BYTES_MAX: usize = 16 * 1024;

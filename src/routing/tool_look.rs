@@ -4,7 +4,7 @@
 //! call. Spans are replaced and cut; nothing else of either text changes. It knows no lists and no server.
 
 use crate::config::{Secret, ToolConfig};
-use crate::wire::members::{Member, elements, member, members, quote, string};
+use crate::wire::members::{Member, elements, folds_alike, member, members, quote, string};
 use crate::wire::message::{Message, Span};
 use crate::wire::splice::member_first;
 use bytes::Bytes;
@@ -21,9 +21,14 @@ pub struct ToolLook {
     hidden: BTreeSet<Box<str>>,
 }
 
-/// A call gives an argument that is not the client's to give.
+/// Why a call's arguments do not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken(pub Box<str>);
+pub enum Refused {
+    /// An argument that is not the client's to give.
+    Taken(Box<str>),
+    /// A key of `params` that only case tells from `arguments`, so that nobody knows whether the server reads it.
+    Variant(Box<str>),
+}
 
 type Edit = (Span, Bytes);
 
@@ -99,7 +104,7 @@ impl ToolLook {
                 "properties" => {
                     let properties = members(value).unwrap_or_default();
                     let hidden: Vec<bool> =
-                        properties.iter().map(|property| self.hidden.contains(&*property.key)).collect();
+                        properties.iter().map(|property| self.hides(&property.key)).collect();
                     edits.extend(cuts(&extents(item, &properties), &hidden));
                 }
                 "required" => {
@@ -119,19 +124,30 @@ impl ToolLook {
         edits.extend(cuts(&extents(item, &all), &required_goes));
     }
 
+    /// Servers that fold the case of keys take each of its variants for a hidden one.
+    fn hides(&self, argument: &str) -> bool {
+        self.hidden.iter().any(|hidden| folds_alike(hidden, argument))
+    }
+
     /// Whether a client need not give it.
     fn is_given(&self, argument: &str) -> bool {
-        self.hidden.contains(argument) || self.defaults.iter().any(|(name, _)| **name == *argument)
+        self.hides(argument) || self.defaults.iter().any(|(name, _)| **name == *argument)
     }
 
     /// The edit to a call's arguments: what the client did not give and has a default. `None`: they stay as they are.
-    pub(super) fn arguments(&self, request: &Message) -> Result<Option<Edit>, Taken> {
+    pub(super) fn arguments(&self, request: &Message) -> Result<Option<Edit>, Refused> {
         let Some(object) = request.params().and_then(|params| params.object) else { return Ok(None) };
         let params = request.str(object);
         let given = member(params, "arguments");
+        if given.is_none() && !(self.defaults.is_empty() && self.hidden.is_empty()) {
+            let is_variant = |member: &Member<'_>| folds_alike(&member.key, "arguments");
+            if let Some(variant) = members(params).unwrap_or_default().into_iter().find(is_variant) {
+                return Err(Refused::Variant(variant.key.into()));
+            }
+        }
         let all = given.and_then(members).unwrap_or_default();
-        if let Some(taken) = all.iter().find(|argument| self.hidden.contains(&*argument.key)) {
-            return Err(Taken(taken.key.as_ref().into()));
+        if let Some(taken) = all.iter().find(|argument| self.hides(&argument.key)) {
+            return Err(Refused::Taken(taken.key.as_ref().into()));
         }
         let missing: Vec<String> = self
             .defaults
@@ -284,7 +300,7 @@ mod tests {
         assert_eq!(retouched(&with_default, &tool(schema)), tool(expected));
     }
 
-    fn called(look: &ToolLook, params: &str) -> Result<String, Taken> {
+    fn called(look: &ToolLook, params: &str) -> Result<String, Refused> {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
         let request = Message::parse_client(text.into(), Caps::default()).unwrap();
         let edit = look.arguments(&request)?;
@@ -323,7 +339,31 @@ mod tests {
             let taken = called(&look, &format!(r#"{{"name":"n","arguments":{arguments}}}"#));
             assert!(taken.is_err(), "{arguments}");
         }
+        for argument in ["Repo", "REPO", "r\\u0045po", "X"] {
+            let taken = called(&look, &format!(r#"{{"name":"n","arguments":{{"a":1,"{argument}":1}}}}"#));
+            assert!(matches!(taken, Err(Refused::Taken(_))), "{argument}");
+        }
         assert!(called(&look, r#"{"name":"n","arguments":{"a":{"repo":1}}}"#).is_ok());
+    }
+
+    #[test]
+    fn arguments_under_another_case_of_their_key_do_not_get_past() {
+        for look in [hiding(&["repo"]), given(&[("repo", "1")], &[])] {
+            for key in ["Arguments", "ARGUMENTS", "argument\u{17f}", "\\u0041rguments"] {
+                let refused = called(&look, &format!(r#"{{"name":"n","{key}":{{"repo":2}}}}"#));
+                assert!(matches!(refused, Err(Refused::Variant(_))), "{key}");
+            }
+        }
+        let words = look(|tool| tool.title = Some("t".to_owned()));
+        let params = r#"{"name":"n","Arguments":{"repo":2}}"#;
+        assert_eq!(called(&words, params).as_deref(), Ok(params));
+    }
+
+    #[test]
+    fn what_a_server_may_take_for_a_hidden_argument_is_not_listed() {
+        let item = r#"{"name":"n","inputSchema":{"properties":{"Repo":1,"b":2},"required":["b","REPO"]}}"#;
+        let expected = r#"{"name":"n","inputSchema":{"properties":{"b":2},"required":["b"]}}"#;
+        assert_eq!(retouched(&hiding(&["repo"]), item), expected);
     }
 
     /// A tool with odd white space, members that stand twice, and whatever else a server may write.

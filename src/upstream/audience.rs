@@ -9,6 +9,7 @@ use super::changed::Changed;
 use super::clock::Standstill;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
+use super::shown::Shown;
 use super::stream::Stream;
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company};
@@ -80,6 +81,7 @@ pub(super) struct Member {
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
+    shown: Shown,
     pub(super) standstill: Arc<Standstill>,
     /// Places in its mail for this link's notes.
     places: Arc<Semaphore>,
@@ -141,13 +143,22 @@ impl Audience {
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
-    pub(super) fn join(&self, caller: &Caller, mail: Arc<Mail>, look: Arc<Look>) {
+    pub(super) fn join(&self, caller: &Caller, mail: Arc<Mail>, look: Arc<Look>, shown: Shown) {
         let client = caller.client;
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let part = self.share.part(self.company);
         let (is_guest, is_alone) = (caller.guest_of.is_some(), caller.alone);
-        let member =
-            Member { client, is_guest, is_alone, mail, look, standstill: Arc::default(), places, part };
+        let member = Member {
+            client,
+            is_guest,
+            is_alone,
+            mail,
+            look,
+            shown,
+            standstill: Arc::default(),
+            places,
+            part,
+        };
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
@@ -353,26 +364,28 @@ impl Audience {
     }
 
     /// `notifications/resources/updated`, for everyone who subscribed to it or to what it is part of. On a link of
-    /// its own a client hears of whatever its server tells, as it would without us.
+    /// its own a client hears of whatever its server tells, as it would without us. Nobody hears of what he may not read.
     pub(super) fn updated(&self, note: &Message) -> Result<Vec<Parcel>, NoRoom> {
         let Some(uri) = note.params().and_then(|params| params.uri.as_ref()) else { return Ok(Vec::new()) };
         let mut said = Said::new(|look| {
             self.share.keep(splice(note.text(), &mut updated_in_clients_terms(note, &look.uris)))
         });
         let whose = self.subscriptions.lock().whose(uri.as_str(note));
-        let state = self.state.lock();
-        let members: Vec<&Arc<Member>> = match self.company {
+        let members: Vec<Arc<Member>> = match self.company {
             Company::One => {
                 // What a request without a session alone listens to is not the session's beside it.
                 let is_told = |member: &&Arc<Member>| {
                     whose.contains(&member.client) || (!member.is_guest && whose.is_empty())
                 };
-                state.members.values().filter(is_told).collect()
+                self.state.lock().members.values().filter(is_told).cloned().collect()
             }
-            Company::Many => whose.iter().filter_map(|client| state.members.get(client)).collect(),
+            Company::Many => {
+                let state = self.state.lock();
+                whose.iter().filter_map(|client| state.members.get(client).cloned()).collect()
+            }
         };
         let mut news = Vec::new();
-        for member in members.into_iter().filter(|member| member.look.shows_uri(uri.as_str(note))) {
+        for member in members.iter().filter(|member| member.shown.admits(uri.as_str(note))) {
             let text = said.to(member)?;
             if !member.mail.has(&text) {
                 news.push(parcel(member, text));

@@ -1,6 +1,7 @@
 //! The file in which every call is written down: who asked what of which server, and how it ended.
 //!
-//! Owns the file, opened for appending and readable by its owner alone. A line is handed to the system before anybody
+//! Owns the file, opened for appending; one that others may read or write is for its owner alone from then on, and a pipe
+//! is none. A line is handed to the system before anybody
 //! hears of the outcome, so that a kill at any moment leaves no outcome without its line; a machine that loses its power
 //! may lose the last of them. What cannot be written is counted and said once; whether calls go on then is the
 //! operator's choice. Arguments are never in it: their SHA-256 is.
@@ -137,12 +138,41 @@ impl Sink {
     }
 }
 
+#[cfg(unix)]
 fn opened(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+    // Opening a pipe would wait for its reader.
+    if let Ok(found) = std::fs::metadata(path)
+        && !found.is_file()
+        && !found.file_type().is_char_device()
+    {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file; name another"));
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    keep_private(&file, path)?;
+    Ok(file)
+}
+
+/// Takes a file from everybody but its owner.
+#[cfg(unix)]
+fn keep_private(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = file.metadata()?;
+    if !found.is_file() || found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(|error| {
+        let text =
+            format!("others may read or write it, and that cannot be changed ({error}); say `chmod 600`");
+        io::Error::new(error.kind(), text)
+    })?;
+    tracing::warn!(event = "audit", path = %path.display(), "others could read or write the file; it is for its owner alone now");
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 #[cfg(unix)]
@@ -177,6 +207,29 @@ mod tests {
         Audit::open(&path, false).unwrap().write("2").unwrap();
         assert_eq!(read(&path), "1\n2\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_others_could_read_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        std::fs::write(&path, "0\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        Audit::open(&path, false).unwrap().write("1").unwrap();
+        assert_eq!(read(&path), "0\n1\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (said, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(Audit::open(&pipe, false).map(drop)));
+        let refused = answer.recv_timeout(Duration::from_secs(20)).expect("it does not wait").unwrap_err();
+        assert_eq!(refused.to_string(), "it is no regular file; name another");
+        assert!(Audit::open(folder.path(), false).is_err());
     }
 
     #[test]

@@ -706,7 +706,10 @@ impl Exchange {
                 }
             },
         };
-        self.stream.tally().timed_out(expiry == Expiry::Total);
+        // Greetings and lists are our own affair.
+        if self.origin.is_some() {
+            self.stream.tally().timed_out(expiry == Expiry::Total);
+        }
         let fault = Fault::ours(reason, format!("{server}: {text}{end}"));
         Arrival::Failed(Box::new(fault.server(&*server).outcome(outcome)))
     }

@@ -75,6 +75,8 @@ mod open_asks;
 
 pub mod mail;
 
+pub mod shown;
+
 pub mod changed;
 
 pub mod dial;

@@ -21,6 +21,7 @@ use super::memory::Memory;
 use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
+use super::shown::Shown;
 use super::since::Since;
 use super::stream::Posting;
 use super::subject::{Bound, Setting, Subject, words};
@@ -85,6 +86,7 @@ pub struct Arriving {
     pub mail: Arc<Mail>,
     /// How the server looks by that door.
     pub look: Arc<Look>,
+    pub shown: Shown,
     pub told: watch::Receiver<Option<Told>>,
 }
 
@@ -211,8 +213,8 @@ impl Server {
     /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
     /// told depends on no client.
     pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
-        let Arriving { caller, mail, look, told } = arriving;
-        let join = |audience: &Audience| audience.join(caller, mail.clone(), look.clone());
+        let Arriving { caller, mail, look, shown, told } = arriving;
+        let join = |audience: &Audience| audience.join(caller, mail.clone(), look.clone(), shown.clone());
         self.enter(self.link_key(caller), caller.company(), told, join)
     }
 

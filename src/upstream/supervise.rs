@@ -110,6 +110,7 @@ impl Supervisor {
             tracing::warn!(event = "down", server = %self.server, code, why, retry = retry.as_deref(), parked, "down");
             // What a program said last is for those who may read its log.
             self.tally.is_troubled(end.last_words.without(&end.why.text));
+            self.tally.is_missed();
             let cause = cause(&end);
             // A ring from before is no reason to start it again.
             self.wake.notified().now_or_never();
@@ -152,6 +153,8 @@ impl Supervisor {
             _ = asked_to_stop(&mut stop) => return self.stopped(),
             slot = self.starting.clone().acquire_owned() => slot.ok(),
         };
+        // Whoever asked for a new one before gets it.
+        self.anew.notified().now_or_never();
         let born = Instant::now();
         let stopped = async {
             match self.dial.distance() {
@@ -161,10 +164,17 @@ impl Supervisor {
                 Distance::Far => asked_to_stop(&mut stop).await,
             }
         };
+        let anew = async {
+            match self.dial.distance() {
+                Distance::Near => std::future::pending().await,
+                Distance::Far => self.anew.notified().await,
+            }
+        };
         let dialed = tokio::select! {
             biased;
             dialed = self.dial.dial() => dialed,
             _ = stopped => return self.stopped(),
+            () = anew => return self.asked_anew(None),
         };
         let dialed = match dialed {
             Ok(dialed) => dialed,
@@ -195,12 +205,13 @@ impl Supervisor {
     /// Greets the server and watches over it until it is gone, or must go.
     async fn serve(&mut self, stream: &Arc<Stream>, process: Option<&Process>, born: Instant) -> (End, Pace) {
         let mut stop = self.stop.clone();
-        let asking = AtomicBool::new(false);
+        let (asking, anew) = (AtomicBool::new(false), self.anew.clone());
         let greeted = tokio::select! {
             // What went wrong with the greeting says more than that it ended.
             biased;
             greeted = self.greet(stream, born, &asking) => greeted,
             () = gone(stream, process) => Err(self.lost(stream, unanswered(&asking))),
+            () = anew.notified() => return (self.asked_anew(None), Pace::CALM),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
@@ -230,8 +241,7 @@ impl Supervisor {
         errands.level();
         errands.subscribe_again();
         let link = Arc::new(Link { stream: stream.clone(), greeting, took, errands: errands.clone() });
-        // Whoever asked for that while it was being started has it.
-        self.anew.notified().now_or_never();
+        self.tally.speaks(revision);
         self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
         errands.level();
@@ -251,8 +261,7 @@ impl Supervisor {
                     () = finished(stream) => {}
                     _ = asked_to_stop(&mut stop) => {}
                 }
-                let why = self.named(Fault::ours(Reason::Gone, "is being restarted, as it was asked to be"));
-                (End { again: Again::Asked, ..End::of(why, Some(since)) }, Pace::CALM)
+                (self.asked_anew(Some(since)), Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
         };
@@ -385,6 +394,12 @@ impl Supervisor {
         let text = format!("{}: Braid is stopping", self.server);
         let why = Fault::ours(Reason::Stopping, text).server(&*self.server);
         End { content: true, ..End::of(why, None) }
+    }
+
+    /// Somebody asked for a new one. `since` when this one was healthy, if it ever was.
+    fn asked_anew(&self, since: Option<Instant>) -> End {
+        let why = self.named(Fault::ours(Reason::Gone, "is being restarted, as it was asked to be"));
+        End { again: Again::Asked, ..End::of(why, since) }
     }
 
     /// The fault of a start with the code of what it is about, unless whoever found it knew better. `otherwise`: where

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// What is asked of a server on behalf of clients.
@@ -190,6 +190,10 @@ pub struct Tally {
     /// What connections that are over had dropped: answers to nothing, notes, lines that are no message.
     dropped: [AtomicU64; 3],
     trouble: Mutex<Option<Trouble>>,
+    /// The revision that it spoke last.
+    spoke: Mutex<Option<&'static str>>,
+    /// It was to be there once, and was not.
+    has_failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -229,6 +233,10 @@ pub struct Counts {
     /// Answers to nothing, notes, lines that are no message: of connections that are over.
     pub dropped: [u64; 3],
     pub trouble: Option<Trouble>,
+    /// The revision that it spoke last; `None`: it was never there.
+    pub spoke: Option<&'static str>,
+    /// It was to be there once, and was not.
+    pub has_failed: bool,
 }
 
 impl Counts {
@@ -275,6 +283,8 @@ impl Tally {
             refused: Mutex::default(),
             dropped: Default::default(),
             trouble: Mutex::default(),
+            spoke: Mutex::default(),
+            has_failed: AtomicBool::default(),
         }
     }
 
@@ -345,6 +355,16 @@ impl Tally {
         self.lasted.record(time / VISIT_SCALE);
     }
 
+    /// It is there.
+    pub(super) fn speaks(&self, revision: &'static str) {
+        *self.spoke.lock() = Some(revision);
+    }
+
+    /// It is not there, and should be.
+    pub(super) fn is_missed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+
     /// It is begun anew.
     pub(super) fn restarts(&self, why: &'static str) {
         *self.restarts.lock().entry(why).or_default() += 1;
@@ -401,6 +421,8 @@ impl Tally {
             refused: self.refused.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             dropped: self.dropped.each_ref().map(load),
             trouble: self.trouble.lock().clone(),
+            spoke: *self.spoke.lock(),
+            has_failed: self.has_failed.load(Ordering::Relaxed),
             ended,
         }
     }

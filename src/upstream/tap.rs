@@ -38,6 +38,8 @@ pub struct Glance {
     pub item: Option<Box<str>>,
     /// As JSON; a peer's may be cut.
     pub id: Option<Box<str>>,
+    /// The id of the request that it takes back.
+    pub cancels: Option<Box<str>>,
     pub bytes: usize,
     /// How it ended, if it is an answer.
     pub end: Option<End>,
@@ -123,6 +125,8 @@ impl Glance {
         let id = message.id().map(|id| short(id.as_str()));
         let params = message.params();
         let name = params.and_then(|params| params.name.as_ref().or(params.uri.as_ref()));
+        let cancelled = params.filter(|_| message.method() == Some("notifications/cancelled"));
+        let cancels = cancelled.and_then(|params| params.request_id).map(|id| short(message.str(id)));
         let (piece, id, end) = match message.head() {
             Head::Request { .. } => (Piece::Request, id, None),
             Head::Notification { .. } => (Piece::Notification, None, None),
@@ -144,6 +148,7 @@ impl Glance {
             method: message.method().map(short),
             item: name.map(|name| short(name.as_str(message))),
             id,
+            cancels,
             bytes: text.len(),
             end,
             // A copy: the text itself may be a piece of much more.

@@ -75,6 +75,18 @@ pub fn each<'a>(object: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
     found.filter(move |member| member.key == key).map(|member| member.value)
 }
 
+/// Whether a reader that folds case may take one key for the other.
+pub fn folds_alike(one: &str, other: &str) -> bool {
+    one == other || fold(one).eq(fold(other))
+}
+
+/// By way of upper case, because `ſ` and `ı` are lower case already and still become `S` and `I`; and to
+/// lower case first, because `ẞ` is upper case already and becomes `SS` only by way of `ß`.
+pub(super) fn fold(text: &str) -> impl Iterator<Item = char> {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+}
+
 /// What a JSON string says; borrowed unless it is escaped. `None` if the text is no JSON string, or one
 /// that is no Unicode text.
 pub fn string(raw: &str) -> Option<Cow<'_, str>> {

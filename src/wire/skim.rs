@@ -50,6 +50,7 @@ const BEGINNING_VERSION: Span = Span { start: 11, end: 16 };
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InParams {
     Name,
+    Arguments,
     Uri,
     Cursor,
     Level,
@@ -64,8 +65,9 @@ enum InParams {
     Meta,
 }
 
-const PARAMS: &Routes<InParams, 13> = &Routes::new([
+const PARAMS: &Routes<InParams, 14> = &Routes::new([
     (Name::new("name"), InParams::Name),
+    (Name::new("arguments"), InParams::Arguments),
     (Name::new("uri"), InParams::Uri),
     (Name::new("cursor"), InParams::Cursor),
     (Name::new("level"), InParams::Level),
@@ -381,7 +383,8 @@ impl<'a> Skim<'a> {
                         self.flaw.note(BadKind::Params, "`params._meta` is not an object");
                     }
                 },
-                None => {
+                // Nobody else may take other arguments for those that are judged (`routing::tool_look`).
+                Some(InParams::Arguments) | None => {
                     cursor.pass()?;
                 }
             }

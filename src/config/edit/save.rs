@@ -22,6 +22,11 @@ pub enum SaveError {
     Changed(PathBuf),
     #[error("`{}` is no regular file", .0.display())]
     NoFile(PathBuf),
+    #[error(
+        "`{}` is a link to a file that is not there; nothing was written, make that file or take the link away",
+        .0.display()
+    )]
+    LeadsNowhere(PathBuf),
 }
 
 /// A file as it was found.
@@ -46,6 +51,10 @@ pub fn read(path: &Path) -> Result<Found, SaveError> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = fs::canonicalize(&whole).unwrap_or(whole);
     match fs::metadata(&path) {
+        // A new file would take the place of the link.
+        Err(_) if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) => {
+            return Err(SaveError::LeadsNowhere(path));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found { path, text: None }),
         Ok(found) if !found.is_file() => return Err(SaveError::NoFile(path)),
         Ok(_) | Err(_) => {}
@@ -103,16 +112,28 @@ fn replace(file: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<(
 fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
     let mut opened = private::make_file(draft)?;
     opened.write_all(text.as_bytes())?;
+    // Whatever ends us here leaves a draft that its owner alone may read: it is opened to others right before it is renamed.
+    opened.sync_all()?;
     if let Some(like) = like {
-        // Who may not give a file away owns it already, or is in its group.
         #[cfg(unix)]
         {
-            use std::os::unix::fs::{MetadataExt, fchown};
-            fchown(&opened, Some(like.uid()), Some(like.gid())).ok();
+            use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+            // Who may not give a file away may still be in its group.
+            let given = fchown(&opened, Some(like.uid()), Some(like.gid()))
+                .or_else(|_| fchown(&opened, None, Some(like.gid())));
+            opened.set_permissions(fs::Permissions::from_mode(mode_of(like.mode(), given.is_ok())))?;
         }
+        #[cfg(not(unix))]
         opened.set_permissions(like.permissions())?;
     }
-    opened.sync_all()
+    Ok(())
+}
+
+/// What a file may be used for that is to be like another. `is_given`: it has the other's group; what that group may, ours
+/// may not.
+#[cfg(unix)]
+fn mode_of(like: u32, is_given: bool) -> u32 {
+    if is_given { like } else { like & 0o700 }
 }
 
 fn draft_of(file: &Path) -> io::Result<PathBuf> {
@@ -182,6 +203,23 @@ mod tests {
         write(&read(&link).unwrap(), "new", Backup::None).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(folder.path().join("gone.json"), &link).unwrap();
+        assert!(matches!(read(&link), Err(SaveError::LeadsNowhere(path)) if path == link));
+        let found = Found { path: link.clone(), text: None };
+        assert!(matches!(write(&found, "new", Backup::None), Err(SaveError::LeadsNowhere(_))));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(names(folder.path()), ["link.json"]);
+    }
+
+    #[test]
+    fn what_a_group_may_another_may_not() {
+        assert_eq!((mode_of(0o664, true), mode_of(0o664, false)), (0o664, 0o600));
     }
 
     #[test]

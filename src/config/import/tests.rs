@@ -193,7 +193,7 @@ fn an_entry_that_only_its_client_takes_keeps_nobody_from_the_others() {
 #[test]
 fn no_value_is_shown_that_stands_in_the_clients_file() {
     let text = r#"{"mcpServers": {
-        "a": {"command": "x", "env": {"API_KEY": "s3cret", "LOG": "s3cret", "T": "${TOKEN}", "D_TOKEN": "${NO:-s3cret}", "E": ""}},
+        "a": {"command": "x", "args": ["--token", "my-s3cret-word"], "env": {"MIXED": "Bearer s3cret ${TOKEN}", "API_KEY": "s3cret", "LOG": "s3cret", "T": "${TOKEN}", "D_TOKEN": "${NO:-s3cret}", "E": ""}},
         "b": {"url": "https://x/mcp?key=s3cret", "headers": {"Authorization": "Bearer s3cret", "X": "Bearer ${TOKEN}"}}}}"#;
     let batch = batch("/x/mcp.json", text);
     let hidden: String = batch.servers.iter().map(|server| server.section(Literals::Hidden)).collect();
@@ -205,7 +205,8 @@ fn no_value_is_shown_that_stands_in_the_clients_file() {
         "{hidden}"
     );
     let open: String = batch.servers.iter().map(|server| server.section(Literals::Written)).collect();
-    assert_eq!(open.matches("s3cret").count(), 5);
+    assert_eq!(open.matches("s3cret").count(), 7);
+    assert_eq!(batch.servers[0].command().unwrap(), ["x", "--token", "[redacted]"]);
     let secrets: Vec<_> = batch.servers.iter().map(Imported::secrets).collect();
     assert_eq!(secrets, [vec!["API_KEY"], vec!["Authorization"]]);
     assert_eq!(batch.servers[1].url().as_deref(), Some("https://x/mcp?[redacted]"));

@@ -10,11 +10,13 @@ use crate::upstream::histogram::Spread;
 use crate::upstream::lookout::{Came, SPENT_SCALE, VISIT_SCALE};
 use crate::upstream::stderr::escaped;
 use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Way};
+use crate::wire::hex::hex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -302,7 +304,8 @@ fn duration_labels(server: &Surveyed, ended: &Ended) -> Labels {
         ("mcp_method_name", ended.asked.as_str()),
         ("network_transport", transport),
     ]);
-    if let Some(revision) = server.revision {
+    // Of one that is away what it spoke last: no series ends because its server does.
+    if let Some(revision) = server.revision.or(server.counts.spoke) {
         found.push(("mcp_protocol_version", revision.to_owned()));
     }
     if ended.asked == Asked::Call {
@@ -318,9 +321,18 @@ fn labels<const N: usize>(of: [(&'static str, &str); N]) -> Labels {
     of.map(|(name, value)| (name, safe(value))).to_vec()
 }
 
-/// A label's value that nothing can be hidden in; quotes are the format's own affair.
+/// A label's value that nothing can be hidden in; quotes are the format's own affair. Of one that is too long a digest tells
+/// it from others that begin alike.
 fn safe(value: &str) -> String {
-    escaped(value)
+    let safe = escaped(value);
+    if safe.len() <= LABEL_BYTES_MAX {
+        return safe;
+    }
+    let digest = hex(Sha256::digest(value).get(..DIGEST_BYTES).unwrap_or_default());
+    let room = LABEL_BYTES_MAX.saturating_sub(1 + digest.len());
+    let ends = safe.char_indices().map(|(at, _)| at);
+    let end = ends.take_while(|end| *end <= room).last().unwrap_or_default();
+    format!("{}_{digest}", safe.get(..end).unwrap_or_default())
 }
 
 fn counters(
@@ -381,4 +393,25 @@ fn round(seconds: f64) -> f64 {
 
 fn seconds(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Longest value of a label.
+const LABEL_BYTES_MAX: usize = 128;
+/// Of the digest of a longer one.
+const DIGEST_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_bounded_and_stays_its_own() {
+        assert_eq!(safe(&"a".repeat(LABEL_BYTES_MAX)), "a".repeat(LABEL_BYTES_MAX));
+        for long in ["a", "\u{e4}", "\u{1f600}", "\u{202e}"] {
+            let (one, other) = (long.repeat(500), format!("{}b", long.repeat(500)));
+            let (one, other) = (safe(&one), safe(&other));
+            assert!(one.len() <= LABEL_BYTES_MAX && one.len() > LABEL_BYTES_MAX - 4, "{one}");
+            assert_ne!(one, other);
+        }
+    }
 }

@@ -18,10 +18,21 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// What becomes of a run whose address for HTTP another has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfTaken {
+    /// It does not start.
+    Fails,
+    /// It goes on without, and says so in the log: several clients have one configuration, and each starts a run.
+    GoesWithout,
+}
+
 /// Listening, and nobody is answered yet.
 #[derive(Debug, Default)]
 pub struct Doors {
     socket: Option<(PathBuf, Bound)>,
+    /// The folder that is for our sockets alone, if ours is in it.
+    shared_folder: Option<PathBuf>,
     http: Option<(SocketAddr, Bound, Guard)>,
 }
 
@@ -51,22 +62,34 @@ impl Doors {
     pub async fn bind(
         admin: &Admin,
         listen: &Listen,
+        if_taken: IfTaken,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, OpenError> {
+        let mut shared_folder = None;
         let socket = match &admin.socket {
             AdminSocket::Off => None,
             AdminSocket::At(path) => Some(bind(path).await?),
             AdminSocket::Auto if !cfg!(unix) => None,
             AdminSocket::Auto => match place::folder(&variable) {
-                Some(folder) => bind_in(&folder).await,
+                Some(folder) => {
+                    let bound = bind_in(&folder).await;
+                    shared_folder = bound.is_some().then_some(folder);
+                    bound
+                }
                 None => None,
             },
         };
         let http = match admin.http {
-            Some(address) => Some(bind_http(address, listen, &variable).await?),
+            Some(address) => match bind_http(address, listen, &variable).await {
+                Err(OpenError::Http(error)) if if_taken == IfTaken::GoesWithout && error.is_taken() => {
+                    tracing::warn!(event = "admin", %error, "another has the address of admin.http; this run is not looked after there");
+                    None
+                }
+                bound => Some(bound?),
+            },
             None => None,
         };
-        Ok(Self { socket, http })
+        Ok(Self { socket, shared_folder, http })
     }
 
     pub fn socket(&self) -> Option<&Path> {
@@ -84,13 +107,14 @@ impl Doors {
         if let Some((path, bound)) = self.socket {
             let listen = Listen { auth: Auth::None, limits: limits(), ..Listen::default() };
             // Whoever may open the file is its owner: nothing else is asked of him.
-            if let Ok(guard) = Guard::new(&listen, &[Address::Unix(path.clone())], None) {
+            if let Ok(guard) = Guard::new(&listen, &[Address::Unix(path)], None) {
                 let front = Front { guard, router: routes::of_socket(house.clone()), limits: limits() };
                 serving.tasks.push(tokio::spawn(accept::serve(bound, front, serving.stop.clone())));
             }
-            if let Some(folder) = path.parent().map(Path::to_owned) {
-                tokio::task::spawn_blocking(move || place::sweep(&folder));
-            }
+        }
+        // Elsewhere sockets are others' that nobody answers on.
+        if let Some(folder) = self.shared_folder {
+            tokio::task::spawn_blocking(move || place::sweep(&folder));
         }
         if let Some((_, bound, guard)) = self.http {
             let front = Front { guard, router: routes::of_http(house), limits: limits() };

@@ -33,12 +33,14 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether it is there and our user's: what lies in another's may be anything.
+/// Whether it is there and our user's: what lies in another's may be anything. So may be where another's link leads, be it
+/// to a folder of ours.
 #[cfg(unix)]
 pub fn is_ours(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let own = rustix::process::geteuid().as_raw();
-    std::fs::metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == own)
+    let is_own_name = std::fs::symlink_metadata(folder).is_ok_and(|found| found.uid() == own);
+    is_own_name && std::fs::metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == own)
 }
 
 #[cfg(not(unix))]
@@ -101,6 +103,22 @@ mod tests {
         let state = [("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "relative")];
         assert_eq!(found(&state).unwrap(), Path::new("/s/braid/run"));
         assert_eq!(found(&[]), None);
+    }
+
+    #[test]
+    fn a_link_of_another_user_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let (real, link) = (home.path().join("real"), home.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(is_ours(&link), "a link of ours is followed");
+        // Only the superuser gives away what is its own.
+        if std::os::unix::fs::lchown(&link, Some(12345), None).is_ok() {
+            assert!(!is_ours(&link));
+            assert_eq!(make(&link).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o755);
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ async fn tapped(State(house): State<Arc<House>>, uri: Uri) -> Response {
     if let Some(refusal) = server.as_deref().and_then(|server| unknown(&house, server)) {
         return refusal;
     }
-    let payload = asked(&uri, "payload").is_some();
+    let payload = is_on(&uri, "payload");
     let Some(watching) = house.hub.lookout().watch(payload) else {
         let why = format!("{WATCHERS_MAX} look already; end one of them first");
         return said(StatusCode::SERVICE_UNAVAILABLE, false, &why);
@@ -80,7 +80,7 @@ async fn logged(State(house): State<Arc<House>>, name: Name, uri: Uri) -> Respon
     if let Some(refusal) = unknown(&house, &server) {
         return refusal;
     }
-    let follows = asked(&uri, "follow").is_some();
+    let follows = is_on(&uri, "follow");
     let journal = house.journals.of_server(&server);
     let lines = journal::Lines::new(&journal, follows);
     flowing(stream::unfold(lines, |mut lines| async move { Some((lines.next().await?, lines)) }))
@@ -135,6 +135,11 @@ fn asked(uri: &Uri, key: &str) -> Option<String> {
     pairs.find(|(name, _)| *name == key).map(|(_, value)| percent::decoded(value))
 }
 
+/// Whether the query switches something on: it names it alone, or says `1` or `true` of it.
+fn is_on(uri: &Uri, key: &str) -> bool {
+    asked(uri, key).is_some_and(|value| ["", "1", "true"].contains(&value.as_str()))
+}
+
 fn said(code: StatusCode, ok: bool, sentence: &str) -> Response {
     let mut object = Object::new();
     object.flag("ok", ok).text("text", sentence);
@@ -161,4 +166,25 @@ fn flowing(lines: impl futures::Stream<Item = String> + Send + 'static) -> Respo
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_be_off_is_off() {
+        for (query, expected) in [
+            ("payload", true),
+            ("a=b&payload=1", true),
+            ("payload=true", true),
+            ("payload=0", false),
+            ("payload=false", false),
+            ("payload=maybe", false),
+            ("follow", false),
+        ] {
+            let uri: Uri = format!("/tap?{query}").parse().unwrap();
+            assert_eq!(is_on(&uri, "payload"), expected, "{query}");
+        }
+    }
 }

@@ -65,6 +65,17 @@ pub enum BindError {
     Tls(#[from] TlsError),
 }
 
+impl BindError {
+    /// Whether somebody else listens there.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::Tcp { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
+            Self::Taken(_) => true,
+            Self::Unix { .. } | Self::NoSocket(_) | Self::NoUnix(_) | Self::Tls(_) => false,
+        }
+    }
+}
+
 impl Bound {
     /// Listens on all addresses or on none. TLS is for TCP alone: a Unix socket leaves no machine.
     pub async fn bind(addresses: &[Address], tls: Option<&Tls>) -> Result<Self, BindError> {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use crate::wire::cursor::{Key, Name};
 use crate::wire::flaw::BadKind;
+use crate::wire::members::folds_alike;
 use crate::wire::message::{KEY_BYTES_MAX, MEMBERS_MAX};
 use crate::wire::skim::Flaw;
 
@@ -152,14 +153,7 @@ fn is_variant(key: &[u8], routed: &str) -> bool {
     if !(routed.len()..=3 * routed.len()).contains(&key.len()) {
         return false;
     }
-    std::str::from_utf8(key).is_ok_and(|key| fold(key).eq(fold(routed)))
-}
-
-/// By way of upper case, because `ſ` and `ı` are lower case already and still become `S` and `I`; and to
-/// lower case first, because `ẞ` is upper case already and becomes `SS` only by way of `ß`.
-fn fold(text: &str) -> impl Iterator<Item = char> {
-    let lower = text.chars().flat_map(char::to_lowercase);
-    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    std::str::from_utf8(key).is_ok_and(|key| folds_alike(key, routed))
 }
 
 const FEW: usize = 4;
@@ -167,6 +161,7 @@ const FEW: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::members::fold;
 
     #[test]
     fn folding_to_ascii_keeps_to_the_lengths_that_are_looked_at() {

@@ -1,7 +1,12 @@
-//! What becomes of calls at a server that is restarted because somebody asked for it.
+//! What becomes of calls at a server that is restarted, because somebody asked for it or because it was not there, and what
+//! is said of it meanwhile.
 
+use super::names::watched;
 use crate::http::house::{House, call, settled, wait};
 use crate::http::server::Server;
+use mcp_braid::config::Sharing;
+use mcp_braid::hub::survey::Condition;
+use mcp_braid::mcp::caller::Principal;
 use serde_json::json;
 use std::time::Duration;
 
@@ -56,4 +61,91 @@ async fn it_may_be_asked_for_twice_in_a_row() {
         assert!(answer.contains("\"result\""), "{answer}");
         assert_eq!(server.lives(), lives);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_still_being_greeted_is_begun_anew_too() {
+    let server = Server::new(&["echo"]);
+    server.reserves_greetings(true);
+    let house = House::shared(&server);
+    let somebody = Principal::anonymous();
+    house.hub.warm(&somebody);
+    server.hear_method("initialize").await;
+    assert_eq!(house.hub.servers()[0].restart(), 1);
+    let again = server.hear_method("initialize").await;
+    assert_eq!((again.life, server.living()), (1, 1), "the first is over");
+    server.reserves_greetings(false);
+    house.hub.servers()[0].restart();
+    settled().await;
+    assert_eq!((server.lives(), server.living()), (3, 1));
+    let survey = house.hub.survey();
+    assert!(survey.servers[0].condition.is_up());
+    assert_eq!(survey.servers[0].counts.restarts, [("asked", 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_came_is_not_being_restarted_and_nobody_waits_for_it() {
+    let server = Server::new(&["echo"]);
+    server.reserves_greetings(true);
+    let house = House::shared(&server);
+    let hub = &house.hub;
+    hub.warm(&Principal::anonymous());
+    server.hear_method("initialize").await;
+    let first = hub.survey();
+    assert_eq!((first.servers[0].condition, first.awaited().count()), (Condition::Starting, 1));
+    while server.lives() < 2 {
+        wait(Duration::from_secs(1)).await;
+    }
+    let second = hub.survey();
+    assert_eq!((second.servers[0].condition, second.awaited().count()), (Condition::Starting, 0));
+    assert!(second.is_ready(), "it is not required");
+    assert_eq!(
+        second.servers[0].counts.timeouts,
+        [0, 0],
+        "no client asked for the greeting that took too long"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_one_that_does_not_come_back_is_missing() {
+    let server = Server::new(&["echo"]);
+    let house = House::new(&[("s", &server)], Sharing::Shared, |config| config.servers[0].required = true);
+    let hub = &house.hub;
+    let somebody = Principal::anonymous();
+    hub.warm(&somebody);
+    settled().await;
+    assert!(hub.survey().is_ready() && hub.readiness(&somebody).is_ready());
+    server.reserves_greetings(true);
+    hub.servers()[0].restart();
+    let greeting = server.hear_method("initialize").await;
+    let survey = hub.survey();
+    assert_eq!(survey.servers[0].condition, Condition::Restarting);
+    assert_eq!((survey.missing().collect::<Vec<_>>(), survey.is_ready()), (vec!["s"], false));
+    assert_eq!(hub.readiness(&somebody).missing, ["s"]);
+    let result = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "m", "version": "1"}});
+    server.answer(&greeting, result).await;
+    settled().await;
+    assert!(hub.survey().is_ready() && hub.readiness(&somebody).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_series_ends_because_its_server_is_away() {
+    let server = Server::new(&["echo"]);
+    let house = House::shared(&server);
+    let client = house.client().await;
+    client.post(call(1, "s__echo", json!({}))).await.unwrap().text().await;
+    let watched = watched(&house);
+    let series = || {
+        let metrics = watched.metrics();
+        let of_calls =
+            metrics.lines().filter(|line| line.starts_with("mcp_client_operation_duration_seconds_count"));
+        of_calls.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let there = series();
+    assert!(there.len() == 1 && there[0].contains("mcp_protocol_version=\"2025-11-25\""), "{there:?}");
+    server.reserves_greetings(true);
+    house.hub.servers()[0].restart();
+    server.hear_method("initialize").await;
+    assert!(!house.hub.survey().servers[0].condition.is_up());
+    assert_eq!(series(), there);
 }

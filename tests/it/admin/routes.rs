@@ -4,7 +4,7 @@ use super::names::watched;
 use crate::http::house::House;
 use crate::http::server::Server;
 use mcp_braid::config::{Admin, AdminSocket, Listen};
-use mcp_braid::downstream::admin::open::{Doors, Serving};
+use mcp_braid::downstream::admin::open::{Doors, IfTaken, Serving};
 use mcp_braid::upstream::tap::WATCHERS_MAX;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ async fn open() -> Open {
     let socket = folder.path().join("s.sock");
     let http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let admin = Admin { socket: AdminSocket::At(socket.clone()), http, ..Admin::default() };
-    let doors = Doors::bind(&admin, &Listen::default(), |_| None).await.unwrap();
+    let doors = Doors::bind(&admin, &Listen::default(), IfTaken::Fails, |_| None).await.unwrap();
     let server = Server::new(&["echo"]);
     let house = House::shared(&server);
     house.client().await;
@@ -126,7 +126,7 @@ async fn off_this_machine_it_is_refused_without_a_certificate() {
     let http = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let admin = Admin { socket: AdminSocket::Off, http, ..Admin::default() };
     let listen = Listen { token_file: Some(folder.path().join("token")), ..Listen::default() };
-    let error = Doors::bind(&admin, &listen, |_| None).await.unwrap_err().to_string();
+    let error = Doors::bind(&admin, &listen, IfTaken::Fails, |_| None).await.unwrap_err().to_string();
     assert!(error.starts_with("admin.http: "), "{error}");
 }
 

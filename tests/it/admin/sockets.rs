@@ -67,6 +67,8 @@ fn a_run_has_no_socket_or_one_elsewhere_if_it_is_told_so() {
     assert_eq!(nest.sockets().len(), 0);
     nest.braid(&["status"]).with_code(4);
     client.leave();
+    // Somebody else's, on which nobody answers any more.
+    drop(std::os::unix::net::UnixListener::bind(nest.path().join("theirs.sock")).unwrap());
     nest.write("braid.toml", &format!("[admin]\nsocket = \"here.sock\"\n{DEMO}"));
     let client = nest.client(&[]);
     let status = nest.braid(&["status", "--json", "--socket", "here.sock"]).json();
@@ -78,6 +80,7 @@ fn a_run_has_no_socket_or_one_elsewhere_if_it_is_told_so() {
     );
     client.leave();
     assert!(!nest.path().join("here.sock").exists());
+    assert!(nest.path().join("theirs.sock").exists());
 }
 
 #[test]
@@ -88,4 +91,19 @@ fn where_no_socket_can_be_the_client_is_served_all_the_same() {
     assert!(client.call("workshop__add", json!({"a": 2, "b": 3}))["result"]["isError"].is_null());
     client.leave();
     assert!(nest.logs().contains("no admin socket"), "{}", nest.logs());
+}
+
+#[test]
+fn a_client_is_served_where_another_has_the_address_for_http() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let nest =
+        Nest::new(&format!("[listen]\nhttp = [\"127.0.0.1:0\"]\n[admin]\nhttp = \"{address}\"\n{DEMO}"));
+    let client = nest.client(&[]);
+    let status = nest.status();
+    assert_eq!(status["instance"]["pid"], client.pid());
+    assert_eq!(status["instance"]["listening"], json!([]));
+    let refused = nest.braid(&["serve"]).with_code(1);
+    assert!(refused.err.contains("admin.http: cannot listen on"), "{refused:?}");
+    client.leave();
 }

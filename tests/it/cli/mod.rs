@@ -66,6 +66,10 @@ fn with_config(config: &str, args: &[&str]) -> Said {
 }
 
 fn braid_in(folder: &Path, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+    Said::of(&mut command_in(folder, args, variables), input)
+}
+
+fn command_in(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
     for ours in [
         "BRAID_CONFIG",
@@ -85,5 +89,5 @@ fn braid_in(folder: &Path, args: &[&str], input: &str, variables: &[(&str, &str)
         .env("HOME", folder)
         .env("XDG_CONFIG_HOME", folder)
         .envs(variables.iter().copied());
-    Said::of(&mut command, input)
+    command
 }

@@ -1,6 +1,7 @@
 //! Where servers come from, as the command line says it: a URL, a group of a file, and what is refused of both.
 
-use super::{braid, braid_in, with_config};
+use super::{braid, command_in, with_config};
+use crate::said::Said;
 use std::fs;
 
 const CONFIG: &str = "[servers.notes]\ncommand = \"${braid}\"\nargs = [\"demo-server\", \"notes\"]\n\
@@ -38,14 +39,19 @@ fn a_source_is_given_once() {
 #[test]
 fn a_group_has_its_servers_alone() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("braid.toml"), CONFIG).unwrap();
+    // The list is whole, however long its servers take.
+    let config = format!("{CONFIG}[timeouts]\nfirst_list = \"10m\"\n");
+    fs::write(folder.path().join("braid.toml"), config).unwrap();
     let input = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}
 {"jsonrpc":"2.0","method":"notifications/initialized"}
 {"jsonrpc":"2.0","id":2,"method":"tools/list"}
 "#;
-    let whole = braid_in(folder.path(), &["stdio"], input, &[]).with_code(0);
+    let served = |args: &[&str]| {
+        Said::of_answered(&mut command_in(folder.path(), args, &[]), input, "\"id\":2").with_code(0)
+    };
+    let whole = served(&["stdio"]);
     assert!(whole.out.contains("notes__") && whole.out.contains("workshop__"), "{whole:?}");
-    let group = braid_in(folder.path(), &["stdio", "--group", "workbench"], input, &[]).with_code(0);
+    let group = served(&["stdio", "--group", "workbench"]);
     assert!(!group.out.contains("notes__") && group.out.contains("workshop__"), "{group:?}");
     assert!(!group.err.contains(" notes  "), "a server of no group is not started: {group:?}");
 }

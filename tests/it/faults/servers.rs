@@ -10,10 +10,19 @@ fn beside(flags: &[&str]) -> String {
 
 /// The same with this much silence allowed in a call to the evil server.
 fn patient(flags: &[&str], call: &str) -> String {
+    timed(flags, &format!("start = \"20s\", list = \"2s\", call = \"{call}\", call_max = \"60s\""))
+}
+
+/// The same, where no time of the evil server's runs out, on however busy a machine.
+fn unhurried(flags: &[&str]) -> String {
+    timed(flags, "start = \"1h\", list = \"1h\", call = \"1h\", call_max = \"1h\"")
+}
+
+fn timed(flags: &[&str], timeouts: &str) -> String {
     let flags: String = flags.iter().map(|flag| format!(", \"{flag}\"")).collect();
     format!(
         "[timeouts]\nfirst_list = \"1s\"\n\
-         [servers.evil]\ncommand = \"python3\"\nargs = [\"{{evil}}\"{flags}]\ntimeouts = {{ start = \"20s\", list = \"2s\", call = \"{call}\", call_max = \"60s\" }}\n\
+         [servers.evil]\ncommand = \"python3\"\nargs = [\"{{evil}}\"{flags}]\ntimeouts = {{ {timeouts} }}\n\
          [servers.notes]\ncommand = \"${{braid}}\"\nargs = [\"demo-server\", \"notes\"]\n"
     )
 }
@@ -239,7 +248,8 @@ fn a_capability_without_its_method_is_an_empty_list() {
 
 #[test]
 fn a_flood_on_stderr_stops_nobody() {
-    let mut braid = with_evil_tools(&["--stderr", &(8 * 1024 * 1024).to_string()]);
+    // Before each answer, that to `initialize` and those of lists among them.
+    let mut braid = listed(&unhurried(&["--stderr", &(8 * 1024 * 1024).to_string()]));
     for n in 0..3 {
         let answer = braid.called("evil__echo", &format!(r#"{{"text":"t{n}"}}"#));
         assert_eq!(answer["result"]["content"][0]["text"], format!("t{n}"), "{answer}");

@@ -30,6 +30,8 @@ struct Inner {
     bell: Notify,
     /// It does without a handshake.
     is_modern: AtomicBool,
+    /// Greetings wait for the test as well.
+    is_reserved: AtomicBool,
 }
 
 /// A message, and which life heard it.
@@ -55,6 +57,11 @@ impl Server {
 
     pub(crate) fn is_modern(&self) -> bool {
         self.0.is_modern.load(Ordering::Acquire)
+    }
+
+    /// Whether greetings wait for the test from now on.
+    pub(crate) fn reserves_greetings(&self, reserved: bool) {
+        self.0.is_reserved.store(reserved, Ordering::Release);
     }
 
     /// What it lists from now on.
@@ -136,6 +143,7 @@ impl Server {
                 json!({"resultType": "complete", "ttlMs": 0, "cacheScope": "private",
                 "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}})
             }
+            "initialize" if self.0.is_reserved.load(Ordering::Acquire) => return None,
             "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"],
                 "capabilities": {"tools": {"listChanged": true}, "logging": {}},
                 "serverInfo": {"name": "memory", "version": "1"}}),

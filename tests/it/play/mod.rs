@@ -21,6 +21,7 @@ plays! {
     a_filter_changes_no_name_and_no_news_come_of_what_it_hides
     a_tool_looks_as_the_configuration_says_and_all_else_is_as_it_was
     an_update_of_a_hidden_resource_is_told_to_nobody
+    an_update_that_only_a_hidden_template_leads_to_is_told_to_nobody
     clients_of_a_shared_server_see_it_each_as_their_door_shows_it
     a_server_that_dies_between_two_rounds_is_gone
     a_server_without_a_handshake_is_answered_nothing
