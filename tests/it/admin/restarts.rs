@@ -12,7 +12,7 @@ async fn who_is_in_flight_has_a_moment_and_who_comes_waits_for_the_next() {
     let client = house.client().await;
     let first = client.post(call(1, "s__slow", json!({})));
     let heard = server.hear_method("tools/call").await;
-    assert_eq!(house.hub.servers()[0].restart(), 1);
+    assert_eq!(house.hub.edition().servers()[0].restart(), 1);
     settled().await;
     let second = client.post(call(2, "s__slow", json!({})));
     settled().await;
@@ -32,7 +32,7 @@ async fn who_takes_longer_is_told_that_it_may_have_run() {
     let client = house.client().await;
     let first = client.post(call(1, "s__slow", json!({})));
     server.hear_method("tools/call").await;
-    house.hub.servers()[0].restart();
+    house.hub.edition().servers()[0].restart();
     wait(Duration::from_millis(1900)).await;
     assert_eq!(server.lives(), 1);
     wait(Duration::from_millis(200)).await;
@@ -50,7 +50,7 @@ async fn it_may_be_asked_for_twice_in_a_row() {
     let house = House::shared(&server);
     let client = house.client().await;
     for lives in 2..5 {
-        house.hub.servers()[0].restart();
+        house.hub.edition().servers()[0].restart();
         settled().await;
         let answer = client.post(call(1, "s__echo", json!({"a": 1}))).await.unwrap().text().await;
         assert!(answer.contains("\"result\""), "{answer}");
