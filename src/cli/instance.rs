@@ -101,6 +101,8 @@ pub(super) struct Sessions {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Reload {
     pub(super) at: Option<String>,
+    /// Since when none could be taken.
+    pub(super) since: Option<String>,
     pub(super) ok: bool,
     pub(super) text: String,
 }
