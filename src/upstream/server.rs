@@ -313,6 +313,10 @@ impl Server {
         join(&slot.audience);
         let entry = entry.insert(slot.clone());
         drop(entry);
+        if self.setups.is_removed() {
+            // Between the look above and now: whoever ends all links may have passed already.
+            slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
+        }
         if let State::Ready(link) = &*slot.state.borrow() {
             link.errands.level();
         }
