@@ -39,6 +39,22 @@ impl Changes {
     }
 }
 
+/// The next edition, as it is being made.
+#[derive(Default)]
+struct Draft {
+    changes: Changes,
+    servers: Vec<Arc<Server>>,
+    settings: Vec<Arc<ServerConfig>>,
+    replaced: Vec<(Arc<Server>, Arc<ServerConfig>, Arc<dyn Dial>)>,
+}
+
+impl Draft {
+    fn takes(&mut self, server: Arc<Server>, settings: Arc<ServerConfig>) {
+        self.servers.push(server);
+        self.settings.push(settings);
+    }
+}
+
 /// What is to be done with one server.
 enum Fate {
     Stays,
@@ -56,48 +72,16 @@ impl Hub {
         dial: impl Fn(&ServerConfig) -> Arc<dyn Dial>,
     ) -> Changes {
         let before = self.edition();
-        let mut changes = Changes { others: !is_alike(&before.config, &config), ..Changes::default() };
-        let (mut settings, mut servers, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
+        let mut draft = Draft::default();
+        draft.changes.others = !is_alike(&before.config, &config);
         for wanted in &config.servers {
             let found = before.servers.iter().zip(&before.settings).find(|(_, had)| had.key == wanted.key);
-            let (had, (server, kept)) = match found {
-                None => {
-                    changes.added.push(wanted.key.clone());
-                    let wanted = Arc::new(wanted.clone());
-                    servers.push(self.make(&wanted, dial(&wanted)));
-                    settings.push(wanted);
-                    continue;
-                }
-                Some((server, had)) => (had, (server.clone(), Arc::new(wanted.clone()))),
-            };
-            let key = wanted.key.clone();
-            let (server, kept) = match fate(had, wanted) {
-                Fate::Stays => {
-                    changes.unchanged.push(key);
-                    (server, had.clone())
-                }
-                Fate::IsSet => {
-                    changes.adjusted.push(key);
-                    server.set(kept.clone());
-                    (server, kept)
-                }
-                Fate::IsReplaced => {
-                    changes.restarted.push(key);
-                    self.views.awaits(server.id());
-                    replaced.push((server.clone(), kept.clone(), dial(wanted)));
-                    (server, kept)
-                }
-                Fate::IsAnother => {
-                    changes.restarted.push(key);
-                    (self.make(&kept, dial(wanted)), kept)
-                }
-            };
-            servers.push(server);
-            settings.push(kept);
+            self.settle(&mut draft, found, wanted, &dial);
         }
-        let stays = |had: &&Arc<ServerConfig>| config.servers.iter().any(|wanted| wanted.key == had.key);
-        changes.removed = before.settings.iter().filter(|had| !stays(had)).map(|it| it.key.clone()).collect();
-        let is_moved = before.servers.iter().map(|server| server.id()).ne(servers.iter().map(|it| it.id()));
+        let Draft { mut changes, servers, settings, replaced } = draft;
+        let is_gone = |had: &&Arc<ServerConfig>| !config.servers.iter().any(|wanted| wanted.key == had.key);
+        changes.removed = before.settings.iter().filter(is_gone).map(|had| had.key.clone()).collect();
+        let is_moved = before.settings.iter().map(|had| &had.key).ne(config.servers.iter().map(|it| &it.key));
         changes.others |= is_moved && changes.added.is_empty() && changes.removed.is_empty();
         if changes.any() {
             let edition = Edition::new(before.number + 1, Arc::new(config), settings, servers);
@@ -106,6 +90,44 @@ impl Hub {
             replaced.into_iter().for_each(|(server, settings, dial)| server.replace(settings, dial));
         }
         changes
+    }
+
+    /// What one server of the next edition is.
+    fn settle(
+        &self,
+        draft: &mut Draft,
+        found: Option<(&Arc<Server>, &Arc<ServerConfig>)>,
+        wanted: &ServerConfig,
+        dial: impl Fn(&ServerConfig) -> Arc<dyn Dial>,
+    ) {
+        let (key, settings) = (wanted.key.clone(), Arc::new(wanted.clone()));
+        let Some((server, had)) = found else {
+            draft.changes.added.push(key);
+            let server = self.make(&settings, dial(wanted));
+            return draft.takes(server, settings);
+        };
+        match fate(had, wanted) {
+            Fate::Stays => {
+                draft.changes.unchanged.push(key);
+                draft.takes(server.clone(), had.clone());
+            }
+            Fate::IsSet => {
+                draft.changes.adjusted.push(key);
+                server.set(settings.clone());
+                draft.takes(server.clone(), settings);
+            }
+            Fate::IsReplaced => {
+                draft.changes.restarted.push(key);
+                self.views.awaits(server.id());
+                draft.replaced.push((server.clone(), settings.clone(), dial(wanted)));
+                draft.takes(server.clone(), settings);
+            }
+            Fate::IsAnother => {
+                draft.changes.restarted.push(key);
+                let server = self.make(&settings, dial(wanted));
+                draft.takes(server, settings);
+            }
+        }
     }
 
     fn make(&self, settings: &Arc<ServerConfig>, dial: Arc<dyn Dial>) -> Arc<Server> {
