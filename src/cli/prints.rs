@@ -38,6 +38,18 @@ impl Prints {
         Self(files.iter().map(|file| (file.clone(), Print::of(file))).collect())
     }
 
+    /// The same, and of other files as they are now.
+    pub(super) fn and(mut self, files: &[PathBuf]) -> Self {
+        for file in files {
+            self.0.entry(file.clone()).or_insert_with(|| Print::of(file));
+        }
+        self
+    }
+
+    fn again(&self) -> Self {
+        Self(self.0.keys().map(|file| (file.clone(), Print::of(file))).collect())
+    }
+
     /// Whether one of them is not there.
     fn lacks_any(&self) -> bool {
         self.0.values().any(Option::is_none)
@@ -93,12 +105,12 @@ impl Settling {
         Self { known, under_way: None }
     }
 
-    /// Heeds other files from now on, if they are: of what it knew already, what was seen then counts.
-    fn heeds(&mut self, seen: &Prints) {
-        if !self.known.0.keys().eq(seen.0.keys()) {
+    /// Heeds these files from now on. Of one that it did not know, what was seen when it was read counts.
+    fn heeds(&mut self, read: &Prints) {
+        if !self.known.0.keys().eq(read.0.keys()) {
             let before = std::mem::take(&mut self.known.0);
-            let known =
-                seen.0.iter().map(|(file, print)| (file.clone(), before.get(file).unwrap_or(print).clone()));
+            let known = read.0.iter();
+            let known = known.map(|(file, print)| (file.clone(), before.get(file).unwrap_or(print).clone()));
             self.known.0 = known.collect();
             self.under_way = None;
         }
@@ -142,19 +154,16 @@ fn is_same(one: &Prints, other: &Prints) -> bool {
         })
 }
 
-/// Looks until nobody listens any more. `files`: which they are, each time anew; what comes says that they are others.
-pub(super) fn watch(
-    known: Prints,
-    files: impl Fn() -> Vec<PathBuf> + Send + 'static,
-) -> std::io::Result<mpsc::Receiver<()>> {
+/// Looks until nobody listens any more. `read`: the files, as they were when they were read the last time.
+pub(super) fn watch(read: impl Fn() -> Prints + Send + 'static) -> std::io::Result<mpsc::Receiver<()>> {
     // One that is under way and one that is wanted.
     let (others, told) = mpsc::channel(1);
     let look = move || {
-        let mut settling = Settling::new(known);
+        let mut settling = Settling::new(read());
         while !others.is_closed() {
             std::thread::sleep(settling.pause());
-            let seen = Prints::of(&files());
-            settling.heeds(&seen);
+            settling.heeds(&read());
+            let seen = settling.known.again();
             if settling.look(Instant::now(), seen) && others.blocking_send(()).is_err() {
                 return;
             }
@@ -257,6 +266,21 @@ mod tests {
         fs::remove_file(&place.file).unwrap();
         assert!(!settling.look(at(3000), place.prints()));
         assert!(settling.look(at(5000), place.prints()));
+    }
+
+    #[test]
+    fn of_a_file_that_was_read_since_what_was_read_counts() {
+        let (place, at) = (Place::new(), clock());
+        let other = place.file.with_extension("key");
+        fs::write(&other, "one").unwrap();
+        let mut settling = Settling::new(place.prints());
+        let read = place.prints().and(std::slice::from_ref(&other));
+        fs::write(&other, "two").unwrap();
+        settling.heeds(&read);
+        assert!(!settling.look(at(0), settling.known.again()));
+        assert!(settling.look(at(250), settling.known.again()));
+        settling.heeds(&place.prints());
+        assert!(!settling.look(at(300), place.prints()));
     }
 
     #[cfg(unix)]

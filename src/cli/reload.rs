@@ -17,7 +17,7 @@ use crate::hub::Hub;
 use crate::system::{Leaving, Signal};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
@@ -44,9 +44,7 @@ pub(super) struct Given {
 #[derive(Default)]
 struct Known {
     reloads: Reloads,
-    /// Everything that was looked into at the last reading.
-    files: Vec<PathBuf>,
-    /// The marks of the files before they were read the first time.
+    /// The marks of everything that was looked into at the last reading.
     prints: Prints,
 }
 
@@ -71,9 +69,9 @@ impl By {
 impl Reloader {
     /// `None`: the run has no file.
     pub(super) fn new(run: &Run, origin: Option<Origin>, given: Given) -> Option<Arc<Self>> {
-        let Origin { file, files, prints } = origin?;
+        let Origin { file, prints } = origin?;
         let started = run.hub.config().clone();
-        let known = Known { files, prints, ..Known::default() };
+        let known = Known { prints, ..Known::default() };
         let (hub, dialer) = (run.hub.clone(), run.dialer());
         Some(Arc::new(Self {
             hub,
@@ -91,10 +89,9 @@ impl Reloader {
         if !self.started.admin.watch_config {
             return;
         }
-        let (of, known) = (Arc::downgrade(self), self.known.lock().prints.clone());
-        let files =
-            move || of.upgrade().map(|reloader| reloader.known.lock().files.clone()).unwrap_or_default();
-        let mut others = match prints::watch(known, files) {
+        let of = Arc::downgrade(self);
+        let read = move || of.upgrade().map(|it| it.known.lock().prints.clone()).unwrap_or_default();
+        let mut others = match prints::watch(read) {
             Ok(others) => others,
             Err(error) => return tracing::warn!(%error, "nobody watches the configuration file"),
         };
@@ -131,8 +128,8 @@ impl Reloader {
         let (file, given) = (self.file.clone(), self.given.clone());
         let read = tokio::task::spawn_blocking(move || read(&file, given)).await;
         let done = match read {
-            Ok((files, read)) => {
-                self.known.lock().files = files;
+            Ok((prints, read)) => {
+                self.known.lock().prints = prints;
                 match read {
                     Ok(config) => Ok(self.take(config).await),
                     Err(report) => Err(Refused {
@@ -244,7 +241,8 @@ impl Reload for Asked {
 }
 
 /// Reads all of it as at the start: what was looked into on the way, and what came of it.
-fn read(file: &std::path::Path, given: Given) -> (Vec<PathBuf>, Result<Loaded, Report>) {
+fn read(file: &Path, given: Given) -> (Prints, Result<Loaded, Report>) {
+    let prints = Prints::default().and(&[file.to_owned()]);
     let env = |name: &str| std::env::var(name).ok();
     let surroundings = Surroundings::of_process(&env);
     let loaded = load_with(file, &surroundings, Purpose::Run).and_then(|mut loaded| {
@@ -254,8 +252,7 @@ fn read(file: &std::path::Path, given: Given) -> (Vec<PathBuf>, Result<Loaded, R
         loaded.config.listen = loaded.config.listen.with_addresses(&given.listen)?;
         Ok(loaded)
     });
-    let files = std::iter::once(file.to_owned()).chain(surroundings.files.take()).collect();
-    (files, loaded)
+    (prints.and(&surroundings.files.take()), loaded)
 }
 
 fn refused(code: Option<&'static str>, text: String) -> Refused {

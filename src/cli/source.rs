@@ -23,9 +23,7 @@ pub(super) fn load(from: &Source, globals: &Globals) -> Result<Config, Exit> {
 /// The file that a configuration is from, with what is needed to see that it is another.
 pub(super) struct Origin {
     pub(super) file: PathBuf,
-    /// Everything that was looked into, the file among them.
-    pub(super) files: Vec<PathBuf>,
-    /// The file's marks before it was read.
+    /// Its marks before it was read, and those of everything else that was looked into.
     pub(super) prints: Prints,
 }
 
@@ -45,7 +43,7 @@ pub(super) fn load_to_stay(from: &Source, globals: &Globals) -> Result<(Config, 
     };
     let loaded = read(from, kept).map_err(|report| refused(&report, globals))?;
     say(&loaded.warnings, globals);
-    let origin = file.map(|file| Origin { file, files: files.take(), prints });
+    let origin = file.map(|file| Origin { file, prints: prints.and(&files.take()) });
     Ok((loaded.config, origin))
 }
 
