@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 /// What one run needs for it.
@@ -30,7 +31,7 @@ pub(super) struct Reloader {
     started: Config,
     given: Given,
     /// Whose turn it is.
-    turn: tokio::sync::Mutex<()>,
+    turn: Semaphore,
     known: Mutex<Known>,
 }
 
@@ -79,7 +80,7 @@ impl Reloader {
             file,
             started,
             given,
-            turn: tokio::sync::Mutex::default(),
+            turn: Semaphore::new(1),
             known: Mutex::new(known),
         }))
     }
@@ -124,7 +125,7 @@ impl Reloader {
     }
 
     async fn reloaded(&self, by: By) -> Reloaded {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.acquire().await;
         let (file, given) = (self.file.clone(), self.given.clone());
         let read = tokio::task::spawn_blocking(move || read(&file, given)).await;
         let done = match read {
@@ -205,7 +206,7 @@ impl Reloader {
             (Some(Ok(before)), Ok(now)) => {
                 now.changes.any() || now.needs_restart != before.needs_restart || !is_change
             }
-            _ => true,
+            (None | Some(Err(_)), Ok(_)) | (_, Err(_)) => true,
         };
         if says_more {
             reloads.last = Some(done.clone());
