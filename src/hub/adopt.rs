@@ -45,8 +45,11 @@ struct Draft {
     changes: Changes,
     servers: Vec<Arc<Server>>,
     settings: Vec<Arc<ServerConfig>>,
-    replaced: Vec<(Arc<Server>, Arc<ServerConfig>, Arc<dyn Dial>)>,
+    replaced: Vec<Replaced>,
 }
+
+/// A server, and what it is to be.
+type Replaced = (Arc<Server>, Arc<ServerConfig>, Arc<dyn Dial>);
 
 impl Draft {
     fn takes(&mut self, server: Arc<Server>, settings: Arc<ServerConfig>) {
