@@ -139,7 +139,7 @@ fn c02_a_bad_file_changes_nothing_and_is_known_until_it_is_mended() {
         let reload = nest.status()["reload"].clone();
         assert_eq!(reload["ok"], false, "{what}: {reload}");
         assert_eq!(reload["code"], code, "{what}: {reload}");
-        assert!(since.get_or_insert(reload["since"].clone()) == &reload["since"], "{what}: {reload}");
+        assert!(since.get_or_insert_with(|| reload["since"].clone()) == &reload["since"], "{what}: {reload}");
         assert!(is_served(&mut client), "{what}");
     }
     fs::remove_file(nest.path().join("braid.toml")).unwrap();
