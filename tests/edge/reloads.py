@@ -6,7 +6,7 @@ command, by SIGHUP and by the file alone in turn. Every call must be answered wi
 `broken`: files that cannot be taken, made by hand and by chance out of a good one, with the command or not. None may end the run or
 touch what is served, and `status` must say what is wrong; each tenth time the good file is written back, and must be taken.
 
-Needs the program (`cargo build`) and Python 3; the whole takes about a quarter of an hour on two cores, what CI runs half a minute.
+Needs the program (`cargo build`) and Python 3; the whole takes five minutes on two cores, what CI runs a few seconds.
 
     reloads.py [--reloads N] [--broken N] [--clients N] [--seed N]
 """
