@@ -28,6 +28,8 @@ mod log_line;
 mod manual;
 mod out;
 pub mod printable;
+mod prints;
+mod reload;
 pub mod result;
 mod run;
 mod serve;

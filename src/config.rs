@@ -23,6 +23,7 @@ pub mod env_file;
 pub mod example;
 pub mod file;
 pub mod filters;
+pub mod fixed;
 pub mod group_section;
 pub mod import;
 mod imported;
@@ -248,6 +249,8 @@ pub struct Admin {
     pub audit: Option<PathBuf>,
     /// No call goes on that cannot be written down.
     pub audit_is_required: bool,
+    /// The configuration is read anew when its file changes.
+    pub watch_config: bool,
 }
 
 /// The socket by which `braid status` and the like find a run.
@@ -653,6 +656,7 @@ impl Default for Admin {
             labels_tools: true,
             audit: None,
             audit_is_required: false,
+            watch_config: true,
         }
     }
 }

@@ -133,7 +133,7 @@ impl Poster {
 async fn lines(hub: &Arc<Hub>, client: Era) -> Way {
     let caller =
         Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
-    let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
+    let seat = hub.seat(caller, &hub.entrance_all());
     let (inbox, chunks) = mpsc::channel(4);
     let (sender, mut outbox) = mpsc::channel(64);
     let lobby = Lobby::new(hub.clone(), "", false, CancellationToken::new());

@@ -28,7 +28,7 @@ use super::echo::{Echo, Era};
 /// A hub with one server, and its only caller.
 pub(crate) struct Through {
     hub: Arc<Hub>,
-    seat: Seat,
+    seat: Arc<Seat>,
 }
 
 impl Through {
@@ -94,7 +94,6 @@ impl Request {
 /// A client of a door with the server there: greeted, or one that says with each request who it is.
 pub(crate) async fn door(client: Era, server: Era) -> Client {
     let (hub, seat) = seated(Echo::with(server, 1));
-    let seat = Arc::new(seat);
     let (inbox, chunks) = mpsc::channel(4);
     let (lines, outbox) = mpsc::channel(64);
     let lobby = Lobby::new(hub, "", false, CancellationToken::new());
@@ -117,7 +116,7 @@ pub(crate) async fn door(client: Era, server: Era) -> Client {
     }
 }
 
-fn seated(server: Echo) -> (Arc<Hub>, Seat) {
+fn seated(server: Echo) -> (Arc<Hub>, Arc<Seat>) {
     let hub = server.hub();
     let client = hub.next_client();
     let caller = Caller { principal: Principal::local(), client, alone: true, guest_of: None };

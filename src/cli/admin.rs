@@ -31,7 +31,7 @@ pub(super) async fn open(run: &Run, mode: Mode) -> io::Result<Serving> {
     let doors = doors.await.map_err(io::Error::other)?;
     let mut listening = mode.listening;
     listening.extend(doors.http().map(|address| format!("http://{address}/status")));
-    let config_file = std::fs::canonicalize(Path::new(&config.origin)).ok().filter(|file| file.is_file());
+    let config_file = std::path::absolute(Path::new(&config.origin)).ok().filter(|file| file.is_file());
     let about = About {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),

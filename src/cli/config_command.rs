@@ -166,6 +166,7 @@ fn admin(page: &mut Page, admin: &Admin) {
     page.value("metrics_tool_label", if admin.labels_tools { "true" } else { "false" });
     page.text("audit", &file(admin.audit.as_deref()));
     page.value("audit_required", if admin.audit_is_required { "true" } else { "false" });
+    page.value("watch_config", if admin.watch_config { "true" } else { "false" });
 }
 
 /// A path that need not be there.
@@ -418,7 +419,8 @@ mod tests {
     use std::path::Path;
 
     fn read(text: &str, purpose: Purpose) -> Config {
-        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &|_| None, program: None, current_folder: None, files: Default::default() };
         match from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, purpose) {
             Ok(loaded) => loaded.config,
             Err(report) => panic!("{}\n{text}", report.render(false)),

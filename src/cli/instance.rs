@@ -101,6 +101,8 @@ pub(super) struct Sessions {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Reload {
     pub(super) at: Option<String>,
+    /// Since when none could be taken.
+    pub(super) since: Option<String>,
     pub(super) ok: bool,
     pub(super) text: String,
 }
@@ -120,8 +122,13 @@ impl Instance {
         format!("pid {pid}  {mode}  {config}  --socket {}", self.socket.display())
     }
 
+    /// Whether its file is this one, by the same path or whatever both lead to now: a link may be another by then, and the
+    /// file gone.
     fn serves(&self, file: &Path) -> bool {
-        self.status.instance.config_file.as_deref() == Some(file)
+        let Some(own) = &self.status.instance.config_file else { return false };
+        let led = |path: &Path| std::fs::canonicalize(path).ok();
+        std::path::absolute(file).is_ok_and(|file| file == *own)
+            || led(own).is_some_and(|own| led(file) == Some(own))
     }
 }
 
@@ -152,8 +159,7 @@ pub(super) fn all(which: &Which, globals: &Globals) -> Result<Vec<Instance>, Exi
             }
         };
     };
-    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.clone());
-    let serving: Vec<Instance> = instances.into_iter().filter(|instance| instance.serves(&whole)).collect();
+    let serving: Vec<Instance> = instances.into_iter().filter(|instance| instance.serves(file)).collect();
     match serving.is_empty() {
         false => Ok(serving),
         true => {

@@ -5,7 +5,7 @@
 
 use super::exit::Exit;
 use super::{Globals, out};
-use crate::config::{Config, Reach};
+use crate::config::{Config, Reach, ServerConfig};
 use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::seat::Seat;
@@ -49,6 +49,28 @@ pub(super) struct Run {
     pub(super) nursery: Nursery,
 }
 
+/// How servers are reached.
+#[derive(Clone)]
+pub(super) struct Dialer(Nursery);
+
+impl Dialer {
+    pub(super) fn dial(&self, server: &ServerConfig) -> Arc<dyn Dial> {
+        match &server.reach {
+            Reach::Stdio(command) => Arc::new(StdioDial {
+                server: server.key.clone(),
+                command: command.clone(),
+                stderr: server.stderr,
+                path_from_shell: server.path_from_shell,
+                nursery: self.0.clone(),
+            }),
+            Reach::Http(remote) => {
+                let dial = HttpDial::new(&server.key, remote.clone(), self.0.clone());
+                Arc::new(dial.with_path(server.path_from_shell))
+            }
+        }
+    }
+}
+
 impl Run {
     /// Starts every server, unless we are behind ourselves. They are greeted when `told` is filled.
     /// `group`: only its servers are there for the client.
@@ -71,22 +93,8 @@ impl Run {
         let tracker = TaskTracker::new();
         let guardian = Arc::new(Guardian::new(&cookie, Here::guardians()));
         let nursery = Nursery::new(cookie.clone(), guardian, tracker.clone());
-        let dials = config.servers.iter().map(|server| -> Arc<dyn Dial> {
-            match &server.reach {
-                Reach::Stdio(command) => Arc::new(StdioDial {
-                    server: server.key.clone(),
-                    command: command.clone(),
-                    stderr: server.stderr,
-                    path_from_shell: server.path_from_shell,
-                    nursery: nursery.clone(),
-                }),
-                Reach::Http(remote) => {
-                    let dial = HttpDial::new(&server.key, remote.clone(), nursery.clone());
-                    Arc::new(dial.with_path(server.path_from_shell))
-                }
-            }
-        });
-        let dials = dials.collect();
+        let dialer = Dialer(nursery.clone());
+        let dials = config.servers.iter().map(|server| dialer.dial(server)).collect();
         let audit = match &config.admin.audit {
             Some(path) => Some(Audit::open(path, config.admin.audit_is_required).map_err(|error| {
                 io::Error::new(error.kind(), format!("`{}` (admin.audit): {error}", path.display()))
@@ -100,7 +108,7 @@ impl Run {
         let caller =
             Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
-        let seat = Arc::new(hub.seat(caller, &entrance));
+        let seat = hub.seat(caller, &entrance);
         Ok(Self { hub, seat, identity, behind_itself, nursery })
     }
 
@@ -201,6 +209,11 @@ impl Run {
             },
         };
         Message::parse_server(reply?).map_err(|bad| bad.fault())
+    }
+
+    /// How servers of this run are reached.
+    pub(super) fn dialer(&self) -> Dialer {
+        Dialer(self.nursery.clone())
     }
 
     /// What the servers write to stderr.

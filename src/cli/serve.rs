@@ -5,9 +5,12 @@
 
 use super::admin::{self, Mode};
 use super::exit::Exit;
+use super::reload::{Asked, Given, Reloader};
 use super::run::{Run, left, runtime_for_many, to_its_end};
+use super::source::Origin;
 use super::{Globals, Source, log, out, source};
 use crate::config::{Address, Auth, Config, Listen};
+use crate::downstream::admin::Reload;
 use crate::downstream::admin::open::IfTaken;
 use crate::downstream::edge::accept::{self, Stop};
 use crate::downstream::edge::bound::Bound;
@@ -25,8 +28,8 @@ use tokio::time::timeout;
 
 /// `listen`: instead of the addresses of the configuration.
 pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
-    let mut config = match source::load(from, globals) {
-        Ok(config) => config,
+    let (mut config, origin) = match source::load_to_stay(from, globals) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     config.listen = match config.listen.with_addresses(listen) {
@@ -34,14 +37,17 @@ pub(super) fn run(from: &Source, listen: &[String], globals: &Globals) -> Exit {
         Err(report) => return source::refused(&report, globals),
     };
     let _log = log::start(&config.log, None, globals);
-    let served = runtime_for_many().and_then(|runtime| to_its_end(runtime, serve(config, globals.clone())));
+    let served = runtime_for_many().and_then(|runtime| {
+        let given = Given { group: None, listen: listen.to_vec() };
+        to_its_end(runtime, serve(config, origin, given, globals.clone()))
+    });
     match served {
         Ok(exit) => exit,
         Err(error) => out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals),
     }
 }
 
-async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
+async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Globals) -> io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let listen = config.listen.clone();
     let refused = |text: String| Ok(out::fail(Exit::BadConfig, &text, &globals));
@@ -75,11 +81,12 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
     }
     let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
     let counted = front.clone();
+    let reloader = Reloader::new(&run, origin, given);
     let mode = Mode {
         name: "serve",
         listening: addresses.iter().map(|address| shown(address, &listen)).collect(),
         present: Arc::new(move || counted.present()),
-        reload: None,
+        reload: reloader.clone().map(|reloader| -> Arc<dyn Reload> { Arc::new(Asked(reloader)) }),
         if_taken: IfTaken::Fails,
     };
     let watched = match admin::open(&run, mode).await {
@@ -89,12 +96,15 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
             return Err(error);
         }
     };
+    if let Some(reloader) = &reloader {
+        reloader.watch();
+    }
     let stop = Stop::default();
     let edge = accept::Front { guard, router: Routes::new(front.clone()), limits: listen.limits.clone() };
     let mut serving = tokio::spawn(accept::serve(bound, edge, stop.clone()));
     out::say(&welcome(&addresses, &listen, token.as_ref()));
     let signal = tokio::select! {
-        signal = leaving.next() => signal,
+        signal = Reloader::or_leaves(reloader.as_ref(), &mut leaving) => signal,
         _ = &mut serving => return Err(io::Error::other("nobody listens any more")),
     };
     tracing::info!("stopping");

@@ -3,20 +3,54 @@
 //! Loads it, and says what is wrong in full before anything is started.
 
 use super::exit::Exit;
+use super::prints::Prints;
 use super::{Globals, Source, config_command, out};
 use crate::config::Config;
-use crate::config::file::{Loaded, load as load_file, load_as_written};
+use crate::config::file::{Loaded, load as load_file, load_as_written, load_with};
 use crate::config::problem::{Problem, Report};
 use crate::config::search::{Search, search};
-use std::path::Path;
+use crate::config::variables::{Purpose, Surroundings};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 /// The configuration, its warnings said on stderr; or the exit code, with everything said.
 pub(super) fn load(from: &Source, globals: &Globals) -> Result<Config, Exit> {
     let (config, warnings) = load_with_problems(from, globals)?;
+    say(&warnings, globals);
+    Ok(config)
+}
+
+/// The file that a configuration is from, with what is needed to see that it is another.
+pub(super) struct Origin {
+    pub(super) file: PathBuf,
+    /// Its marks before it was read, and those of everything else that was looked into.
+    pub(super) prints: Prints,
+}
+
+/// The same as `load`, for a run that may have it anew. `None`: it is not from a file.
+pub(super) fn load_to_stay(from: &Source, globals: &Globals) -> Result<(Config, Option<Origin>), Exit> {
+    let file = match from.program.is_empty() && from.url.is_none() {
+        true => searched(from).found().map(|(path, _)| path.to_owned()),
+        false => None,
+    };
+    let prints = file.as_ref().map(|file| Prints::of(std::slice::from_ref(file))).unwrap_or_default();
+    let files = RefCell::new(Vec::from_iter(file.clone()));
+    let kept = |path: &Path, env: &dyn Fn(&str) -> Option<String>| {
+        let surroundings = Surroundings::of_process(env);
+        let loaded = load_with(path, &surroundings, Purpose::Run);
+        files.borrow_mut().extend(surroundings.files.take());
+        loaded
+    };
+    let loaded = read(from, kept).map_err(|report| refused(&report, globals))?;
+    say(&loaded.warnings, globals);
+    let origin = file.map(|file| Origin { file, prints: prints.and(&files.take()) });
+    Ok((loaded.config, origin))
+}
+
+fn say(warnings: &[Problem], globals: &Globals) {
     if !globals.quiet {
         warnings.iter().for_each(|warning| out::say(&warning.render(out::stderr_has_color())));
     }
-    Ok(config)
 }
 
 /// The configuration and its warnings.

@@ -53,9 +53,19 @@ fn shown(instance: &Instance) -> String {
     }
     lines.push(format!("  socket {}", socket.display()));
     if let Some(reload) = &status.reload {
-        let (at, text) = (reload.at.as_deref().and_then(board::clock).unwrap_or_default(), &reload.text);
-        let what = if reload.ok { "reloaded" } else { "NOT reloaded" };
-        lines.push(board::cut(&format!("  {what} {at}: {}", printable::line(text)), columns));
+        let clock = |at: Option<&str>| at.and_then(board::clock).unwrap_or_default().to_owned();
+        let text = printable::line(&reload.text);
+        lines.push(match reload.ok {
+            true => board::cut(
+                &format!("  configuration read anew {}: {text}", clock(reload.at.as_deref())),
+                columns,
+            ),
+            // Cut nowhere: it is what is to be mended.
+            false => format!(
+                "  CONFIGURATION BAD since {}, the one before it holds: {text}",
+                clock(reload.since.as_deref())
+            ),
+        });
     }
     let servers: Vec<_> = status.servers.iter().collect();
     let (head, rows) = board::rows(&servers, page, None);

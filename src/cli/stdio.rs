@@ -2,10 +2,13 @@
 
 use super::admin::{self, Mode};
 use super::exit::Exit;
+use super::reload::{Asked, Given, Reloader};
 use super::run::{Run, left, runtime_for_one, to_its_end};
+use super::source::Origin;
 use super::{Globals, Source, log, out, source};
+use crate::config::Config;
 use crate::downstream::admin::open::IfTaken;
-use crate::downstream::admin::{Guests, Present};
+use crate::downstream::admin::{Guests, Present, Reload};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
@@ -14,34 +17,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn run(from: &Source, group: Option<&str>, globals: &Globals) -> Exit {
-    let config = match source::load(from, globals).and_then(|config| source::within(config, group, globals)) {
-        Ok(config) => config,
+    let loaded = source::load_to_stay(from, globals);
+    let loaded = loaded.and_then(|(config, origin)| Ok((source::within(config, group, globals)?, origin)));
+    let (config, origin) = match loaded {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, None, globals);
-    let served =
-        runtime_for_one().and_then(|runtime| to_its_end(runtime, serve(config, group.map(str::to_owned))));
+    let served = runtime_for_one()
+        .and_then(|runtime| to_its_end(runtime, serve(config, origin, group.map(str::to_owned))));
     match served {
         Ok(exit) => exit,
         Err(error) => out::fail(Exit::Unexpected, &format!("cannot start: {error}"), globals),
     }
 }
 
-async fn serve(config: crate::config::Config, group: Option<String>) -> std::io::Result<Exit> {
+async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) -> std::io::Result<Exit> {
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
     let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?;
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };
+    let reloader = Reloader::new(&run, origin, Given { group, listen: Vec::new() });
     let mode = Mode {
         name: "stdio",
         listening: Vec::new(),
         present: Arc::new(present),
-        reload: None,
+        reload: reloader.clone().map(|reloader| -> Arc<dyn Reload> { Arc::new(Asked(reloader)) }),
         if_taken: IfTaken::GoesWithout,
     };
     let watched = admin::open(&run, mode).await?;
+    if let Some(reloader) = &reloader {
+        reloader.watch();
+    }
     let lobby = Lobby::new(run.hub.clone(), &run.identity, run.behind_itself, run.hub.stopping());
     let door = Door::new(run.seat.clone(), outbox, &run.identity, run.behind_itself).for_any_era(lobby);
     let exit = tokio::select! {
@@ -50,7 +59,7 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
             match closed { Closed::Client | Closed::Us => Exit::Ok }
         }
         () = stdout.reader_gone() => Exit::Ok,
-        signal = leaving.next() => left(signal),
+        signal = Reloader::or_leaves(reloader.as_ref(), &mut leaving) => left(signal),
     };
     let finished = async {
         run.stop().await;

@@ -358,7 +358,7 @@ impl EntryReader<'_> {
         if let Some(found) = present(&entry.node, "envFile") {
             let path = self.text(entry, &found.node)?;
             match self.variables.purpose {
-                Purpose::Run => match env_file::read(&self.variables.path(&path)) {
+                Purpose::Run => match self.variables.env_file(&self.variables.path(&path)) {
                     Ok(read) => pairs = read,
                     Err(why) => return self.skip(entry, &found.node.span, format!("the file {why}")),
                 },

@@ -418,7 +418,8 @@ mod tests {
             remote(&loaded).headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
         assert_eq!(headers, [("Authorization", "Bearer s3cret"), ("X", "1"), ("Y", "/home/ana")]);
         assert_eq!(loaded.warnings, []);
-        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &env, program: None, current_folder: None, files: Default::default() };
         let shown =
             from_text_with(text, "config.toml", Path::new("/f"), &surroundings, Purpose::Show).unwrap();
         let values: Vec<_> = remote(&shown).headers.iter().map(|(_, value)| value.expose()).collect();
@@ -523,7 +524,8 @@ mod tests {
 
     #[test]
     fn a_client_file_can_be_shown_without_its_secrets() {
-        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &env, program: None, current_folder: None, files: Default::default() };
         let text = r#"{"mcpServers": {"a": {"command": "x", "args": ["${NO}"], "env": {"A": "${TOKEN}"}, "envFile": "none"}}}"#;
         let loaded = from_text_with(text, "mcp.json", Path::new("/f"), &surroundings, Purpose::Show).unwrap();
         let run = command(&loaded.config.servers[0]);

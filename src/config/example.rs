@@ -144,8 +144,12 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     fn read(text: &str) -> Loaded {
-        let surroundings =
-            Surroundings { env: &|_| None, program: Some(PathBuf::from("/opt/braid")), current_folder: None };
+        let surroundings = Surroundings {
+            env: &|_| None,
+            program: Some(PathBuf::from("/opt/braid")),
+            current_folder: None,
+            files: Default::default(),
+        };
         from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, Purpose::Run)
             .unwrap_or_else(|report| panic!("{}", report.render(false)))
     }

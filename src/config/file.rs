@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_file_for_showing_has_its_references_and_no_values() {
-        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &env, program: None, current_folder: None, files: Default::default() };
         let text = "[servers.a]\ncommand = \"${TOKEN}/x\"\nargs = [\"${NO}\"]\ncwd = \"${HOME}/x\"\nenv = { A = \"${TOKEN}\" }\n";
         let loaded =
             from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, Purpose::Show).unwrap();

@@ -329,17 +329,30 @@ impl Report {
         if self.errors + self.warnings > PROBLEMS_MAX {
             text.push_str(&format!(", the first {PROBLEMS_MAX} are shown"));
         }
-        if let Some(first) = self.problems.iter().find(|problem| problem.severity == Severity::Error) {
+        if let Some(first) = self.first() {
             text.push_str(&format!("; `braid explain {}` says more", first.code));
         }
         text.push('\n');
         text
     }
 
+    /// The code of the first error.
+    pub fn code(&self) -> Option<&'static str> {
+        self.first().map(|problem| problem.code.id())
+    }
+
+    /// What the first error says, and where, in one line.
+    pub fn sentence(&self) -> String {
+        self.first().map_or_else(|| self.headline().to_owned(), Problem::sentence)
+    }
+
+    fn first(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.severity == Severity::Error)
+    }
+
     /// What the first error says, in one line and without its place.
     pub fn headline(&self) -> &str {
-        let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error);
-        errors.map(|problem| problem.message.as_str()).next().unwrap_or("the configuration cannot be used")
+        self.first().map_or("the configuration cannot be used", |problem| problem.message.as_str())
     }
 
     /// One line of JSON: `{"file":…,"problems":[{"code":…,"line":…}]}`.

@@ -151,6 +151,7 @@ fn admin(reader: &Reader<'_>, section: &Section) -> Admin {
         labels_tools: section.flag("metrics_tool_label").unwrap_or(default.labels_tools),
         audit: path("audit"),
         audit_is_required: section.flag("audit_required").unwrap_or(default.audit_is_required),
+        watch_config: section.flag("watch_config").unwrap_or(default.watch_config),
     }
 }
 

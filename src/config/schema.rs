@@ -759,6 +759,12 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "true: a call that cannot be written down there is refused",
     ),
+    here(
+        "admin.watch_config",
+        Form::Flag,
+        "true",
+        "read this file anew when it changes, as `braid reload` does",
+    ),
 ];
 
 /// The setting at a path, where names that the user chooses stand as `*`.

@@ -220,7 +220,7 @@ fn environment(reader: &mut Reader<'_>, section: &Section) -> Vec<(String, Strin
     let named = section.text("env_file").filter(|path| !path.is_empty()).zip(section.checked("env_file"));
     if let Some((path, checked)) = named.filter(|_| looks_up) {
         let path = reader.variables.path(path);
-        match env_file::read(&path) {
+        match reader.variables.env_file(&path) {
             Ok(found) => pairs = found,
             Err(why) => {
                 let problem = reader

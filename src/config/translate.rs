@@ -173,7 +173,12 @@ mod tests {
     }
 
     fn with<T>(dialect: Dialect, folder: &str, f: impl FnOnce(&Variables<'_>) -> T) -> T {
-        let surroundings = Surroundings { env: &env, program: None, current_folder: Some("/cwd".into()) };
+        let surroundings = Surroundings {
+            env: &env,
+            program: None,
+            current_folder: Some("/cwd".into()),
+            files: Default::default(),
+        };
         let inputs = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
         f(&Variables {
             surroundings: &surroundings,

@@ -253,7 +253,8 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &env, program: None, current_folder: None, files: Default::default() };
         let text = format!("[servers.\"a b\"]\n{server}\n");
         let read = |purpose| {
             from_text_with(&text, "braid.toml", Path::new("/f"), &surroundings, purpose).unwrap().config
@@ -322,7 +323,8 @@ headers = { Authorization = "Bearer ${EMPTY}", X-Api-Key = "abcdefgh1234", X-Tra
     #[test]
     fn no_value_stands_in_a_remark() {
         let text = "[servers.a]\ncommand = \"x\"\nargs = [\"--token=s3cret-value\"]\nenv = { T_TOKEN = \"s3cret-value\" }\n";
-        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &|_| None, program: None, current_folder: None, files: Default::default() };
         let read = |purpose| {
             from_text_with(text, "braid.toml", Path::new("/f"), &surroundings, purpose).unwrap().config
         };

@@ -3,11 +3,13 @@
 //! Owns their grammar and what they stand for. It reads the environment only through the closure it was
 //! given, and no file but those that `${file:…}` names. What a reference stood for never gets into a `Fault`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::codes::Code;
+use super::env_file;
 use super::translate;
 
 /// What lies outside of the file: given from outside, so that tests decide.
@@ -18,12 +20,24 @@ pub struct Surroundings<'a> {
     pub program: Option<PathBuf>,
     /// What `${cwd}` stands for: the folder that we were started in.
     pub current_folder: Option<PathBuf>,
+    /// Every other file that was looked into, whether it could be read or not.
+    pub files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Surroundings<'a> {
     /// Those of this process, with the environment as `env` tells it.
     pub fn of_process(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, program: std::env::current_exe().ok(), current_folder: std::env::current_dir().ok() }
+        Self {
+            env,
+            program: std::env::current_exe().ok(),
+            current_folder: std::env::current_dir().ok(),
+            files: RefCell::default(),
+        }
+    }
+
+    /// A file that what is read depends on.
+    pub(super) fn looks_into(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
     }
 
     /// The home folder of the user, as the environment tells it.
@@ -102,6 +116,12 @@ pub const EXPANDED_BYTES_MAX: usize = 1024 * 1024;
 const DEFAULT_DEPTH_MAX: usize = 8;
 
 impl Variables<'_> {
+    /// The variables of a file, or why it cannot be used.
+    pub(super) fn env_file(&self, path: &Path) -> Result<Vec<(String, String)>, String> {
+        self.surroundings.looks_into(path);
+        env_file::read(path)
+    }
+
     /// Replaces every reference, or says which of them stand for nothing.
     pub fn expand(&self, text: &str) -> Result<Expanded, Vec<Fault>> {
         match self.purpose {
@@ -243,6 +263,7 @@ impl Variables<'_> {
             return Err(fault("`${file:…}` needs a path".to_owned()));
         }
         let path = self.path(path);
+        self.surroundings.looks_into(&path);
         let content = read_small(&path, REFERENCED_FILE_BYTES_MAX)
             .map_err(|reason| fault(format!("`{}` {reason}", path.display())))?;
         let content = content.strip_suffix('\n').unwrap_or(&content);
@@ -413,6 +434,7 @@ mod tests {
             env: &env,
             program: Some(PathBuf::from("/bin/braid")),
             current_folder: Some(PathBuf::from("/started/here")),
+            files: RefCell::default(),
         };
         let folder = std::env::temp_dir();
         let inputs = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
@@ -496,7 +518,8 @@ mod tests {
     #[test]
     fn a_text_that_grows_without_end_is_refused() {
         let long = |name: &str| (name == "L").then(|| "x".repeat(600 * 1024));
-        let surroundings = Surroundings { env: &long, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &long, program: None, current_folder: None, files: RefCell::default() };
         let variables = Variables {
             surroundings: &surroundings,
             folder: Path::new("/"),
@@ -511,7 +534,8 @@ mod tests {
     #[test]
     fn a_file_stands_for_its_content_without_the_last_line_break() {
         let folder = tempfile::tempdir().unwrap();
-        let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+        let surroundings =
+            Surroundings { env: &env, program: None, current_folder: None, files: RefCell::default() };
         let variables = Variables {
             surroundings: &surroundings,
             folder: folder.path(),

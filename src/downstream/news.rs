@@ -1,9 +1,11 @@
 //! Which lists are other than what a client was last given.
 //!
 //! A client hears `list_changed` about a list that it has asked for and that differs, byte by byte, from what
-//! it got; at most once in a while, however often the catalog changes. It sends nothing itself.
+//! it got; at most once in a while, however often the catalog changes. After the configuration was read anew it hears
+//! once, when the servers that are new in it were heard, or had the time that a first list waits. It sends nothing itself.
 
-use crate::hub::views::View;
+use crate::hub::seat::{Seat, Watch};
+use crate::hub::views::{Standing, View};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
@@ -13,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// What a client was last given of each kind; nothing for lists that it never asked for.
 #[derive(Debug, Clone, Default)]
@@ -34,9 +36,13 @@ impl Given {
 
 /// The catalog as one client hears of it.
 pub(super) struct News {
+    watch: Watch,
     catalog: watch::Receiver<Arc<Catalog>>,
+    standings: watch::Receiver<Vec<Standing>>,
     given: Given,
     next: Instant,
+    /// Until when servers are waited for that came with another edition.
+    settling: Option<Instant>,
 }
 
 /// What there is to tell a client.
@@ -46,29 +52,56 @@ pub(super) struct Note {
 }
 
 impl News {
-    pub(super) fn new(view: &View, given: Given) -> Self {
-        Self { catalog: view.watch_catalog(), given, next: Instant::now() }
+    pub(super) fn new(seat: &Seat, given: Given) -> Self {
+        let mut watch = seat.watch_view();
+        let view = watch.take();
+        let (catalog, standings) = (view.watch_catalog(), view.watch_standings());
+        Self { watch, catalog, standings, given, next: Instant::now(), settling: None }
     }
 
     /// Resolves when there is something to tell, and `BETWEEN_NEWS` after the last time at the earliest.
     /// The same is due again until `told`. Cancel-safe.
     pub(super) async fn next(&mut self) -> Note {
         loop {
-            let catalog = self.catalog.borrow_and_update().clone();
-            let changed: Vec<Kind> =
-                Kind::ALL.into_iter().filter(|kind| self.given.differs(*kind, &catalog)).collect();
-            if changed.is_empty() {
-                if self.catalog.changed().await.is_err() {
-                    return std::future::pending().await;
+            if let Some(until) = self.settling {
+                let settled = self.standings.wait_for(|all| all.iter().all(|it| *it != Standing::Awaited));
+                let is_moved = tokio::select! {
+                    biased;
+                    () = self.watch.changed() => true,
+                    _ = timeout_at(until, settled) => false,
+                };
+                match is_moved {
+                    true => self.moves(),
+                    false => self.settling = None,
                 }
                 continue;
             }
-            if self.next <= Instant::now() {
+            let catalog = self.catalog.borrow_and_update().clone();
+            let changed: Vec<Kind> =
+                Kind::ALL.into_iter().filter(|kind| self.given.differs(*kind, &catalog)).collect();
+            let is_due = self.next <= Instant::now();
+            let is_moved = tokio::select! {
+                biased;
+                () = self.watch.changed() => true,
+                () = sleep_until(self.next), if !changed.is_empty() => false,
+                Ok(()) = self.catalog.changed(), if changed.is_empty() => false,
+            };
+            if is_moved {
+                self.moves();
+            } else if is_due && !changed.is_empty() {
                 self.next = Instant::now() + BETWEEN_NEWS;
                 return Note { catalog, changed };
             }
-            sleep_until(self.next).await;
         }
+    }
+
+    /// There is another view.
+    fn moves(&mut self) {
+        let view: Arc<View> = self.watch.take();
+        (self.catalog, self.standings) = (view.watch_catalog(), view.watch_standings());
+        // One change after the other must not put the news off for ever.
+        let until = Instant::now() + self.watch.patience();
+        self.settling = Some(self.settling.map_or(until, |before| before.min(until)));
     }
 
     /// The client has been told.

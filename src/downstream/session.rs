@@ -75,7 +75,8 @@ impl Drop for Stay {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agreed {
     pub(super) revision: Revision,
-    pub(super) since: Instant,
+    /// Until when its lists wait for servers that were not heard yet.
+    pub(super) patience: Instant,
 }
 
 /// What becomes of a text.
@@ -174,7 +175,7 @@ impl Session {
 
     /// The lists as this client hears of them.
     pub(super) fn news(&self) -> News {
-        News::new(self.client.seat.view(), self.client.given.clone())
+        News::new(&self.client.seat, self.client.given.clone())
     }
 
     /// Cancels that were ignored because they named several open requests.
@@ -437,7 +438,7 @@ impl Session {
             client: self.client.clone(),
             revision: agreed.revision,
             outlet: outlet.clone(),
-            patience: agreed.since + self.hub().config().first_list,
+            patience: agreed.patience,
             heard: (entry.number() % MEASURED == 0).then(Instant::now),
         };
         let (own, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
@@ -506,7 +507,8 @@ impl Session {
     fn agree(&self, revision: Revision, capabilities: &str) {
         self.client.delivery.revision.get_or_init(|| revision);
         let since = Instant::now();
-        self.agreed.get_or_init(|| Agreed { revision, since });
+        let patience = since + self.hub().edition().config().first_list;
+        self.agreed.get_or_init(|| Agreed { revision, patience });
         self.stay.since.get_or_init(|| since);
         self.client.seat.introduce(revision, capabilities);
     }

@@ -4,13 +4,13 @@
 //! a client may call a tool that it knows from yesterday before the servers are up today.
 
 use super::Hub;
+use super::outlook::{Outlook, Reached};
 use super::parked::unknown;
-use super::seat::{Reached, Seat};
+use super::seat::Seat;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
-use crate::routing::look::Look;
 use crate::routing::route::{Local, Route, Target, route};
 use crate::routing::task_ids::TaskIds;
 use crate::upstream::account::Account;
@@ -18,7 +18,7 @@ use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
-use crate::upstream::server::Begun;
+use crate::upstream::server::{Begun, ServerId};
 use crate::upstream::tally::{Asked as Counted, End};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
@@ -26,7 +26,6 @@ use crate::wire::members::quote;
 use crate::wire::message::{Message, Span};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the hub makes of a request.
@@ -70,36 +69,37 @@ pub enum AtOnce<'a> {
 pub struct Again {
     /// Its place among all requests in flight.
     pub place: Taken,
-    /// The place of the only server that it may go to, if it brings back what that one gave.
-    pub only: Option<usize>,
+    /// The only server that it may go to, if it brings back what that one gave.
+    pub only: Option<ServerId>,
 }
 
 impl Hub {
     /// Decides what becomes of a request, if nothing of that has to be waited for.
     pub fn begin_now<'a>(&self, asked: Asked<'a>) -> AtOnce<'a> {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        if asked.again.is_some() || (matches!(method, Method::List(_)) && !asked.seat.view().is_settled()) {
+        let outlook = asked.seat.outlook();
+        if asked.again.is_some() || (matches!(method, Method::List(_)) && !outlook.view.is_settled()) {
             return AtOnce::Waits(asked);
         }
-        let mut target = match self.route(&asked, method) {
+        let mut target = match self.route(&outlook, &asked, method) {
             Route::One(target) => target,
-            Route::Local(Local::List(kind)) => return AtOnce::Is(self.page(kind, &asked)),
+            Route::Local(Local::List(kind)) => return AtOnce::Is(self.page(kind, &outlook, &asked)),
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
         };
         let seat = asked.seat;
-        let Some(reached) = seat.server(target.pass.server()) else { return AtOnce::Waits(asked) };
+        let Some(reached) = outlook.server(target.pass.server()) else { return AtOnce::Waits(asked) };
         if !seat.is_at(&reached) {
             return AtOnce::Waits(asked);
         }
         let amended = target.amended.take();
         let message = amended.as_deref().unwrap_or(asked.message);
         let bytes = bytes_of(message, seat.declared());
-        let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
+        let way = seat.hand(&outlook, &reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
         let (id, asked_as, edit) = (asked.id, asked.message, target.edit.take());
-        let mut outgoing = self.outgoing(asked, method, (&target, edit), reached.look, place);
+        let mut outgoing = self.outgoing(asked, method, (&target, edit), &reached, place);
         outgoing.message = message;
-        match self.account(seat, asked_as, reached.server.name().key(), &target) {
+        match self.account(seat, asked_as, reached.server.key(), &target) {
             Ok(account) => outgoing.account = account,
             Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
         }
@@ -109,27 +109,28 @@ impl Hub {
     /// Decides what becomes of a request. Total: every request gets exactly one answer.
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
+        let outlook = asked.seat.outlook();
         if let Method::List(_) = method {
-            Box::pin(asked.seat.view().settled(asked.patience)).await;
+            Box::pin(outlook.view.settled(asked.patience)).await;
         }
-        let mut routed = self.route(&asked, method);
+        let mut routed = self.route(&outlook, &asked, method);
         if let Route::Unknown(_) = routed {
-            routed = match Box::pin(self.route_again(&asked, method)).await {
+            routed = match Box::pin(self.route_again(&outlook, &asked, method)).await {
                 Ok(routed) => routed,
-                Err(why) => return Answer::Now(Err(self.turned_away(&asked, method, why))),
+                Err(why) => return Answer::Now(Err(self.turned_away(&outlook, &asked, method, why))),
             };
         }
         match routed {
-            Route::One(target) => self.send(asked, method, target).await,
-            Route::Local(local) => Box::pin(self.local(local, &asked)).await,
+            Route::One(target) => self.send(&outlook, asked, method, target).await,
+            Route::Local(local) => Box::pin(self.local(local, &outlook, &asked)).await,
             Route::Unknown(fault) | Route::Refuse(fault) => {
-                Answer::Now(Err(self.turned_away(&asked, method, fault)))
+                Answer::Now(Err(self.turned_away(&outlook, &asked, method, fault)))
             }
         }
     }
 
     /// A request that leads nowhere is written down as well, where calls are.
-    fn turned_away(&self, asked: &Asked<'_>, method: Method, fault: Fault) -> Fault {
+    fn turned_away(&self, outlook: &Outlook, asked: &Asked<'_>, method: Method, fault: Fault) -> Fault {
         if Counted::of(method) == Counted::Other {
             return fault;
         }
@@ -148,7 +149,8 @@ impl Hub {
         let name = name.map(|name| name.as_str(asked.message));
         // Whose name it would be, if that one could be asked.
         let whose = fault.server.as_deref();
-        if let Some(server) = self.servers.iter().find(|server| Some(server.name().key()) == whose) {
+        let servers = outlook.edition.servers();
+        if let Some(server) = servers.iter().find(|server| Some(server.key()) == whose) {
             server.tally().refuses(&fault);
         }
         let written = Account::open(&self.lookout, asked.seat.caller(), asked.message, whose, name)
@@ -168,52 +170,63 @@ impl Hub {
         Account::open(&self.lookout, seat.caller(), message, Some(server), Some(target.pass.own()))
     }
 
-    fn route(&self, asked: &Asked<'_>, method: Method) -> Route {
+    fn route(&self, outlook: &Outlook, asked: &Asked<'_>, method: Method) -> Route {
         match method == Method::Task {
-            true => self.task(asked).map_or_else(Route::Refuse, Route::One),
-            false => asked.seat.view().with_catalog(|catalog| route(catalog, method, asked.message)),
+            true => self.task(outlook, asked).map_or_else(Route::Refuse, Route::One),
+            false => outlook.view.with_catalog(|catalog| route(catalog, method, asked.message)),
         }
     }
 
     /// Where a request leads whose name nobody has now, when those were heard who may have it. The fault: the server that
     /// may have it cannot be heard.
-    async fn route_again(&self, asked: &Asked<'_>, method: Method) -> Result<Route, Fault> {
-        let view = asked.seat.view();
+    async fn route_again(
+        &self,
+        outlook: &Outlook,
+        asked: &Asked<'_>,
+        method: Method,
+    ) -> Result<Route, Fault> {
+        let view = &outlook.view;
         if !view.is_settled() {
             view.settled(asked.patience).await;
         }
-        let routed = self.route(asked, method);
-        let (Route::Unknown(_), Some(at)) = (&routed, unheard(asked)) else { return Ok(routed) };
+        let routed = self.route(outlook, asked, method);
+        let (Route::Unknown(_), Some(at)) = (&routed, unheard(outlook, asked)) else { return Ok(routed) };
+        let reached = outlook.reached(at, asked.seat.caller());
+        let Some((reached, key)) = reached else { return Ok(routed) };
         // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
-        if let Some((reached, key)) = asked.seat.reached(at) {
-            reached.server.reach(&key).await?;
-        }
+        reached.server.reach(&key).await?;
         // It is there now. That it failed before says nothing of the lists that are being fetched.
-        view.heard(at, Instant::now() + server_patience(self, at)).await;
-        Ok(self.route(asked, method))
+        view.heard(at, Instant::now() + reached.settings.timeouts.list).await;
+        Ok(self.route(outlook, asked, method))
     }
 
     /// Sends a request where it leads.
-    async fn send(&self, mut asked: Asked<'_>, method: Method, mut target: Target) -> Answer {
+    async fn send(
+        &self,
+        outlook: &Outlook,
+        mut asked: Asked<'_>,
+        method: Method,
+        mut target: Target,
+    ) -> Answer {
         let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
-        if only.flatten().is_some_and(|only| only != target.pass.server()) {
-            // What it asks for is another's by now.
-            return Answer::Now(Err(unknown()));
-        }
-        let Some((reached, key)) = asked.seat.reached(target.pass.server()) else {
+        let reached = outlook.reached(target.pass.server(), asked.seat.caller());
+        let Some((reached, key)) = reached else {
             return Answer::Now(Err(Fault::ours(
                 Reason::Internal,
                 "the catalog names a server that is not there",
             )));
         };
-        let account = match self.account(asked.seat, asked.message, reached.server.name().key(), &target) {
+        if only.flatten().is_some_and(|only| only != reached.server.id()) {
+            // What it asks for is another's by now.
+            return Answer::Now(Err(unknown()));
+        }
+        let account = match self.account(asked.seat, asked.message, reached.server.key(), &target) {
             Ok(account) => account,
             Err(fault) => return Answer::Now(Err(fault)),
         };
         if let Err(fault) = asked.seat.visit(&reached).await {
             return Answer::Now(Err(not_sent(account, fault)));
         }
-        let Reached { server, look, .. } = reached;
         let Some(place) = place.or_else(|| self.place()) else {
             let text = "too many requests in flight (limits.total_in_flight)";
             let fault = Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent);
@@ -221,10 +234,10 @@ impl Hub {
         };
         let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
         let message = amended.as_deref().unwrap_or(asked.message);
-        let mut outgoing = self.outgoing(asked, method, (&target, edit), look, place);
+        let mut outgoing = self.outgoing(asked, method, (&target, edit), &reached, place);
         outgoing.message = message;
         outgoing.account = account;
-        begun(id, server.begin(&key, outgoing).await)
+        begun(id, reached.server.begin(&key, outgoing).await)
     }
 
     /// A request as its server is given it.
@@ -233,7 +246,7 @@ impl Hub {
         asked: Asked<'a>,
         method: Method,
         (target, edit): (&'a Target, Option<(Span, Bytes)>),
-        look: &'a Arc<Look>,
+        reached: &Reached<'a>,
         place: Taken,
     ) -> Outgoing<'a> {
         let mut turns = asked.turns;
@@ -241,7 +254,8 @@ impl Hub {
         Outgoing {
             client: asked.seat.caller().client,
             told: asked.seat.declared(),
-            look,
+            look: reached.look,
+            settings: reached.settings,
             id: asked.id,
             message: asked.message,
             method,
@@ -257,16 +271,17 @@ impl Hub {
     }
 
     /// Where a request about a task leads: to the server of the task and nowhere else.
-    fn task(&self, asked: &Asked<'_>) -> Result<Target, Fault> {
+    fn task(&self, outlook: &Outlook, asked: &Asked<'_>) -> Result<Target, Fault> {
         let ids = self.ids(asked.seat).ok_or_else(tasks_needed)?;
         let unknown = || Fault::invalid_params("unknown task");
         let params = asked.message.params();
         let id = params.and_then(|params| params.task_id.as_ref()).ok_or_else(unknown)?;
         let task = ids.read(&asked.seat.caller().principal, id.as_str(asked.message)).ok_or_else(unknown)?;
-        let at = self.servers.iter().position(|it| it.name().key() == task.server).ok_or_else(unknown)?;
-        asked.seat.reached(at).ok_or_else(unknown)?;
+        let at = outlook.edition.servers().iter().position(|it| it.key() == task.server);
+        let at = at.ok_or_else(unknown)?;
+        outlook.server(at).ok_or_else(unknown)?;
         let admitted = |catalog: &Catalog| catalog.admits_task(at, &task.own, &task.tool);
-        let pass = asked.seat.view().with_catalog(admitted).map_err(|_| unknown())?;
+        let pass = outlook.view.with_catalog(admitted).map_err(|_| unknown())?;
         let edit = Some((id.span(), Bytes::from(quote(&task.own))));
         Ok(Target { pass, edit, amended: None, needs_task: false, mirrors: None })
     }
@@ -282,11 +297,11 @@ impl Hub {
         Some(Tasks { ids, principal: seat.caller().principal.clone(), tool: tool.clone() })
     }
 
-    async fn local(&self, local: Local, asked: &Asked<'_>) -> Answer {
+    async fn local(&self, local: Local, outlook: &Outlook, asked: &Asked<'_>) -> Answer {
         match local {
             Local::Ping => Answer::Now(Ok(response(asked.id, b"{}"))),
             Local::NoCompletions => Answer::Now(Ok(response(asked.id, br#"{"completion":{"values":[]}}"#))),
-            Local::List(kind) => self.page(kind, asked),
+            Local::List(kind) => self.page(kind, outlook, asked),
             Local::SetLevel(level) => {
                 asked.seat.set_level(level).await;
                 Answer::Now(Ok(response(asked.id, b"{}")))
@@ -294,9 +309,9 @@ impl Hub {
         }
     }
 
-    fn page(&self, kind: Kind, asked: &Asked<'_>) -> Answer {
-        asked.seat.look_again(kind);
-        let catalog = asked.seat.view().catalog();
+    fn page(&self, kind: Kind, outlook: &Outlook, asked: &Asked<'_>) -> Answer {
+        asked.seat.look_again(outlook, kind);
+        let catalog = outlook.view.catalog();
         let params = asked.message.params();
         let cursor =
             params.and_then(|params| params.cursor.as_ref()).map(|cursor| cursor.as_str(asked.message));
@@ -339,15 +354,10 @@ pub fn tasks_needed() -> Fault {
 }
 
 /// The server whose names begin as the asked one does, if its lists were never heard.
-fn unheard(asked: &Asked<'_>) -> Option<usize> {
+fn unheard(outlook: &Outlook, asked: &Asked<'_>) -> Option<usize> {
     let params = asked.message.params()?;
     let name = params.name.as_ref().map(|name| name.as_str(asked.message))?;
-    asked.seat.unheard_front(name)
-}
-
-/// How long one server's lists may take once it is ready.
-fn server_patience(hub: &Hub, at: usize) -> Duration {
-    hub.servers().get(at).map(|server| server.settings().timeouts.list).unwrap_or_default()
+    outlook.unheard_front(name)
 }
 
 /// A response with this result.

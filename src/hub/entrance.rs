@@ -1,10 +1,10 @@
 //! A way to the servers: which of them are behind it, and what they are called there.
 //!
-//! Made of the configuration alone, and as cheap to clone as a pointer. What is not behind an entrance cannot be
-//! listed, called, read, subscribed to or completed by whoever came by it; nor is what filters hide of the servers that
+//! A name for the way, as cheap to clone as a pointer, and for each edition of the configuration what is behind it, which is
+//! made of that alone. What is not behind an entrance cannot be listed, called, read, subscribed to or completed by whoever came by it; nor is what filters hide of the servers that
 //! are. It starts nothing and knows no transport.
 
-use super::views::Plans;
+use super::edition::Plans;
 use crate::config::{Group, ServerConfig};
 use crate::routing::exposure::Exposure;
 use crate::routing::look::Look;
@@ -21,17 +21,32 @@ pub enum Naming {
     Bare,
 }
 
-/// Some of the servers under one naming.
+/// A way to some of the servers. It stands for whatever is behind it at the time, which an `Edition` says.
 #[derive(Debug, Clone)]
-pub struct Entrance(Arc<Behind>);
+pub struct Entrance(Arc<Whither>);
 
 #[derive(Debug)]
-struct Behind {
+struct Whither {
+    to: To,
     /// One for each way; what is kept for those who come by one is no other's.
     label: Arc<str>,
+}
+
+/// Where a way leads.
+#[derive(Debug)]
+enum To {
+    All,
+    Group(Box<str>),
+    /// One server alone.
+    Server(Box<str>),
+}
+
+/// What is behind an entrance.
+#[derive(Debug, Clone)]
+pub(super) struct Behind {
     naming: Naming,
     /// By place; `None`: the server is not behind it.
-    looks: Vec<Option<Arc<Look>>>,
+    looks: Arc<[Option<Arc<Look>>]>,
     /// What each server's own settings show of it, whether it is behind the entrance or not.
     exposures: Exposures,
 }
@@ -40,28 +55,50 @@ struct Behind {
 type Exposures = Arc<[Option<Arc<Exposure>>]>;
 
 impl Entrance {
-    fn new(
-        label: &str,
-        naming: Naming,
-        looks: impl IntoIterator<Item = Option<Arc<Look>>>,
-        exposures: &Exposures,
-    ) -> Self {
-        let (label, looks, exposures) = (Arc::from(label), looks.into_iter().collect(), exposures.clone());
-        Self(Arc::new(Behind { label, naming, looks, exposures }))
+    fn new(to: To) -> Self {
+        let label = match &to {
+            To::All => Arc::from("all"),
+            To::Group(name) => Arc::from(format!("group {name}")),
+            To::Server(key) => Arc::from(format!("server {key}")),
+        };
+        Self(Arc::new(Whither { to, label }))
+    }
+
+    /// To every server.
+    pub(super) fn all() -> Self {
+        Self::new(To::All)
+    }
+
+    pub(super) fn group(name: &str) -> Self {
+        Self::new(To::Group(name.into()))
+    }
+
+    pub(super) fn server(key: &str) -> Self {
+        Self::new(To::Server(key.into()))
     }
 
     /// What tells it from every other.
     pub fn label(&self) -> &Arc<str> {
         &self.0.label
     }
+}
 
-    pub fn naming(&self) -> Naming {
-        self.0.naming
+impl Behind {
+    fn new(
+        naming: Naming,
+        looks: impl IntoIterator<Item = Option<Arc<Look>>>,
+        exposures: &Exposures,
+    ) -> Self {
+        Self { naming, looks: looks.into_iter().collect(), exposures: exposures.clone() }
+    }
+
+    pub(super) fn naming(&self) -> Naming {
+        self.naming
     }
 
     /// Whether there is any server behind it.
     fn leads_anywhere(&self) -> bool {
-        self.0.looks.iter().any(Option::is_some)
+        self.looks.iter().any(Option::is_some)
     }
 
     /// What is shown of the server at this place. Of one that is not behind the entrance it says what its things are called
@@ -69,21 +106,21 @@ impl Entrance {
     pub(super) fn exposure(&self, at: usize) -> Option<&Arc<Exposure>> {
         match self.look(at) {
             Some(look) => look.exposure.as_ref(),
-            None => self.0.exposures.get(at)?.as_ref(),
+            None => self.exposures.get(at)?.as_ref(),
         }
     }
 
     /// How the server at this place looks from here; `None`: it is not behind this entrance.
     pub(super) fn look(&self, at: usize) -> Option<&Arc<Look>> {
-        self.0.looks.get(at)?.as_ref()
+        self.looks.get(at)?.as_ref()
     }
 }
 
-/// All entrances of a run.
+/// What is behind each entrance of one edition.
 #[derive(Debug)]
 pub(super) struct Entrances {
-    all: Entrance,
-    groups: HashMap<String, Entrance>,
+    all: Behind,
+    groups: HashMap<String, Behind>,
     /// A server's key, its place, and how it looks where it is alone.
     bare: HashMap<String, (usize, Arc<Look>)>,
     count: usize,
@@ -112,33 +149,39 @@ impl Entrances {
                     false => Arc::new((**look).clone().showing(Exposure::new(server, Some(group)))),
                 })
             });
-            let label = format!("group {}", group.name);
-            (group.name.clone(), Entrance::new(&label, Naming::Prefixed, chosen, &exposures))
+            (group.name.clone(), Behind::new(Naming::Prefixed, chosen, &exposures))
         };
         let bare = plans.of(Naming::Bare).servers().iter().zip(exposures.iter()).enumerate();
         let bare = bare.map(|(at, (name, exposure))| {
             (name.key().to_owned(), (at, Arc::new(Look::alone(name).showing(exposure.clone()))))
         });
         Self {
-            groups: groups.iter().map(group).filter(|(_, entrance)| entrance.leads_anywhere()).collect(),
+            groups: groups.iter().map(group).filter(|(_, behind)| behind.leads_anywhere()).collect(),
             bare: bare.collect(),
             count: looks.len(),
-            all: Entrance::new("all", Naming::Prefixed, looks.iter().cloned().map(Some), &exposures),
+            all: Behind::new(Naming::Prefixed, looks.iter().cloned().map(Some), &exposures),
             exposures,
         }
     }
 
-    pub(super) fn all(&self) -> Entrance {
-        self.all.clone()
+    /// What is behind an entrance; nothing, if there is no such group or server any more.
+    pub(super) fn behind(&self, entrance: &Entrance) -> Behind {
+        let found = match &entrance.0.to {
+            To::All => Some(self.all.clone()),
+            To::Group(name) => self.groups.get(&**name).cloned(),
+            To::Server(key) => self.bare.get(&**key).map(|(at, look)| {
+                let looks = (0..self.count).map(|other| (other == *at).then(|| look.clone()));
+                Behind::new(Naming::Bare, looks, &self.exposures)
+            }),
+        };
+        found.unwrap_or_else(|| Behind::new(Naming::Prefixed, (0..self.count).map(|_| None), &self.exposures))
     }
 
-    pub(super) fn group(&self, name: &str) -> Option<Entrance> {
-        self.groups.get(name).cloned()
+    pub(super) fn has_group(&self, name: &str) -> bool {
+        self.groups.contains_key(name)
     }
 
-    pub(super) fn server(&self, key: &str) -> Option<Entrance> {
-        let (at, look) = self.bare.get(key)?;
-        let looks = (0..self.count).map(|other| (other == *at).then(|| look.clone()));
-        Some(Entrance::new(&format!("server {key}"), Naming::Bare, looks, &self.exposures))
+    pub(super) fn has_server(&self, key: &str) -> bool {
+        self.bare.contains_key(key)
     }
 }

@@ -38,21 +38,20 @@ impl List {
 }
 
 /// Follows a link for as long as it lives.
-pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
-    let Some(server) = hub.servers().get(at).cloned() else { return };
+pub(super) async fn keep(hub: Arc<Hub>, server: Arc<Server>, mut watched: Watched) {
     let key = watched.key.clone();
-    let keeper = Keeper { hub: &hub, server: &server, at, key: &key };
+    let keeper = Keeper { hub: &hub, server: &server, key: &key };
     loop {
         let state = watched.state.borrow_and_update().clone();
         match state {
             State::Connecting => {}
-            State::Down { .. } => hub.views.stands(at, &key, Standing::Failed),
+            State::Down { .. } => hub.views.stands(server.id(), &key, Standing::Failed),
             State::Ready(link) => {
                 link.is_listened_to().await;
                 // What was announced before is in the lists that are fetched now.
                 watched.audience.changed().take();
                 keeper.refresh(&link, &Kind::ALL).await;
-                hub.views.stands(at, &key, Standing::Heard);
+                hub.views.stands(server.id(), &key, Standing::Heard);
                 keeper.follow(&link, &mut watched).await;
                 continue;
             }
@@ -60,7 +59,7 @@ pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
         if watched.state.changed().await.is_err() {
             // It has ended for good; nobody looks at its lists any more.
             if !server.has_another(&key, &watched.audience) {
-                hub.views.forget(at, &key);
+                hub.views.forget(server.id(), &key);
             }
             return;
         }
@@ -71,7 +70,6 @@ pub(super) async fn keep(hub: Arc<Hub>, at: usize, mut watched: Watched) {
 struct Keeper<'a> {
     hub: &'a Hub,
     server: &'a Server,
-    at: usize,
     key: &'a LinkKey,
 }
 
@@ -116,15 +114,16 @@ impl Keeper<'_> {
                 Err(fault) => trouble = Some(format!("{}; the list is kept as it was", fault.text)),
             }
             if let Some(trouble) = &trouble {
-                tracing::warn!(server = server.name().key(), list = kind.list_method(), "{trouble}");
+                tracing::warn!(server = server.key(), list = kind.list_method(), "{trouble}");
             }
-            hub.views.note_trouble(self.at, self.key, kind, trouble);
+            hub.views.note_trouble(server.id(), self.key, kind, trouble);
         }
     }
 
     async fn publish(&self, link: &Link, lists: Lists) {
         let greeting = link.greeting();
-        self.hub.views.publish((self.at, self.key), &greeting.capabilities, greeting.revision, lists).await;
+        let whose = (self.server.id(), self.key);
+        self.hub.views.publish(whose, &greeting.capabilities, greeting.revision, lists).await;
     }
 }
 
@@ -219,7 +218,7 @@ impl Fetch<'_> {
 
     fn refused(&self, why: &str) -> Fault {
         let why: String = why.chars().take(EXCERPT_CHARS_MAX).collect();
-        Fault::plain(0, format!("{}: {} failed: {why}", self.server.name().key(), self.kind.list_method()))
+        Fault::plain(0, format!("{}: {} failed: {why}", self.server.key(), self.kind.list_method()))
     }
 }
 

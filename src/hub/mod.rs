@@ -6,9 +6,17 @@
 
 pub mod begin;
 
+pub mod edition;
+
 pub mod entrance;
 
+mod outlook;
+
 pub mod seat;
+
+mod seats;
+
+pub mod adopt;
 
 pub mod views;
 
@@ -20,13 +28,15 @@ pub mod parked;
 
 pub mod survey;
 
-use self::entrance::{Entrance, Entrances, Naming};
+use self::edition::Edition;
+use self::entrance::Entrance;
+use self::outlook::Outlook;
 use self::parked::Parked;
 use self::seat::Seat;
-use self::views::{Plans, View, Views};
-use crate::config::{Config, Prefix};
+use self::seats::Seats;
+use self::views::{View, Views};
+use crate::config::{Config, ServerConfig};
 use crate::mcp::caller::{Caller, ClientId, Company, Principal};
-use crate::routing::names::NamePlan;
 use crate::routing::task_ids::{KEY_BYTES, TaskIds};
 use crate::upstream::allowance::Allowance;
 use crate::upstream::budget::{self, Budget};
@@ -36,8 +46,9 @@ use crate::upstream::link::State;
 use crate::upstream::lookout::Lookout;
 use crate::upstream::memory::Memory;
 use crate::upstream::process::Pace;
-use crate::upstream::server::{Server, Surroundings, Watched};
+use crate::upstream::server::{Server, ServerId, Surroundings, Watched};
 use crate::wire::fault::Fault;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,10 +59,16 @@ use tokio_util::task::TaskTracker;
 
 /// What serves every client of a run.
 pub struct Hub {
+    /// As the run was started. What may be another by now stands in the edition.
     config: Arc<Config>,
-    servers: Vec<Arc<Server>>,
-    entrances: Entrances,
+    edition: RwLock<Arc<Edition>>,
     views: Views,
+    seats: Seats,
+    surroundings: Surroundings,
+    /// Servers that are in the configuration no more, until nothing of them is left.
+    retired: Mutex<Vec<Arc<Server>>>,
+    /// For whom shared servers are started before anybody comes.
+    warmed: Mutex<Vec<Principal>>,
     total: Arc<Budget>,
     /// `None`: without randomness there is no seal, and no task.
     task_ids: Option<Arc<TaskIds>>,
@@ -61,6 +78,8 @@ pub struct Hub {
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
+    /// Servers that there ever were.
+    numbers: AtomicU64,
 }
 
 /// A server as people ask about it.
@@ -82,11 +101,6 @@ impl Hub {
         hops: &str,
         tracker: TaskTracker,
     ) -> Arc<Self> {
-        let named: Vec<_> = config.servers.iter().map(|s| (s.key.as_str(), &s.prefix, s.uris)).collect();
-        let prefixed = NamePlan::new(&config.names, &named);
-        // Each server as if it were the only one. No two of them are ever shown together.
-        let bare: Vec<_> = named.iter().map(|(key, _, uris)| (*key, &Prefix::Bare, *uris)).collect();
-        let plans = Plans::new(prefixed, NamePlan::new(&config.names, &bare));
         let memory = Memory::new(config.limits.buffered_bytes_max);
         let lookout = Lookout::new(config.admin.labels_tools);
         let surroundings = Surroundings {
@@ -101,33 +115,40 @@ impl Hub {
             starting: Arc::new(Semaphore::new(config.limits.starting_max)),
             tracker: tracker.clone(),
         };
-        let made = plans.of(Naming::Prefixed).servers().iter().zip(&config.servers).zip(dials);
-        let made = made.map(|((name, settings), dial)| {
-            Arc::new(Server::new(name.clone(), settings.clone(), surroundings.clone(), dial))
+        let settings: Vec<Arc<ServerConfig>> = config.servers.iter().cloned().map(Arc::new).collect();
+        let made = settings.iter().zip(dials).zip(0..).map(|((settings, dial), number)| {
+            Arc::new(Server::new(ServerId(number), settings.clone(), surroundings.clone(), dial))
         });
-        let servers = made.collect();
+        let servers: Vec<Arc<Server>> = made.collect();
+        let numbers = AtomicU64::new(servers.len() as u64);
         Arc::new(Self {
-            entrances: Entrances::new(&plans, &config.servers, &config.groups),
-            views: Views::new(plans, config.limits.page_items_max),
+            views: Views::new(config.limits.page_items_max),
             total: Budget::new(config.limits.total_in_flight_max),
             task_ids: task_ids(),
             parked: Arc::new(Parked::new(config.limits.parked_max)),
             memory,
             lookout,
-            servers,
+            edition: RwLock::new(Arc::new(Edition::new(0, config.clone(), settings, servers))),
+            seats: Seats::default(),
+            surroundings,
+            retired: Mutex::default(),
+            warmed: Mutex::default(),
             config,
             tracker,
             stopping: CancellationToken::new(),
             clients: AtomicU64::new(0),
+            numbers,
         })
     }
 
+    /// The configuration that the run was started with.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    pub fn servers(&self) -> &[Arc<Server>] {
-        &self.servers
+    /// What holds of the configuration now.
+    pub fn edition(&self) -> Arc<Edition> {
+        self.edition.read().clone()
     }
 
     /// Who looks on.
@@ -142,62 +163,71 @@ impl Hub {
 
     /// The entrance to every server.
     pub fn entrance_all(&self) -> Entrance {
-        self.entrances.all()
+        Entrance::all()
     }
 
     /// The entrance to the servers of a group, called as by the entrance to all.
     pub fn entrance_group(&self, name: &str) -> Option<Entrance> {
-        self.entrances.group(name)
+        self.edition().entrances.has_group(name).then(|| Entrance::group(name))
     }
 
     /// The entrance to one server alone, by its key, with every name and URI as it writes them.
     pub fn entrance_server(&self, key: &str) -> Option<Entrance> {
-        self.entrances.server(key)
+        self.edition().entrances.has_server(key).then(|| Entrance::server(key))
     }
 
     /// What whoever comes by another entrance with the same links sees.
     pub fn view(&self, caller: &Caller, entrance: &Entrance) -> Arc<View> {
-        self.views.of(seat::sight(self, caller, entrance))
+        Outlook::new(&self.views, self.edition(), caller, entrance).view
     }
 
     /// A place for a client that comes by this entrance; nothing is started before it is opened.
-    pub fn seat(self: &Arc<Self>, caller: Caller, entrance: &Entrance) -> Seat {
-        Seat::new(self.clone(), caller, entrance.clone())
+    pub fn seat(self: &Arc<Self>, caller: Caller, entrance: &Entrance) -> Arc<Seat> {
+        self.seats.enter(self, Seat::new(self.clone(), self.edition(), caller, entrance.clone()))
     }
 
     /// Starts whatever a principal's network clients will share, before the first of them is there. Servers of which
     /// each client gets its own are started when it comes. The faults are of links that could not be made.
     pub fn warm(self: &Arc<Self>, principal: &Principal) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (at, server) in self.servers.iter().enumerate() {
-            match server.warm(principal) {
-                Some(Ok(watched)) => self.follow(at, watched),
-                Some(Err(fault)) => faults.push(fault),
-                None => {}
+        {
+            let mut warmed = self.warmed.lock();
+            if !warmed.contains(principal) {
+                warmed.push(principal.clone());
             }
         }
-        faults
+        let edition = self.edition();
+        edition.servers().iter().filter_map(|server| self.warm_one(server, principal).err()).collect()
+    }
+
+    fn warm_one(self: &Arc<Self>, server: &Arc<Server>, principal: &Principal) -> Result<(), Fault> {
+        match server.warm(principal) {
+            Some(watched) => watched.map(|watched| self.follow(server, watched)),
+            None => Ok(()),
+        }
     }
 
     /// Keeps the lists of a link from now on, unless somebody does already.
-    fn follow(self: &Arc<Self>, at: usize, watched: Watched) {
+    fn follow(self: &Arc<Self>, server: &Arc<Server>, watched: Watched) {
         if watched.was_open {
             return;
         }
-        let kept = lists::keep(self.clone(), at, watched);
+        let kept = lists::keep(self.clone(), server.clone(), watched);
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
     }
 
     /// The state of each server behind an entrance, as this caller finds it, in the order of the configuration.
     pub fn reports(&self, caller: &Caller, entrance: &Entrance) -> Vec<Report> {
-        let servers = self.servers.iter().enumerate().filter(|(at, _)| entrance.look(*at).is_some());
+        let edition = self.edition();
+        let behind = edition.entrances.behind(entrance);
+        let servers = edition.servers().iter().zip(&edition.settings).enumerate();
         servers
-            .map(|(at, server)| Report {
+            .filter(|(at, _)| behind.look(*at).is_some())
+            .map(|(at, (server, settings))| Report {
                 at,
-                key: server.name().key().to_owned(),
-                title: server.settings().title.clone(),
+                key: settings.key.clone(),
+                title: settings.title.clone(),
                 transport: server.transport(),
-                required: server.settings().required,
+                required: settings.required,
                 state: server.state(&server.link_key(caller)),
             })
             .collect()
@@ -222,7 +252,7 @@ impl Hub {
     /// Ends every server and waits until nothing of them is left, or `patience` is over.
     pub async fn stop(&self, pace: Pace, patience: Duration) {
         self.stopping.cancel();
-        for server in &self.servers {
+        for server in self.edition().servers().iter().chain(self.retired.lock().iter()) {
             server.stop(pace);
         }
         self.tracker.close();

@@ -17,6 +17,7 @@ use crate::upstream::allowance::Permits;
 use crate::upstream::ask::Ask;
 use crate::upstream::exchange::{Exchange, Step};
 use crate::upstream::mail::Letter;
+use crate::upstream::server::ServerId;
 use crate::wire::canon::canon;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::hex::hex;
@@ -91,8 +92,8 @@ enum Kept {
     Call(oneshot::Sender<oneshot::Sender<Box<OpenCall>>>),
     State {
         text: Bytes,
-        /// The place of the server that gave it, and that alone may have it back.
-        server: usize,
+        /// The server that gave it, and that alone may have it back.
+        server: ServerId,
         _room: Held,
     },
     /// `rounds`: how often it was made before.

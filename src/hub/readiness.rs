@@ -33,11 +33,11 @@ impl Hub {
     /// own say nothing before there is a client, and do not count.
     pub fn readiness(&self, principal: &Principal) -> Readiness {
         let mut readiness = Readiness { stopping: self.stopping.is_cancelled(), ..Readiness::default() };
-        for (at, server) in self.servers.iter().enumerate() {
+        for server in self.edition().servers() {
             let Some(key) = server.shared_key(principal) else { continue };
-            let standing = self.views.standing(at, &key);
+            let standing = self.views.standing(server.id(), &key);
             if standing == Standing::Awaited {
-                readiness.awaited.push(server.name().key().to_owned());
+                readiness.awaited.push(server.key().to_owned());
             }
             let is_missing = match server.state(&key) {
                 State::Ready(_) => false,
@@ -46,7 +46,7 @@ impl Hub {
                 State::Connecting => standing != Standing::Awaited,
             };
             if is_missing && server.settings().required {
-                readiness.missing.push(server.name().key().to_owned());
+                readiness.missing.push(server.key().to_owned());
             }
         }
         readiness

@@ -1,10 +1,13 @@
 //! One client at the hub: its links, its view of the servers, and its mail.
 //!
 //! A door makes one for its client and lends it to every request. It reaches only the servers behind the entrance that
-//! the client came by. Dropping it leaves: servers of its own end, shared ones go on without it. It knows no transport.
+//! the client came by. When another edition takes the place of the one before, it moves there, with all that the client
+//! asked of its servers. Dropping it leaves: servers of its own end, shared ones go on without it. It knows no transport.
 
-use super::entrance::{Entrance, Naming};
-use super::views::{Place, Sight, View};
+use super::edition::Edition;
+use super::entrance::Entrance;
+use super::outlook::{Outlook, Reached};
+use super::views::View;
 use super::{Hub, Report};
 use crate::config::Instructions;
 use crate::mcp::askable::Askable;
@@ -16,9 +19,9 @@ use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
 use crate::upstream::allowance::Allowance;
 use crate::upstream::mail::Mail;
-use crate::upstream::server::{Arriving, LinkKey, Server};
+use crate::upstream::server::{Arriving, ServerId};
 use crate::upstream::shown::Shown;
-use crate::upstream::way::{Hand, Known};
+use crate::upstream::way::Hand;
 use crate::wire::fault::Fault;
 use bytes::Bytes;
 use futures::future::join_all;
@@ -34,7 +37,7 @@ pub struct Seat {
     hub: Arc<Hub>,
     caller: Caller,
     entrance: Entrance,
-    view: Arc<View>,
+    outlook: Standpoint,
     mail: Arc<Mail>,
     allowance: Allowance,
     /// What servers of its own are told of it.
@@ -45,8 +48,25 @@ pub struct Seat {
     last: Arc<Mutex<Option<Declared>>>,
     /// There for as long as one request is.
     visit: Option<Visit>,
-    /// The links as its last requests found them, by the place of their server.
-    known: Mutex<Vec<Option<Arc<Known>>>>,
+    /// What it has of the servers, if it may outlive an edition. Held while that changes.
+    stay: Mutex<Stay>,
+}
+
+/// Where a client stands.
+enum Standpoint {
+    /// For as long as it is there: a request.
+    Fixed(Arc<Outlook>),
+    /// Until there is another edition.
+    Moving(watch::Sender<Arc<Outlook>>),
+}
+
+/// What is to be carried from one edition to the next.
+#[derive(Default)]
+struct Stay {
+    /// It has come to its servers.
+    is_open: bool,
+    /// From which level on it wants their logs, if it has said so.
+    level: Option<Level>,
 }
 
 /// What a client declared, and what that says.
@@ -62,112 +82,165 @@ struct Visit {
     /// From which level on it wants their logs; `None`: nothing of them.
     level: Mutex<Option<Level>>,
     /// At which servers it is.
-    joined: Mutex<SmallVec<[usize; 1]>>,
-}
-
-/// A server behind a client's entrance.
-pub(super) struct Reached<'a> {
-    pub(super) at: usize,
-    pub(super) server: &'a Arc<Server>,
-    pub(super) look: &'a Arc<Look>,
+    joined: Mutex<SmallVec<[ServerId; 1]>>,
 }
 
 impl Seat {
-    pub(super) fn new(hub: Arc<Hub>, caller: Caller, entrance: Entrance) -> Self {
-        let view = hub.views.of(sight(&hub, &caller, &entrance));
+    pub(super) fn new(hub: Arc<Hub>, edition: Arc<Edition>, caller: Caller, entrance: Entrance) -> Self {
+        let outlook = Outlook::new(&hub.views, edition, &caller, &entrance);
         let company = if caller.alone { Company::One } else { Company::Many };
         let allowance = hub.allowance(company);
-        let (mail, told) = (Arc::default(), Arc::new(watch::Sender::new(None)));
-        let declared = OnceLock::new();
-        let last = Arc::default();
         Self {
             hub,
             caller,
             entrance,
-            view,
-            mail,
+            outlook: Standpoint::Moving(watch::Sender::new(Arc::new(outlook))),
+            mail: Arc::default(),
             allowance,
-            told,
-            declared,
-            last,
+            told: Arc::new(watch::Sender::new(None)),
+            declared: OnceLock::new(),
+            last: Arc::default(),
             visit: None,
-            known: Mutex::default(),
+            stay: Mutex::default(),
         }
     }
 
     /// A place for one request without a session, by the links that this seat keeps. What its client can be asked is said
     /// with `introduce`; `level`: from which on it hears the log of the server that it goes to.
     pub fn guest(&self, level: Option<Level>) -> Self {
+        self.guest_at(Standpoint::Fixed(self.outlook()), level)
+    }
+
+    /// The same for a request that goes on for as long as its client likes, whatever becomes of the configuration.
+    pub fn lasting_guest(&self) -> Arc<Self> {
+        let standpoint = Standpoint::Moving(watch::Sender::new(self.outlook()));
+        self.hub.seats.enter(&self.hub, self.guest_at(standpoint, None))
+    }
+
+    fn guest_at(&self, outlook: Standpoint, level: Option<Level>) -> Self {
         let client = self.hub.next_client();
         let keeper = self.caller.guest_of.unwrap_or(self.caller.client);
         Self {
             hub: self.hub.clone(),
             caller: Caller { client, guest_of: Some(keeper), ..self.caller.clone() },
             entrance: self.entrance.clone(),
-            view: self.view.clone(),
+            outlook,
             mail: Arc::default(),
             allowance: self.allowance.clone(),
             told: self.told.clone(),
             declared: OnceLock::new(),
             last: self.last.clone(),
             visit: Some(Visit { level: Mutex::new(level), joined: Mutex::default() }),
-            known: Mutex::default(),
+            stay: Mutex::default(),
         }
     }
 
     /// A place for guests, beside this client's own and by the same links.
-    pub fn keeper(&self) -> Self {
+    pub fn keeper(&self) -> Arc<Self> {
         let caller = Caller {
             client: self.hub.next_client(),
             guest_of: Some(self.caller.guest_of.unwrap_or(self.caller.client)),
             ..self.caller.clone()
         };
-        Self::new(self.hub.clone(), caller, self.entrance.clone())
+        self.hub.seat(caller, &self.entrance)
     }
 
     /// Starts every server that the client does not find running. Programs start at once; the client's own are greeted
     /// when it has introduced itself.
     pub fn open(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for reached in self.servers() {
-            let at = reached.at;
-            if let Err(fault) = self.arrive(&reached) {
-                self.view.fails(at);
-                faults.push(fault);
+        let mut stay = self.stay.lock();
+        stay.is_open = true;
+        let outlook = self.outlook();
+        outlook.servers().filter_map(|reached| self.arrive_or_fail(&outlook, &reached).err()).collect()
+    }
+
+    /// Comes to a server of an outlook, where nobody waits for one that it cannot come to.
+    fn arrive_or_fail(&self, outlook: &Outlook, reached: &Reached<'_>) -> Result<(), Fault> {
+        self.arrive(reached).inspect_err(|_| outlook.view.fails(reached.at))
+    }
+
+    /// Another edition has taken the place of the one before: the client comes to servers that are new, sees others as they
+    /// look now, and leaves those that are not behind its entrance any more. One edition after the other.
+    pub(super) fn moves(&self, edition: &Arc<Edition>) {
+        let Standpoint::Moving(place) = &self.outlook else { return };
+        let stay = self.stay.lock();
+        let before = place.borrow().clone();
+        if before.edition.number >= edition.number {
+            return;
+        }
+        let now = Outlook::new(&self.hub.views, edition.clone(), &self.caller, &self.entrance);
+        for reached in now.servers() {
+            match before.same(reached.server.id()) {
+                Some(known) if known.look == reached.look => {}
+                Some(_) => reached.server.look_otherwise(&self.caller, reached.look),
+                None if !stay.is_open => {}
+                None => match self.arrive_or_fail(&now, &reached) {
+                    // What the client said of the log holds for whoever comes later, too. Nobody waits for it.
+                    Ok(()) => drop(stay.level.map(|level| reached.server.set_level(&self.caller, level))),
+                    Err(fault) => tracing::warn!(why = fault.text, "not started"),
+                },
             }
         }
-        faults
+        let now = Arc::new(now);
+        place.send_replace(now.clone());
+        for gone in before.servers().filter(|gone| now.same(gone.server.id()).is_none()) {
+            if stay.is_open || self.is_at(&gone) {
+                gone.server.leave(&self.caller);
+            }
+        }
+    }
+
+    /// What the client sees now.
+    pub(super) fn outlook(&self) -> Arc<Outlook> {
+        match &self.outlook {
+            Standpoint::Fixed(outlook) => outlook.clone(),
+            Standpoint::Moving(place) => place.borrow().clone(),
+        }
     }
 
     /// Comes to a server, and starts it if it does not run.
-    fn arrive(&self, Reached { at, server, look }: &Reached<'_>) -> Result<(), Fault> {
+    fn arrive(&self, Reached { server, look, .. }: &Reached<'_>) -> Result<(), Fault> {
         let arriving = Arriving {
             caller: self.caller.clone(),
             mail: self.mail.clone(),
             look: (*look).clone(),
-            shown: self.shown(*at, look),
+            shown: self.shown(server.id(), look),
             told: self.told.subscribe(),
         };
-        server.open(&arriving).map(|watched| self.hub.follow(*at, watched))
+        server.open(&arriving).map(|watched| self.hub.follow(server, watched))
     }
 
-    /// What of a server's resources the client may hear of: what it may read.
-    fn shown(&self, at: usize, look: &Look) -> Shown {
-        if !look.filters_resources() {
-            return Shown::default();
+    /// What of a server's resources the client may hear of: what it may read, whatever edition holds by then.
+    fn shown(&self, id: ServerId, look: &Look) -> Shown {
+        let admits = move |outlook: &Outlook, own: &str| {
+            let Some(reached) = outlook.same(id) else { return false };
+            let admits = || outlook.view.with_catalog(|catalog| catalog.admits(reached.at, own).is_ok());
+            !reached.look.filters_resources() || admits()
+        };
+        match &self.outlook {
+            Standpoint::Fixed(_) if !look.filters_resources() => Shown::default(),
+            Standpoint::Fixed(outlook) => {
+                let outlook = outlook.clone();
+                Shown::by(move |own| admits(&outlook, own))
+            }
+            Standpoint::Moving(place) => {
+                let place = place.subscribe();
+                Shown::by(move |own| {
+                    let outlook = place.borrow().clone();
+                    admits(&outlook, own)
+                })
+            }
         }
-        let view = self.view.clone();
-        Shown::by(move |own| view.with_catalog(|catalog| catalog.admits(at, own).is_ok()))
     }
 
     /// A guest comes to the server that its request is for; who has a session is there already.
     pub(super) async fn visit(&self, reached: &Reached<'_>) -> Result<(), Fault> {
         let Some(Visit { level, joined }) = &self.visit else { return Ok(()) };
-        if joined.lock().contains(&reached.at) {
+        if joined.lock().contains(&reached.server.id()) {
             return Ok(());
         }
         self.arrive(reached)?;
-        joined.lock().push(reached.at);
+        joined.lock().push(reached.server.id());
         let level = *level.lock();
         if let Some(level) = level {
             timeout(LEVEL, reached.server.set_level(&self.caller, level)).await.ok();
@@ -177,11 +250,11 @@ impl Seat {
 
     /// Whether it has come to a server already.
     pub(super) fn is_at(&self, reached: &Reached<'_>) -> bool {
-        self.visit.as_ref().is_none_or(|visit| visit.joined.lock().contains(&reached.at))
+        self.visit.as_ref().is_none_or(|visit| visit.joined.lock().contains(&reached.server.id()))
     }
 
     /// The server that a guest's request went to.
-    pub(super) fn visited(&self) -> Option<usize> {
+    pub(super) fn visited(&self) -> Option<ServerId> {
         self.visit.as_ref()?.joined.lock().first().copied()
     }
 
@@ -192,8 +265,8 @@ impl Seat {
         if std::mem::replace(&mut *visit.level.lock(), level) == level {
             return;
         }
-        let joined = visit.joined.lock().clone();
-        for Reached { server, .. } in self.servers().filter(|reached| joined.contains(&reached.at)) {
+        let (joined, outlook) = (visit.joined.lock().clone(), self.outlook());
+        for Reached { server, .. } in outlook.servers().filter(|it| joined.contains(&it.server.id())) {
             match level {
                 Some(level) => drop(timeout(LEVEL, server.set_level(&self.caller, level)).await),
                 None => server.unset_level(&self.caller),
@@ -256,8 +329,17 @@ impl Seat {
         self.entrance.label()
     }
 
-    pub fn view(&self) -> &View {
-        &self.view
+    /// What its servers list, as it sees them now.
+    pub fn view(&self) -> Arc<View> {
+        self.outlook().view.clone()
+    }
+
+    /// The same, and each that takes its place.
+    pub(crate) fn watch_view(&self) -> Watch {
+        Watch(match &self.outlook {
+            Standpoint::Fixed(outlook) => watch::Sender::new(outlook.clone()).subscribe(),
+            Standpoint::Moving(place) => place.subscribe(),
+        })
     }
 
     pub fn mail(&self) -> &Arc<Mail> {
@@ -269,105 +351,57 @@ impl Seat {
         &self.allowance
     }
 
-    /// The servers behind the client's entrance, in the order of the configuration.
-    fn servers(&self) -> impl Iterator<Item = Reached<'_>> {
-        let all = self.hub.servers.iter().enumerate();
-        all.filter_map(|(at, server)| Some(Reached { at, server, look: self.entrance.look(at)? }))
-    }
-
     /// Lets every list of a kind be looked at again that was to be kept until now. What is known is served meanwhile.
-    pub(super) fn look_again(&self, kind: Kind) {
-        for Reached { at, server, .. } in self.servers() {
+    pub(super) fn look_again(&self, outlook: &Outlook, kind: Kind) {
+        for Reached { server, .. } in outlook.servers() {
             let key = server.link_key(&self.caller);
-            if self.hub.views.is_doubtful(at, &key, kind) {
+            if self.hub.views.is_doubtful(server.id(), &key, kind) {
                 server.look_again(&key, kind);
             }
         }
     }
 
     /// The link to a server behind the client's entrance, if it is ready. A guest, which has one request, keeps none.
-    pub(super) fn hand(&self, Reached { at, server, .. }: &Reached<'_>) -> Option<Hand> {
-        let client = self.caller.client;
-        if self.visit.is_some() {
-            return server.at_hand(&server.link_key(&self.caller), client).map(Hand::Once);
+    pub(super) fn hand(&self, outlook: &Outlook, reached: &Reached<'_>) -> Option<Hand> {
+        match self.visit.is_some() {
+            true => {
+                let server = reached.server;
+                server.at_hand(&server.link_key(&self.caller), self.caller.client).map(Hand::Once)
+            }
+            false => outlook.hand(reached, &self.caller),
         }
-        let mut known = self.known.lock();
-        if let Some(Some(known)) = known.get(*at)
-            && known.is_good()
-        {
-            return Some(Hand::Known(known.clone()));
-        }
-        let found = server.known(&server.link_key(&self.caller), client).map(Arc::new);
-        if known.len() <= *at {
-            known.resize(self.hub.servers.len(), None);
-        }
-        if let Some(place) = known.get_mut(*at) {
-            place.clone_from(&found);
-        }
-        found.map(Hand::Known)
-    }
-
-    /// The server at this place, if it is behind the client's entrance.
-    pub(super) fn server(&self, at: usize) -> Option<Reached<'_>> {
-        let (server, look) = (self.hub.servers.get(at)?, self.entrance.look(at)?);
-        Some(Reached { at, server, look })
-    }
-
-    /// The server at this place and the client's link to it; `None` if it is not behind the client's entrance. There is
-    /// no other way from a request to a server.
-    pub(super) fn reached(&self, at: usize) -> Option<(Reached<'_>, LinkKey)> {
-        let reached = self.server(at)?;
-        let key = reached.server.link_key(&self.caller);
-        Some((reached, key))
     }
 
     /// The servers' instructions, merged, as far as they are known within `patience`.
     pub async fn instructions(&self, patience: Duration) -> Option<String> {
-        let identity = &self.hub.config.identity;
+        let outlook = self.outlook();
+        let identity = &outlook.edition.config.identity;
         match &identity.instructions {
             Instructions::None => None,
             Instructions::Text(text) => Some(text.clone()),
             Instructions::Merge => {
                 let until = Instant::now() + patience;
-                let links = join_all(self.servers().map(|Reached { server, .. }| {
+                let links = join_all(outlook.servers().map(|Reached { server, .. }| {
                     let key = server.link_key(&self.caller);
                     async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
                 }))
                 .await;
-                let fronts: Vec<String> = self.servers().map(|reached| self.front(reached.at)).collect();
-                let speakers: Vec<Speaker<'_>> = self
+                let fronts: Vec<String> =
+                    outlook.servers().map(|reached| outlook.front(reached.at)).collect();
+                let speakers: Vec<Speaker<'_>> = outlook
                     .servers()
                     .zip(&links)
                     .zip(&fronts)
-                    .map(|((Reached { server, .. }, link), front)| Speaker {
-                        key: server.name().key(),
+                    .map(|((Reached { settings, .. }, link), front)| Speaker {
+                        key: &settings.key,
                         front,
-                        title: server.settings().title.as_deref().unwrap_or_default(),
+                        title: settings.title.as_deref().unwrap_or_default(),
                         instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
                     })
                     .collect();
                 instructions::merge(&speakers, identity.instructions_bytes_max)
             }
         }
-    }
-
-    /// What the names of the server at this place begin with.
-    fn front(&self, at: usize) -> String {
-        let plan = self.hub.views.plans().of(self.entrance.naming());
-        match plan.servers().get(at).map(|name| name.name_prefix()) {
-            None | Some("") => String::new(),
-            Some(prefix) => format!("{prefix}{}", plan.separator()),
-        }
-    }
-
-    /// The server that a name must belong to by its front, if that server's lists were never heard.
-    pub(super) fn unheard_front(&self, name: &str) -> Option<usize> {
-        let is_sole = self.servers().nth(1).is_none();
-        let unheard = self.servers().filter(|reached| !self.view.is_heard(reached.at));
-        let mut fronts = unheard.map(|reached| (reached.at, self.front(reached.at)));
-        // Without a front it can only be the name of a server that is alone.
-        let is_of = |front: &str| if front.is_empty() { is_sole } else { name.starts_with(front) };
-        fronts.find(|(_, front)| is_of(front)).map(|(at, _)| at)
     }
 
     /// The state of each server behind the entrance, in the order of the configuration.
@@ -377,14 +411,20 @@ impl Seat {
 
     /// What is wrong with a server's lists, a sentence each.
     pub fn troubles(&self, at: usize) -> Vec<String> {
-        self.reached(at).map(|(_, key)| self.hub.views.troubles(at, &key)).unwrap_or_default()
+        let outlook = self.outlook();
+        let reached = outlook.reached(at, &self.caller);
+        reached.map(|(it, key)| self.hub.views.troubles(it.server.id(), &key)).unwrap_or_default()
     }
 
     /// From which level on the client wants the servers' logs. Waits for the servers to agree, but not long: what they do
     /// at once with a call would else still go by the level before.
     pub(super) async fn set_level(&self, level: Level) {
-        let told: Vec<_> =
-            self.servers().map(|Reached { server, .. }| server.set_level(&self.caller, level)).collect();
+        let told: Vec<_> = {
+            let mut stay = self.stay.lock();
+            stay.level = Some(level);
+            let outlook = self.outlook();
+            outlook.servers().map(|Reached { server, .. }| server.set_level(&self.caller, level)).collect()
+        };
         timeout(LEVEL, join_all(told)).await.ok();
     }
 
@@ -393,7 +433,7 @@ impl Seat {
         if !self.mail.askable().roots {
             return;
         }
-        for Reached { server, .. } in self.servers() {
+        for Reached { server, .. } in self.outlook().servers() {
             server.pass(&self.caller, note);
         }
     }
@@ -402,35 +442,38 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let joined = self.visit.as_ref().map(|visit| std::mem::take(&mut *visit.joined.lock()));
-        for Reached { at, server, .. } in self.servers() {
-            if joined.as_ref().is_none_or(|joined| joined.contains(&at)) {
+        for Reached { server, .. } in self.outlook().servers() {
+            if joined.as_ref().is_none_or(|joined| joined.contains(&server.id())) {
                 server.leave(&self.caller);
             }
         }
         self.mail.close();
+        if let Standpoint::Moving(_) = self.outlook {
+            self.hub.seats.leave(self.caller.client);
+        }
     }
 }
 
-/// What a caller sees by an entrance.
-///
-/// Names by it are those of the entrance to all. Where they depend on lists, so on those of servers that are not behind
-/// it, as far as they are known: what one client's own server lists is known to nobody else.
-pub(super) fn sight(hub: &Hub, caller: &Caller, entrance: &Entrance) -> Sight {
-    let naming = entrance.naming();
-    let heeds_others = match naming {
-        Naming::Prefixed => hub.views.plans().of(naming).compares_lists(),
-        Naming::Bare => false,
-    };
-    let places = hub.servers.iter().enumerate().map(|(at, server)| {
-        let key = server.link_key(caller);
-        match entrance.look(at) {
-            Some(_) => Place::Shown(key),
-            None if heeds_others && key.is_shared() => Place::Named(key),
-            None => Place::Absent,
+/// The view of a client, whichever it is at the time.
+pub(crate) struct Watch(watch::Receiver<Arc<Outlook>>);
+
+impl Watch {
+    /// The view of this moment; what is not [`changed`](Self::changed) is known.
+    pub(crate) fn take(&mut self) -> Arc<View> {
+        self.0.borrow_and_update().view.clone()
+    }
+
+    /// Resolves when there is another. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
         }
-    });
-    let exposures = (0..hub.servers.len()).map(|at| entrance.exposure(at).cloned());
-    Sight { naming, places: places.collect(), exposures: exposures.collect() }
+    }
+
+    /// How long a client's first list waits for servers that were not heard yet.
+    pub(crate) fn patience(&self) -> Duration {
+        self.0.borrow().edition.config.first_list
+    }
 }
 
 /// How long a client waits for its servers to agree to a level.

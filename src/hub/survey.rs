@@ -4,6 +4,7 @@
 //! and holds nothing that a call would wait for. It knows no form in which it is shown.
 
 use super::Hub;
+use super::edition::Edition;
 use crate::mcp::method::Kind;
 use crate::routing::catalog::Entry;
 use crate::routing::names::Change;
@@ -148,11 +149,12 @@ impl Hub {
     /// How everything stands now.
     pub fn survey(&self) -> Survey {
         let limits = &self.config.limits;
-        let (conflicts, shortened) = self.odd_names();
-        let servers = self.servers.iter().enumerate().map(|(at, server)| Surveyed {
+        let edition = self.edition();
+        let (conflicts, shortened) = self.odd_names(&edition);
+        let servers = edition.servers().iter().enumerate().map(|(at, server)| Surveyed {
             conflicts: conflicts.get(at).copied().unwrap_or_default(),
             shortened: shortened.get(at).copied().unwrap_or_default(),
-            ..self.surveyed(at, server)
+            ..self.surveyed(server)
         });
         let audit = self.lookout.audit().map(|audit| {
             let (written, lost) = audit.counts();
@@ -172,9 +174,10 @@ impl Hub {
     }
 
     /// How many items of each server cannot be shown, and how many have shorter names than their server gave them.
-    fn odd_names(&self) -> (Vec<usize>, Vec<usize>) {
-        let (mut conflicts, mut shortened) = (vec![0; self.servers.len()], vec![0; self.servers.len()]);
-        let Some(catalog) = self.views.widest() else { return (conflicts, shortened) };
+    fn odd_names(&self, edition: &Edition) -> (Vec<usize>, Vec<usize>) {
+        let count = edition.servers().len();
+        let (mut conflicts, mut shortened) = (vec![0; count], vec![0; count]);
+        let Some(catalog) = self.views.widest(edition) else { return (conflicts, shortened) };
         let count = |counts: &mut Vec<usize>, entry: &Entry| {
             if let Some(count) = counts.get_mut(entry.server) {
                 *count += 1;
@@ -189,10 +192,13 @@ impl Hub {
         (conflicts, shortened)
     }
 
-    fn surveyed(&self, at: usize, server: &Server) -> Surveyed {
+    fn surveyed(&self, server: &Server) -> Surveyed {
         let links = server.links();
-        let troubles: Vec<String> =
-            links.iter().flat_map(|(key, _, _)| self.views.troubles(at, key)).take(TROUBLES_MAX).collect();
+        let troubles: Vec<String> = links
+            .iter()
+            .flat_map(|(key, _, _)| self.views.troubles(server.id(), key))
+            .take(TROUBLES_MAX)
+            .collect();
         let mut counts = server.tally().read();
         for (_, state, _) in &links {
             if let State::Ready(link) = state {
@@ -201,10 +207,10 @@ impl Hub {
             }
         }
         let (in_flight, waiting) = server.crowd();
-        let offered = links.iter().map(|(key, _, _)| self.views.offered(at, key));
+        let offered = links.iter().map(|(key, _, _)| self.views.offered(server.id(), key));
         let offered = offered.max_by_key(|offered| offered.iter().sum::<usize>()).unwrap_or_default();
         let mut surveyed = Surveyed {
-            key: server.name().key().to_owned(),
+            key: server.key().to_owned(),
             title: server.settings().title.clone(),
             transport: server.transport(),
             required: server.settings().required,

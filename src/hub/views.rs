@@ -5,6 +5,7 @@
 //! have it, and of no other: what one client's own server offers is nobody else's. Catalogs are made under the lock of
 //! their view alone, and of lists of which none has changed nothing is made again.
 
+use super::edition::Edition;
 use super::entrance::Naming;
 use super::lists::Lists;
 use crate::mcp::capabilities::Capabilities;
@@ -12,8 +13,7 @@ use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::{Catalog, Holds, Offer, Presence};
 use crate::routing::exposure::Exposure;
-use crate::routing::names::NamePlan;
-use crate::upstream::server::LinkKey;
+use crate::upstream::server::{LinkKey, ServerId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,8 @@ pub(super) enum Place {
 /// What a client sees: a place for each server, in the configuration's order, what of it is shown, and what they are called.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sight {
+    /// The number of the edition whose places they are.
+    pub(super) edition: u64,
     pub(super) naming: Naming,
     pub(super) places: Vec<Place>,
     /// What is shown of each server, and what its things are called.
@@ -57,6 +59,7 @@ pub(super) struct Sight {
 /// The servers as one sight shows them. Never empty of servers: one place each, in the configuration's order.
 #[derive(Debug)]
 pub struct View {
+    edition: Arc<Edition>,
     sight: Sight,
     /// There is something that the catalog does not have yet.
     stale: AtomicBool,
@@ -66,25 +69,17 @@ pub struct View {
     standings: watch::Sender<Vec<Standing>>,
 }
 
-/// How servers are called, both ways.
-#[derive(Debug)]
-pub(super) struct Plans {
-    prefixed: NamePlan,
-    bare: NamePlan,
-}
-
 /// The views of a run, and the lists behind them.
 #[derive(Debug)]
 pub(super) struct Views {
-    plans: Plans,
     page_items_max: usize,
     shelves: Mutex<Shelves>,
 }
 
 #[derive(Debug, Default)]
 struct Shelves {
-    /// By place and link; as many as there are links.
-    kept: HashMap<(usize, LinkKey), Kept>,
+    /// By server and link; as many as there are links.
+    kept: HashMap<(ServerId, LinkKey), Kept>,
     /// As many as there are clients.
     views: HashMap<Sight, Weak<View>>,
 }
@@ -175,43 +170,26 @@ impl View {
     }
 }
 
-impl Plans {
-    /// Of the same servers in the same order.
-    pub(super) fn new(prefixed: NamePlan, bare: NamePlan) -> Self {
-        Self { prefixed, bare }
-    }
-
-    pub(super) fn of(&self, naming: Naming) -> &NamePlan {
-        match naming {
-            Naming::Prefixed => &self.prefixed,
-            Naming::Bare => &self.bare,
-        }
-    }
-}
-
 impl Views {
-    pub(super) fn new(plans: Plans, page_items_max: usize) -> Self {
-        Self { plans, page_items_max, shelves: Mutex::default() }
+    pub(super) fn new(page_items_max: usize) -> Self {
+        Self { page_items_max, shelves: Mutex::default() }
     }
 
-    pub(super) fn plans(&self) -> &Plans {
-        &self.plans
-    }
-
-    /// The view of whoever sees this.
-    pub(super) fn of(&self, sight: Sight) -> Arc<View> {
+    /// The view of whoever sees this of an edition.
+    pub(super) fn of(&self, edition: &Arc<Edition>, sight: Sight) -> Arc<View> {
         let view = {
             let mut shelves = self.shelves.lock();
             shelves.views.retain(|_, view| view.strong_count() > 0);
             match shelves.views.get(&sight).and_then(Weak::upgrade) {
                 Some(view) => view,
                 None => {
-                    let nothing = Catalog::merge(self.plans.of(sight.naming), &[], self.page_items_max);
+                    let nothing = Catalog::merge(edition.plans.of(sight.naming), &[], self.page_items_max);
                     let view = Arc::new(View {
                         stale: AtomicBool::new(true),
                         renewing: Mutex::default(),
                         catalog: watch::Sender::new(Arc::new(nothing)),
-                        standings: watch::Sender::new(shelves.standings(&sight)),
+                        standings: watch::Sender::new(shelves.standings(edition, &sight)),
+                        edition: edition.clone(),
                         sight: sight.clone(),
                     });
                     shelves.views.insert(sight, Arc::downgrade(&view));
@@ -227,14 +205,14 @@ impl Views {
     /// Puts lists of a link into the next catalogs.
     pub(super) async fn publish(
         &self,
-        (at, key): (usize, &LinkKey),
+        (server, key): (ServerId, &LinkKey),
         capabilities: &Capabilities,
         revision: Revision,
         lists: Lists,
     ) {
         let heeding = {
             let mut shelves = self.shelves.lock();
-            let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
+            let offer = &mut shelves.kept.entry((server, key.clone())).or_default().offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
             offer.spoken = Some(revision);
@@ -245,11 +223,11 @@ impl Views {
                     (*items, *holds) = (list.items, list.holds);
                 }
             }
-            let heeding = shelves.views_where(at, |place| place.heeds(key));
-            heeding.iter().for_each(|view| view.stale.store(true, Ordering::Release));
+            let heeding = shelves.views_where(server, |place| place.heeds(key));
+            heeding.iter().for_each(|(view, _)| view.stale.store(true, Ordering::Release));
             heeding
         };
-        for (renewed, view) in heeding.iter().enumerate() {
+        for (renewed, (view, _)) in heeding.iter().enumerate() {
             // A shared server may be in as many views as there are clients: others have their turn in between.
             if renewed > 0 {
                 yield_now().await;
@@ -264,41 +242,50 @@ impl Views {
         if !view.stale.swap(false, Ordering::AcqRel) {
             return;
         }
-        let offers = self.shelves.lock().offers(&view.sight);
-        let plan = self.plans.of(view.sight.naming);
+        let offers = self.shelves.lock().offers(&view.edition, &view.sight);
+        let plan = view.edition.plans.of(view.sight.naming);
         let catalog = view.catalog().renewed(plan, &offers);
         view.catalog.send_replace(Arc::new(catalog));
     }
 
     /// A server was heard, or has failed.
-    pub(super) fn stands(&self, at: usize, key: &LinkKey, standing: Standing) {
+    pub(super) fn stands(&self, server: ServerId, key: &LinkKey, standing: Standing) {
         let mut shelves = self.shelves.lock();
-        let kept = &mut shelves.kept.entry((at, key.clone())).or_default().standing;
+        let kept = &mut shelves.kept.entry((server, key.clone())).or_default().standing;
         let higher = standing.max(*kept);
         *kept = higher;
-        for view in shelves.views_where(at, |place| place.shows(key)) {
+        for (view, at) in shelves.views_where(server, |place| place.shows(key)) {
             view.raise(at, higher);
         }
     }
 
-    pub(super) fn standing(&self, at: usize, key: &LinkKey) -> Standing {
-        let shelves = self.shelves.lock();
-        shelves.kept.get(&(at, key.clone())).map(|kept| kept.standing).unwrap_or_default()
+    /// A server is another from now on: its lists are shown as they were until it is heard, and waited for.
+    pub(super) fn awaits(&self, server: ServerId) {
+        let mut shelves = self.shelves.lock();
+        for (_, kept) in shelves.kept.iter_mut().filter(|((kept, _), _)| *kept == server) {
+            kept.standing = Standing::Awaited;
+        }
     }
 
-    pub(super) fn note_trouble(&self, at: usize, key: &LinkKey, kind: Kind, trouble: Option<String>) {
+    pub(super) fn standing(&self, server: ServerId, key: &LinkKey) -> Standing {
+        let shelves = self.shelves.lock();
+        shelves.kept.get(&(server, key.clone())).map(|kept| kept.standing).unwrap_or_default()
+    }
+
+    pub(super) fn note_trouble(&self, server: ServerId, key: &LinkKey, kind: Kind, trouble: Option<String>) {
         let mut shelves = self.shelves.lock();
-        let troubles = &mut shelves.kept.entry((at, key.clone())).or_default().troubles;
+        let troubles = &mut shelves.kept.entry((server, key.clone())).or_default().troubles;
         if let Some(place) = troubles.get_mut(kind.index()) {
             *place = trouble;
         }
     }
 
     /// Whether a list was to be kept until now.
-    pub(super) fn is_doubtful(&self, at: usize, key: &LinkKey, kind: Kind) -> bool {
+    pub(super) fn is_doubtful(&self, server: ServerId, key: &LinkKey, kind: Kind) -> bool {
         let now = Instant::now().into_std();
         let shelves = self.shelves.lock();
-        let holds = shelves.kept.get(&(at, key.clone())).and_then(|kept| kept.offer.holds.get(kind.index()));
+        let holds =
+            shelves.kept.get(&(server, key.clone())).and_then(|kept| kept.offer.holds.get(kind.index()));
         match holds {
             Some(Holds::Until(until)) => *until <= now,
             Some(Holds::Unsaid | Holds::Ever) | None => false,
@@ -306,45 +293,53 @@ impl Views {
     }
 
     /// What is wrong with a link's lists, a sentence each.
-    pub(super) fn troubles(&self, at: usize, key: &LinkKey) -> Vec<String> {
+    pub(super) fn troubles(&self, server: ServerId, key: &LinkKey) -> Vec<String> {
         let shelves = self.shelves.lock();
-        let kept = shelves.kept.get(&(at, key.clone()));
+        let kept = shelves.kept.get(&(server, key.clone()));
         kept.into_iter().flat_map(|kept| kept.troubles.iter().flatten().cloned()).collect()
     }
 
     /// How many items a link lists, by `Kind::index`.
-    pub(super) fn offered(&self, at: usize, key: &LinkKey) -> [usize; 4] {
+    pub(super) fn offered(&self, server: ServerId, key: &LinkKey) -> [usize; 4] {
         let shelves = self.shelves.lock();
-        let kept = shelves.kept.get(&(at, key.clone()));
+        let kept = shelves.kept.get(&(server, key.clone()));
         kept.map(|kept| kept.offer.lists.each_ref().map(|list| list.len())).unwrap_or_default()
     }
 
-    /// The catalog of the view that shows most of all that clients have now, under the names that tell servers apart.
-    pub(super) fn widest(&self) -> Option<Arc<Catalog>> {
+    /// The catalog of the view that shows most of all that clients have of an edition, under the names that tell servers
+    /// apart.
+    pub(super) fn widest(&self, edition: &Edition) -> Option<Arc<Catalog>> {
         let shelves = self.shelves.lock();
         let shown =
             |view: &View| view.sight.places.iter().filter(|place| matches!(place, Place::Shown(_))).count();
         let views = shelves.views.values().filter_map(Weak::upgrade);
-        let prefixed = views.filter(|view| view.sight.naming == Naming::Prefixed);
+        let prefixed = views
+            .filter(|view| view.sight.naming == Naming::Prefixed && view.sight.edition == edition.number);
         prefixed.max_by_key(|view| shown(view)).map(|view| view.catalog())
     }
 
     /// A link has ended for good.
-    pub(super) fn forget(&self, at: usize, key: &LinkKey) {
-        self.shelves.lock().kept.remove(&(at, key.clone()));
+    pub(super) fn forget(&self, server: ServerId, key: &LinkKey) {
+        self.shelves.lock().kept.remove(&(server, key.clone()));
     }
 }
 
 impl Shelves {
-    /// The views in which the place of a server is such a one.
-    fn views_where(&self, at: usize, is_such: impl Fn(&Place) -> bool) -> Vec<Arc<View>> {
-        let views = self.views.iter().filter(|(sight, _)| sight.places.get(at).is_some_and(&is_such));
-        views.filter_map(|(_, view)| view.upgrade()).collect()
+    /// The views in which the place of a server is such a one, and which place that is.
+    fn views_where(&self, server: ServerId, is_such: impl Fn(&Place) -> bool) -> Vec<(Arc<View>, usize)> {
+        let views = self.views.values().filter_map(Weak::upgrade);
+        let placed = views.filter_map(|view| {
+            let at = view.edition.place_of(server)?;
+            view.sight.places.get(at).is_some_and(&is_such).then_some((view, at))
+        });
+        placed.collect()
     }
 
-    fn offers(&self, sight: &Sight) -> Vec<Offer> {
-        let offer =
-            |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone())).map(|kept| kept.offer.clone());
+    fn offers(&self, edition: &Edition, sight: &Sight) -> Vec<Offer> {
+        let offer = |at: usize, key: &LinkKey| {
+            let id = edition.servers.get(at)?.id();
+            self.kept.get(&(id, key.clone())).map(|kept| kept.offer.clone())
+        };
         let places = sight.places.iter().zip(&sight.exposures).enumerate();
         let offers = places.map(|(at, (place, exposure))| {
             let offer = match place {
@@ -359,8 +354,11 @@ impl Shelves {
         offers.collect()
     }
 
-    fn standings(&self, sight: &Sight) -> Vec<Standing> {
-        let kept = |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone())).map(|kept| kept.standing);
+    fn standings(&self, edition: &Edition, sight: &Sight) -> Vec<Standing> {
+        let kept = |at: usize, key: &LinkKey| {
+            let id = edition.servers.get(at)?.id();
+            self.kept.get(&(id, key.clone())).map(|kept| kept.standing)
+        };
         let places = sight.places.iter().enumerate();
         let standings = places.map(|(at, place)| match place {
             Place::Shown(key) => kept(at, key).unwrap_or_default(),

@@ -37,6 +37,11 @@ impl<T> FairQueue<T> {
         Self { lanes: HashMap::new(), turns: VecDeque::new(), len: 0, len_max, tickets: 0 }
     }
 
+    /// Room for so many from now on. Who waits already stays.
+    pub fn resize(&mut self, len_max: usize) {
+        self.len_max = len_max;
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

@@ -34,6 +34,8 @@ pub struct Leaving {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    /// We were started from a terminal.
+    had_terminal: bool,
 }
 
 #[cfg(unix)]
@@ -45,7 +47,13 @@ impl Leaving {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            had_terminal: has_terminal(),
         })
+    }
+
+    /// Whether the terminal that we were started from is there no more. A `Hangup` without that was sent by somebody.
+    pub fn has_lost_terminal(&self) -> bool {
+        self.had_terminal && !has_terminal()
     }
 
     /// The next signal. Cancel safe.
@@ -56,6 +64,12 @@ impl Leaving {
             _ = self.hangup.recv() => Signal::Hangup,
         }
     }
+}
+
+/// Whether there is a terminal that could hang up.
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 /// A watch over the events that ask us to leave. Untested.
@@ -73,6 +87,11 @@ impl Leaving {
     pub fn watch() -> io::Result<Self> {
         use tokio::signal::windows::{ctrl_c, ctrl_close, ctrl_shutdown};
         Ok(Self { interrupt: ctrl_c()?, close: ctrl_close()?, shutdown: ctrl_shutdown()? })
+    }
+
+    /// There is no other hang-up here than that of a closed window.
+    pub fn has_lost_terminal(&self) -> bool {
+        true
     }
 
     /// The next event. Cancel safe.

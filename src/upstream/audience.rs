@@ -40,7 +40,7 @@ pub struct Audience {
     /// What its server's words may take of the memory.
     share: Share,
     /// How long a client may take to answer an ask.
-    patience: Duration,
+    patience: Mutex<Duration>,
     /// Which lists its server says are others by now: the keeper of the lists listens too.
     changed: Changed,
     state: Mutex<State>,
@@ -89,6 +89,23 @@ pub(super) struct Member {
     part: Part,
 }
 
+impl Member {
+    /// The same, with the server looking otherwise.
+    fn looking(&self, look: Arc<Look>) -> Self {
+        Self {
+            client: self.client,
+            is_guest: self.is_guest,
+            is_alone: self.is_alone,
+            mail: self.mail.clone(),
+            look,
+            shown: self.shown.clone(),
+            standstill: self.standstill.clone(),
+            places: self.places.clone(),
+            part: self.part.clone(),
+        }
+    }
+}
+
 /// A letter that found no place yet, and for whom it is.
 pub(super) struct Parcel {
     pub(super) member: Arc<Member>,
@@ -116,7 +133,7 @@ impl Audience {
         Self {
             company,
             share,
-            patience,
+            patience: Mutex::new(patience),
             changed: Changed::default(),
             state: Mutex::default(),
             telling: Mutex::default(),
@@ -162,6 +179,20 @@ impl Audience {
         let mut state = self.state.lock();
         state.members.entry(client).or_insert_with(|| Arc::new(member));
         self.relevel(&mut state);
+    }
+
+    /// A client sees the server otherwise from now on. What is under way keeps the look that it began with.
+    pub(super) fn look_otherwise(&self, client: ClientId, look: &Arc<Look>) {
+        let mut state = self.state.lock();
+        if let Some(member) = state.members.get_mut(&client)
+            && member.look != *look
+        {
+            *member = Arc::new(member.looking(look.clone()));
+        }
+    }
+
+    pub(super) fn patient_for(&self, patience: Duration) {
+        *self.patience.lock() = patience;
     }
 
     /// A client has left. `unheard` is called with whatever nobody listens to any more, in one order with what others
@@ -441,6 +472,7 @@ impl Audience {
             over: AtomicBool::new(false),
             hold: Mutex::new(person.then(|| Hold::new(&member.standstill))),
         };
+        let patience = *self.patience.lock();
         let ask = Ask {
             stream: stream.clone(),
             slip: Arc::new(slip),
@@ -450,8 +482,8 @@ impl Audience {
             back: Some(Back::Server(place)),
             _room: room,
             _memory: memory,
-            patience: self.patience,
-            until: Instant::now() + self.patience,
+            patience,
+            until: Instant::now() + patience,
         };
         Ok(Parcel { member, letter: Letter::Ask(Box::new(ask)) })
     }

@@ -8,13 +8,17 @@ use crate::mcp::caller::ClientId;
 use crate::routing::queue::{Entered, FairQueue, Ticket};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 /// The places at one server, and the queue before them.
 pub(super) struct Gate {
     places: Arc<Budget>,
-    places_max: usize,
+    places_max: AtomicUsize,
     queue: Mutex<Queue>,
+    /// Places that are to go as soon as they are free. Somebody takes them away as long as there are any.
+    surplus: Arc<Mutex<usize>>,
 }
 
 type Queue = FairQueue<oneshot::Sender<Taken>>;
@@ -25,12 +29,39 @@ pub(super) struct Full;
 
 impl Gate {
     pub(super) fn new(places_max: usize, waiting_max: usize) -> Self {
-        Self { places: Budget::new(places_max), places_max, queue: Mutex::new(FairQueue::new(waiting_max)) }
+        Self {
+            places: Budget::new(places_max),
+            places_max: AtomicUsize::new(places_max),
+            queue: Mutex::new(FairQueue::new(waiting_max)),
+            surplus: Arc::default(),
+        }
+    }
+
+    /// Another number of places, and of those who may wait for one. Nobody loses the place that he has, and nobody his
+    /// place in the queue: where there are fewer from now on, they go as they come free.
+    pub(super) fn resize(&self, places_max: usize, waiting_max: usize, tracker: &TaskTracker) {
+        self.queue.lock().resize(waiting_max);
+        let before = self.places_max.swap(places_max, Ordering::Relaxed);
+        let mut surplus = self.surplus.lock();
+        if places_max >= before {
+            let more = places_max - before;
+            let kept = more.min(*surplus);
+            *surplus -= kept;
+            self.places.give_back(units(more - kept));
+            return;
+        }
+        let is_taking = *surplus > 0;
+        *surplus += before - places_max;
+        if !is_taking {
+            let taken = take_away(self.places.clone(), self.surplus.clone());
+            tracker.spawn(taken);
+        }
     }
 
     /// Who has a place, and who waits for one.
     pub(super) fn crowd(&self) -> (usize, usize) {
-        (self.places_max.saturating_sub(self.places.left() as usize), self.queue.lock().len())
+        let (max, surplus) = (self.places_max.load(Ordering::Relaxed), *self.surplus.lock());
+        ((max + surplus).saturating_sub(self.places.left() as usize), self.queue.lock().len())
     }
 
     /// A place, if one is free and nobody waits for it.
@@ -67,8 +98,15 @@ impl Gate {
         }
     }
 
-    /// Gives a place to whose turn it is; back to the others, if nobody waits any more.
+    /// Gives a place to whose turn it is; back to the others, if nobody waits any more. One that is too many is gone.
     fn hand(&self, mut place: Taken) {
+        {
+            let mut surplus = self.surplus.lock();
+            if *surplus > 0 {
+                *surplus -= 1;
+                return std::mem::forget(place);
+            }
+        }
         loop {
             let next = self.queue.lock().turn();
             let Some(next) = next else { return };
@@ -79,6 +117,27 @@ impl Gate {
             }
         }
     }
+}
+
+/// Takes places out of the budget for good as they come free, until none is too many. Who waits for one gives it away as well.
+async fn take_away(places: Arc<Budget>, surplus: Arc<Mutex<usize>>) {
+    loop {
+        let place = places.wait(1).await;
+        let mut surplus = surplus.lock();
+        if *surplus == 0 {
+            // Meanwhile it is wanted again.
+            return;
+        }
+        *surplus -= 1;
+        std::mem::forget(place);
+        if *surplus == 0 {
+            return;
+        }
+    }
+}
+
+fn units(places: usize) -> u32 {
+    u32::try_from(places).unwrap_or(u32::MAX)
 }
 
 /// Somebody waits as long as this is there.

@@ -1,5 +1,6 @@
 //! A server that is ready: its stream, and what it said of itself.
 
+use super::dial::Distance;
 use super::errands::Errands;
 use super::stream::Stream;
 use crate::mcp::capabilities::Capabilities;
@@ -15,6 +16,7 @@ pub struct Link {
     pub(super) stream: Arc<Stream>,
     pub(super) greeting: Greeting,
     pub(super) took: Duration,
+    pub(super) distance: Distance,
     pub(super) errands: Errands,
 }
 

@@ -102,15 +102,20 @@ impl Lookout {
         self.labels_tools
     }
 
-    /// Whether there may be a place for one more label. Once there is none there never is.
+    /// Whether there may be a place for one more label.
     pub(super) fn has_label(&self) -> bool {
         self.labels.load(Ordering::Relaxed) < LABELS_MAX
     }
 
-    /// A place for one more label, if there is one. It is never given back: what is counted goes on.
+    /// A place for one more label, if there is one. What is counted goes on, for as long as its server is there.
     pub(super) fn takes_label(&self) -> bool {
         let one_more = |taken: usize| (taken < LABELS_MAX).then_some(taken + 1);
         self.labels.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// So many places are free again.
+    pub(super) fn gives_labels(&self, labels: usize) {
+        self.labels.fetch_sub(labels, Ordering::Relaxed);
     }
 
     pub(super) fn next_connection(&self) -> u64 {

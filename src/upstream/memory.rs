@@ -33,7 +33,7 @@ struct Shared {
 }
 
 /// What one client of a link may leave unread of what its server says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     own: Arc<Budget>,
     kib: u32,

@@ -7,6 +7,8 @@ pub mod server;
 
 pub mod outgoing;
 
+mod setup;
+
 pub mod supervise;
 
 pub mod connect;

@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::allowance::{Held, Permits};
 use super::standing::Standing;
-use crate::config::Timeouts;
+use crate::config::{ServerConfig, Timeouts};
 use crate::mcp::caller::{ClientId, Principal, Told};
 use crate::mcp::era;
 use crate::mcp::level::Level;
@@ -30,6 +30,8 @@ pub struct Outgoing<'a> {
     pub told: Option<&'a Told>,
     /// How the server looks by the door that the client came by.
     pub look: &'a Arc<Look>,
+    /// Those of the server, as they were when the request began.
+    pub settings: &'a ServerConfig,
     pub id: &'a Id,
     pub message: &'a Message,
     pub method: Method,

@@ -21,6 +21,7 @@ use super::memory::Memory;
 use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
+use super::setup::{Setup, Setups};
 use super::shown::Shown;
 use super::since::Since;
 use super::stream::Posting;
@@ -29,14 +30,13 @@ use super::supervise::Supervisor;
 use super::tally::{Asked, End, Tally};
 use super::verdict::Verdict;
 use super::way::{AtHand, Hand, Known, Way};
-use crate::config::{Limits, ServerConfig, toml_key};
+use crate::config::{Limits, ServerConfig, Sharing, toml_key};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::look::Look;
-use crate::routing::names::ServerName;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Raw;
 use crate::wire::message::Message;
@@ -48,6 +48,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
+
+/// One server of a run, which no other has before or after it: not one that comes later under the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServerId(pub u64);
 
 /// Who shares a link.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,11 +110,12 @@ enum Entered {
 
 /// A configured server.
 pub struct Server {
-    name: Arc<ServerName>,
+    id: ServerId,
     key: Arc<str>,
-    settings: Arc<ServerConfig>,
+    /// Of the links' keys, and so never another.
+    sharing: Sharing,
+    setups: Setups,
     surroundings: Surroundings,
-    dial: Arc<dyn Dial>,
     links: DashMap<LinkKey, Slot>,
     verdict: Arc<Verdict>,
     gate: Gate,
@@ -149,21 +154,74 @@ pub struct Watched {
 
 impl Server {
     pub fn new(
-        name: Arc<ServerName>,
-        settings: ServerConfig,
+        id: ServerId,
+        settings: Arc<ServerConfig>,
         surroundings: Surroundings,
         dial: Arc<dyn Dial>,
     ) -> Self {
         Self {
-            key: Arc::from(name.key()),
+            id,
+            key: Arc::from(settings.key.as_str()),
+            sharing: settings.sharing,
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
-            settings: Arc::new(settings),
+            setups: Setups::new(settings, dial),
             links: DashMap::new(),
             verdict: Arc::default(),
             tally: Arc::new(Tally::new(&surroundings.lookout)),
-            name,
             surroundings,
-            dial,
+        }
+    }
+
+    pub fn id(&self) -> ServerId {
+        self.id
+    }
+
+    /// Its key in the configuration.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Other settings, which leave its processes and connections as they are: they hold for whatever begins from now on. How
+    /// it is reached, and who shares it, must be the same.
+    pub fn set(&self, settings: Arc<ServerConfig>) {
+        self.gate.resize(settings.in_flight_max, settings.waiting_max, &self.surroundings.tracker);
+        for slot in &self.links {
+            slot.audience.patient_for(settings.timeouts.ask);
+        }
+        self.setups.set(settings);
+    }
+
+    /// It is reached otherwise from now on: every link is begun anew, as after [`restart`](Self::restart), and its clients
+    /// stay. Who shares it must be the same.
+    pub fn replace(&self, settings: Arc<ServerConfig>, dial: Arc<dyn Dial>) {
+        self.set(settings.clone());
+        self.setups.replace(settings, dial);
+    }
+
+    /// It is in the configuration no more: nobody is let in who is not there already. What is in flight goes on until it is
+    /// [`stop`](Self::stop)ped.
+    pub fn retire(&self) {
+        self.setups.remove();
+    }
+
+    /// Whether nothing is in flight there, of clients or of ours.
+    pub fn is_quiet(&self) -> bool {
+        let idle = |slot: &Slot| match &*slot.state.borrow() {
+            State::Ready(link) => link.stream.in_flight() == 0,
+            State::Connecting | State::Down { .. } => true,
+        };
+        self.gate.crowd() == (0, 0) && self.links.iter().all(|slot| idle(&slot))
+    }
+
+    /// Whether nothing of it is left.
+    pub fn has_ended(&self) -> bool {
+        self.links.iter().all(|slot| slot.state.has_changed().is_err())
+    }
+
+    /// How the server looks to a client from now on, by the door that it came by.
+    pub fn look_otherwise(&self, caller: &Caller, look: &Arc<Look>) {
+        if let Some(slot) = self.links.get(&self.link_key(caller)).map(|slot| slot.clone()) {
+            slot.audience.look_otherwise(caller.client, look);
         }
     }
 
@@ -190,21 +248,17 @@ impl Server {
         links.map(|slot| slot.anew.notify_one()).count()
     }
 
-    pub fn name(&self) -> &ServerName {
-        &self.name
-    }
-
-    pub fn settings(&self) -> &ServerConfig {
-        &self.settings
+    pub fn settings(&self) -> Arc<ServerConfig> {
+        self.setups.now().settings
     }
 
     pub fn transport(&self) -> &'static str {
-        self.dial.transport()
+        self.setups.now().dial.transport()
     }
 
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
-        let own = self.settings.sharing.is_per_client(caller.alone);
+        let own = self.sharing.is_per_client(caller.alone);
         let keeper = caller.guest_of.unwrap_or(caller.client);
         LinkKey { principal: caller.principal.clone(), client: own.then_some(keeper) }
     }
@@ -227,7 +281,7 @@ impl Server {
 
     /// The link that a principal's network clients share; `None`: each has one of its own.
     pub fn shared_key(&self, principal: &Principal) -> Option<LinkKey> {
-        let is_shared = !self.settings.sharing.is_per_client(false);
+        let is_shared = !self.sharing.is_per_client(false);
         is_shared.then(|| LinkKey { principal: principal.clone(), client: None })
     }
 
@@ -239,6 +293,9 @@ impl Server {
         told: &watch::Receiver<Option<Told>>,
         join: impl FnOnce(&Audience),
     ) -> Result<Watched, Fault> {
+        if self.setups.is_removed() {
+            return Err(self.is_gone());
+        }
         let is_there = self.links.get(&key).is_some_and(|slot| slot.stop.borrow().is_none());
         let room = is_there || self.has_room();
         // The entry is locked while it is made and joined: two openers cannot start two processes, and nobody ends one
@@ -258,6 +315,10 @@ impl Server {
         join(&slot.audience);
         let entry = entry.insert(slot.clone());
         drop(entry);
+        if self.setups.is_removed() {
+            // Between the look above and now: whoever ends all links may have passed already.
+            slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
+        }
         if let State::Ready(link) = &*slot.state.borrow() {
             link.errands.level();
         }
@@ -361,14 +422,17 @@ impl Server {
         };
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
+        let Setup { settings, dial, edition, .. } = self.setups.now();
         let audience =
-            Arc::new(Audience::new(company, self.surroundings.memory.share(), self.settings.timeouts.ask));
+            Arc::new(Audience::new(company, self.surroundings.memory.share(), settings.timeouts.ask));
         let (wake, anew, since) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Since::now()));
         let supervisor = Supervisor {
             server: self.key.clone(),
-            settings: self.settings.clone(),
+            settings,
+            setups: self.setups.watch(),
             limits: self.surroundings.limits.clone(),
-            dial: self.dial.clone(),
+            dial,
+            edition,
             introduction: self.surroundings.introduction.clone(),
             told,
             verdict: self.verdict.clone(),
@@ -462,7 +526,7 @@ impl Server {
         if outgoing.method == Method::Task && link.stream.standing().is_none() {
             return Err(Fault::invalid_params("unknown task"));
         }
-        let patience = self.bounds(outgoing.method, outgoing.pass.own()).idle.time;
+        let patience = bounds(outgoing.settings, outgoing.method, outgoing.pass.own()).idle.time;
         let place = match self.gate.try_enter() {
             Some(place) => place,
             None => self.place(outgoing.client, patience).await?,
@@ -482,7 +546,7 @@ impl Server {
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
         let account = outgoing.account.take();
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.pass.own());
-        let bounds = self.bounds(method, own);
+        let bounds = bounds(outgoing.settings, method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
         let owner = member.clone();
         let origin = Origin {
@@ -502,7 +566,7 @@ impl Server {
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
             (false, _) => Run::AsWritten,
             (true, false) => Run::Call,
-            (true, true) => Run::Task(task_lifetime(&self.settings.timeouts)),
+            (true, true) => Run::Task(task_lifetime(&outgoing.settings.timeouts)),
         };
         let says = link.stream.standing().map(|standing| Says { standing, level: audience.level_of(client) });
         // What may have to be sent again, with answers or with other headers, stays in memory until it is answered.
@@ -635,12 +699,12 @@ impl Server {
 
     /// Whether arguments are said again in headers on this link, where a tool's schema wants that.
     pub fn mirrors(&self, link: &Link) -> bool {
-        link.stream.standing().is_some() && self.dial.distance() == Distance::Far
+        link.stream.standing().is_some() && link.distance == Distance::Far
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
     pub async fn ask(&self, link: &Link, method: &str, params: &str) -> Result<Message, Fault> {
-        Exchange::ours(&link.stream, Freight::Request, method, params, self.settings.timeouts.list)?
+        Exchange::ours(&link.stream, Freight::Request, method, params, self.settings().timeouts.list)?
             .response()
             .await
     }
@@ -680,6 +744,10 @@ impl Server {
         Some(Known::new(at_hand.filter(|at_hand| at_hand.member.is_some())?, state))
     }
 
+    fn is_gone(&self) -> Fault {
+        self.ours(Reason::Gone, format!("{}: {REMOVED}", self.key))
+    }
+
     fn is_not_running(&self) -> Fault {
         self.ours(Reason::Unreachable, format!("{}: is not running", self.key))
     }
@@ -688,22 +756,23 @@ impl Server {
     async fn ready(&self, key: &LinkKey) -> Result<Arc<Link>, Fault> {
         let slot = self.links.get(key).map(|slot| slot.clone()).ok_or_else(|| self.is_not_running())?;
         let mut state = slot.state;
-        let until = Instant::now() + self.settings.timeouts.start;
+        let Setup { settings, dial, .. } = self.setups.now();
+        let until = Instant::now() + settings.timeouts.start;
         let mut woken = false;
         loop {
             let now = state.borrow_and_update().clone();
             match now {
                 State::Ready(link) => return Ok(link),
-                State::Down { why, retry_at: None, .. } if !woken && why.reason != Some(Reason::Stopping) => {
+                State::Down { why, retry_at: None, .. } if !woken && slot.stop.borrow().is_none() => {
                     // It left by itself and is started again now that somebody needs it.
                     slot.wake.notify_one();
                     woken = true;
-                    if self.settings.restart == crate::config::Restart::Never {
+                    if settings.restart == crate::config::Restart::Never {
                         return Err(self.down(&why, None));
                     }
                 }
                 State::Down { why, retry_at, .. } => {
-                    if self.dial.distance() == Distance::Far {
+                    if dial.distance() == Distance::Far {
                         // Whoever needs it may be the first to find that it is there again.
                         slot.wake.notify_one();
                     }
@@ -713,11 +782,12 @@ impl Server {
             }
             match timeout_at(until, state.changed()).await {
                 Ok(Ok(())) => {}
+                Ok(Err(_)) if self.setups.is_removed() => return Err(self.is_gone()),
                 Ok(Err(_)) => {
                     return Err(self.ours(Reason::Stopping, format!("{}: Braid is stopping", self.key)));
                 }
                 Err(_) => {
-                    let time = words(self.settings.timeouts.start);
+                    let time = words(settings.timeouts.start);
                     let setting = Setting::Start.name(&self.key);
                     let text = format!("{}: is still starting after {time} ({setting})", self.key);
                     return Err(self.ours(Reason::Starting, text));
@@ -730,7 +800,7 @@ impl Server {
         let again = match retry_at.map(|at| at.saturating_duration_since(Instant::now())) {
             Some(pause) => {
                 let pause = words(pause.max(Duration::from_secs(1)));
-                match self.dial.distance() {
+                match self.setups.now().dial.distance() {
                     Distance::Near => format!("; it is started again in {pause}"),
                     Distance::Far => format!("; it is tried again within {pause}"),
                 }
@@ -761,7 +831,7 @@ impl Server {
     }
 
     fn busy(&self) -> Fault {
-        let (busy, queue) = (self.settings.in_flight_max, self.settings.waiting_max);
+        let (busy, queue) = (self.settings().in_flight_max, self.settings().waiting_max);
         let (name, key) = (&self.key, toml_key(&self.key));
         let text = format!(
             "{name}: {busy} requests in flight (servers.{key}.concurrency) and {queue} waiting (servers.{key}.queue)"
@@ -775,25 +845,6 @@ impl Server {
         self.ours(Reason::Busy, text)
     }
 
-    /// How long a request may take.
-    fn bounds(&self, method: Method, own: &str) -> Bounds {
-        let timeouts = &self.settings.timeouts;
-        let whole = (Setting::CallMax, timeouts.call_max);
-        if method != Method::ToolsCall {
-            return Bounds { idle: Bound { setting: Setting::Read, time: timeouts.read }, whole };
-        }
-        let tool = self.settings.tools.get(own);
-        let idle = match tool.and_then(|tool| tool.call) {
-            Some(time) => Bound { setting: Setting::ToolCall(own.into()), time },
-            None => Bound { setting: Setting::Call, time: timeouts.call },
-        };
-        let whole = match tool.and_then(|tool| tool.call_max) {
-            Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
-            None => whole,
-        };
-        Bounds { idle, whole }
-    }
-
     fn ours(&self, reason: Reason, text: String) -> Fault {
         Fault::ours(reason, text).server(&*self.key).outcome(CallOutcome::NotSent)
     }
@@ -804,6 +855,25 @@ fn is_answered_otherwise(link: &Link, method: Method) -> bool {
     let is_subscription = matches!(method, Method::Subscribe | Method::Unsubscribe);
     (is_subscription && link.errands.listening.is_some())
         || (method == Method::Task && link.stream.standing().is_none())
+}
+
+/// How long a request may take.
+fn bounds(settings: &ServerConfig, method: Method, own: &str) -> Bounds {
+    let timeouts = &settings.timeouts;
+    let whole = (Setting::CallMax, timeouts.call_max);
+    if method != Method::ToolsCall {
+        return Bounds { idle: Bound { setting: Setting::Read, time: timeouts.read }, whole };
+    }
+    let tool = settings.tools.get(own);
+    let idle = match tool.and_then(|tool| tool.call) {
+        Some(time) => Bound { setting: Setting::ToolCall(own.into()), time },
+        None => Bound { setting: Setting::Call, time: timeouts.call },
+    };
+    let whole = match tool.and_then(|tool| tool.call_max) {
+        Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
+        None => whole,
+    };
+    Bounds { idle, whole }
 }
 
 /// The silence allowed and the time in all, each with the setting behind it.
@@ -819,3 +889,6 @@ impl Bounds {
         Subject::new(server, method, Some(own), self.idle, whole)
     }
 }
+
+/// Why there is no server any more.
+pub(super) const REMOVED: &str = "is in the configuration no more (it was read anew)";

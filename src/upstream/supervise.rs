@@ -11,6 +11,8 @@ use super::link::{Greeting, LastWords, Link, State};
 use super::listening::Listening;
 use super::ping;
 use super::process::{Pace, Process};
+use super::server::REMOVED;
+use super::setup::{Setup, Watched};
 use super::since::Since;
 use super::stream::{Again, Stream};
 use super::tally::Tally;
@@ -31,9 +33,13 @@ use tokio_util::task::TaskTracker;
 /// Everything that one link's task needs. Its state is the only thing that others see.
 pub(super) struct Supervisor {
     pub(super) server: Arc<str>,
+    /// What the server is told to be, as this life of the link has it.
     pub(super) settings: Arc<ServerConfig>,
-    pub(super) limits: Arc<Limits>,
     pub(super) dial: Arc<dyn Dial>,
+    pub(super) edition: u64,
+    /// What it is told to be by now.
+    pub(super) setups: Watched,
+    pub(super) limits: Arc<Limits>,
     pub(super) introduction: Introduction,
     /// What the server is told of its client; empty until the client has said it.
     pub(super) told: watch::Receiver<Option<Told>>,
@@ -76,16 +82,22 @@ struct Haste {
 
 impl Supervisor {
     pub(super) async fn run(mut self) {
-        let backoff = &self.settings.backoff;
-        let mut backoff = Backoff::new(backoff.min, backoff.max, backoff.reset_after);
+        let mut backoff = self.backoff();
         let mut haste = Haste::default();
         loop {
             self.becomes(State::Connecting);
+            let before = self.settings.backoff.clone();
+            if self.looks_up() {
+                // What was found of the one before says nothing of this one.
+                self.verdict.forgets();
+                haste = Haste::default();
+            }
+            if self.settings.backoff != before {
+                backoff = self.backoff();
+            }
             let end = self.live().await;
             if self.stop.borrow().is_some() {
-                let why = Fault::ours(Reason::Stopping, format!("{}: Braid is stopping", self.server))
-                    .server(&*self.server)
-                    .outcome(CallOutcome::NotSent);
+                let why = self.stopped().why.outcome(CallOutcome::NotSent);
                 let last_words = LastWords::default();
                 self.becomes(State::Down { why, last_words, retry_at: None });
                 return;
@@ -133,10 +145,24 @@ impl Supervisor {
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if again => {}
                 () = woken, if is_woken => {}
                 () = self.anew.notified() => {}
+                () = self.setups.outdates(self.edition) => {}
                 _ = asked_to_stop(&mut self.stop) => continue,
             }
             self.tally.restarts(cause);
         }
+    }
+
+    fn backoff(&self) -> Backoff {
+        let backoff = &self.settings.backoff;
+        Backoff::new(backoff.min, backoff.max, backoff.reset_after)
+    }
+
+    /// Takes what holds by now for the life that begins. Whether the server is reached otherwise.
+    fn looks_up(&mut self) -> bool {
+        let Setup { settings, dial, edition, .. } = self.setups.now();
+        let is_another = edition != self.edition;
+        (self.settings, self.dial, self.edition) = (settings, dial, edition);
+        is_another
     }
 
     fn becomes(&self, state: State) {
@@ -206,12 +232,14 @@ impl Supervisor {
     async fn serve(&mut self, stream: &Arc<Stream>, process: Option<&Process>, born: Instant) -> (End, Pace) {
         let mut stop = self.stop.clone();
         let (asking, anew) = (AtomicBool::new(false), self.anew.clone());
+        let (setups, edition) = (self.setups.clone(), self.edition);
         let greeted = tokio::select! {
             // What went wrong with the greeting says more than that it ended.
             biased;
             greeted = self.greet(stream, born, &asking) => greeted,
             () = gone(stream, process) => Err(self.lost(stream, unanswered(&asking))),
             () = anew.notified() => return (self.asked_anew(None), Pace::CALM),
+            () = setups.outdates(edition) => return (self.outdated(None), Pace::CALM),
             pace = asked_to_stop(&mut stop) => return (self.stopped(), pace),
         };
         let greeting = match greeted {
@@ -240,7 +268,8 @@ impl Supervisor {
         // What its clients asked of the connection before, ahead of their calls.
         errands.level();
         errands.subscribe_again();
-        let link = Arc::new(Link { stream: stream.clone(), greeting, took, errands: errands.clone() });
+        let (stream_kept, distance) = (stream.clone(), self.dial.distance());
+        let link = Arc::new(Link { stream: stream_kept, greeting, took, distance, errands: errands.clone() });
         self.tally.speaks(revision);
         self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.
@@ -262,6 +291,14 @@ impl Supervisor {
                     _ = asked_to_stop(&mut stop) => {}
                 }
                 (self.asked_anew(Some(since)), Pace::CALM)
+            }
+            () = setups.outdates(edition) => {
+                self.becomes(State::Connecting);
+                tokio::select! {
+                    () = finished(stream) => {}
+                    _ = asked_to_stop(&mut stop) => {}
+                }
+                (self.outdated(Some(since)), Pace::CALM)
             }
             pace = asked_to_stop(&mut stop) => (self.stopped(), pace),
         };
@@ -391,14 +428,24 @@ impl Supervisor {
     }
 
     fn stopped(&self) -> End {
-        let text = format!("{}: Braid is stopping", self.server);
-        let why = Fault::ours(Reason::Stopping, text).server(&*self.server);
+        let (reason, what) = match self.setups.is_removed() {
+            true => (Reason::Gone, REMOVED),
+            false => (Reason::Stopping, "Braid is stopping"),
+        };
+        let why = Fault::ours(reason, format!("{}: {what}", self.server)).server(&*self.server);
         End { content: true, ..End::of(why, None) }
     }
 
     /// Somebody asked for a new one. `since` when this one was healthy, if it ever was.
     fn asked_anew(&self, since: Option<Instant>) -> End {
         let why = self.named(Fault::ours(Reason::Gone, "is being restarted, as it was asked to be"));
+        End { again: Again::Asked, ..End::of(why, since) }
+    }
+
+    /// It is reached otherwise from now on.
+    fn outdated(&self, since: Option<Instant>) -> End {
+        let why =
+            self.named(Fault::ours(Reason::Gone, "is being started anew, as the configuration has it now"));
         End { again: Again::Asked, ..End::of(why, since) }
     }
 

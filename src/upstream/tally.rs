@@ -269,6 +269,13 @@ impl Counts {
     }
 }
 
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let failures = self.failed.get_mut().keys().filter(|(_, tool, _)| tool.is_some()).count();
+        self.lookout.gives_labels(self.tools.get_mut().len() + failures);
+    }
+}
+
 impl Tally {
     pub fn new(lookout: &Arc<Lookout>) -> Self {
         Self {
@@ -489,6 +496,21 @@ mod tests {
         let named = one.ended.iter().chain(&other.ended).filter(|ended| ended.tool.is_some());
         assert_eq!(named.count(), super::super::lookout::LABELS_MAX);
         assert!(one.ended.iter().filter(|ended| ended.tool.is_none()).count() <= 3);
+    }
+
+    #[test]
+    fn what_a_server_took_of_the_labels_is_free_when_it_is_gone() {
+        let lookout = Lookout::new(true);
+        for _ in 0..2 {
+            let tally = Tally::new(&lookout);
+            for number in 0..super::super::lookout::LABELS_MAX {
+                // Failures have a bound of their own.
+                let end = if number < 8 { End::ToolError } else { End::Fine };
+                tally.ended(Asked::Call, Some(&own(&number.to_string())), MS, end);
+            }
+            assert!(!lookout.takes_label());
+        }
+        assert!(lookout.takes_label());
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Verdict {
         *self.0.lock() = Some(Belief::found(manner));
     }
 
+    /// It is another from now on.
+    pub(super) fn forgets(&self) {
+        *self.0.lock() = None;
+    }
+
     /// It was asked, and did not answer in its time or its life. One that is believed to do without a handshake is asked
     /// once more before it is suspected.
     pub(super) fn suspects(&self) {

@@ -113,7 +113,7 @@ async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asking: Asking) {
 async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
     let caller =
         Caller { principal: Principal::local(), client: ClientId(number), alone: false, guest_of: None };
-    let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
+    let seat = hub.seat(caller, &hub.entrance_all());
     assert!(seat.open().is_empty());
     let (inbox, chunks) = mpsc::channel(1024);
     let (lines, mut outbox) = mpsc::channel(64);

@@ -14,6 +14,7 @@ mod matrix;
 mod modern;
 mod play;
 mod process;
+mod reload;
 mod said;
 mod sdk;
 mod support;

@@ -13,7 +13,12 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn surroundings() -> Surroundings<'static> {
-    Surroundings { env: &env, program: Some("/opt/own".into()), current_folder: Some("/cwd".into()) }
+    Surroundings {
+        env: &env,
+        program: Some("/opt/own".into()),
+        current_folder: Some("/cwd".into()),
+        files: Default::default(),
+    }
 }
 
 const FOLDER: &str = "/home/ana/.config/braid";

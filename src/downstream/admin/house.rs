@@ -6,6 +6,7 @@ use super::metrics::metrics;
 use super::redaction::Redaction;
 use super::status::status;
 use crate::hub::Hub;
+use crate::hub::adopt::Changes;
 use crate::upstream::journal::Journals;
 use futures::future::BoxFuture;
 use std::path::PathBuf;
@@ -45,21 +46,49 @@ pub struct Present {
     pub replay_bytes: u64,
 }
 
-/// What came of reading the configuration anew, in sentences.
+/// What came of reading the configuration anew: what changed, or why nothing did.
+pub type Reloaded = Result<Taken, Refused>;
+
+/// A configuration that was found good and holds from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct Taken {
     pub at: SystemTime,
-    /// What changed; or why nothing did.
-    pub result: Result<String, String>,
+    pub changes: Changes,
+    /// Keys of the file that are other than at the start of the run, and need another one.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// One that is not taken: the one before it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Since when none could be taken, and when that was found the last time.
+    pub since: SystemTime,
+    pub at: SystemTime,
+    /// Of the first error; `braid explain` says more of it.
+    pub code: Option<&'static str>,
+    /// What it says, on one line.
+    pub text: String,
+    /// All errors, as they are drawn at a start. Without any secret.
+    pub page: String,
+}
+
+/// All that is known of it.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// The last time that it was done, by whomever.
+    pub last: Option<Reloaded>,
+    /// When one was taken the last time.
+    pub taken: Option<SystemTime>,
+    /// How often it went well, and did not.
+    pub counts: [u64; 2],
 }
 
 /// Reads the configuration anew. What changes is its affair.
 pub trait Reload: Send + Sync {
-    /// What changed; or why nothing did: in sentences, without any secret.
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+    /// Does it, one after the other.
+    fn reload(&self) -> BoxFuture<'_, Reloaded>;
 
-    /// The last time that it was done, by whomever, and how often it went well and did not.
-    fn last(&self) -> (Option<Reloaded>, [u64; 2]);
+    fn known(&self) -> Reloads;
 }
 
 /// What requests find.

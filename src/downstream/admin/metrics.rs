@@ -3,7 +3,7 @@
 //! Every label has a bound: servers are those of the configuration, tools those that calls were routed to and no more than
 //! there are places for, all else is a word of ours. No text of a client is a label. It is written anew for each reader.
 
-use super::house::{House, Present};
+use super::house::{House, Present, Reloads};
 use crate::hub::survey::{Condition, Survey, Surveyed};
 use crate::mcp::method::Kind;
 use crate::upstream::histogram::Spread;
@@ -25,8 +25,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 /// The whole text.
 pub(super) fn metrics(house: &House) -> String {
-    let (last, reloads) = house.reload.as_ref().map(|reload| reload.last()).unwrap_or_default();
-    let reloaded = last.filter(|last| last.result.is_ok()).map(|last| last.at);
+    let Reloads { taken, counts, .. } = house.reload.as_ref().map(|it| it.known()).unwrap_or_default();
     let page = Page {
         survey: house.hub.survey(),
         spent: house.hub.lookout().spent(),
@@ -34,8 +33,8 @@ pub(super) fn metrics(house: &House) -> String {
         present: (house.present)(),
         version: house.about.version,
         started: house.about.started,
-        configured: reloaded.unwrap_or(house.about.started),
-        reloads,
+        configured: taken.unwrap_or(house.about.started),
+        reloads: counts,
     };
     page.text()
 }

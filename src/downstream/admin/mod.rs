@@ -16,6 +16,8 @@ mod house;
 
 mod object;
 
+mod reloaded;
+
 mod status;
 
 mod metrics;
@@ -26,4 +28,4 @@ mod redaction;
 
 mod journal;
 
-pub use self::house::{About, Guests, House, Present, Reload, Reloaded};
+pub use self::house::{About, Guests, House, Present, Refused, Reload, Reloaded, Reloads, Taken};

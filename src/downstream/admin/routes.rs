@@ -4,6 +4,7 @@ use super::house::House;
 use super::journal;
 use super::metrics::CONTENT_TYPE as METRICS;
 use super::object::Object;
+use super::reloaded::reloaded;
 use super::status::readiness;
 use super::tap::{self, Choice};
 use crate::upstream::tap::WATCHERS_MAX;
@@ -91,16 +92,15 @@ async fn reload(State(house): State<Arc<House>>) -> Response {
         let why = "this run's configuration cannot be read anew; start it again instead";
         return said(StatusCode::NOT_IMPLEMENTED, false, why);
     };
-    match reload.reload().await {
-        Ok(changed) => said(StatusCode::OK, true, &changed),
-        Err(why) => said(StatusCode::UNPROCESSABLE_ENTITY, false, &why),
-    }
+    let done = reload.reload().await;
+    let code = if done.is_ok() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    json(code, reloaded(&done))
 }
 
 async fn restart(State(house): State<Arc<House>>, name: Name) -> Response {
     let Ok(Path(key)) = name else { return nothing().await };
-    let found = house.hub.servers().iter().find(|server| server.name().key() == key);
-    let Some(server) = found else {
+    let edition = house.hub.edition();
+    let Some(server) = edition.servers().iter().find(|server| server.key() == key) else {
         return unknown(&house, &key).unwrap_or_else(|| json(StatusCode::NOT_FOUND, "{}".to_owned()));
     };
     match server.restart() {
@@ -120,7 +120,8 @@ async fn nothing() -> Response {
 
 /// What is answered to whoever asks for a server that there is not.
 fn unknown(house: &House, key: &str) -> Option<Response> {
-    let known: Vec<&str> = house.hub.servers().iter().map(|server| server.name().key()).collect();
+    let edition = house.hub.edition();
+    let known: Vec<&str> = edition.servers().iter().map(|server| server.key()).collect();
     if known.contains(&key) {
         return None;
     }

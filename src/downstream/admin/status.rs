@@ -3,8 +3,9 @@
 //! Names are those of the configuration. It holds no argument, no result and no header; a sentence about what went wrong
 //! may name the tool or the resource that was asked for.
 
-use super::house::{About, Guests, House, Reloaded};
+use super::house::{About, Guests, House};
 use super::object::{Object, array};
+use super::reloaded::reloaded;
 use crate::hub::survey::{Survey, Surveyed};
 use crate::mcp::method::Kind;
 use crate::upstream::stderr::escaped;
@@ -26,7 +27,7 @@ pub(super) fn status(house: &House) -> String {
     bounds(&mut object, &survey);
     object.number("replay_bytes", present.replay_bytes);
     object.raw("audit", &audit(&survey));
-    let last = house.reload.as_ref().and_then(|reload| reload.last().0);
+    let last = house.reload.as_ref().and_then(|reload| reload.known().last);
     object.raw("reload", &last.as_ref().map_or_else(|| "null".to_owned(), reloaded));
     object.end()
 }
@@ -128,14 +129,6 @@ fn audit(survey: &Survey) -> String {
     let mut object = Object::new();
     object.text("path", &audit.path.display().to_string());
     object.number("written", audit.written).number("lost", audit.lost);
-    object.end()
-}
-
-fn reloaded(last: &Reloaded) -> String {
-    let mut object = Object::new();
-    object.time("at", Some(last.at)).flag("ok", last.result.is_ok());
-    let (Ok(text) | Err(text)) = &last.result;
-    object.text("text", text);
     object.end()
 }
 

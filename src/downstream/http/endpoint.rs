@@ -275,7 +275,7 @@ impl Front {
 
     /// A place at the hub, its servers started.
     pub(crate) fn seat(&self, caller: Caller, entrance: &Entrance) -> Arc<Seat> {
-        let seat = Arc::new(self.hub.seat(caller, entrance));
+        let seat = self.hub.seat(caller, entrance);
         if self.behind_itself {
             return seat;
         }

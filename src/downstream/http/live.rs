@@ -384,7 +384,7 @@ mod tests {
         let principal = Principal::anonymous();
         let caller =
             Caller { principal: principal.clone(), client: hub.next_client(), alone: false, guest_of: None };
-        let seat = Arc::new(hub.seat(caller, &hub.entrance_all()));
+        let seat = hub.seat(caller, &hub.entrance_all());
         let streams = Streams::new(&Arc::new(Replay::new(&ListenLimits::default())));
         let outlets = Outlets::Streams(streams.clone());
         Live::new(Parts {

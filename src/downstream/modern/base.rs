@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// What the requests of one door have in common.
 pub(crate) struct Base {
-    pub(super) seat: Seat,
+    pub(super) seat: Arc<Seat>,
     /// Until when a list waits for servers that were not heard yet.
     pub(super) patience: Instant,
     /// Requests that have begun; the rest wait their turn.
@@ -40,14 +40,14 @@ pub(crate) struct Admission(pub(super) Arc<Base>);
 
 impl Base {
     /// Starts the servers behind the seat. `capabilities`: what those of them are told that serve nobody else.
-    pub(crate) fn open(seat: Seat, capabilities: &str, room: Room) -> Arc<Self> {
+    pub(crate) fn open(seat: Arc<Seat>, capabilities: &str, room: Room) -> Arc<Self> {
         for fault in seat.open() {
             tracing::warn!(why = fault.text, "not started");
         }
         seat.introduce(Revision::LATEST, capabilities);
         let now = Instant::now();
         Arc::new(Self {
-            patience: now + seat.hub().config().first_list,
+            patience: now + seat.hub().edition().config().first_list,
             turns: Budget::new(room.turns_max),
             open: AtomicUsize::new(0),
             open_max: room.turns_max + room.waiting_max,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 /// The whole response. Of what servers say in their instructions there is nothing: that would have to be waited for.
 pub(super) fn discovered(lobby: &Lobby, id: &Id) -> Bytes {
-    let instructions = match &lobby.hub.config().identity.instructions {
+    let instructions = match &lobby.hub.edition().config().identity.instructions {
         Instructions::Text(text) => format!(r#","instructions":{}"#, quote(text)),
         Instructions::None | Instructions::Merge => String::new(),
     };

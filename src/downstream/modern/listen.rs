@@ -66,7 +66,7 @@ impl Listen {
         let filter = Filter::read(&message)?;
         refuse_tasks(&message)?;
         drop(message);
-        let guest = base.seat.guest(None);
+        let guest = base.seat.lasting_guest();
         guest.introduce(Revision::MODERN, "{}");
         let given = Given::default();
         let catalog = guest.view().catalog();
@@ -74,7 +74,7 @@ impl Listen {
             given.give(kind, *catalog.digest(kind));
         }
         drop(catalog);
-        let mut news = News::new(guest.view(), given);
+        let mut news = News::new(&guest, given);
         // A server that is still starting cannot agree yet, and nobody asks it later.
         let until = base.patience.max(Instant::now() + SUBSCRIBED_WITHIN);
         let listening = async {

@@ -8,6 +8,7 @@ mod audited;
 mod commands;
 mod names;
 mod nest;
+mod reloads;
 mod restarts;
 mod routes;
 mod secrets;

@@ -17,7 +17,7 @@ async fn who_is_in_flight_has_a_moment_and_who_comes_waits_for_the_next() {
     let client = house.client().await;
     let first = client.post(call(1, "s__slow", json!({})));
     let heard = server.hear_method("tools/call").await;
-    assert_eq!(house.hub.servers()[0].restart(), 1);
+    assert_eq!(house.hub.edition().servers()[0].restart(), 1);
     settled().await;
     let second = client.post(call(2, "s__slow", json!({})));
     settled().await;
@@ -37,7 +37,7 @@ async fn who_takes_longer_is_told_that_it_may_have_run() {
     let client = house.client().await;
     let first = client.post(call(1, "s__slow", json!({})));
     server.hear_method("tools/call").await;
-    house.hub.servers()[0].restart();
+    house.hub.edition().servers()[0].restart();
     wait(Duration::from_millis(1900)).await;
     assert_eq!(server.lives(), 1);
     wait(Duration::from_millis(200)).await;
@@ -55,7 +55,7 @@ async fn it_may_be_asked_for_twice_in_a_row() {
     let house = House::shared(&server);
     let client = house.client().await;
     for lives in 2..5 {
-        house.hub.servers()[0].restart();
+        house.hub.edition().servers()[0].restart();
         settled().await;
         let answer = client.post(call(1, "s__echo", json!({"a": 1}))).await.unwrap().text().await;
         assert!(answer.contains("\"result\""), "{answer}");
@@ -71,11 +71,11 @@ async fn one_that_is_still_being_greeted_is_begun_anew_too() {
     let somebody = Principal::anonymous();
     house.hub.warm(&somebody);
     server.hear_method("initialize").await;
-    assert_eq!(house.hub.servers()[0].restart(), 1);
+    assert_eq!(house.hub.edition().servers()[0].restart(), 1);
     let again = server.hear_method("initialize").await;
     assert_eq!((again.life, server.living()), (1, 1), "the first is over");
     server.reserves_greetings(false);
-    house.hub.servers()[0].restart();
+    house.hub.edition().servers()[0].restart();
     settled().await;
     assert_eq!((server.lives(), server.living()), (3, 1));
     let survey = house.hub.survey();
@@ -116,7 +116,7 @@ async fn a_required_one_that_does_not_come_back_is_missing() {
     settled().await;
     assert!(hub.survey().is_ready() && hub.readiness(&somebody).is_ready());
     server.reserves_greetings(true);
-    hub.servers()[0].restart();
+    hub.edition().servers()[0].restart();
     let greeting = server.hear_method("initialize").await;
     let survey = hub.survey();
     assert_eq!(survey.servers[0].condition, Condition::Restarting);
@@ -144,7 +144,7 @@ async fn no_series_ends_because_its_server_is_away() {
     let there = series();
     assert!(there.len() == 1 && there[0].contains("mcp_protocol_version=\"2025-11-25\""), "{there:?}");
     server.reserves_greetings(true);
-    house.hub.servers()[0].restart();
+    house.hub.edition().servers()[0].restart();
     server.hear_method("initialize").await;
     assert!(!house.hub.survey().servers[0].condition.is_up());
     assert_eq!(series(), there);

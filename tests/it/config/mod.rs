@@ -35,7 +35,8 @@ fn read(path: &Path) -> Result<Loaded, Report> {
         "EMPTY" => Some(String::new()),
         _ => None,
     };
-    let surroundings = Surroundings { env: &env, program: None, current_folder: None };
+    let surroundings =
+        Surroundings { env: &env, program: None, current_folder: None, files: Default::default() };
     let text = fs::read_to_string(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
     file::from_text_with(&text, name, path.parent().unwrap(), &surroundings, Purpose::Run)
@@ -231,7 +232,7 @@ proptest::proptest! {
             proptest::prop_assert_eq!(less.trim_end(), example.trim_end());
         }
         let origin = Origin { app: None, path: "/f/mcp.json".into(), scope: Scope::User, within: Vec::new() };
-        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None };
+        let surroundings = Surroundings { env: &|_| None, program: None, current_folder: None, files: Default::default() };
         let target = Target { folder: Path::new("/g"), ports: &[8808] };
         if let Ok(batch) = import::read(&origin, &client, &surroundings, &target) {
             let merged = import::merge(None, batch.servers).unwrap();

@@ -49,7 +49,7 @@ impl House {
     }
 
     /// A client of the network at the door to all.
-    fn seat(&self, number: u64) -> Seat {
+    fn seat(&self, number: u64) -> Arc<Seat> {
         self.hub.seat(caller(number), &self.hub.entrance_all())
     }
 
@@ -142,7 +142,7 @@ async fn clients_share_a_view_if_they_see_the_same() {
     assert!(hub.entrance_group("gone").is_none() && hub.entrance_server("gone").is_none());
     let group = |name, number| hub.seat(caller(number), &hub.entrance_group(name).unwrap());
     let server = |key, number| hub.seat(caller(number), &hub.entrance_server(key).unwrap());
-    let same = |one: &Seat, two: &Seat| std::ptr::eq(one.view(), two.view());
+    let same = |one: &Seat, two: &Seat| Arc::ptr_eq(&one.view(), &two.view());
     let (ann, bob, both) = (house.seat(1), house.seat(2), group("both", 3));
     assert!(same(&ann, &bob) && same(&ann, &both));
     let (one, bare, again) = (group("one", 4), server("notes", 5), server("notes", 6));

@@ -51,7 +51,7 @@ impl House {
     pub(super) fn door(&self, outbox: mpsc::Sender<Bytes>) -> Door {
         let client = self.hub.next_client();
         let caller = Caller { principal: Principal::local(), client, alone: true, guest_of: None };
-        let seat = Arc::new(self.hub.seat(caller, &self.hub.entrance_all()));
+        let seat = self.hub.seat(caller, &self.hub.entrance_all());
         let lobby = Lobby::new(self.hub.clone(), IDENTITY, false, self.hub.stopping());
         Door::new(seat, outbox, IDENTITY, false).for_any_era(lobby)
     }

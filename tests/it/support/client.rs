@@ -75,7 +75,7 @@ impl Client {
         }
         let caller =
             Caller { principal: Principal::local(), client: hub.next_client(), alone, guest_of: None };
-        let seat = Arc::new(hub.seat(caller.clone(), &entrance));
+        let seat = hub.seat(caller.clone(), &entrance);
         let opened = if any_era { Vec::new() } else { seat.open() };
         if let Some(fault) = opened.into_iter().next() {
             return Err(fault.text);

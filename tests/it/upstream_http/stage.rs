@@ -101,7 +101,7 @@ impl Stage {
             alone: false,
             guest_of: None,
         };
-        let seat = Arc::new(self.hub.seat(caller.clone(), &self.hub.entrance_all()));
+        let seat = self.hub.seat(caller.clone(), &self.hub.entrance_all());
         assert!(seat.open().is_empty());
         let (inbox, chunks) = mpsc::channel(1024);
         let (lines, outbox) = mpsc::channel(1024);
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     pub(super) fn transport(&self) -> &'static str {
-        self.hub.servers()[0].transport()
+        self.hub.edition().servers()[0].transport()
     }
 
     /// Leaves, and claims that nothing is left running.
