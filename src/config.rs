@@ -36,6 +36,7 @@ pub mod ourselves;
 pub mod own_entry;
 pub mod places;
 pub mod problem;
+pub mod rate;
 pub mod remote;
 mod resolve;
 pub mod schema;
@@ -51,6 +52,7 @@ pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
+pub use rate::Rate;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +223,8 @@ pub struct Limits {
     pub links_max: usize,
     /// Elements of one batch (2025-03-26 only).
     pub batch_max: usize,
+    /// What one client may ask of all servers together. `None`: as much as it likes.
+    pub rate: Option<Rate>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -288,6 +292,8 @@ pub struct ServerConfig {
     pub in_flight_max: usize,
     /// Requests that wait for a place before the answer is `busy`.
     pub waiting_max: usize,
+    /// What one client may ask of it. `None`: as much as it likes.
+    pub rate: Option<Rate>,
     pub stderr: Stderr,
     /// For the programs that are started for it.
     pub path_from_shell: PathFromShell,
@@ -412,6 +418,8 @@ pub struct Timeouts {
 pub struct ToolConfig {
     pub call: Option<Duration>,
     pub call_max: Option<Duration>,
+    /// How often one client may call it.
+    pub rate: Option<Rate>,
     /// `false`: it is neither listed nor callable.
     pub enabled: bool,
     /// What it is called instead of its own name, before names are made fit for clients.
@@ -514,6 +522,7 @@ impl ServerConfig {
             backoff: Backoff::default(),
             in_flight_max: 256,
             waiting_max: 256,
+            rate: None,
             stderr: Stderr::Log,
             path_from_shell: PathFromShell::Auto,
         }
@@ -532,6 +541,7 @@ impl Default for ToolConfig {
         Self {
             call: None,
             call_max: None,
+            rate: None,
             enabled: true,
             name: None,
             title: None,
@@ -595,6 +605,7 @@ impl Default for Limits {
             page_items_max: 1000,
             links_max: 1024,
             batch_max: 32,
+            rate: None,
         }
     }
 }

@@ -49,7 +49,8 @@ pub fn write() -> String {
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
-            | Form::Time { .. } => {
+            | Form::Time { .. }
+            | Form::Rate => {
                 text.push('\n');
                 option(&mut text, "", setting, "");
             }
@@ -116,7 +117,8 @@ fn options(text: &mut String, path: &str, dotted: &str) {
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
-            | Form::Time { .. } => option(text, "#", setting, dotted),
+            | Form::Time { .. }
+            | Form::Rate => option(text, "#", setting, dotted),
         }
     }
 }

@@ -59,6 +59,8 @@ pub enum Form {
         max_ms: u64,
         off: bool,
     },
+    /// Text: so many in a time; "0" is none.
+    Rate,
 }
 
 /// What a text must look like, after its references are replaced.
@@ -339,6 +341,12 @@ pub const SETTINGS: &[Setting] = &[
     here("defaults.concurrency", PLACES, "256", "requests in flight at the server"),
     here("defaults.queue", QUEUE, "256", "requests that wait for a place before the answer is \"busy\""),
     here(
+        "defaults.rate",
+        Form::Rate,
+        "\"0\"",
+        "what each client may ask of the server, such as \"60/min\" (\"0\" = no limit)",
+    ),
+    here(
         "defaults.inherit_env",
         Form::Texts(Rule::VariableName),
         "[]",
@@ -434,6 +442,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("servers.*.concurrency", PLACES, "256", "as in [defaults]"),
     here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
+    here("servers.*.rate", Form::Rate, "\"0\"", "as in [defaults]"),
     here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
     here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
     section("servers.*.tools", "as in [defaults]"),
@@ -460,6 +469,12 @@ pub const SETTINGS: &[Setting] = &[
     section("servers.*.tool.*", "one tool"),
     here("servers.*.tool.*.timeout", PATIENCE, "\"120s\"", "`call` of [timeouts] for this tool alone"),
     here("servers.*.tool.*.timeout_max", PATIENCE, "\"30m\"", "`call_max` of [timeouts] for this tool alone"),
+    here(
+        "servers.*.tool.*.rate",
+        Form::Rate,
+        "\"0\"",
+        "how often each client may call this tool, beside the server's own `rate`",
+    ),
     here("servers.*.tool.*.enabled", Form::Flag, "true", "false: neither listed nor callable"),
     here(
         "servers.*.tool.*.name",
@@ -712,6 +727,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("limits.links", PLACES, "1024", "processes that one server may have at once"),
     here("limits.batch", Form::Count { min: 1, max: 1_024 }, "32", "messages in one batch (2025-03-26 only)"),
+    here(
+        "limits.rate",
+        Form::Rate,
+        "\"0\"",
+        "what each client may ask of all servers, such as \"600/min\" (\"0\" = no limit)",
+    ),
     section("log", "seeing what happens"),
     here(
         "log.level",
@@ -846,6 +867,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("servers.*", "dir", "did you mean `cwd`?"),
     ("servers.*", "workdir", "did you mean `cwd`?"),
     ("servers.*", "working_directory", "did you mean `cwd`?"),
+    ("servers.*", "rate_limit", "did you mean `rate`?"),
     ("servers.*", "name", "the name is that of the table: `[servers.NAME]`; for people write `title`"),
     ("servers.*", "autoApprove", "what is approved is the client's matter"),
     ("servers.*", "alwaysAllow", "what is approved is the client's matter"),

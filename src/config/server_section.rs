@@ -62,6 +62,7 @@ fn tool(section: &Section) -> ToolConfig {
     ToolConfig {
         call: section.time("timeout"),
         call_max: section.time("timeout_max"),
+        rate: section.rate("rate").flatten(),
         enabled: section.flag("enabled").unwrap_or(true),
         name: text("name"),
         title: text("title"),

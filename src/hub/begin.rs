@@ -5,6 +5,7 @@
 
 use super::Hub;
 use super::parked::unknown;
+use super::rates::{Excess, Rates};
 use super::seat::{Reached, Seat};
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
@@ -18,7 +19,7 @@ use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
-use crate::upstream::server::Begun;
+use crate::upstream::server::{Begun, Server};
 use crate::upstream::tally::{Asked as Counted, End};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
@@ -102,6 +103,11 @@ impl Hub {
         let bytes = bytes_of(amended.as_deref().unwrap_or(asked.message), seat.declared());
         let way = seat.hand(&reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
+        if let Some(rates) = &self.rates
+            && let Err(fault) = self.keeps_to(rates, &asked, method, &target)
+        {
+            return AtOnce::Is(Answer::Now(Err(*fault)));
+        }
         let account = match self.account(&asked, reached.server.name().key(), &target) {
             Ok(account) => account,
             Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
@@ -163,6 +169,54 @@ impl Hub {
         written.err().unwrap_or(fault)
     }
 
+    /// Whether a client keeps to its rates with one more request. The fault of one too many is counted, logged and written
+    /// down; nobody waits, and nothing is started for it.
+    fn keeps_to(
+        &self,
+        rates: &Rates,
+        asked: &Asked<'_>,
+        method: Method,
+        target: &Target,
+    ) -> Result<(), Box<Fault>> {
+        let (at, own) = (target.pass.server(), target.pass.own());
+        let Err(excess) = rates.count(asked.seat.caller(), Counted::of(method), at, own, Instant::now())
+        else {
+            return Ok(());
+        };
+        Err(Box::new(match self.servers.get(at) {
+            Some(server) => self.held_back(asked, method, target, server, &excess),
+            None => Fault::ours(Reason::Internal, "the catalog names a server that is not there"),
+        }))
+    }
+
+    #[cold]
+    fn held_back(
+        &self,
+        asked: &Asked<'_>,
+        method: Method,
+        target: &Target,
+        server: &Server,
+        excess: &Excess,
+    ) -> Fault {
+        let (key, own) = (server.name().key(), target.pass.own());
+        let fault = excess.fault(key, own);
+        server.tally().over_rate(excess.rated, &fault);
+        tracing::debug!(
+            event = "call",
+            server = key,
+            method = Counted::of(method).as_str(),
+            client = asked.seat.caller().client.0,
+            outcome = End::of(&fault).error_type(),
+            code = fault.code,
+            why = fault.text,
+            "not sent"
+        );
+        match self.account(asked, key, target) {
+            Ok(account) => not_sent(account, fault),
+            Err(fault) => fault,
+        }
+    }
+
     /// Where a request is written down, if it is.
     fn account(
         &self,
@@ -201,6 +255,12 @@ impl Hub {
 
     /// Sends a request where it leads.
     async fn send(&self, mut asked: Asked<'_>, method: Method, mut target: Target) -> Answer {
+        // What comes back with an answer goes on with a call that was counted.
+        if let (Some(rates), None) = (&self.rates, &asked.again)
+            && let Err(fault) = self.keeps_to(rates, &asked, method, &target)
+        {
+            return Answer::Now(Err(*fault));
+        }
         let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
         if only.flatten().is_some_and(|only| only != target.pass.server()) {
             // What it asks for is another's by now.

@@ -18,10 +18,13 @@ pub mod readiness;
 
 pub mod parked;
 
+pub mod rates;
+
 pub mod survey;
 
 use self::entrance::{Entrance, Entrances, Naming};
 use self::parked::Parked;
+use self::rates::Rates;
 use self::seat::Seat;
 use self::views::{Plans, View, Views};
 use crate::config::{Config, Prefix};
@@ -56,6 +59,8 @@ pub struct Hub {
     /// `None`: without randomness there is no seal, and no task.
     task_ids: Option<Arc<TaskIds>>,
     parked: Arc<Parked>,
+    /// `None`: every client may ask as often as it likes.
+    rates: Option<Rates>,
     memory: Arc<Memory>,
     lookout: Arc<Lookout>,
     tracker: TaskTracker,
@@ -112,6 +117,7 @@ impl Hub {
             total: Budget::new(config.limits.total_in_flight_max),
             task_ids: task_ids(),
             parked: Arc::new(Parked::new(config.limits.parked_max)),
+            rates: Rates::of(&config),
             memory,
             lookout,
             servers,

@@ -127,6 +127,29 @@ fn known(code: i64) -> &'static str {
     }
 }
 
+/// Which rate a client was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rated {
+    /// Its own, for all servers.
+    Client,
+    /// The server's.
+    Server,
+    /// That of one of its tools.
+    Tool,
+}
+
+impl Rated {
+    pub const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Tool];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Tool => "tool",
+        }
+    }
+}
+
 /// What goes over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
@@ -187,6 +210,8 @@ pub struct Tally {
     lasted: Histogram,
     restarts: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// Of those, for which rate.
+    over_rate: [AtomicU64; Rated::ALL.len()],
     /// What connections that are over had dropped: answers to nothing, notes, lines that are no message.
     dropped: [AtomicU64; 3],
     trouble: Mutex<Option<Trouble>>,
@@ -226,6 +251,8 @@ pub struct Counts {
     pub restarts: Vec<(&'static str, u64)>,
     /// Requests that did not get as far as the server, by why.
     pub refused: Vec<(&'static str, u64)>,
+    /// Of those, requests of clients over a rate, by which.
+    pub over_rate: [u64; Rated::ALL.len()],
     /// Answers to nothing, notes, lines that are no message: of connections that are over.
     pub dropped: [u64; 3],
     pub trouble: Option<Trouble>,
@@ -273,6 +300,7 @@ impl Tally {
             lasted: Histogram::default(),
             restarts: Mutex::default(),
             refused: Mutex::default(),
+            over_rate: Default::default(),
             dropped: Default::default(),
             trouble: Mutex::default(),
         }
@@ -356,6 +384,14 @@ impl Tally {
         *self.refused.lock().entry(why).or_default() += 1;
     }
 
+    /// A client asked more often than it may.
+    pub fn over_rate(&self, rated: Rated, fault: &Fault) {
+        self.refuses(fault);
+        if let Some(count) = self.over_rate.get(rated as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn had_dropped(&self, dropped: [u64; 3]) {
         for (sum, more) in self.dropped.iter().zip(dropped) {
             sum.fetch_add(more, Ordering::Relaxed);
@@ -399,6 +435,7 @@ impl Tally {
             lasted: self.lasted.read(),
             restarts: self.restarts.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             refused: self.refused.lock().iter().map(|(why, count)| (*why, *count)).collect(),
+            over_rate: self.over_rate.each_ref().map(load),
             dropped: self.dropped.each_ref().map(load),
             trouble: self.trouble.lock().clone(),
             ended,
