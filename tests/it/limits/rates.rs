@@ -68,7 +68,11 @@ async fn a_client_at_a_hundred_calls_a_second_gets_its_rate_and_not_one_more() {
         assert_eq!(counted(&house, none), 0, "{none}");
     }
     let counts = &house.hub.survey().servers[0].counts;
-    assert_eq!((counts.calls(), counts.errors()), (fine + 60, 0), "what was refused is no call of the server's");
+    assert_eq!(
+        (counts.calls(), counts.errors()),
+        (fine + 60, 0),
+        "what was refused is no call of the server's"
+    );
     assert!(watched(&house).status().contains(r#""over_rate":{"client":0,"server":5881,"tool":0}"#));
     assert!(counts.trouble.is_none(), "it is not in trouble for it");
 }
