@@ -294,6 +294,8 @@ pub struct ServerConfig {
     pub waiting_max: usize,
     /// What one client may ask of it. `None`: as much as it likes.
     pub rate: Option<Rate>,
+    /// What of a tool's result, or of a resource, is passed on. `None`: all.
+    pub result_bytes_max: Option<usize>,
     pub stderr: Stderr,
     /// For the programs that are started for it.
     pub path_from_shell: PathFromShell,
@@ -420,6 +422,8 @@ pub struct ToolConfig {
     pub call_max: Option<Duration>,
     /// How often one client may call it.
     pub rate: Option<Rate>,
+    /// What of its result is passed on, whatever the server's; 0: all.
+    pub result_bytes_max: Option<usize>,
     /// `false`: it is neither listed nor callable.
     pub enabled: bool,
     /// What it is called instead of its own name, before names are made fit for clients.
@@ -523,6 +527,7 @@ impl ServerConfig {
             in_flight_max: 256,
             waiting_max: 256,
             rate: None,
+            result_bytes_max: None,
             stderr: Stderr::Log,
             path_from_shell: PathFromShell::Auto,
         }
@@ -542,6 +547,7 @@ impl Default for ToolConfig {
             call: None,
             call_max: None,
             rate: None,
+            result_bytes_max: None,
             enabled: true,
             name: None,
             title: None,

@@ -124,6 +124,9 @@ fn show_tool(page: &mut Page, name: &str, tool: &ToolConfig) {
         page.time(&named("timeout_max"), time);
     }
     page.rate(&named("rate"), tool.rate);
+    if let Some(bytes_max) = tool.result_bytes_max {
+        page.size(&named("max_result"), bytes_max);
+    }
     page.flag(&named("enabled"), tool.enabled);
     for (key, text) in [("name", &tool.name), ("title", &tool.title), ("description", &tool.description)] {
         page.text(&named(key), text.as_deref().unwrap_or_default());
@@ -333,6 +336,7 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     page.count("concurrency", server.in_flight_max);
     page.count("queue", server.waiting_max);
     page.rate("rate", server.rate);
+    page.size("max_result", server.result_bytes_max.unwrap_or(0));
     filters(page, &server.filters);
     timeouts(page, &server.timeouts);
     for (name, tool) in &server.tools {
@@ -491,6 +495,8 @@ mod tests {
         tool.c.name = "d é"
         rate = "0"
         tool.c.rate = "1/day"
+        max_result = "64KiB"
+        tool.c.max_result = "0B"
         tool.c.title = "T"
         tool.c.description = "one\ntwo"
         tool.c.hidden = ["a", "b b"]

@@ -198,7 +198,12 @@ mod tests {
         assert_eq!(tools[TOOL].call_max, config.servers[0].timeouts.call_max);
         assert_eq!(
             tools[TOOL],
-            ToolConfig { call: tools[TOOL].call, call_max: tools[TOOL].call_max, ..ToolConfig::default() }
+            ToolConfig {
+                call: tools[TOOL].call,
+                call_max: tools[TOOL].call_max,
+                result_bytes_max: Some(0),
+                ..ToolConfig::default()
+            }
         );
         // So it is with a remote server and a group.
         let remote = config.servers.pop().unwrap();

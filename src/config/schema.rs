@@ -225,6 +225,7 @@ const PATIENCE: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: false }
 const PATIENCE_MAX: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: true };
 const DELAY: Form = Form::Time { min_ms: 10, max_ms: HOUR, off: false };
 const PLACES: Form = Form::Count { min: 1, max: 65_536 };
+const RESULT: Form = Form::Size { min: 0, max: GIB };
 const QUEUE: Form = Form::Count { min: 0, max: 65_536 };
 const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
 const PROTOCOL: Form =
@@ -347,6 +348,12 @@ pub const SETTINGS: &[Setting] = &[
         "what each client may ask of the server, such as \"60/min\" (\"0\" = no limit)",
     ),
     here(
+        "defaults.max_result",
+        RESULT,
+        "\"0B\"",
+        "longer results of tools and texts of resources are cut, such as \"64KiB\" (\"0B\" = none is)",
+    ),
+    here(
         "defaults.inherit_env",
         Form::Texts(Rule::VariableName),
         "[]",
@@ -443,6 +450,7 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.concurrency", PLACES, "256", "as in [defaults]"),
     here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
     here("servers.*.rate", Form::Rate, "\"0\"", "as in [defaults]"),
+    here("servers.*.max_result", RESULT, "\"0B\"", "as in [defaults]"),
     here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
     here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
     section("servers.*.tools", "as in [defaults]"),
@@ -474,6 +482,12 @@ pub const SETTINGS: &[Setting] = &[
         Form::Rate,
         "\"0\"",
         "how often each client may call this tool, beside the server's own `rate`",
+    ),
+    here(
+        "servers.*.tool.*.max_result",
+        RESULT,
+        "\"0B\"",
+        "`max_result` of [defaults] for this tool alone; \"0B\" = nothing is cut",
     ),
     here("servers.*.tool.*.enabled", Form::Flag, "true", "false: neither listed nor callable"),
     here(

@@ -63,6 +63,7 @@ fn tool(section: &Section) -> ToolConfig {
         call: section.time("timeout"),
         call_max: section.time("timeout_max"),
         rate: section.rate("rate").flatten(),
+        result_bytes_max: section.number("max_result"),
         enabled: section.flag("enabled").unwrap_or(true),
         name: text("name"),
         title: text("title"),

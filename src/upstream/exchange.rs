@@ -24,6 +24,7 @@ use super::subject::{Setting, Subject};
 use super::tally::{Asked, End};
 use super::task::{TaskCall, TaskStep};
 use crate::mcp::caller::ClientId;
+use crate::mcp::cut::{self, Cap};
 use crate::mcp::era;
 use crate::mcp::method::Kind;
 use crate::routing::asking::{
@@ -76,6 +77,15 @@ pub(super) struct Origin {
     pub(super) tasks: Option<Tasks>,
     /// The client has no handshake either: what its server says of a result is for it.
     pub(super) stands: bool,
+    /// What of its result is passed on; `None`: all.
+    pub(super) cap: Option<ResultCap>,
+}
+
+/// How long a result may be, and whether its tool's own setting says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ResultCap {
+    pub(super) bytes_max: usize,
+    pub(super) of_tool: bool,
 }
 
 /// A subscription that becomes one when the server agrees.
@@ -397,8 +407,45 @@ impl Exchange {
                 return Some(Err(self.faulty(fault)));
             }
         }
-        let text = self.restore(response);
+        let text = self.restore(self.within_cap(response));
         Some(Ok(kept(text, self.room.take())))
+    }
+
+    /// A result that is no longer than it may be, with a word where something is missing.
+    fn within_cap(&self, response: Box<Message>) -> Box<Message> {
+        let Some(origin) = &self.origin else { return response };
+        match origin.cap {
+            Some(cap) if response.text().len() > cap.bytes_max => match self.cut(&response, origin, cap) {
+                Some(cut) => Box::new(cut),
+                None => response,
+            },
+            Some(_) | None => response,
+        }
+    }
+
+    #[cold]
+    fn cut(&self, response: &Message, origin: &Origin, cap: ResultCap) -> Option<Message> {
+        let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else {
+            return None;
+        };
+        if !matches!(round::says(response), Says::Complete) {
+            return None;
+        }
+        let own = self.subject.own();
+        let setting = match own.filter(|_| cap.of_tool) {
+            Some(own) => Setting::ToolResult(Box::from(&**own)),
+            None => Setting::Result,
+        };
+        let setting = setting.name(&self.subject.server);
+        let limit = Cap { bytes_max: cap.bytes_max, setting: &setting };
+        let result = response.str(*value);
+        let cut = match origin.asked {
+            Asked::Call => cut::called(result, limit),
+            Asked::Read => cut::read(result, limit),
+            Asked::Prompt | Asked::Complete | Asked::Other => None,
+        }?;
+        tracing::debug!(event = "cut", server = %self.subject.server, bytes = result.len(), left = cut.len(), setting);
+        Message::parse_server(Splice::new(response).replace(*value, cut).finish()).ok()
     }
 
     fn is_mismatch(&self, response: &Message) -> bool {

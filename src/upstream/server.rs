@@ -10,7 +10,7 @@ use super::budget::Taken;
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
-use super::exchange::{Exchange, Origin, Subscribing};
+use super::exchange::{Exchange, Origin, ResultCap, Subscribing};
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
@@ -493,6 +493,7 @@ impl Server {
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
             asked: Asked::of(method),
+            cap: bounds.cap,
         };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
@@ -778,7 +779,9 @@ impl Server {
         let timeouts = &self.settings.timeouts;
         let whole = (Setting::CallMax, timeouts.call_max);
         if method != Method::ToolsCall {
-            return Bounds { idle: Bound { setting: Setting::Read, time: timeouts.read }, whole };
+            let idle = Bound { setting: Setting::Read, time: timeouts.read };
+            let cap = self.settings.result_bytes_max.filter(|_| method == Method::ResourcesRead);
+            return Bounds { idle, whole, cap: cap.map(|bytes_max| ResultCap { bytes_max, of_tool: false }) };
         }
         let tool = self.settings.tools.get(own);
         let idle = match tool.and_then(|tool| tool.call) {
@@ -789,7 +792,10 @@ impl Server {
             Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
             None => whole,
         };
-        Bounds { idle, whole }
+        let own_cap = tool.and_then(|tool| tool.result_bytes_max);
+        let cap = own_cap.or(self.settings.result_bytes_max).filter(|bytes_max| *bytes_max > 0);
+        let cap = cap.map(|bytes_max| ResultCap { bytes_max, of_tool: own_cap.is_some() });
+        Bounds { idle, whole, cap }
     }
 
     fn ours(&self, reason: Reason, text: String) -> Fault {
@@ -808,6 +814,8 @@ fn is_answered_otherwise(link: &Link, method: Method) -> bool {
 struct Bounds {
     idle: Bound,
     whole: (Setting, Option<Duration>),
+    /// Where longer results are cut.
+    cap: Option<ResultCap>,
 }
 
 impl Bounds {

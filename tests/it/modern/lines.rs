@@ -16,6 +16,7 @@ macro_rules! plays {
 }
 
 plays! {
+    a_result_is_cut_and_says_what_it_is_all_the_same
     both_eras_on_one_pipe_have_one_rate
     who_comes_back_with_an_answer_is_counted_once
     a_task_of_a_hidden_tool_is_nobodys_by_that_door

@@ -18,6 +18,7 @@ macro_rules! plays {
 }
 
 plays! {
+    a_result_over_its_cap_is_cut_and_all_else_is_as_it_was
     a_client_over_its_rate_is_refused_at_once_and_nobody_else_is
     each_rate_holds_back_what_it_is_for
     a_filter_changes_no_name_and_no_news_come_of_what_it_hides
