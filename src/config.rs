@@ -296,6 +296,7 @@ pub struct ServerConfig {
     pub rate: Option<Rate>,
     /// What of a tool's result, or of a resource, is passed on. `None`: all.
     pub result_bytes_max: Option<usize>,
+    pub cache: CacheConfig,
     pub stderr: Stderr,
     /// For the programs that are started for it.
     pub path_from_shell: PathFromShell,
@@ -394,6 +395,17 @@ impl Sharing {
 pub fn toml_key(name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if bare { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// Which results of a server are kept, so that it need not be asked for the same again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Results of tools that say that they change nothing, for so long. `None`: none.
+    pub tools: Option<Duration>,
+    /// What was read of resources.
+    pub resources: Option<Duration>,
+    pub entries_max: usize,
+    pub bytes_max: usize,
 }
 
 /// How long we wait for one server.
@@ -528,6 +540,7 @@ impl ServerConfig {
             waiting_max: 256,
             rate: None,
             result_bytes_max: None,
+            cache: CacheConfig::default(),
             stderr: Stderr::Log,
             path_from_shell: PathFromShell::Auto,
         }
@@ -689,6 +702,12 @@ impl Default for Timeouts {
             ask: Duration::from_secs(30 * 60),
             ping: Some(Duration::from_secs(30)),
         }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { tools: None, resources: None, entries_max: 1024, bytes_max: 16 * 1024 * 1024 }
     }
 }
 

@@ -337,6 +337,10 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     page.count("queue", server.waiting_max);
     page.rate("rate", server.rate);
     page.size("max_result", server.result_bytes_max.unwrap_or(0));
+    page.time("cache.tools", server.cache.tools.unwrap_or(Duration::ZERO));
+    page.time("cache.resources", server.cache.resources.unwrap_or(Duration::ZERO));
+    page.count("cache.entries", server.cache.entries_max);
+    page.size("cache.size", server.cache.bytes_max);
     filters(page, &server.filters);
     timeouts(page, &server.timeouts);
     for (name, tool) in &server.tools {
@@ -496,6 +500,7 @@ mod tests {
         rate = "0"
         tool.c.rate = "1/day"
         max_result = "64KiB"
+        cache = { tools = "5s", entries = 7, size = "1MiB" }
         tool.c.max_result = "0B"
         tool.c.title = "T"
         tool.c.description = "one\ntwo"

@@ -225,6 +225,7 @@ const PATIENCE: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: false }
 const PATIENCE_MAX: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: true };
 const DELAY: Form = Form::Time { min_ms: 10, max_ms: HOUR, off: false };
 const PLACES: Form = Form::Count { min: 1, max: 65_536 };
+const KEPT: Form = Form::Time { min_ms: 1, max_ms: 24 * HOUR, off: true };
 const RESULT: Form = Form::Size { min: 0, max: GIB };
 const QUEUE: Form = Form::Count { min: 0, max: 65_536 };
 const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
@@ -351,7 +352,7 @@ pub const SETTINGS: &[Setting] = &[
         "defaults.max_result",
         RESULT,
         "\"0B\"",
-        "longer results of tools and texts of resources are cut, such as \"64KiB\" (\"0B\" = none is)",
+        "longer results of tools and texts of resources are cut: \"64KiB\" (\"0B\" = none is)",
     ),
     here(
         "defaults.inherit_env",
@@ -473,6 +474,29 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.timeouts.ask", PATIENCE, "\"30m\"", "as in [timeouts]"),
     here("servers.*.timeouts.ping", PATIENCE_MAX, "\"30s\"", "as in [timeouts]; for remote servers"),
     not_yet("servers.*.timeouts.shutdown", ""),
+    section(
+        "servers.*.cache",
+        "results that are kept, so that the server need not be asked for the same again",
+    ),
+    here(
+        "servers.*.cache.tools",
+        KEPT,
+        "\"0\"",
+        "of tools that say that they change nothing (`readOnlyHint`), for so long (\"0\" = none)",
+    ),
+    here(
+        "servers.*.cache.resources",
+        KEPT,
+        "\"0\"",
+        "what was read of resources, for so long (\"0\" = nothing)",
+    ),
+    here("servers.*.cache.entries", PLACES, "1024", "results that are kept; the oldest goes first"),
+    here(
+        "servers.*.cache.size",
+        Form::Size { min: 64 * KIB, max: GIB },
+        "\"16MiB\"",
+        "the same in bytes; one alone may take a quarter",
+    ),
     named("servers.*.tool", "single tools, by the server's own names for them"),
     section("servers.*.tool.*", "one tool"),
     here("servers.*.tool.*.timeout", PATIENCE, "\"120s\"", "`call` of [timeouts] for this tool alone"),

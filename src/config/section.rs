@@ -596,7 +596,12 @@ impl Reader<'_> {
         let number = match &node.value {
             Value::Integer(number) => Some(number.to_string()),
             Value::Text(text) => Some(text.clone()),
-            _ => None,
+            Value::Number(_)
+            | Value::Flag(_)
+            | Value::Date
+            | Value::Null
+            | Value::List(_)
+            | Value::Table(_) => None,
         };
         let number = number
             .filter(|text| (1..=7).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));

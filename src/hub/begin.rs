@@ -305,6 +305,7 @@ impl Hub {
         turns.push(place.into());
         Outgoing {
             client: asked.seat.caller().client,
+            keeper: asked.seat.caller().keeper(),
             told: asked.seat.declared(),
             look,
             id: asked.id,
@@ -313,6 +314,7 @@ impl Hub {
             pass: &target.pass,
             edit,
             needs_task: target.needs_task,
+            reads_only: target.reads_only,
             mirrors: target.mirrors.as_deref(),
             tasks: self.tasks(asked.seat, target.pass.tool()),
             turns,
@@ -333,7 +335,7 @@ impl Hub {
         let admitted = |catalog: &Catalog| catalog.admits_task(at, &task.own, &task.tool);
         let pass = asked.seat.view().with_catalog(admitted).map_err(|_| unknown())?;
         let edit = Some((id.span(), Bytes::from(quote(&task.own))));
-        Ok(Target { pass, edit, amended: None, needs_task: false, mirrors: None })
+        Ok(Target { pass, edit, amended: None, needs_task: false, reads_only: false, mirrors: None })
     }
 
     /// The seals of tasks' ids, if this client knows of tasks.
@@ -387,6 +389,7 @@ fn not_sent(account: Option<Box<Account>>, fault: Fault) -> Fault {
 fn begun(id: &Id, begun: Result<Begun, Fault>) -> Answer {
     match begun {
         Ok(Begun::Exchange(exchange)) => Answer::Later(exchange),
+        Ok(Begun::Known(text)) => Answer::Now(Ok(text)),
         Ok(Begun::Already) => Answer::Now(Ok(response(id, b"{}"))),
         Err(fault) => Answer::Now(Err(fault)),
     }

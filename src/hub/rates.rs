@@ -78,7 +78,7 @@ impl Rates {
         if !is_counted(asked) {
             return Ok(());
         }
-        let client = caller.guest_of.unwrap_or(caller.client).0;
+        let client = caller.keeper().0;
         let server = self.servers.get(at);
         let tool = server.filter(|_| asked == Asked::Call).and_then(|server| server.tools.get(own));
         let of_server = server.and_then(|server| server.rate).map(|rate| (at as u32 + 1, rate));
@@ -88,21 +88,18 @@ impl Rates {
             (Rated::Tool, tool.copied()),
         ];
         let rated = all.into_iter().filter_map(|(rated, found)| Some((rated, found?)));
-        let (kinds, wanted): (SmallVec<[Rated; 3]>, SmallVec<[(Key, Rate); 3]>) =
-            rated.map(|(rated, (number, rate))| (rated, ((client, number), rate))).unzip();
-        if wanted.is_empty() {
+        let rated: SmallVec<[(Rated, (u32, Rate)); 3]> = rated.collect();
+        if rated.is_empty() {
             return Ok(());
         }
+        let wanted: SmallVec<[(Key, Rate); 3]> =
+            rated.iter().map(|(_, (number, rate))| ((client, *number), *rate)).collect();
         let since = now.saturating_duration_since(self.begun).as_nanos();
         let taken = self.buckets.lock().take(&wanted, u64::try_from(since).unwrap_or(u64::MAX));
         let Err(Empty { which, wait_ns }) = taken else { return Ok(()) };
-        match (kinds.get(which), wanted.get(which)) {
-            (Some(rated), Some((_, rate))) => {
-                let wait_ms = u32::try_from(wait_ns.div_ceil(1_000_000)).unwrap_or(u32::MAX);
-                Err(Excess { rated: *rated, rate: *rate, wait_ms })
-            }
-            (Some(_) | None, _) => Ok(()),
-        }
+        let Some((rated, (_, rate))) = rated.get(which).copied() else { return Ok(()) };
+        let wait_ms = u32::try_from(wait_ns.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        Err(Excess { rated, rate, wait_ms })
     }
 }
 

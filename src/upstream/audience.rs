@@ -5,6 +5,7 @@
 //! decides and delivers, and never waits: what finds no place is given back to the reader.
 
 use super::ask::{Ask, Back, Ends, Hold, Slip};
+use super::cache::Cache;
 use super::changed::Changed;
 use super::clock::Standstill;
 use super::mail::{Letter, Mail, Note};
@@ -40,6 +41,8 @@ pub struct Audience {
     share: Share,
     /// How long a client may take to answer an ask.
     patience: Duration,
+    /// What is kept of its server's results, where anything is.
+    cache: Option<Arc<Cache>>,
     /// Which lists its server says are others by now: the keeper of the lists listens too.
     changed: Changed,
     state: Mutex<State>,
@@ -115,6 +118,7 @@ impl Audience {
             company,
             share,
             patience,
+            cache: None,
             changed: Changed::default(),
             state: Mutex::default(),
             telling: Mutex::default(),
@@ -125,6 +129,18 @@ impl Audience {
 
     pub fn changed(&self) -> &Changed {
         &self.changed
+    }
+
+    /// The same, with what is kept of its server's results.
+    pub(super) fn keeping(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Something is not as it was at the server, or may not be: what is kept of its results is no good any more.
+    pub(super) fn stales(&self) {
+        if let Some(cache) = &self.cache {
+            cache.forget();
+        }
     }
 
     /// Room for what the server says to one client, or to us.

@@ -23,6 +23,10 @@ pub mod link;
 
 pub mod exchange;
 
+mod shown;
+
+mod cache;
+
 mod subject;
 
 mod arrivals;

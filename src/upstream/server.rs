@@ -7,10 +7,11 @@ use super::account::Account;
 use super::allowance::{Permit, Permits};
 use super::audience::Audience;
 use super::budget::Taken;
+use super::cache::{Bearing, Cache, Found};
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
-use super::exchange::{Exchange, Origin, ResultCap, Subscribing};
+use super::exchange::Exchange;
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
@@ -21,11 +22,12 @@ use super::memory::Memory;
 use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
+use super::shown::{Origin, ResultCap, Shown, Subscribing};
 use super::since::Since;
 use super::stream::Posting;
 use super::subject::{Bound, Setting, Subject, words};
 use super::supervise::Supervisor;
-use super::tally::{Asked, End, Tally};
+use super::tally::{Asked, End, Recall, Tally};
 use super::verdict::Verdict;
 use super::way::{AtHand, Hand, Known, Way};
 use crate::config::{Limits, ServerConfig, toml_key};
@@ -91,6 +93,8 @@ pub struct Arriving {
 /// What becomes of a request at its server.
 pub enum Begun {
     Exchange(Box<Exchange>),
+    /// The answer is known.
+    Known(Bytes),
     /// Nothing is left to do: another client of the link has the same from the server.
     Already,
 }
@@ -112,6 +116,8 @@ pub struct Server {
     links: DashMap<LinkKey, Slot>,
     verdict: Arc<Verdict>,
     gate: Gate,
+    /// `None`: none of its results are kept.
+    cache: Option<Arc<Cache>>,
     tally: Arc<Tally>,
 }
 
@@ -155,6 +161,7 @@ impl Server {
         Self {
             key: Arc::from(name.key()),
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
+            cache: Cache::of(&settings.cache),
             settings: Arc::new(settings),
             links: DashMap::new(),
             verdict: Arc::default(),
@@ -203,8 +210,7 @@ impl Server {
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
         let own = self.settings.sharing.is_per_client(caller.alone);
-        let keeper = caller.guest_of.unwrap_or(caller.client);
-        LinkKey { principal: caller.principal.clone(), client: own.then_some(keeper) }
+        LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.keeper()) }
     }
 
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
@@ -359,8 +365,8 @@ impl Server {
         };
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
-        let audience =
-            Arc::new(Audience::new(company, self.surroundings.memory.share(), self.settings.timeouts.ask));
+        let audience = Audience::new(company, self.surroundings.memory.share(), self.settings.timeouts.ask);
+        let audience = Arc::new(audience.keeping(self.cache.clone()));
         let (wake, anew, since) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Since::now()));
         let supervisor = Supervisor {
             server: self.key.clone(),
@@ -495,6 +501,18 @@ impl Server {
             asked: Asked::of(method),
             cap: bounds.cap,
         };
+        let is_stateless = link.stream.standing().is_some();
+        let bearing = match &self.cache {
+            None => None,
+            Some(cache) => match self.recall(cache, link, &outgoing) {
+                Ok(bearing) => bearing,
+                Err(response) => {
+                    let text = Shown { origin: &origin, server: &self.key, own: Some(own), is_stateless }
+                        .text(response);
+                    return self.recalled(text, account, method);
+                }
+            },
+        };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
         let places = Places::new(smallvec![place.into()]);
@@ -599,9 +617,52 @@ impl Server {
         let stream = link.stream.clone();
         let mut exchange = Box::new(Exchange::new(stream, posted, places, clock, Some(origin), subject));
         exchange.is_written_down(account);
+        exchange.bears(bearing);
         exchange.hold(held);
         exchange.keep(kept);
         Ok(Begun::Exchange(exchange))
+    }
+
+    /// What a request is to what is kept of the server's results. The error is the answer, if that is kept.
+    fn recall(
+        &self,
+        cache: &Arc<Cache>,
+        link: &Link,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Option<Bearing>, Box<Message>> {
+        if outgoing.method == Method::ToolsCall && !outgoing.reads_only {
+            return Ok(Some(Bearing::Writes(cache.writes())));
+        }
+        let is_stateless = link.stream.standing().is_some();
+        match cache.find(link.stream.number(), is_stateless, outgoing) {
+            Some(Found::Hit(text)) => match Message::parse_server(text) {
+                Ok(response) => {
+                    self.tally.recalls(Recall::Hit);
+                    Err(Box::new(response))
+                }
+                Err(_) => Ok(None),
+            },
+            Some(Found::Miss(asking)) => {
+                self.tally.recalls(Recall::Miss);
+                Ok(Some(Bearing::Asks(Box::new(asking))))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// A request that is answered with what is known. It is none of the server's.
+    fn recalled(&self, text: Bytes, account: Option<Box<Account>>, method: Method) -> Result<Begun, Fault> {
+        tracing::debug!(
+            event = "call",
+            server = %self.key,
+            method = Asked::of(method).as_str(),
+            outcome = "ok",
+            "answered with what is kept"
+        );
+        if let Some(account) = account {
+            account.close(End::Fine, text.len())?;
+        }
+        Ok(Begun::Known(text))
     }
 
     /// A subscription to a server without a handshake: what is wanted of it in all is another from now on.

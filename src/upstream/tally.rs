@@ -150,6 +150,24 @@ impl Rated {
     }
 }
 
+/// Whether a result was there that need not be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    Hit,
+    Miss,
+}
+
+impl Recall {
+    pub const ALL: [Self; 2] = [Self::Hit, Self::Miss];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
+}
+
 /// What goes over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
@@ -212,6 +230,8 @@ pub struct Tally {
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// Of those, for which rate.
     over_rate: [AtomicU64; Rated::ALL.len()],
+    /// Requests whose results are kept for a time.
+    recalls: [AtomicU64; Recall::ALL.len()],
     /// What connections that are over had dropped: answers to nothing, notes, lines that are no message.
     dropped: [AtomicU64; 3],
     trouble: Mutex<Option<Trouble>>,
@@ -253,6 +273,8 @@ pub struct Counts {
     pub refused: Vec<(&'static str, u64)>,
     /// Of those, requests of clients over a rate, by which.
     pub over_rate: [u64; Rated::ALL.len()],
+    /// Requests whose results are kept for a time: those that were answered with one, and those that were not.
+    pub recalls: [u64; Recall::ALL.len()],
     /// Answers to nothing, notes, lines that are no message: of connections that are over.
     pub dropped: [u64; 3],
     pub trouble: Option<Trouble>,
@@ -301,6 +323,7 @@ impl Tally {
             restarts: Mutex::default(),
             refused: Mutex::default(),
             over_rate: Default::default(),
+            recalls: Default::default(),
             dropped: Default::default(),
             trouble: Mutex::default(),
         }
@@ -392,6 +415,13 @@ impl Tally {
         }
     }
 
+    /// A request whose result may be kept was looked up.
+    pub(super) fn recalls(&self, recall: Recall) {
+        if let Some(count) = self.recalls.get(recall as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn had_dropped(&self, dropped: [u64; 3]) {
         for (sum, more) in self.dropped.iter().zip(dropped) {
             sum.fetch_add(more, Ordering::Relaxed);
@@ -436,6 +466,7 @@ impl Tally {
             restarts: self.restarts.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             refused: self.refused.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             over_rate: self.over_rate.each_ref().map(load),
+            recalls: self.recalls.each_ref().map(load),
             dropped: self.dropped.each_ref().map(load),
             trouble: self.trouble.lock().clone(),
             ended,

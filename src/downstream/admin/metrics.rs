@@ -9,7 +9,7 @@ use crate::mcp::method::Kind;
 use crate::upstream::histogram::Spread;
 use crate::upstream::lookout::{Came, SPENT_SCALE, VISIT_SCALE};
 use crate::upstream::stderr::escaped;
-use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Rated, Way};
+use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Rated, Recall, Way};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -134,6 +134,15 @@ impl Page {
             "braid_rate_limited",
             "Requests of clients that asked more often than a rate allows, by which",
             self.by("limit", over_rate),
+        )?;
+        let recalls = |server: &Surveyed| {
+            Recall::ALL.map(Recall::as_str).into_iter().zip(server.counts.recalls).collect()
+        };
+        counters(
+            out,
+            "braid_cache_requests",
+            "Requests whose results are kept for a time, by whether there was one",
+            self.by("result", recalls),
         )?;
         let timeouts = |server: &Surveyed| {
             let [idle, total] = server.counts.timeouts;

@@ -8,7 +8,7 @@ use super::object::{Object, array};
 use crate::hub::survey::{Survey, Surveyed};
 use crate::mcp::method::Kind;
 use crate::upstream::stderr::escaped;
-use crate::upstream::tally::{Counts, Rated, Way};
+use crate::upstream::tally::{Counts, Rated, Recall, Way};
 use crate::wire::members::quote;
 use std::time::SystemTime;
 
@@ -72,6 +72,8 @@ fn server(server: &Surveyed) -> String {
     object.raw("refused", &by(&counts.refused));
     let over_rate: Vec<_> = Rated::ALL.map(Rated::as_str).into_iter().zip(counts.over_rate).collect();
     object.raw("over_rate", &by(&over_rate));
+    let recalls: Vec<_> = Recall::ALL.map(Recall::as_str).into_iter().zip(counts.recalls).collect();
+    object.raw("cache", &by(&recalls));
     for (way, key) in [(Way::ToServer, "sent"), (Way::FromServer, "received")] {
         object.raw(key, &moved(counts, way));
     }

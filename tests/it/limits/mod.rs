@@ -2,4 +2,5 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod caches;
 mod rates;

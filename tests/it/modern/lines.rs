@@ -16,6 +16,7 @@ macro_rules! plays {
 }
 
 plays! {
+    what_is_kept_says_how_long_it_still_holds
     a_result_is_cut_and_says_what_it_is_all_the_same
     both_eras_on_one_pipe_have_one_rate
     who_comes_back_with_an_answer_is_counted_once
