@@ -37,6 +37,7 @@ pub mod ourselves;
 pub mod own_entry;
 pub mod places;
 pub mod problem;
+pub mod rate;
 pub mod remote;
 mod resolve;
 pub mod schema;
@@ -53,6 +54,7 @@ pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
+pub use rate::Rate;
 pub use toml_text::key as toml_key;
 
 /// The settings of one run.
@@ -224,6 +226,8 @@ pub struct Limits {
     pub links_max: usize,
     /// Elements of one batch (2025-03-26 only).
     pub batch_max: usize,
+    /// What one client may ask of all servers together. `None`: as much as it likes.
+    pub rate: Option<Rate>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,6 +297,11 @@ pub struct ServerConfig {
     pub in_flight_max: usize,
     /// Requests that wait for a place before the answer is `busy`.
     pub waiting_max: usize,
+    /// What one client may ask of it. `None`: as much as it likes.
+    pub rate: Option<Rate>,
+    /// What of a tool's result, or of a resource, is passed on. `None`: all.
+    pub result_bytes_max: Option<usize>,
+    pub cache: CacheConfig,
     pub stderr: Stderr,
     /// For the programs that are started for it.
     pub path_from_shell: PathFromShell,
@@ -387,6 +396,17 @@ impl Sharing {
     }
 }
 
+/// Which results of a server are kept, so that it need not be asked for the same again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Results of tools that say that they change nothing, for so long. `None`: none.
+    pub tools: Option<Duration>,
+    /// What was read of resources.
+    pub resources: Option<Duration>,
+    pub entries_max: usize,
+    pub bytes_max: usize,
+}
+
 /// How long we wait for one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
@@ -411,6 +431,10 @@ pub struct Timeouts {
 pub struct ToolConfig {
     pub call: Option<Duration>,
     pub call_max: Option<Duration>,
+    /// How often one client may call it.
+    pub rate: Option<Rate>,
+    /// What of its result is passed on, whatever the server's; 0: all.
+    pub result_bytes_max: Option<usize>,
     /// `false`: it is neither listed nor callable.
     pub enabled: bool,
     /// What it is called instead of its own name, before names are made fit for clients.
@@ -513,6 +537,9 @@ impl ServerConfig {
             backoff: Backoff::default(),
             in_flight_max: 256,
             waiting_max: 256,
+            rate: None,
+            result_bytes_max: None,
+            cache: CacheConfig::default(),
             stderr: Stderr::Log,
             path_from_shell: PathFromShell::Auto,
         }
@@ -531,6 +558,8 @@ impl Default for ToolConfig {
         Self {
             call: None,
             call_max: None,
+            rate: None,
+            result_bytes_max: None,
             enabled: true,
             name: None,
             title: None,
@@ -594,6 +623,7 @@ impl Default for Limits {
             page_items_max: 1000,
             links_max: 1024,
             batch_max: 32,
+            rate: None,
         }
     }
 }
@@ -672,6 +702,12 @@ impl Default for Timeouts {
             ask: Duration::from_secs(30 * 60),
             ping: Some(Duration::from_secs(30)),
         }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { tools: None, resources: None, entries_max: 1024, bytes_max: 16 * 1024 * 1024 }
     }
 }
 

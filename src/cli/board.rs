@@ -164,8 +164,21 @@ pub(super) fn rows(servers: &[&Server], page: Page, chosen: Option<usize>) -> (S
     (head, lines.collect())
 }
 
-/// What is to be known of a server beneath its row: why it is not there, or else what went wrong last.
+/// What is to be known of a server beneath its row: why it is not there, or else what went wrong last; and how many asked
+/// too often.
 pub(super) fn beneath(server: &Server) -> Option<String> {
+    let said = [trouble(server), over_rate(server)].into_iter().flatten().collect::<Vec<_>>();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn over_rate(server: &Server) -> Option<String> {
+    let over = server.over_rate.iter().filter(|(_, count)| **count > 0);
+    let over: Vec<_> =
+        over.map(|(which, number)| format!("{} {}", count(*number), printable::line(which))).collect();
+    (!over.is_empty()).then(|| format!("refused over a rate: {}", over.join(", ")))
+}
+
+fn trouble(server: &Server) -> Option<String> {
     let again = server.retry_in_ms.map(|ms| format!("; again in {}", ago((ms / 1000.0).ceil() as u64)));
     if let Some(why) = &server.why {
         return Some(format!("{}{}", printable::line(why), again.unwrap_or_default()));
@@ -342,6 +355,8 @@ mod tests {
         assert_eq!(beneath(&servers[0]), None);
         assert_eq!(beneath(&servers[1]).unwrap(), "gone\\u{1b}[2J: no answer; again in 2s");
         assert_eq!(beneath(&servers[2]).unwrap(), "last error 23:59:01: x y");
+        let over = r#"{"name":"n","state":"ready","transport":"stdio","over_rate":{"client":0,"server":40,"tool":3}}"#;
+        assert_eq!(beneath(&server(over)).unwrap(), "refused over a rate: 40 server, 3 tool");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::config::toml_text::{key, list, quoted};
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
     self, Address, Admin, AdminSocket, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell,
-    Prefix, PrefixMode, Protocol, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts,
-    ToolConfig, Transport, Uris,
+    Prefix, PrefixMode, Protocol, Rate, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr,
+    Timeouts, ToolConfig, Transport, Uris,
 };
 use crate::wire::members::{elements, members, string};
 
@@ -122,6 +122,10 @@ fn show_tool(page: &mut Page, name: &str, tool: &ToolConfig) {
     }
     if let Some(time) = tool.call_max {
         page.time(&named("timeout_max"), time);
+    }
+    page.rate(&named("rate"), tool.rate);
+    if let Some(bytes_max) = tool.result_bytes_max {
+        page.size(&named("max_result"), bytes_max);
     }
     page.flag(&named("enabled"), tool.enabled);
     for (key, text) in [("name", &tool.name), ("title", &tool.title), ("description", &tool.description)] {
@@ -255,6 +259,7 @@ fn limits(page: &mut Page, limits: &config::Limits) {
     page.count("page_items", limits.page_items_max);
     page.count("links", limits.links_max);
     page.count("batch", limits.batch_max);
+    page.rate("rate", limits.rate);
 }
 
 fn show_server(page: &mut Page, server: &ServerConfig) {
@@ -331,6 +336,12 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     page.time("restart_backoff.reset_after", server.backoff.reset_after);
     page.count("concurrency", server.in_flight_max);
     page.count("queue", server.waiting_max);
+    page.rate("rate", server.rate);
+    page.size("max_result", server.result_bytes_max.unwrap_or(0));
+    page.time("cache.tools", server.cache.tools.unwrap_or(Duration::ZERO));
+    page.time("cache.resources", server.cache.resources.unwrap_or(Duration::ZERO));
+    page.count("cache.entries", server.cache.entries_max);
+    page.size("cache.size", server.cache.bytes_max);
     filters(page, &server.filters);
     timeouts(page, &server.timeouts);
     for (name, tool) in &server.tools {
@@ -407,6 +418,10 @@ impl Page {
     fn time(&mut self, key: &str, time: Duration) {
         self.text(key, &duration_text(time));
     }
+
+    fn rate(&mut self, key: &str, rate: Option<Rate>) {
+        self.text(key, &rate.map_or_else(|| "0".to_owned(), |rate| rate.to_string()));
+    }
 }
 
 #[cfg(test)]
@@ -439,6 +454,7 @@ mod tests {
         call_max = "0"
         [limits]
         list_size = "9MB"
+        rate = "600/min"
         [log]
         format = "json"
         [listen]
@@ -453,6 +469,7 @@ mod tests {
         limits.replay_kept = "0"
         [defaults]
         resources = { deny = ["file:///etc/*"] }
+        rate = "60/min"
         [groups.one]
         servers = ["linear"]
         tools = { allow = ["linear/*", "*"], deny = ["*/delete_*"] }
@@ -482,6 +499,11 @@ mod tests {
         tool."a.b".timeout = "1m1ms"
         tool."a.b".enabled = false
         tool.c.name = "d é"
+        rate = "0"
+        tool.c.rate = "1/day"
+        max_result = "64KiB"
+        cache = { tools = "5s", entries = 7, size = "1MiB" }
+        tool.c.max_result = "0B"
         tool.c.title = "T"
         tool.c.description = "one\ntwo"
         tool.c.hidden = ["a", "b b"]

@@ -7,6 +7,7 @@ use super::{Globals, out, socket};
 use crate::downstream::admin::place;
 use clap::Args;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,9 @@ pub(super) struct Server {
     pub(super) p95_ms: Option<f64>,
     #[serde(default)]
     pub(super) restarts: u64,
+    /// Requests of clients that asked too often, by which rate.
+    #[serde(default)]
+    pub(super) over_rate: BTreeMap<String, u64>,
     pub(super) last_error: Option<LastError>,
     /// How long it has been in its state, by the run's own clock.
     pub(super) since_s: Option<u64>,

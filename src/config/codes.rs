@@ -251,6 +251,13 @@ or a value has the wrong type. The other entries are used.";
 "A warning about a client's own file: the entry is the one that starts Braid. Following it, Braid would start
 itself without end. Nothing needs to be done.";
 
+    BadRate = "C034", "not a rate",
+"A rate is text: a whole number, `/`, and the time in which so many may come: `s`, `min`, `hour` or `day`. For
+example \"10/s\", \"60/min\" or \"5000/hour\". \"0\" means no limit.
+
+The number is also what may come at once: of \"60/min\" sixty after a minute of silence, and one more each
+second. For fewer at once write the same rate by a shorter time: \"1/s\".";
+
     LooseJson = "C041", "its own client may refuse this JSON",
 "A warning about a client's own file: it has a comma behind the last entry, or a comment. Braid and editors take
 that; the client whose file it is reads JSON to the letter, and then starts without a single server, often
@@ -509,7 +516,14 @@ and is safe to repeat. See `concurrency` and `queue` of the server, and `session
 `total_in_flight` under `[limits]`.";
 
     RateLimited = "L003", "too many requests in a short time",
-"The client or the server sends faster than its rate allows. The call was not sent and is safe to repeat later.";
+"The client, or the model that it works for, asks more often than a rate of the configuration allows: `rate` of
+`[limits]` for all servers, of a server, or of one of its tools. The message names which, and
+`data.retry_after_ms` says when the next call is taken. Each client has its own count; others are not held back.
+
+The call was not sent and is safe to repeat then. An agent that runs into it again and again is most likely
+going in circles.
+
+A server at a URL that answers 429 is said to be over its rate too: then the rate is its own, and none of ours.";
 
     ListCut = "L004", "a server's list was cut",
 "The server offers more pages, more items or larger items than `[limits]` allows. The rest is left out. See

@@ -49,7 +49,8 @@ pub fn write() -> String {
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
-            | Form::Time { .. } => {
+            | Form::Time { .. }
+            | Form::Rate => {
                 text.push('\n');
                 option(&mut text, "", setting, "");
             }
@@ -116,7 +117,8 @@ fn options(text: &mut String, path: &str, dotted: &str) {
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
-            | Form::Time { .. } => option(text, "#", setting, dotted),
+            | Form::Time { .. }
+            | Form::Rate => option(text, "#", setting, dotted),
         }
     }
 }
@@ -200,7 +202,12 @@ mod tests {
         assert_eq!(tools[TOOL].call_max, config.servers[0].timeouts.call_max);
         assert_eq!(
             tools[TOOL],
-            ToolConfig { call: tools[TOOL].call, call_max: tools[TOOL].call_max, ..ToolConfig::default() }
+            ToolConfig {
+                call: tools[TOOL].call,
+                call_max: tools[TOOL].call_max,
+                result_bytes_max: Some(0),
+                ..ToolConfig::default()
+            }
         );
         // So it is with a remote server and a group.
         let remote = config.servers.pop().unwrap();

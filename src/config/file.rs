@@ -353,7 +353,8 @@ mod tests {
                 | Form::Variables
                 | Form::Headers
                 | Form::Values
-                | Form::Word(_) => continue,
+                | Form::Word(_)
+                | Form::Rate => continue,
             };
             for value in inside {
                 assert!(!refused(setting, &value), "{} = {value}", setting.path);

@@ -61,7 +61,9 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
 
 /// Memory and places are shared out when the run begins, and each connection holds to what it began with.
 fn limits(keys: &mut Vec<&'static str>, before: &Limits, now: &Limits) {
-    note(keys, "limits", before, now);
+    // Rates are of each edition.
+    let now = Limits { rate: before.rate, ..now.clone() };
+    note(keys, "limits", before, &now);
 }
 
 fn log(keys: &mut Vec<&'static str>, before: &Log, now: &Log) {
@@ -99,6 +101,7 @@ mod tests {
         now.limits.batch_max = 1;
         // These are of each edition.
         now.first_list = Duration::ZERO;
+        now.limits.rate = crate::config::Rate::parse("1/s").ok();
         now.names.separator = "-".to_owned();
         now.identity.instructions_bytes_max = 1;
         let keys = ["listen.grace", "limits", "log.level", "admin.watch_config"];

@@ -57,6 +57,9 @@ fn value(setting: &Setting) -> Tree {
             let zero = if off { "0|" } else { "" };
             json!({ "type": "string", "pattern": format!("^({zero}([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"), "minLength": 1 })
         }
+        Form::Rate => {
+            json!({ "type": "string", "pattern": "^(0|[0-9]{1,7}/(s|sec|min|h|hour|day))$" })
+        }
     };
     merge(&mut tree, json!({ "description": setting.doc }));
     if let Some(default) = setting.default.and_then(default_of) {

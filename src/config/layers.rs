@@ -83,6 +83,10 @@ pub(super) fn apply(reader: &mut Reader<'_>, section: &Section, server: &mut Ser
     server.filters = std::mem::take(&mut server.filters).under(section);
     server.in_flight_max = section.number("concurrency").unwrap_or(server.in_flight_max);
     server.waiting_max = section.number("queue").unwrap_or(server.waiting_max);
+    server.rate = section.rate("rate").unwrap_or(server.rate);
+    if let Some(bytes_max) = section.number("max_result") {
+        server.result_bytes_max = (bytes_max > 0).then_some(bytes_max);
+    }
     if let Some(inner) = section.section("restart_backoff") {
         let base = &server.backoff;
         let backoff = Backoff {

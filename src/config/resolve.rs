@@ -181,6 +181,7 @@ fn limits(reader: &mut Reader<'_>, section: &Section) -> Limits {
         page_items_max: section.number("page_items").unwrap_or(default.page_items_max),
         links_max: section.number("links").unwrap_or(default.links_max),
         batch_max: section.number("batch").unwrap_or(default.batch_max),
+        rate: section.rate("rate").unwrap_or(default.rate),
     };
     // A message that no buffer can hold could never be forwarded.
     at_most(

@@ -59,6 +59,8 @@ pub enum Form {
         max_ms: u64,
         off: bool,
     },
+    /// Text: so many in a time; "0" is none.
+    Rate,
 }
 
 /// What a text must look like, after its references are replaced.
@@ -223,6 +225,8 @@ const PATIENCE: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: false }
 const PATIENCE_MAX: Form = Form::Time { min_ms: 100, max_ms: 24 * HOUR, off: true };
 const DELAY: Form = Form::Time { min_ms: 10, max_ms: HOUR, off: false };
 const PLACES: Form = Form::Count { min: 1, max: 65_536 };
+const KEPT: Form = Form::Time { min_ms: 1, max_ms: 24 * HOUR, off: true };
+const RESULT: Form = Form::Size { min: 0, max: GIB };
 const QUEUE: Form = Form::Count { min: 0, max: 65_536 };
 const SHARING: Form = Form::Word(&["auto", "shared", "session"]);
 const PROTOCOL: Form =
@@ -339,6 +343,18 @@ pub const SETTINGS: &[Setting] = &[
     here("defaults.concurrency", PLACES, "256", "requests in flight at the server"),
     here("defaults.queue", QUEUE, "256", "requests that wait for a place before the answer is \"busy\""),
     here(
+        "defaults.rate",
+        Form::Rate,
+        "\"0\"",
+        "what each client may ask of the server, such as \"60/min\" (\"0\" = no limit)",
+    ),
+    here(
+        "defaults.max_result",
+        RESULT,
+        "\"0B\"",
+        "longer results of tools and texts of resources are cut: \"64KiB\" (\"0B\" = none is)",
+    ),
+    here(
         "defaults.inherit_env",
         Form::Texts(Rule::VariableName),
         "[]",
@@ -434,6 +450,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("servers.*.concurrency", PLACES, "256", "as in [defaults]"),
     here("servers.*.queue", QUEUE, "256", "as in [defaults]"),
+    here("servers.*.rate", Form::Rate, "\"0\"", "as in [defaults]"),
+    here("servers.*.max_result", RESULT, "\"0B\"", "as in [defaults]"),
     here("servers.*.inherit_env", Form::Texts(Rule::VariableName), "[]", "as in [defaults], instead of it"),
     here("servers.*.stderr", STDERR, "\"log\"", "as in [defaults]"),
     section("servers.*.tools", "as in [defaults]"),
@@ -456,10 +474,45 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.timeouts.ask", PATIENCE, "\"30m\"", "as in [timeouts]"),
     here("servers.*.timeouts.ping", PATIENCE_MAX, "\"30s\"", "as in [timeouts]; for remote servers"),
     not_yet("servers.*.timeouts.shutdown", ""),
+    section(
+        "servers.*.cache",
+        "results that are kept, so that the server need not be asked for the same again",
+    ),
+    here(
+        "servers.*.cache.tools",
+        KEPT,
+        "\"0\"",
+        "of tools that say that they change nothing (`readOnlyHint`), for so long (\"0\" = none)",
+    ),
+    here(
+        "servers.*.cache.resources",
+        KEPT,
+        "\"0\"",
+        "what was read of resources, for so long (\"0\" = nothing)",
+    ),
+    here("servers.*.cache.entries", PLACES, "1024", "results that are kept; the oldest goes first"),
+    here(
+        "servers.*.cache.size",
+        Form::Size { min: 64 * KIB, max: GIB },
+        "\"16MiB\"",
+        "the same in bytes; one alone may take a quarter",
+    ),
     named("servers.*.tool", "single tools, by the server's own names for them"),
     section("servers.*.tool.*", "one tool"),
     here("servers.*.tool.*.timeout", PATIENCE, "\"120s\"", "`call` of [timeouts] for this tool alone"),
     here("servers.*.tool.*.timeout_max", PATIENCE, "\"30m\"", "`call_max` of [timeouts] for this tool alone"),
+    here(
+        "servers.*.tool.*.rate",
+        Form::Rate,
+        "\"0\"",
+        "how often each client may call this tool, beside the server's own `rate`",
+    ),
+    here(
+        "servers.*.tool.*.max_result",
+        RESULT,
+        "\"0B\"",
+        "`max_result` of [defaults] for this tool alone; \"0B\" = nothing is cut",
+    ),
     here("servers.*.tool.*.enabled", Form::Flag, "true", "false: neither listed nor callable"),
     here(
         "servers.*.tool.*.name",
@@ -712,6 +765,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("limits.links", PLACES, "1024", "processes that one server may have at once"),
     here("limits.batch", Form::Count { min: 1, max: 1_024 }, "32", "messages in one batch (2025-03-26 only)"),
+    here(
+        "limits.rate",
+        Form::Rate,
+        "\"0\"",
+        "what each client may ask of all servers, such as \"600/min\" (\"0\" = no limit)",
+    ),
     section("log", "seeing what happens"),
     here(
         "log.level",
@@ -852,6 +911,7 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("servers.*", "dir", "did you mean `cwd`?"),
     ("servers.*", "workdir", "did you mean `cwd`?"),
     ("servers.*", "working_directory", "did you mean `cwd`?"),
+    ("servers.*", "rate_limit", "did you mean `rate`?"),
     ("servers.*", "name", "the name is that of the table: `[servers.NAME]`; for people write `title`"),
     ("servers.*", "autoApprove", "what is approved is the client's matter"),
     ("servers.*", "alwaysAllow", "what is approved is the client's matter"),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::codes::Code;
 use super::json_value;
 use super::problem::{PROBLEMS_MAX, Problem, Source, quoted};
+use super::rate::{Rate, RateFlaw};
 use super::remote::{self, HeaderFlaw};
 use super::schema::{self, Form, Rule, Setting, State};
 use super::tree::{Entry, Node, Value};
@@ -51,6 +52,8 @@ enum Found {
     Word(&'static str),
     Number(usize),
     Time(Duration),
+    /// `None`: without one.
+    Rate(Option<Rate>),
 }
 
 impl Section {
@@ -94,7 +97,8 @@ impl Section {
                 | Found::Values(_)
                 | Found::Word(_)
                 | Found::Number(_)
-                | Found::Time(_),
+                | Found::Time(_)
+                | Found::Rate(_),
             )
             | None => Default::default(),
         };
@@ -128,6 +132,11 @@ impl Section {
     /// Zero means off; only keys for which that is allowed can be zero.
     pub(super) fn time(&self, key: &str) -> Option<Duration> {
         if let Found::Time(time) = self.values.get(key)?.value { Some(time) } else { None }
+    }
+
+    /// `Some(None)`: it is written that there is none.
+    pub(super) fn rate(&self, key: &str) -> Option<Option<Rate>> {
+        if let Found::Rate(rate) = self.values.get(key)?.value { Some(rate) } else { None }
     }
 }
 
@@ -196,7 +205,8 @@ impl Reader<'_> {
             | Form::Word(_)
             | Form::Count { .. }
             | Form::Size { .. }
-            | Form::Time { .. } => {
+            | Form::Time { .. }
+            | Form::Rate => {
                 if let Some(value) = self.value(setting, at, entry) {
                     section.values.insert(key, Checked { span: entry.node.span.clone(), value });
                 }
@@ -316,6 +326,22 @@ impl Reader<'_> {
                     );
                 }
                 fine.then_some(Found::Time(time))
+            }
+            (Form::Rate, Value::Text(text)) if text == "0" => Some(Found::Rate(None)),
+            (Form::Rate, Value::Text(text)) => match Rate::parse(text) {
+                Ok(rate) => Some(Found::Rate(Some(rate))),
+                Err(RateFlaw::Form) => {
+                    self.not_a_rate(at, node);
+                    None
+                }
+                Err(RateFlaw::Bounds) => {
+                    self.out_of_bounds(setting, at, node, "1", &Rate::COUNT_MAX.to_string());
+                    None
+                }
+            },
+            (Form::Rate, Value::Integer(_) | Value::Number(_)) => {
+                self.not_a_rate(at, node);
+                None
             }
             // A bare number is the commonest mistake here, and the unit is what is missing.
             (Form::Time { .. }, Value::Integer(_) | Value::Number(_)) => {
@@ -537,7 +563,7 @@ impl Reader<'_> {
     }
 
     fn out_of_bounds(&mut self, setting: &Setting, at: &str, node: &Node, min: &str, max: &str) {
-        let off = matches!(setting.form, Form::Time { off: true, .. });
+        let off = matches!(setting.form, Form::Time { off: true, .. } | Form::Rate);
         let bounds = if min == max { format!("expected {min}") } else { format!("expected {min} to {max}") };
         let bounds = if off { format!("{bounds}, or \"0\"") } else { bounds };
         let problem = if setting.path == "version" {
@@ -558,6 +584,32 @@ impl Reader<'_> {
             problem.help(format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds"))
         } else {
             problem
+        };
+        self.problems.push(problem);
+    }
+
+    fn not_a_rate(&mut self, at: &str, node: &Node) {
+        let problem = self
+            .error(Code::BadRate, format!("`{at}` needs a rate"))
+            .at(&node.span, "expected a whole number, / and s, min, hour or day, such as \"60/min\"");
+        // What is missing most often is the unit.
+        let number = match &node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(_)
+            | Value::Flag(_)
+            | Value::Date
+            | Value::Null
+            | Value::List(_)
+            | Value::Table(_) => None,
+        };
+        let number = number
+            .filter(|text| (1..=7).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
+        let problem = match number {
+            Some(number) => {
+                problem.help(format!("write \"{number}/min\" for so many in a minute, or \"0\" for no limit"))
+            }
+            None => problem.help("write \"60/min\" for sixty in a minute, or \"0\" for no limit"),
         };
         self.problems.push(problem);
     }
@@ -639,5 +691,6 @@ fn expected(setting: &Setting) -> String {
         Form::Count { .. } => "a whole number".to_owned(),
         Form::Size { .. } => "a size such as \"16MiB\"".to_owned(),
         Form::Time { .. } => "a duration such as \"30s\"".to_owned(),
+        Form::Rate => "a rate such as \"60/min\"".to_owned(),
     }
 }

@@ -12,7 +12,9 @@ use super::remote::{lets_in, travels_readable};
 use super::schema::{Kind, Rule};
 use super::section::{Checked, Reader, Section};
 use super::variables::Purpose;
-use super::{Command, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport, Uris, env_file};
+use super::{
+    CacheConfig, Command, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport, Uris, env_file,
+};
 
 /// One server with the defaults under it; `None` when it cannot be reached, which has been reported.
 pub(super) fn server(
@@ -37,6 +39,9 @@ pub(super) fn server(
     if let Some(inner) = section.section("timeouts") {
         server.timeouts = timeouts(reader, inner, &base.timeouts);
     }
+    if let Some(inner) = section.section("cache") {
+        server.cache = cache(inner);
+    }
     for (name, inner) in section.named("tool") {
         let config = tool(inner);
         let call = config.call.or(Some(server.timeouts.call));
@@ -56,12 +61,25 @@ pub(super) fn server(
     Some(server)
 }
 
+fn cache(section: &Section) -> CacheConfig {
+    let default = CacheConfig::default();
+    let time = |key| section.time(key).filter(|time| !time.is_zero());
+    CacheConfig {
+        tools: time("tools"),
+        resources: time("resources"),
+        entries_max: section.number("entries").unwrap_or(default.entries_max),
+        bytes_max: section.number("size").unwrap_or(default.bytes_max),
+    }
+}
+
 fn tool(section: &Section) -> ToolConfig {
     let text = |key| section.text(key).filter(|text| !text.is_empty()).map(str::to_owned);
     let defaults = section.values("defaults").unwrap_or_default().iter();
     ToolConfig {
         call: section.time("timeout"),
         call_max: section.time("timeout_max"),
+        rate: section.rate("rate").flatten(),
+        result_bytes_max: section.number("max_result"),
         enabled: section.flag("enabled").unwrap_or(true),
         name: text("name"),
         title: text("title"),

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 pub struct Changes {
     pub added: Vec<String>,
     pub removed: Vec<String>,
-    /// They are reached or shared otherwise, and so started anew.
+    /// They are reached or shared otherwise, or their results kept otherwise, and so started anew.
     pub restarted: Vec<String>,
     /// Something of them is other, for which they need not be touched.
     pub adjusted: Vec<String>,
@@ -63,7 +63,7 @@ enum Fate {
     Stays,
     IsSet,
     IsReplaced,
-    /// Who shares it is another: no link of the one before serves anybody.
+    /// Who shares it is another, or what is kept of it: no link of the one before serves anybody.
     IsAnother,
 }
 
@@ -88,7 +88,7 @@ impl Hub {
         changes.others |= is_moved && changes.added.is_empty() && changes.removed.is_empty();
         if changes.any() {
             let edition = Edition::new(before.number + 1, Arc::new(config), settings, servers);
-            self.moves(&before, Arc::new(edition)).await;
+            self.moves(&before, Arc::new(edition.after(&before))).await;
             // Only now: whoever has not moved yet would hear of their lists, and once more when it has.
             replaced.into_iter().for_each(|(server, settings, dial)| server.replace(settings, dial));
         }
@@ -199,6 +199,9 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         backoff: _,
         in_flight_max: _,
         waiting_max: _,
+        rate: _,
+        result_bytes_max: _,
+        cache,
         stderr,
         path_from_shell,
     } = had;
@@ -208,7 +211,8 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         && *path_from_shell == wanted.path_from_shell;
     match () {
         () if had == wanted => Fate::Stays,
-        () if *sharing != wanted.sharing => Fate::IsAnother,
+        // What is kept of results is made with the server.
+        () if *sharing != wanted.sharing || *cache != wanted.cache => Fate::IsAnother,
         () if !is_reached_alike => Fate::IsReplaced,
         () => Fate::IsSet,
     }
@@ -219,6 +223,7 @@ fn is_alike(had: &Config, wanted: &Config) -> bool {
     had.names == wanted.names
         && had.groups == wanted.groups
         && had.first_list == wanted.first_list
+        && had.limits.rate == wanted.limits.rate
         && had.identity.instructions == wanted.identity.instructions
         && had.identity.instructions_bytes_max == wanted.identity.instructions_bytes_max
 }

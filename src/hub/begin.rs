@@ -6,6 +6,7 @@
 use super::Hub;
 use super::outlook::{Outlook, Reached};
 use super::parked::unknown;
+use super::rates::{Excess, Rates};
 use super::seat::Seat;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
@@ -18,7 +19,7 @@ use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
-use crate::upstream::server::{Begun, ServerId};
+use crate::upstream::server::{Begun, Server, ServerId};
 use crate::upstream::tally::{Asked as Counted, End};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
@@ -96,6 +97,11 @@ impl Hub {
         let bytes = bytes_of(message, seat.declared());
         let way = seat.hand(&outlook, &reached).and_then(|hand| reached.server.way(hand, method, bytes));
         let (Some(place), Some(way)) = (self.place(), way) else { return AtOnce::Waits(asked) };
+        if let Some(rates) = &outlook.edition.rates
+            && let Err(fault) = self.keeps_to(rates, &asked, method, &target, &reached)
+        {
+            return AtOnce::Is(Answer::Now(Err(*fault)));
+        }
         let (id, asked_as, edit) = (asked.id, asked.message, target.edit.take());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), &reached, place);
         outgoing.message = message;
@@ -158,6 +164,51 @@ impl Hub {
         written.err().unwrap_or(fault)
     }
 
+    /// Whether a client keeps to its rates with one more request. The fault of one too many is counted, logged and written
+    /// down; nobody waits, and nothing is started for it.
+    fn keeps_to(
+        &self,
+        rates: &Rates,
+        asked: &Asked<'_>,
+        method: Method,
+        target: &Target,
+        reached: &Reached<'_>,
+    ) -> Result<(), Box<Fault>> {
+        let (caller, own) = (asked.seat.caller(), target.pass.own());
+        match rates.count(caller, Counted::of(method), reached.at, own, Instant::now()) {
+            Ok(()) => Ok(()),
+            Err(excess) => Err(Box::new(self.held_back(asked, method, target, reached.server, &excess))),
+        }
+    }
+
+    #[cold]
+    fn held_back(
+        &self,
+        asked: &Asked<'_>,
+        method: Method,
+        target: &Target,
+        server: &Server,
+        excess: &Excess,
+    ) -> Fault {
+        let (key, own) = (server.key(), target.pass.own());
+        let fault = excess.fault(key, own);
+        server.tally().over_rate(excess.rated, &fault);
+        tracing::debug!(
+            event = "call",
+            server = key,
+            method = Counted::of(method).as_str(),
+            client = asked.seat.caller().client.0,
+            outcome = End::of(&fault).error_type(),
+            code = fault.code,
+            why = fault.text,
+            "not sent"
+        );
+        match self.account(asked.seat, asked.message, key, target) {
+            Ok(account) => not_sent(account, fault),
+            Err(fault) => fault,
+        }
+    }
+
     /// Where a request is written down, if it is.
     #[inline]
     fn account(
@@ -208,6 +259,13 @@ impl Hub {
         method: Method,
         mut target: Target,
     ) -> Answer {
+        // What comes back with an answer goes on with a call that was counted.
+        if let (Some(rates), None) = (&outlook.edition.rates, &asked.again)
+            && let Some(reached) = outlook.server(target.pass.server())
+            && let Err(fault) = self.keeps_to(rates, &asked, method, &target, &reached)
+        {
+            return Answer::Now(Err(*fault));
+        }
         let (place, only) = asked.again.take().map(|Again { place, only }| (place, only)).unzip();
         let reached = outlook.reached(target.pass.server(), asked.seat.caller());
         let Some((reached, key)) = reached else {
@@ -253,6 +311,7 @@ impl Hub {
         turns.push(place.into());
         Outgoing {
             client: asked.seat.caller().client,
+            keeper: asked.seat.caller().keeper(),
             told: asked.seat.declared(),
             look: reached.look,
             settings: reached.settings,
@@ -262,6 +321,7 @@ impl Hub {
             pass: &target.pass,
             edit,
             needs_task: target.needs_task,
+            reads_only: target.reads_only,
             mirrors: target.mirrors.as_deref(),
             tasks: self.tasks(asked.seat, target.pass.tool()),
             turns,
@@ -283,7 +343,7 @@ impl Hub {
         let admitted = |catalog: &Catalog| catalog.admits_task(at, &task.own, &task.tool);
         let pass = outlook.view.with_catalog(admitted).map_err(|_| unknown())?;
         let edit = Some((id.span(), Bytes::from(quote(&task.own))));
-        Ok(Target { pass, edit, amended: None, needs_task: false, mirrors: None })
+        Ok(Target { pass, edit, amended: None, needs_task: false, reads_only: false, mirrors: None })
     }
 
     /// The seals of tasks' ids, if this client knows of tasks.
@@ -337,6 +397,7 @@ fn not_sent(account: Option<Box<Account>>, fault: Fault) -> Fault {
 fn begun(id: &Id, begun: Result<Begun, Fault>) -> Answer {
     match begun {
         Ok(Begun::Exchange(exchange)) => Answer::Later(exchange),
+        Ok(Begun::Known(text)) => Answer::Now(Ok(text)),
         Ok(Begun::Already) => Answer::Now(Ok(response(id, b"{}"))),
         Err(fault) => Answer::Now(Err(fault)),
     }

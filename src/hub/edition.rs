@@ -5,6 +5,7 @@
 //! edition and mean nothing in another: what outlives an edition knows a server by its `ServerId`.
 
 use super::entrance::{Entrances, Naming};
+use super::rates::Rates;
 use crate::config::{Config, Prefix, ServerConfig};
 use crate::routing::names::NamePlan;
 use crate::upstream::server::{Server, ServerId};
@@ -21,6 +22,8 @@ pub struct Edition {
     pub(super) servers: Vec<Arc<Server>>,
     pub(super) plans: Plans,
     pub(super) entrances: Entrances,
+    /// `None`: every client may ask as often as it likes.
+    pub(super) rates: Option<Arc<Rates>>,
 }
 
 /// How servers are called, both ways.
@@ -56,7 +59,15 @@ impl Edition {
     ) -> Self {
         let plans = Plans::new(&config);
         let entrances = Entrances::new(&plans, &config.servers, &config.groups);
-        Self { number, config, settings, servers, plans, entrances }
+        let rates = Rates::of(&config).map(Arc::new);
+        Self { number, config, settings, servers, plans, entrances, rates }
+    }
+
+    /// What clients have left of their rates is what they had in the edition before, if the rates are the same.
+    pub(super) fn after(self, before: &Self) -> Self {
+        let (Some(had), Some(has)) = (&before.rates, &self.rates) else { return self };
+        let kept = if had.is_alike(has) { had.clone() } else { has.clone() };
+        Self { rates: Some(kept), ..self }
     }
 
     pub fn config(&self) -> &Config {

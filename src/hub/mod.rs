@@ -26,6 +26,8 @@ pub mod readiness;
 
 pub mod parked;
 
+pub mod rates;
+
 pub mod survey;
 
 use self::edition::Edition;

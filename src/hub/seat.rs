@@ -20,7 +20,7 @@ use crate::routing::look::Look;
 use crate::upstream::allowance::Allowance;
 use crate::upstream::mail::Mail;
 use crate::upstream::server::{Arriving, ServerId};
-use crate::upstream::shown::Shown;
+use crate::upstream::visible::Visible;
 use crate::upstream::way::Hand;
 use crate::wire::fault::Fault;
 use bytes::Bytes;
@@ -204,28 +204,28 @@ impl Seat {
             caller: self.caller.clone(),
             mail: self.mail.clone(),
             look: (*look).clone(),
-            shown: self.shown(server.id(), look),
+            visible: self.visible(server.id(), look),
             told: self.told.subscribe(),
         };
         server.open(&arriving).map(|watched| self.hub.follow(server, watched))
     }
 
     /// What of a server's resources the client may hear of: what it may read, whatever edition holds by then.
-    fn shown(&self, id: ServerId, look: &Look) -> Shown {
+    fn visible(&self, id: ServerId, look: &Look) -> Visible {
         let admits = move |outlook: &Outlook, own: &str| {
             let Some(reached) = outlook.same(id) else { return false };
             let admits = || outlook.view.with_catalog(|catalog| catalog.admits(reached.at, own).is_ok());
             !reached.look.filters_resources() || admits()
         };
         match &self.outlook {
-            Standpoint::Fixed(_) if !look.filters_resources() => Shown::default(),
+            Standpoint::Fixed(_) if !look.filters_resources() => Visible::default(),
             Standpoint::Fixed(outlook) => {
                 let outlook = outlook.clone();
-                Shown::by(move |own| admits(&outlook, own))
+                Visible::by(move |own| admits(&outlook, own))
             }
             Standpoint::Moving(place) => {
                 let place = place.subscribe();
-                Shown::by(move |own| {
+                Visible::by(move |own| {
                     let outlook = place.borrow().clone();
                     admits(&outlook, own)
                 })

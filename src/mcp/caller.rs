@@ -57,6 +57,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The client whom it counts as: for who has no session, whoever keeps the links for all that come by its door.
+    pub fn keeper(&self) -> ClientId {
+        self.guest_of.unwrap_or(self.client)
+    }
+
     /// Who listens on a link that is kept for this caller rather than for all of its principal.
     pub fn company(&self) -> Company {
         match self.guest_of {

@@ -71,6 +71,8 @@ pub struct Entry {
     pub change: Change,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// A tool that says that it changes nothing.
+    pub reads_only: bool,
     /// Which of its arguments stand in headers as well.
     pub mirrors: Option<Arc<Mirrors>>,
     /// How it looks, if not as its server wrote it.
@@ -542,6 +544,7 @@ fn judged(kind: Kind, (server, offer): (usize, &Offer), item: &Item, uris: &UriM
         exposed: name.name,
         change: name.change,
         needs_task: item.needs_task(),
+        reads_only: item.says_read_only(),
         mirrors: item.mirrors().ok().flatten().cloned(),
         look,
         pass,

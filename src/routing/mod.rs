@@ -1,7 +1,7 @@
 //! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.
 //!
 //! Reading order: names and URIs, what is shown and how, an item, the catalog of all items, where a request goes; then the
-//! tables that outlive a request: ledger, deadline, backoff, queue; last, whom a server means that speaks first:
+//! tables that outlive a request: ledger, deadline, backoff, queue, buckets; last, whom a server means that speaks first:
 //! levels, subscriptions, owner, asking, and how long a person was asked.
 
 pub mod names;
@@ -37,6 +37,8 @@ pub mod deadline;
 pub mod backoff;
 
 pub mod queue;
+
+pub mod buckets;
 
 pub mod levels;
 

@@ -39,6 +39,8 @@ pub struct Target {
     pub amended: Option<Box<Message>>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// A tool that says that it changes nothing.
+    pub reads_only: bool,
     /// Which of its arguments stand in headers as well.
     pub mirrors: Option<Arc<Mirrors>>,
 }
@@ -173,6 +175,7 @@ fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
         edit,
         amended: None,
         needs_task: entry.needs_task,
+        reads_only: entry.reads_only,
         mirrors: entry.mirrors.clone(),
     }
 }
@@ -180,7 +183,7 @@ fn target(entry: &Entry, request: &Message, name: &Text, said: &str) -> Target {
 fn addressed(pass: Pass, request: &Message, uri: &Text, said: &str) -> Target {
     let own = pass.own();
     let edit = (said != &**own).then(|| renamed(uri.span(), request.str(uri.span()), said, own));
-    Target { pass, edit, amended: None, needs_task: false, mirrors: None }
+    Target { pass, edit, amended: None, needs_task: false, reads_only: false, mirrors: None }
 }
 
 enum Owner {

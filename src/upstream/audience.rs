@@ -5,12 +5,13 @@
 //! decides and delivers, and never waits: what finds no place is given back to the reader.
 
 use super::ask::{Ask, Back, Ends, Hold, Slip};
+use super::cache::Cache;
 use super::changed::Changed;
 use super::clock::Standstill;
 use super::mail::{Letter, Mail, Note};
 use super::memory::{Growing, NoRoom, Part, Room, Share};
-use super::shown::Shown;
 use super::stream::Stream;
+use super::visible::Visible;
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::{Caller, ClientId, Company};
 use crate::mcp::level::Level;
@@ -41,6 +42,8 @@ pub struct Audience {
     share: Share,
     /// How long a client may take to answer an ask.
     patience: Mutex<Duration>,
+    /// What is kept of its server's results, where anything is.
+    cache: Option<Arc<Cache>>,
     /// Which lists its server says are others by now: the keeper of the lists listens too.
     changed: Changed,
     state: Mutex<State>,
@@ -81,7 +84,7 @@ pub(super) struct Member {
     pub(super) mail: Arc<Mail>,
     /// How the server looks by the door that the client came by.
     pub(super) look: Arc<Look>,
-    shown: Shown,
+    visible: Visible,
     pub(super) standstill: Arc<Standstill>,
     /// Places in its mail for this link's notes.
     places: Arc<Semaphore>,
@@ -98,7 +101,7 @@ impl Member {
             is_alone: self.is_alone,
             mail: self.mail.clone(),
             look,
-            shown: self.shown.clone(),
+            visible: self.visible.clone(),
             standstill: self.standstill.clone(),
             places: self.places.clone(),
             part: self.part.clone(),
@@ -134,6 +137,7 @@ impl Audience {
             company,
             share,
             patience: Mutex::new(patience),
+            cache: None,
             changed: Changed::default(),
             state: Mutex::default(),
             telling: Mutex::default(),
@@ -144,6 +148,18 @@ impl Audience {
 
     pub fn changed(&self) -> &Changed {
         &self.changed
+    }
+
+    /// The same, with what is kept of its server's results.
+    pub(super) fn keeping(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Something is not as it was at the server, or may not be: what is kept of its results is no good any more.
+    pub(super) fn stales(&self) {
+        if let Some(cache) = &self.cache {
+            cache.forget();
+        }
     }
 
     /// Room for what the server says to one client, or to us.
@@ -160,7 +176,7 @@ impl Audience {
     }
 
     /// A client comes. Like the others that change who listens, this may change the level that the server should have.
-    pub(super) fn join(&self, caller: &Caller, mail: Arc<Mail>, look: Arc<Look>, shown: Shown) {
+    pub(super) fn join(&self, caller: &Caller, mail: Arc<Mail>, look: Arc<Look>, visible: Visible) {
         let client = caller.client;
         let places = Arc::new(Semaphore::new(NOTES_MAX));
         let part = self.share.part(self.company);
@@ -171,7 +187,7 @@ impl Audience {
             is_alone,
             mail,
             look,
-            shown,
+            visible,
             standstill: Arc::default(),
             places,
             part,
@@ -416,7 +432,7 @@ impl Audience {
             }
         };
         let mut news = Vec::new();
-        for member in members.iter().filter(|member| member.shown.admits(uri.as_str(note))) {
+        for member in members.iter().filter(|member| member.visible.admits(uri.as_str(note))) {
             let text = said.to(member)?;
             if !member.mail.has(&text) {
                 news.push(parcel(member, text));

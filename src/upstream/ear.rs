@@ -231,6 +231,8 @@ impl Ear {
     fn notification(&self, method: Method, params: &Params, message: Message) -> Vec<Crowded> {
         let audience = self.stream.audience();
         if message.text().len() > NOTE_BYTES_MAX {
+            // Whatever it says.
+            audience.stales();
             self.dropped();
             return Vec::new();
         }
@@ -240,11 +242,15 @@ impl Ear {
                 self.progress(id, Box::new(message)).err().into_iter().collect()
             }
             Method::ListChanged(kind) => {
+                audience.stales();
                 audience.changed().raise(kind);
                 Vec::new()
             }
             Method::Log => self.tell(self.logged(&message)),
-            Method::Updated => self.tell(audience.updated(&unmarked(message))),
+            Method::Updated => {
+                audience.stales();
+                self.tell(audience.updated(&unmarked(message)))
+            }
             Method::Acknowledged => {
                 let meta = params.meta.as_ref().and_then(|meta| meta.subscription);
                 let id = meta.and_then(|id| CallId::read(message.str(id)));

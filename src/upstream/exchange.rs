@@ -9,33 +9,27 @@ use super::allowance::{Permit, Permits};
 use super::arrivals::Next;
 pub use super::arrivals::{Awaiting, Berth};
 use super::ask::Ask;
-use super::audience::Member;
 use super::budget::Taken;
+use super::cache::Bearing;
 use super::clock::Clock;
 use super::frame::{Freight, Places};
 use super::mail::{Letter, Note};
 use super::memory::Room;
-use super::outgoing::Tasks;
 use super::round::{self, Kept, Round, Says};
+use super::shown::{Origin, Shown, Subscribing};
 use super::stderr::escaped;
 pub use super::stream::Arrived;
 use super::stream::{Arrival, Parting, Posted, Posting, Stream};
 use super::subject::{Setting, Subject};
 use super::tally::{Asked, End};
 use super::task::{TaskCall, TaskStep};
-use crate::mcp::caller::ClientId;
-use crate::mcp::era;
 use crate::mcp::method::Kind;
-use crate::routing::asking::{
-    URL_REQUIRED, input_in_clients_terms, required_in_clients_terms, task_in_clients_terms,
-};
 use crate::routing::deadline::Expiry;
-use crate::routing::look::Look;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id, Raw};
 use crate::wire::lines::one_line;
-use crate::wire::members::{elements, member, members, quote, requote, string};
-use crate::wire::message::{Head, Message, Outcome, Text};
+use crate::wire::members::{elements, member, members, quote, string};
+use crate::wire::message::{Head, Message, Outcome};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
 use smallvec::smallvec;
@@ -59,31 +53,6 @@ pub enum Step {
 pub(super) enum Word {
     Note(Box<Message>),
     End(Result<Box<Message>, Fault>),
-}
-
-/// Whose request an exchange is: how the client names it, and how the server looks to it.
-#[derive(Debug)]
-pub(super) struct Origin {
-    pub(super) id: Id,
-    /// `None`: it has left.
-    pub(super) owner: Option<Arc<Member>>,
-    pub(super) token: Option<Raw>,
-    pub(super) look: Arc<Look>,
-    pub(super) subscribing: Option<Subscribing>,
-    /// What is asked, as it is counted.
-    pub(super) asked: Asked,
-    /// How a task is called toward the client, where it may take one for an answer.
-    pub(super) tasks: Option<Tasks>,
-    /// The client has no handshake either: what its server says of a result is for it.
-    pub(super) stands: bool,
-}
-
-/// A subscription that becomes one when the server agrees.
-#[derive(Debug)]
-pub(super) struct Subscribing {
-    pub(super) client: ClientId,
-    /// In the server's terms.
-    pub(super) uri: Box<str>,
 }
 
 /// One request in flight. Yields any number of notes, then one end, then nothing.
@@ -113,6 +82,8 @@ pub struct Exchange {
     stale: bool,
     /// What the client is being asked for that.
     round: Option<Box<Round>>,
+    /// What it is to what is kept of its server's results, where anything is.
+    bearing: Option<Bearing>,
     /// Where it is written down, if it is.
     account: Option<Box<Account>>,
     /// How it ended is counted: with how long it took its server.
@@ -149,11 +120,17 @@ impl Exchange {
             kept: None,
             stale: false,
             round: None,
+            bearing: None,
             account: None,
             is_counted: false,
             took: Duration::ZERO,
             _turns: Permits::new(),
         }
+    }
+
+    /// What it is to what is kept of its server's results.
+    pub(super) fn bears(&mut self, bearing: Option<Bearing>) {
+        self.bearing = bearing;
     }
 
     /// How it ends is written down there.
@@ -315,6 +292,11 @@ impl Exchange {
             Head::Response { outcome: Outcome::Error { code, .. }, .. } => End::Error(*code),
             Head::Response { .. } | Head::Request { .. } | Head::Notification { .. } => End::Fine,
         };
+        match self.bearing.take() {
+            Some(Bearing::Asks(asking)) => asking.ends(&response),
+            writes @ Some(Bearing::Writes(_)) => self.bearing = writes,
+            None => {}
+        }
         let mut judged = self.judged(response);
         match &judged {
             // Looked at where it lies: it is not moved for this.
@@ -405,7 +387,13 @@ impl Exchange {
                 return Some(Err(self.faulty(fault)));
             }
         }
-        let text = self.restore(response);
+        let text = match &self.origin {
+            Some(origin) => {
+                let (server, own) = (&self.subject.server, self.subject.own());
+                Shown { origin, server, own, is_stateless }.text(response)
+            }
+            None => one_line(response.text().clone()),
+        };
         Some(Ok(kept(text, self.room.take())))
     }
 
@@ -652,6 +640,8 @@ impl Exchange {
             Arrival::Note(_) | Arrival::Letter(_) | Arrival::Lives => self.clock.renew(),
             Arrival::Created(created) => {
                 self.clock.renew();
+                // What runs as a task is not kept.
+                self.bearing.take_if(|bearing| matches!(bearing, Bearing::Asks(_)));
                 self.task = self.tasked(&created);
                 return Arrival::Lives;
             }
@@ -739,63 +729,6 @@ impl Exchange {
         Some(Splice::new(note).replace(params.progress_token?, token.as_str()).finish())
     }
 
-    /// The response under the client's id, URIs in its terms, without what only a client without a handshake reads, and on
-    /// one line.
-    fn restore(&self, response: Box<Message>) -> Bytes {
-        let stands = self.origin.as_ref().is_none_or(|origin| origin.stands);
-        let is_foreign = !stands && self.stream.standing().is_some();
-        let is_on_one_line = response.is_on_one_line();
-        let text = match is_foreign.then(|| bared(&response)).flatten() {
-            Some(bare) => self.in_clients_terms(Box::new(bare)),
-            None => self.in_clients_terms(response),
-        };
-        // What is put into it is on one line as well.
-        if is_on_one_line { text } else { one_line(text) }
-    }
-
-    fn in_clients_terms(&self, response: Box<Message>) -> Bytes {
-        let (Some(origin), Head::Response { id: Some(id), outcome }) = (&self.origin, response.head()) else {
-            return response.text().clone();
-        };
-        let id = *id;
-        let mut splice = Splice::new(&response).replace(id, origin.id.as_str());
-        let places: &[Text] = match outcome {
-            Outcome::Result { places, .. } => &places.uris,
-            Outcome::Error { uri, .. } => uri.as_slice(),
-        };
-        if let Outcome::Error { value, code: Some(URL_REQUIRED), .. } = outcome {
-            let Look { uris, label, .. } = &*origin.look;
-            for (span, text) in required_in_clients_terms(&response, *value, uris, label.as_deref()) {
-                splice = splice.replace(span, text);
-            }
-        }
-        if let (Outcome::Result { value, .. }, Some(tasks)) = (outcome, &origin.tasks) {
-            for (span, text) in task_in_clients_terms(&response, *value, &origin.look, |own| {
-                tasks.expose(&self.subject.server, own)
-            }) {
-                splice = splice.replace(span, text);
-            }
-        } else if let (Outcome::Result { value, .. }, Says::InputRequired) = (outcome, round::says(&response))
-        {
-            let Look { uris, label, .. } = &*origin.look;
-            for (span, text) in input_in_clients_terms(&response, *value, uris, label.as_deref()) {
-                splice = splice.replace(span, text);
-            }
-        }
-        for place in places {
-            let own = place.as_str(&response);
-            let exposed = origin.look.uris.expose(own);
-            if exposed != own {
-                splice = splice.replace(place.span(), requote(response.str(place.span()), own, &exposed));
-            }
-        }
-        if splice.count() == 1 {
-            drop(splice);
-            return response.replaced(id, origin.id.as_str());
-        }
-        splice.finish()
-    }
-
     /// What the server said beside this call is its client's, even when the call is over.
     fn leave_letters(&mut self) {
         let Some(owner) = self.origin.as_ref().and_then(|origin| origin.owner.as_ref()) else { return };
@@ -857,15 +790,6 @@ async fn listed(stream: &Arc<Stream>, name: &str) -> Option<String> {
         cursor = Some(member(result, "nextCursor").filter(|cursor| cursor.starts_with('"'))?.to_owned());
     }
     None
-}
-
-/// The answer of a server without a handshake as one with a handshake would have written it; `None`: it is so already.
-fn bared(response: &Message) -> Option<Message> {
-    let Head::Response { outcome: Outcome::Result { value, .. }, .. } = response.head() else {
-        return None;
-    };
-    let bare = era::bared(response.str(*value))?;
-    Message::parse_server(Splice::new(response).replace(*value, bare).finish()).ok()
 }
 
 /// What a server says about a request next, or about the task that it became; `None`: its time may be over.

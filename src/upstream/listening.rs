@@ -320,6 +320,7 @@ impl Listening {
         let before = before.is_some_and(Open::tells).then(|| self.said.borrow().told.clone());
         let before = before.unwrap_or_default();
         for kind in Kind::ALL.into_iter().filter(|kind| told.tells(*kind) && !before.tells(*kind)) {
+            self.audience.stales();
             self.audience.changed().raise(kind);
         }
         self.says(told);

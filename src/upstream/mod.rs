@@ -25,6 +25,10 @@ pub mod link;
 
 pub mod exchange;
 
+mod shown;
+
+mod cache;
+
 mod subject;
 
 mod arrivals;
@@ -77,7 +81,7 @@ mod open_asks;
 
 pub mod mail;
 
-pub mod shown;
+pub mod visible;
 
 pub mod changed;
 

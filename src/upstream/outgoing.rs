@@ -26,6 +26,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub client: ClientId,
+    /// Who it is a guest of, or itself.
+    pub keeper: ClientId,
     /// What the client said of itself.
     pub told: Option<&'a Told>,
     /// How the server looks by the door that the client came by.
@@ -40,6 +42,8 @@ pub struct Outgoing<'a> {
     pub edit: Option<(Span, Bytes)>,
     /// A tool that can only be called as a task.
     pub needs_task: bool,
+    /// A tool that says that it changes nothing.
+    pub reads_only: bool,
     /// How its tasks are called toward the client; `None`: it takes none.
     pub tasks: Option<Tasks>,
     /// Which arguments of a tool stand in headers as well, where there are any.

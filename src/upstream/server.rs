@@ -7,10 +7,11 @@ use super::account::Account;
 use super::allowance::{Permit, Permits};
 use super::audience::Audience;
 use super::budget::Taken;
+use super::cache::{Bearing, Cache, Found};
 use super::clock::Clock;
 use super::connect::Introduction;
 use super::dial::{Dial, Distance};
-use super::exchange::{Exchange, Origin, Subscribing};
+use super::exchange::Exchange;
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
 use super::link::{Link, State};
@@ -22,13 +23,14 @@ use super::outgoing::{Outgoing, Run, Says, addressed, task_lifetime};
 use super::process::Pace;
 use super::round::Kept;
 use super::setup::{Setup, Setups};
-use super::shown::Shown;
+use super::shown::{Origin, ResultCap, Shown, Subscribing};
 use super::since::Since;
 use super::stream::Posting;
 use super::subject::{Bound, Setting, Subject, words};
 use super::supervise::Supervisor;
-use super::tally::{Asked, End, Tally};
+use super::tally::{Asked, End, Recall, Tally};
 use super::verdict::Verdict;
+use super::visible::Visible;
 use super::way::{AtHand, Hand, Known, Way};
 use crate::config::{Limits, ServerConfig, Sharing, toml_key};
 use crate::mcp::askable::Askable;
@@ -90,13 +92,15 @@ pub struct Arriving {
     pub mail: Arc<Mail>,
     /// How the server looks by that door.
     pub look: Arc<Look>,
-    pub shown: Shown,
+    pub visible: Visible,
     pub told: watch::Receiver<Option<Told>>,
 }
 
 /// What becomes of a request at its server.
 pub enum Begun {
     Exchange(Box<Exchange>),
+    /// The answer is known.
+    Known(Bytes),
     /// Nothing is left to do: another client of the link has the same from the server.
     Already,
 }
@@ -119,6 +123,8 @@ pub struct Server {
     links: DashMap<LinkKey, Slot>,
     verdict: Arc<Verdict>,
     gate: Gate,
+    /// `None`: none of its results are kept.
+    cache: Option<Arc<Cache>>,
     tally: Arc<Tally>,
 }
 
@@ -164,6 +170,7 @@ impl Server {
             key: Arc::from(settings.key.as_str()),
             sharing: settings.sharing,
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
+            cache: Cache::of(&settings.cache),
             setups: Setups::new(settings, dial),
             links: DashMap::new(),
             verdict: Arc::default(),
@@ -259,16 +266,15 @@ impl Server {
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
         let own = self.sharing.is_per_client(caller.alone);
-        let keeper = caller.guest_of.unwrap_or(caller.client);
-        LinkKey { principal: caller.principal.clone(), client: own.then_some(keeper) }
+        LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.keeper()) }
     }
 
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
     /// A server of its own is greeted when the client has said who it is; a shared one at once, because what it is
     /// told depends on no client.
     pub fn open(&self, arriving: &Arriving) -> Result<Watched, Fault> {
-        let Arriving { caller, mail, look, shown, told } = arriving;
-        let join = |audience: &Audience| audience.join(caller, mail.clone(), look.clone(), shown.clone());
+        let Arriving { caller, mail, look, visible, told } = arriving;
+        let join = |audience: &Audience| audience.join(caller, mail.clone(), look.clone(), visible.clone());
         self.enter(self.link_key(caller), caller.company(), told, join)
     }
 
@@ -423,8 +429,8 @@ impl Server {
         let (state, states) = watch::channel(State::Connecting);
         let (stop, stops) = watch::channel(None);
         let Setup { settings, dial, edition, .. } = self.setups.now();
-        let audience =
-            Arc::new(Audience::new(company, self.surroundings.memory.share(), settings.timeouts.ask));
+        let audience = Audience::new(company, self.surroundings.memory.share(), settings.timeouts.ask);
+        let audience = Arc::new(audience.keeping(self.cache.clone()));
         let (wake, anew, since) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Since::now()));
         let supervisor = Supervisor {
             server: self.key.clone(),
@@ -559,6 +565,19 @@ impl Server {
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
             asked: Asked::of(method),
+            cap: bounds.cap,
+        };
+        let is_stateless = link.stream.standing().is_some();
+        let bearing = match &self.cache {
+            None => None,
+            Some(cache) => match self.recall(cache, link, &outgoing) {
+                Ok(bearing) => bearing,
+                Err(response) => {
+                    let text = Shown { origin: &origin, server: &self.key, own: Some(own), is_stateless }
+                        .text(response);
+                    return self.recalled(text, account, method);
+                }
+            },
         };
         let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
         let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
@@ -664,9 +683,52 @@ impl Server {
         let stream = link.stream.clone();
         let mut exchange = Box::new(Exchange::new(stream, posted, places, clock, Some(origin), subject));
         exchange.is_written_down(account);
+        exchange.bears(bearing);
         exchange.hold(held);
         exchange.keep(kept);
         Ok(Begun::Exchange(exchange))
+    }
+
+    /// What a request is to what is kept of the server's results. The error is the answer, if that is kept.
+    fn recall(
+        &self,
+        cache: &Arc<Cache>,
+        link: &Link,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Option<Bearing>, Box<Message>> {
+        if outgoing.method == Method::ToolsCall && !outgoing.reads_only {
+            return Ok(Some(Bearing::Writes(cache.writes())));
+        }
+        let is_stateless = link.stream.standing().is_some();
+        match cache.find(link.stream.number(), is_stateless, outgoing) {
+            Some(Found::Hit(text)) => match Message::parse_server(text) {
+                Ok(response) => {
+                    self.tally.recalls(Recall::Hit);
+                    Err(Box::new(response))
+                }
+                Err(_) => Ok(None),
+            },
+            Some(Found::Miss(asking)) => {
+                self.tally.recalls(Recall::Miss);
+                Ok(Some(Bearing::Asks(Box::new(asking))))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// A request that is answered with what is known. It is none of the server's.
+    fn recalled(&self, text: Bytes, account: Option<Box<Account>>, method: Method) -> Result<Begun, Fault> {
+        tracing::debug!(
+            event = "call",
+            server = %self.key,
+            method = Asked::of(method).as_str(),
+            outcome = "ok",
+            "answered with what is kept"
+        );
+        if let Some(account) = account {
+            account.close(End::Fine, text.len())?;
+        }
+        Ok(Begun::Known(text))
     }
 
     /// A subscription to a server without a handshake: what is wanted of it in all is another from now on.
@@ -857,12 +919,14 @@ fn is_answered_otherwise(link: &Link, method: Method) -> bool {
         || (method == Method::Task && link.stream.standing().is_none())
 }
 
-/// How long a request may take.
+/// How long a request may take, and its result be.
 fn bounds(settings: &ServerConfig, method: Method, own: &str) -> Bounds {
     let timeouts = &settings.timeouts;
     let whole = (Setting::CallMax, timeouts.call_max);
     if method != Method::ToolsCall {
-        return Bounds { idle: Bound { setting: Setting::Read, time: timeouts.read }, whole };
+        let idle = Bound { setting: Setting::Read, time: timeouts.read };
+        let cap = settings.result_bytes_max.filter(|_| method == Method::ResourcesRead);
+        return Bounds { idle, whole, cap: cap.map(|bytes_max| ResultCap { bytes_max, of_tool: false }) };
     }
     let tool = settings.tools.get(own);
     let idle = match tool.and_then(|tool| tool.call) {
@@ -873,13 +937,18 @@ fn bounds(settings: &ServerConfig, method: Method, own: &str) -> Bounds {
         Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
         None => whole,
     };
-    Bounds { idle, whole }
+    let own_cap = tool.and_then(|tool| tool.result_bytes_max);
+    let cap = own_cap.or(settings.result_bytes_max).filter(|bytes_max| *bytes_max > 0);
+    let cap = cap.map(|bytes_max| ResultCap { bytes_max, of_tool: own_cap.is_some() });
+    Bounds { idle, whole, cap }
 }
 
 /// The silence allowed and the time in all, each with the setting behind it.
 struct Bounds {
     idle: Bound,
     whole: (Setting, Option<Duration>),
+    /// Where longer results are cut.
+    cap: Option<ResultCap>,
 }
 
 impl Bounds {

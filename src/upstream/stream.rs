@@ -707,6 +707,11 @@ impl Stream {
         &self.server
     }
 
+    /// What tells it from every other connection of the run.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(super) fn audience(&self) -> &Arc<Audience> {
         &self.audience
     }

@@ -37,6 +37,8 @@ pub(super) enum Setting {
     /// Of the tool that the server calls so.
     ToolCall(Box<str>),
     ToolCallMax(Box<str>),
+    Result,
+    ToolResult(Box<str>),
 }
 
 impl Subject {
@@ -102,6 +104,8 @@ impl Setting {
             Self::CallMax => format!("servers.{key}.timeouts.call_max"),
             Self::ToolCall(own) => format!("servers.{key}.tool.{}.timeout", toml_key(own)),
             Self::ToolCallMax(own) => format!("servers.{key}.tool.{}.timeout_max", toml_key(own)),
+            Self::Result => format!("servers.{key}.max_result"),
+            Self::ToolResult(own) => format!("servers.{key}.tool.{}.max_result", toml_key(own)),
         }
     }
 }

@@ -127,6 +127,47 @@ fn known(code: i64) -> &'static str {
     }
 }
 
+/// Which rate a client was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rated {
+    /// Its own, for all servers.
+    Client,
+    /// The server's.
+    Server,
+    /// That of one of its tools.
+    Tool,
+}
+
+impl Rated {
+    pub const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Tool];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// Whether a result was there that need not be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    Hit,
+    Miss,
+}
+
+impl Recall {
+    pub const ALL: [Self; 2] = [Self::Hit, Self::Miss];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
+}
+
 /// What goes over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
@@ -187,6 +228,10 @@ pub struct Tally {
     lasted: Histogram,
     restarts: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// Of those, for which rate.
+    over_rate: [AtomicU64; Rated::ALL.len()],
+    /// Requests whose results are kept for a time.
+    recalls: [AtomicU64; Recall::ALL.len()],
     /// What connections that are over had dropped: answers to nothing, notes, lines that are no message.
     dropped: [AtomicU64; 3],
     trouble: Mutex<Option<Trouble>>,
@@ -230,6 +275,10 @@ pub struct Counts {
     pub restarts: Vec<(&'static str, u64)>,
     /// Requests that did not get as far as the server, by why.
     pub refused: Vec<(&'static str, u64)>,
+    /// Of those, requests of clients over a rate, by which.
+    pub over_rate: [u64; Rated::ALL.len()],
+    /// Requests whose results are kept for a time: those that were answered with one, and those that were not.
+    pub recalls: [u64; Recall::ALL.len()],
     /// Answers to nothing, notes, lines that are no message: of connections that are over.
     pub dropped: [u64; 3],
     pub trouble: Option<Trouble>,
@@ -288,6 +337,8 @@ impl Tally {
             lasted: Histogram::default(),
             restarts: Mutex::default(),
             refused: Mutex::default(),
+            over_rate: Default::default(),
+            recalls: Default::default(),
             dropped: Default::default(),
             trouble: Mutex::default(),
             spoke: Mutex::default(),
@@ -383,6 +434,21 @@ impl Tally {
         *self.refused.lock().entry(why).or_default() += 1;
     }
 
+    /// A client asked more often than it may.
+    pub fn over_rate(&self, rated: Rated, fault: &Fault) {
+        self.refuses(fault);
+        if let Some(count) = self.over_rate.get(rated as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A request whose result may be kept was looked up.
+    pub(super) fn recalls(&self, recall: Recall) {
+        if let Some(count) = self.recalls.get(recall as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn had_dropped(&self, dropped: [u64; 3]) {
         for (sum, more) in self.dropped.iter().zip(dropped) {
             sum.fetch_add(more, Ordering::Relaxed);
@@ -426,6 +492,8 @@ impl Tally {
             lasted: self.lasted.read(),
             restarts: self.restarts.lock().iter().map(|(why, count)| (*why, *count)).collect(),
             refused: self.refused.lock().iter().map(|(why, count)| (*why, *count)).collect(),
+            over_rate: self.over_rate.each_ref().map(load),
+            recalls: self.recalls.each_ref().map(load),
             dropped: self.dropped.each_ref().map(load),
             trouble: self.trouble.lock().clone(),
             spoke: *self.spoke.lock(),

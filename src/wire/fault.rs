@@ -26,6 +26,8 @@ pub struct Fault {
     pub outcome: Option<CallOutcome>,
     /// What `braid explain` has more to say about.
     pub explain: Option<Code>,
+    /// In how many milliseconds the same would be taken, where that is known.
+    pub retry_ms: Option<u32>,
     /// Raw JSON that a protocol error must carry, such as the versions that are supported.
     pub data: Option<Bytes>,
 }
@@ -92,7 +94,16 @@ impl Fault {
 
     /// A protocol error with any code: what the specification has a number for and this file has no name.
     pub fn plain(code: i32, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), reason: None, server: None, outcome: None, explain: None, data: None }
+        Self {
+            code,
+            text: text.into(),
+            reason: None,
+            server: None,
+            outcome: None,
+            explain: None,
+            retry_ms: None,
+            data: None,
+        }
     }
 
     #[must_use]
@@ -111,6 +122,13 @@ impl Fault {
     #[must_use]
     pub fn explained(mut self, code: Code) -> Self {
         self.explain = Some(code);
+        self
+    }
+
+    /// With the time after which the same would be taken.
+    #[must_use]
+    pub fn retry(mut self, ms: u32) -> Self {
+        self.retry_ms = Some(ms);
         self
     }
 
@@ -154,7 +172,14 @@ impl Fault {
             let reason = self.reason.map(|reason| quote(reason.as_str()));
             let outcome = self.outcome.map(|outcome| quote(outcome.as_str()));
             let code = self.explain.map(|code| quote(code.id()));
-            let members = [("server", server), ("reason", reason), ("outcome", outcome), ("code", code)];
+            let retry = self.retry_ms.map(|ms| ms.to_string());
+            let members = [
+                ("server", server),
+                ("reason", reason),
+                ("outcome", outcome),
+                ("code", code),
+                ("retry_after_ms", retry),
+            ];
             for (key, value) in members {
                 if let Some(value) = value {
                     out.push_str(&format!(r#","{key}":{value}"#));

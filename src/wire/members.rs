@@ -53,6 +53,23 @@ pub fn elements(array: &str) -> Option<Vec<&str>> {
     Some(elements)
 }
 
+/// The first elements of an array, no more than so many, and what comes behind them, brackets and commas included.
+/// `None` if the text is no JSON array.
+pub fn first_elements(array: &str, elements_max: usize) -> Option<(Vec<&str>, &str)> {
+    let (mut elements, mut end) = (Vec::new(), 0);
+    let mut cursor = Cursor::over(array)?;
+    let walk = cursor.array(|cursor| {
+        let element = cursor.raw()?;
+        if elements.len() < elements_max {
+            elements.push(element);
+            end = cursor.at() as usize;
+        }
+        Ok(())
+    });
+    walk.and_then(|()| cursor.end()).ok()?;
+    Some((elements, array.get(end..).unwrap_or_default()))
+}
+
 /// The value of the one member with this key. `None` if the text is no object, or if the key is missing
 /// or stands there twice: then nobody can say which of the two its reader will take.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
@@ -209,6 +226,14 @@ mod tests {
         for text in ["", "{}", "[", "[1,]", "[][]"] {
             assert_eq!(elements(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_first_elements_come_with_the_text_behind_them() {
+        assert_eq!(first_elements("[1, [2] ,3 ]", 2), Some((vec!["1", "[2]"], " ,3 ]")));
+        assert_eq!(first_elements("[1]", 2), Some((vec!["1"], "]")));
+        assert_eq!(first_elements("[1]", 0), Some((vec![], "[1]")));
+        assert_eq!(first_elements("[1,]", 0), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub mod amend;
 
 pub mod members;
 
+pub mod prefix;
+
 pub mod canon;
 
 pub mod hex;

@@ -10,6 +10,7 @@ mod edge;
 mod faults;
 mod filters;
 mod http;
+mod limits;
 mod matrix;
 mod modern;
 mod play;

@@ -227,7 +227,7 @@ impl World {
             }
             (route, way) => panic!("{said}: {route:?} and not {way:?}"),
         };
-        let Target { pass, mut edit, amended, needs_task, mirrors } = target;
+        let Target { pass, mut edit, amended, needs_task, reads_only: _, mirrors } = target;
         let (server, own) = (pass.server(), pass.own().clone());
         assert!(amended.is_none(), "no tool of the model has arguments put in");
         assert!(mirrors.is_none(), "no tool of the model has headers");

@@ -9,7 +9,7 @@ use crate::mcp::method::Kind;
 use crate::upstream::histogram::Spread;
 use crate::upstream::lookout::{Came, SPENT_SCALE, VISIT_SCALE};
 use crate::upstream::stderr::escaped;
-use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Way};
+use crate::upstream::tally::{Asked, Ended, OTHER, Piece, Rated, Recall, Way};
 use crate::wire::hex::hex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -126,6 +126,24 @@ impl Page {
             "braid_rejected",
             "Requests that did not get as far as the server, by why",
             self.by("reason", |server| server.counts.refused.clone()),
+        )?;
+        let over_rate = |server: &Surveyed| {
+            Rated::ALL.map(Rated::as_str).into_iter().zip(server.counts.over_rate).collect()
+        };
+        counters(
+            out,
+            "braid_rate_limited",
+            "Requests of clients that asked more often than a rate allows, by which",
+            self.by("limit", over_rate),
+        )?;
+        let recalls = |server: &Surveyed| {
+            Recall::ALL.map(Recall::as_str).into_iter().zip(server.counts.recalls).collect()
+        };
+        counters(
+            out,
+            "braid_cache_requests",
+            "Requests whose results are kept for a time, by whether there was one",
+            self.by("result", recalls),
         )?;
         let timeouts = |server: &Surveyed| {
             let [idle, total] = server.counts.timeouts;

@@ -9,7 +9,7 @@ use super::reloaded::reloaded;
 use crate::hub::survey::{Survey, Surveyed};
 use crate::mcp::method::Kind;
 use crate::upstream::stderr::escaped;
-use crate::upstream::tally::{Counts, Way};
+use crate::upstream::tally::{Counts, Rated, Recall, Way};
 use crate::wire::members::quote;
 use std::time::SystemTime;
 
@@ -71,6 +71,10 @@ fn server(server: &Surveyed) -> String {
     let [idle, total] = counts.timeouts;
     object.raw("timeouts", &by(&[("idle", idle), ("total", total)]));
     object.raw("refused", &by(&counts.refused));
+    let over_rate: Vec<_> = Rated::ALL.map(Rated::as_str).into_iter().zip(counts.over_rate).collect();
+    object.raw("over_rate", &by(&over_rate));
+    let recalls: Vec<_> = Recall::ALL.map(Recall::as_str).into_iter().zip(counts.recalls).collect();
+    object.raw("cache", &by(&recalls));
     for (way, key) in [(Way::ToServer, "sent"), (Way::FromServer, "received")] {
         object.raw(key, &moved(counts, way));
     }

@@ -47,6 +47,33 @@ fn c07_a_kill_leaves_no_outcome_without_its_line() {
 }
 
 #[test]
+fn a_call_over_a_rate_has_its_line_and_its_place_in_the_status() {
+    let text =
+        format!("[admin]\naudit = \"audit.jsonl\"\n{DEMO}[servers.workshop.tool.add]\nrate = \"2/day\"\n");
+    let nest = Nest::new(&text);
+    let mut client = nest.client(&[]);
+    for n in 0..5 {
+        let answer = client.call("workshop__add", json!({"a": 1, "b": n}));
+        assert_eq!(
+            answer["error"]["data"]["reason"],
+            if n < 2 { Value::Null } else { "rate".into() },
+            "{answer}"
+        );
+    }
+    let written = lines(&nest);
+    let said: Vec<_> =
+        written.iter().map(|line| (&line["item"], &line["outcome"], &line["result_bytes"] == 0)).collect();
+    let (fine, over) = ((&json!("add"), &json!("ok"), false), (&json!("add"), &json!("rate"), true));
+    assert_eq!(said, [fine, fine, over, over, over]);
+    assert!(written.iter().all(|line| line["server"] == "workshop" && line["arguments_sha256"].is_string()));
+    let workshop = nest.server_once("workshop", |server| server["calls"] == 2);
+    assert_eq!((&workshop["over_rate"]["tool"], &workshop["errors"]), (&json!(3), &json!(0)));
+    let shown = nest.braid(&["status"]).with_code(0).out;
+    assert!(shown.contains("refused over a rate: 3 tool"), "{shown}");
+    client.leave();
+}
+
+#[test]
 fn one_line_for_each_call_however_it_ended() {
     let nest = Nest::new(&config(""));
     let mut client = nest.client(&[]);

@@ -6,7 +6,7 @@
 
 mod audited;
 mod commands;
-mod names;
+pub(crate) mod names;
 mod nest;
 mod reloads;
 mod restarts;

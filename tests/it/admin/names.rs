@@ -14,7 +14,7 @@ fn names() -> u64 {
     std::env::var("BRAID_TEST_NAMES").ok().and_then(|names| names.parse().ok()).unwrap_or(5_000)
 }
 
-pub(super) fn watched(house: &House) -> Watched {
+pub(crate) fn watched(house: &House) -> Watched {
     let about = About {
         pid: 7,
         version: "0",

@@ -2,6 +2,7 @@
 //!
 //! With BRAID_WRITE_DOCS set they are written, else compared.
 
+use mcp_braid::config::Rate;
 use mcp_braid::config::codes::Code;
 use mcp_braid::config::schema::{Form, SETTINGS, Setting, State};
 use mcp_braid::config::units::{duration_text, size_text};
@@ -85,6 +86,7 @@ fn takes(form: Form) -> String {
         Form::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
         Form::Count { min, max } => format!("a number, {min} to {max}"),
         Form::Size { min, max } => format!("a size, {} to {}", size_text(min), size_text(max)),
+        Form::Rate => format!("a rate, 1 to {} in `s`, `min`, `hour` or `day`, or `\"0\"`", Rate::COUNT_MAX),
         Form::Time { min_ms, max_ms, off } => {
             let time = |ms| duration_text(Duration::from_millis(ms));
             let off = if off { ", or `\"0\"`" } else { "" };

@@ -1,4 +1,5 @@
-//! A server in memory that greets and lists by itself; what else it hears waits for the test.
+//! A server in memory that greets and lists by itself; what else it hears waits for the test. A tool whose name begins with
+//! `ro_` says that it changes nothing.
 //!
 //! Each dial begins a life of its own, numbered from 0. A tool named `echo` is answered with its arguments at once.
 //! One named `state` is answered at once with a request for its client's roots and a state to bring back, and when it is
@@ -151,7 +152,13 @@ impl Server {
             "ping" => json!({}),
             "tools/list" => {
                 let tools = self.0.tools.lock();
-                let tool = |name: &String| json!({"name": name, "inputSchema": schema(name)});
+                let tool = |name: &String| {
+                    let mut tool = json!({"name": name, "inputSchema": schema(name)});
+                    if name.starts_with("ro_") {
+                        tool["annotations"] = json!({"readOnlyHint": true});
+                    }
+                    tool
+                };
                 json!({"tools": tools.iter().map(tool).collect::<Vec<_>>()})
             }
             "tools/call" if message["params"]["name"] == "echo" => {

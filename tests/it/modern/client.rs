@@ -10,15 +10,15 @@ use tokio::task::JoinHandle;
 
 /// Who it is, where it comes in, and what it can be asked.
 #[derive(Clone)]
-pub(super) struct Client {
-    pub(super) house: House,
-    pub(super) path: &'static str,
-    pub(super) principal: Principal,
-    pub(super) capabilities: Value,
+pub(crate) struct Client {
+    pub(crate) house: House,
+    pub(crate) path: &'static str,
+    pub(crate) principal: Principal,
+    pub(crate) capabilities: Value,
 }
 
 impl Client {
-    pub(super) fn of(house: &House) -> Self {
+    pub(crate) fn of(house: &House) -> Self {
         Self {
             house: house.clone(),
             path: "/mcp",
@@ -28,25 +28,25 @@ impl Client {
     }
 
     /// A whole request.
-    pub(super) fn message(&self, method: &str, mut params: Value) -> Value {
+    pub(crate) fn message(&self, method: &str, mut params: Value) -> Value {
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
         params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         json!({"jsonrpc": "2.0", "id": "i", "method": method, "params": params})
     }
 
     /// A POST as it should be, on its way in a task of its own.
-    pub(super) fn post(&self, method: &str, params: Value) -> JoinHandle<Reply> {
+    pub(crate) fn post(&self, method: &str, params: Value) -> JoinHandle<Reply> {
         self.post_with(self.message(method, params), |_| {})
     }
 
     /// The same with a head that is changed by `set`.
-    pub(super) fn post_with(&self, message: Value, set: impl FnOnce(&mut HeaderMap)) -> JoinHandle<Reply> {
+    pub(crate) fn post_with(&self, message: Value, set: impl FnOnce(&mut HeaderMap)) -> JoinHandle<Reply> {
         let text = message.to_string();
         self.post_text(&message, text, set)
     }
 
     /// The same with another text of the message than is written by itself.
-    pub(super) fn post_text(
+    pub(crate) fn post_text(
         &self,
         message: &Value,
         text: String,
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// A call of a tool that brings this back, as it stands.
-    pub(super) fn bring_back(&self, tool: &str, mut more: Value, state: &str) -> JoinHandle<Reply> {
+    pub(crate) fn bring_back(&self, tool: &str, mut more: Value, state: &str) -> JoinHandle<Reply> {
         more["name"] = tool.into();
         more["requestState"] = PLACE.into();
         let message = self.message("tools/call", more);
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// A call of a tool, to its answer, which must be JSON.
-    pub(super) async fn call(&self, tool: &str, mut more: Value) -> (u16, Value) {
+    pub(crate) async fn call(&self, tool: &str, mut more: Value) -> (u16, Value) {
         more["name"] = tool.into();
         let reply = self.post("tools/call", more).await.unwrap();
         (reply.status.as_u16(), reply.json().await)
@@ -89,7 +89,7 @@ impl Client {
 }
 
 /// The next message of a stream; none of them has an id to come back by.
-pub(super) async fn message(events: &mut Events) -> Value {
+pub(crate) async fn message(events: &mut Events) -> Value {
     loop {
         match events.next().await.expect("the stream goes on") {
             Said::Event { id: None, name, data } => {

@@ -16,6 +16,10 @@ macro_rules! plays {
 }
 
 plays! {
+    what_is_kept_says_how_long_it_still_holds
+    a_result_is_cut_and_says_what_it_is_all_the_same
+    both_eras_on_one_pipe_have_one_rate
+    who_comes_back_with_an_answer_is_counted_once
     a_task_of_a_hidden_tool_is_nobodys_by_that_door
     a_listener_that_takes_anothers_place_misses_nothing
     a_question_outlives_the_request_that_it_came_with

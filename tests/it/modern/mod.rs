@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod client;
+pub(crate) mod client;
 
 mod lines;
 

@@ -18,6 +18,12 @@ macro_rules! plays {
 }
 
 plays! {
+    a_result_that_is_kept_is_given_again_until_something_may_be_another
+    nothing_is_kept_unless_that_is_asked_for
+    what_is_kept_for_one_client_is_nobody_elses
+    a_result_over_its_cap_is_cut_and_all_else_is_as_it_was
+    a_client_over_its_rate_is_refused_at_once_and_nobody_else_is
+    each_rate_holds_back_what_it_is_for
     a_filter_changes_no_name_and_no_news_come_of_what_it_hides
     a_tool_looks_as_the_configuration_says_and_all_else_is_as_it_was
     an_update_of_a_hidden_resource_is_told_to_nobody

@@ -91,7 +91,7 @@ pub(crate) enum Act {
 
 impl Desk {
     /// A role's words: a revision; `tools a b`, `prompts a`, `resources uri`, `templates uri` for what is declared and
-    /// listed; `2026-07-28`: it does without a handshake; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
+    /// listed, `tools ro:a` for one that says that it changes nothing; `2026-07-28`: it does without a handshake; `completions`; `logging`; `instructions Text.`; `echoes`: a call is answered with its arguments;
     /// `agrees` to subscriptions; `hand METHOD…`: the script answers these, `mute`: it answers all; `pipe 64`: bytes that
     /// its stdin holds; `refuses`: cannot be started; `dies METHOD…`: ends when it hears one of these, `dies *` at whatever it hears; `apart`: each of its lives is a party, `files.1` the first that was
     /// started.
@@ -319,7 +319,12 @@ impl Offer {
         let (kind, names) = words.split_once(' ').unwrap_or((words, ""));
         let Some(at) = KINDS.iter().position(|(word, ..)| *word == kind) else { return false };
         let item = |name: &str| match kind {
-            "tools" => format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#),
+            "tools" => match name.strip_prefix("ro:") {
+                Some(name) => format!(
+                    r#"{{"name":"{name}","inputSchema":{{"type":"object"}},"annotations":{{"readOnlyHint":true}}}}"#
+                ),
+                None => format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#),
+            },
             "prompts" => format!(r#"{{"name":"{name}"}}"#),
             "resources" => format!(r#"{{"uri":"{name}","name":"{name}"}}"#),
             _ => format!(r#"{{"uriTemplate":"{name}","name":"{name}"}}"#),
