@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 
 mod clients;
+mod rates;
 mod servers;
 
 use crate::http::events::{Events, Said};
