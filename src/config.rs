@@ -248,6 +248,8 @@ pub struct Admin {
     pub audit: Option<PathBuf>,
     /// No call goes on that cannot be written down.
     pub audit_is_required: bool,
+    /// Lists of servers are kept over the end of a run, and shown by the next until they are heard.
+    pub catalog_cache: bool,
 }
 
 /// The socket by which `braid status` and the like find a run.
@@ -653,6 +655,7 @@ impl Default for Admin {
             labels_tools: true,
             audit: None,
             audit_is_required: false,
+            catalog_cache: false,
         }
     }
 }

@@ -166,6 +166,7 @@ fn admin(page: &mut Page, admin: &Admin) {
     page.value("metrics_tool_label", if admin.labels_tools { "true" } else { "false" });
     page.text("audit", &file(admin.audit.as_deref()));
     page.value("audit_required", if admin.audit_is_required { "true" } else { "false" });
+    page.value("catalog_cache", if admin.catalog_cache { "true" } else { "false" });
 }
 
 /// A path that need not be there.

@@ -64,6 +64,7 @@ async fn serve(config: Config, globals: Globals) -> io::Result<Exit> {
         Err(error) => return refused(error.to_string()),
     };
     let run = Run::prepare(config, None)?;
+    run.recall_lists();
     let warmed = match listen.auth {
         Auth::Token => Principal::bearer(),
         Auth::None => Principal::anonymous(),

@@ -32,6 +32,7 @@ async fn serve(config: crate::config::Config, group: Option<String>) -> std::io:
     let inbox = stdio::stdin()?;
     let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?;
+    run.recall_lists();
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };
     let mode = Mode {

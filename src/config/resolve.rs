@@ -151,6 +151,7 @@ fn admin(reader: &Reader<'_>, section: &Section) -> Admin {
         labels_tools: section.flag("metrics_tool_label").unwrap_or(default.labels_tools),
         audit: path("audit"),
         audit_is_required: section.flag("audit_required").unwrap_or(default.audit_is_required),
+        catalog_cache: section.flag("catalog_cache").unwrap_or(default.catalog_cache),
     }
 }
 

@@ -759,6 +759,12 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "true: a call that cannot be written down there is refused",
     ),
+    here(
+        "admin.catalog_cache",
+        Form::Flag,
+        "false",
+        "true: servers' lists are kept in a folder of yours, and shown at the next start until they are heard",
+    ),
 ];
 
 /// The setting at a path, where names that the user chooses stand as `*`.

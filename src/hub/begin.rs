@@ -85,7 +85,7 @@ impl Hub {
     /// Decides what becomes of a request, if nothing of that has to be waited for.
     pub fn begin_now<'a>(&self, asked: Asked<'a>) -> AtOnce<'a> {
         let method = Method::parse(asked.message.method().unwrap_or_default());
-        if asked.again.is_some() || (matches!(method, Method::List(_)) && !asked.seat.view().is_settled()) {
+        if asked.again.is_some() || (matches!(method, Method::List(_)) && !asked.seat.view().is_listed()) {
             return AtOnce::Waits(asked);
         }
         let mut target = match self.route(&asked, method) {
@@ -94,6 +94,9 @@ impl Hub {
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
         };
         let seat = asked.seat;
+        if seat.view().is_hearsay(target.pass.server()) {
+            return AtOnce::Waits(asked);
+        }
         let Some(reached) = seat.server(target.pass.server()) else { return AtOnce::Waits(asked) };
         if !seat.is_at(&reached) {
             return AtOnce::Waits(asked);
@@ -117,9 +120,18 @@ impl Hub {
     pub async fn begin(&self, asked: Asked<'_>) -> Answer {
         let method = Method::parse(asked.message.method().unwrap_or_default());
         if let Method::List(_) = method {
-            Box::pin(asked.seat.view().settled(asked.patience)).await;
+            Box::pin(asked.seat.view().listed(asked.patience)).await;
         }
         let mut routed = self.route(&asked, method);
+        if let Route::One(target) = &routed
+            && asked.seat.view().is_hearsay(target.pass.server())
+        {
+            // Lists of another run are for being shown: what they allow and how a tool looks may be otherwise by now.
+            routed = match Box::pin(self.route_heard(&asked, method, target.pass.server())).await {
+                Ok(routed) => routed,
+                Err(why) => return Answer::Now(Err(self.turned_away(&asked, method, why))),
+            };
+        }
         if let Route::Unknown(_) = routed {
             routed = match Box::pin(self.route_again(&asked, method)).await {
                 Ok(routed) => routed,
@@ -191,11 +203,16 @@ impl Hub {
         let routed = self.route(asked, method);
         let (Route::Unknown(_), Some(at)) = (&routed, unheard(asked)) else { return Ok(routed) };
         // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
+        self.route_heard(asked, method, at).await
+    }
+
+    /// Where a request leads once the server at this place was heard in this run. The fault: it cannot be heard.
+    async fn route_heard(&self, asked: &Asked<'_>, method: Method, at: usize) -> Result<Route, Fault> {
         if let Some((reached, key)) = asked.seat.reached(at) {
             reached.server.reach(&key).await?;
         }
         // It is there now. That it failed before says nothing of the lists that are being fetched.
-        view.heard(at, Instant::now() + server_patience(self, at)).await;
+        asked.seat.view().heard(at, Instant::now() + server_patience(self, at)).await;
         Ok(self.route(asked, method))
     }
 

@@ -14,12 +14,15 @@ pub mod views;
 
 pub mod lists;
 
+pub mod catalog_cache;
+
 pub mod readiness;
 
 pub mod parked;
 
 pub mod survey;
 
+use self::catalog_cache::{CatalogCache, Whose};
 use self::entrance::{Entrance, Entrances, Naming};
 use self::parked::Parked;
 use self::seat::Seat;
@@ -38,8 +41,8 @@ use crate::upstream::memory::Memory;
 use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, Surroundings, Watched};
 use crate::wire::fault::Fault;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -58,6 +61,7 @@ pub struct Hub {
     parked: Arc<Parked>,
     memory: Arc<Memory>,
     lookout: Arc<Lookout>,
+    catalog_cache: OnceLock<Arc<CatalogCache>>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
@@ -114,6 +118,7 @@ impl Hub {
             parked: Arc::new(Parked::new(config.limits.parked_max)),
             memory,
             lookout,
+            catalog_cache: OnceLock::new(),
             servers,
             config,
             tracker,
@@ -133,6 +138,16 @@ impl Hub {
     /// Who looks on.
     pub fn lookout(&self) -> &Arc<Lookout> {
         &self.lookout
+    }
+
+    /// From now on lists are kept for the next run there, and shown as another kept them until their servers are heard.
+    /// Of two the first holds. Servers that run already go without.
+    pub fn recalls(&self, cache: CatalogCache) {
+        self.catalog_cache.set(Arc::new(cache)).ok();
+    }
+
+    fn catalog_cache(&self) -> Option<&Arc<CatalogCache>> {
+        self.catalog_cache.get()
     }
 
     /// What names the next client.
@@ -171,7 +186,7 @@ impl Hub {
         let mut faults = Vec::new();
         for (at, server) in self.servers.iter().enumerate() {
             match server.warm(principal) {
-                Some(Ok(watched)) => self.follow(at, watched),
+                Some(Ok(watched)) => self.follow(at, watched, Whose::Everybodys),
                 Some(Err(fault)) => faults.push(fault),
                 None => {}
             }
@@ -180,11 +195,11 @@ impl Hub {
     }
 
     /// Keeps the lists of a link from now on, unless somebody does already.
-    fn follow(self: &Arc<Self>, at: usize, watched: Watched) {
+    fn follow(self: &Arc<Self>, at: usize, watched: Watched, whose: Whose) {
         if watched.was_open {
             return;
         }
-        let kept = lists::keep(self.clone(), at, watched);
+        let kept = lists::keep(self.clone(), at, watched, whose);
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
     }
 

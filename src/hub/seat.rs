@@ -3,6 +3,7 @@
 //! A door makes one for its client and lends it to every request. It reaches only the servers behind the entrance that
 //! the client came by. Dropping it leaves: servers of its own end, shared ones go on without it. It knows no transport.
 
+use super::catalog_cache::Whose;
 use super::entrance::{Entrance, Naming};
 use super::views::{Place, Sight, View};
 use super::{Hub, Report};
@@ -148,7 +149,14 @@ impl Seat {
             shown: self.shown(*at, look),
             told: self.told.subscribe(),
         };
-        server.open(&arriving).map(|watched| self.hub.follow(*at, watched))
+        let watched = server.open(&arriving)?;
+        let whose = match (watched.key.is_shared(), self.caller.alone) {
+            (true, _) => Whose::Everybodys,
+            (false, true) => Whose::Only(self.told.subscribe()),
+            (false, false) => Whose::OneOfMany,
+        };
+        self.hub.follow(*at, watched, whose);
+        Ok(())
     }
 
     /// What of a server's resources the client may hear of: what it may read.
@@ -334,16 +342,27 @@ impl Seat {
                     async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
                 }))
                 .await;
+                let recalled =
+                    self.servers().zip(&links).map(|(Reached { at, server, .. }, link)| match link {
+                        Some(_) => None,
+                        // What it said to another run, if it was kept: who is greeted is told once.
+                        None => self.hub.views.recalled(at, &server.link_key(&self.caller))?.instructions,
+                    });
+                let recalled: Vec<Option<Arc<str>>> = recalled.collect();
                 let fronts: Vec<String> = self.servers().map(|reached| self.front(reached.at)).collect();
                 let speakers: Vec<Speaker<'_>> = self
                     .servers()
                     .zip(&links)
+                    .zip(&recalled)
                     .zip(&fronts)
-                    .map(|((Reached { server, .. }, link), front)| Speaker {
+                    .map(|(((Reached { server, .. }, link), recalled), front)| Speaker {
                         key: server.name().key(),
                         front,
                         title: server.settings().title.as_deref().unwrap_or_default(),
-                        instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
+                        instructions: match link {
+                            Some(link) => link.greeting().instructions.as_deref(),
+                            None => recalled.as_deref(),
+                        },
                     })
                     .collect();
                 instructions::merge(&speakers, identity.instructions_bytes_max)

@@ -12,6 +12,7 @@ use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::{Catalog, Holds, Offer, Presence};
 use crate::routing::exposure::Exposure;
+use crate::routing::item::Item;
 use crate::routing::names::NamePlan;
 use crate::upstream::server::LinkKey;
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ use tokio::time::{Instant, timeout_at};
 pub enum Standing {
     #[default]
     Awaited,
+    /// Its lists are those of another run; it is not heard yet.
+    Recalled,
     /// It failed to start or went away before it was heard.
     Failed,
     /// All its lists were asked for at least once.
@@ -60,6 +63,8 @@ pub struct View {
     sight: Sight,
     /// There is something that the catalog does not have yet.
     stale: AtomicBool,
+    /// Some lists are those of another run: they may be shown, and nothing is sent because of them.
+    recalls: AtomicBool,
     /// Held while a catalog is made, so that the one of the latest lists is the last.
     renewing: Mutex<()>,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -96,7 +101,22 @@ struct Kept {
     standing: Standing,
     /// What is wrong with the lists, by kind.
     troubles: [Option<String>; 4],
+    /// Which lists were fetched, or are those of another run; the others are empty because nothing is known of them.
+    known: [bool; 4],
+    /// The lists are those of another run, as long as the server was not heard in this one.
+    recalled: Option<Recollection>,
 }
+
+/// What is known of a server from another run.
+#[derive(Debug, Clone)]
+pub(super) struct Recollection {
+    pub(super) capabilities: Capabilities,
+    pub(super) revision: Revision,
+    pub(super) instructions: Option<Arc<str>>,
+}
+
+/// All lists of a link, once each is known.
+pub(super) type Whole = [Arc<Vec<Item>>; 4];
 
 impl Place {
     fn shows(&self, key: &LinkKey) -> bool {
@@ -138,6 +158,14 @@ impl View {
     /// Waits until every server was heard or has failed, and for no longer than `until`.
     pub async fn settled(&self, until: Instant) {
         let mut standings = self.standings.subscribe();
+        timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one > Standing::Recalled)))
+            .await
+            .ok();
+    }
+
+    /// The same, but lists of another run are enough.
+    pub(super) async fn listed(&self, until: Instant) {
+        let mut standings = self.standings.subscribe();
         timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one != Standing::Awaited)))
             .await
             .ok();
@@ -151,7 +179,18 @@ impl View {
     }
 
     pub fn is_settled(&self) -> bool {
+        self.standings.borrow().iter().all(|one| *one > Standing::Recalled)
+    }
+
+    /// The same, but lists of another run are enough.
+    pub(super) fn is_listed(&self) -> bool {
         self.standings.borrow().iter().all(|one| *one != Standing::Awaited)
+    }
+
+    /// Whether what the catalog says of the server at this place may come from another run. Then it is shown, and the
+    /// server is heard before anything is sent to it.
+    pub(super) fn is_hearsay(&self, at: usize) -> bool {
+        self.recalls.load(Ordering::Acquire) && !self.is_heard(at)
     }
 
     /// The server at this place could not be opened for whoever looks: it is not waited for.
@@ -163,6 +202,9 @@ impl View {
         self.standings.send_if_modified(|all| match all.get_mut(at) {
             Some(one) if *one < standing => {
                 *one = standing;
+                if all.iter().all(|one| *one >= Standing::Heard) {
+                    self.recalls.store(false, Ordering::Release);
+                }
                 true
             }
             Some(_) | None => false,
@@ -209,6 +251,7 @@ impl Views {
                     let nothing = Catalog::merge(self.plans.of(sight.naming), &[], self.page_items_max);
                     let view = Arc::new(View {
                         stale: AtomicBool::new(true),
+                        recalls: AtomicBool::new(shelves.recalls(&sight)),
                         renewing: Mutex::default(),
                         catalog: watch::Sender::new(Arc::new(nothing)),
                         standings: watch::Sender::new(shelves.standings(&sight)),
@@ -234,7 +277,8 @@ impl Views {
     ) {
         let heeding = {
             let mut shelves = self.shelves.lock();
-            let offer = &mut shelves.kept.entry((at, key.clone())).or_default().offer;
+            let kept = shelves.kept.entry((at, key.clone())).or_default();
+            let offer = &mut kept.offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
             offer.spoken = Some(revision);
@@ -243,6 +287,9 @@ impl Views {
                     (offer.lists.get_mut(kind.index()), offer.holds.get_mut(kind.index()))
                 {
                     (*items, *holds) = (list.items, list.holds);
+                }
+                if let Some(known) = kept.known.get_mut(kind.index()) {
+                    *known = true;
                 }
             }
             let heeding = shelves.views_where(at, |place| place.heeds(key));
@@ -256,6 +303,34 @@ impl Views {
             }
             self.renew(view);
         }
+    }
+
+    /// Puts lists of another run into the next catalogs, until the server is heard.
+    pub(super) async fn recall(&self, whose: (usize, &LinkKey), recollection: Recollection, lists: Lists) {
+        let (at, key) = whose;
+        let Recollection { capabilities, revision, .. } = recollection.clone();
+        {
+            let mut shelves = self.shelves.lock();
+            shelves.kept.entry((at, key.clone())).or_default().recalled = Some(recollection);
+            // Before the first catalog has them.
+            for view in shelves.views_where(at, |place| place.shows(key)) {
+                view.recalls.store(true, Ordering::Release);
+            }
+        }
+        self.publish(whose, &capabilities, revision, lists).await;
+        self.stands(at, key, Standing::Recalled);
+    }
+
+    /// What is known of a link's server from another run alone.
+    pub(super) fn recalled(&self, at: usize, key: &LinkKey) -> Option<Recollection> {
+        self.shelves.lock().kept.get(&(at, key.clone()))?.recalled.clone()
+    }
+
+    /// Every list of a link, if each was fetched at least once.
+    pub(super) fn whole(&self, at: usize, key: &LinkKey) -> Option<Whole> {
+        let shelves = self.shelves.lock();
+        let kept = shelves.kept.get(&(at, key.clone()))?;
+        kept.known.iter().all(|known| *known).then(|| kept.offer.lists.clone())
     }
 
     /// Makes the catalog of the lists of this moment, unless somebody has since they changed.
@@ -273,9 +348,12 @@ impl Views {
     /// A server was heard, or has failed.
     pub(super) fn stands(&self, at: usize, key: &LinkKey, standing: Standing) {
         let mut shelves = self.shelves.lock();
-        let kept = &mut shelves.kept.entry((at, key.clone())).or_default().standing;
-        let higher = standing.max(*kept);
-        *kept = higher;
+        let kept = shelves.kept.entry((at, key.clone())).or_default();
+        let higher = standing.max(kept.standing);
+        kept.standing = higher;
+        if higher >= Standing::Heard {
+            kept.recalled = None;
+        }
         for view in shelves.views_where(at, |place| place.shows(key)) {
             view.raise(at, higher);
         }
@@ -340,6 +418,15 @@ impl Shelves {
     fn views_where(&self, at: usize, is_such: impl Fn(&Place) -> bool) -> Vec<Arc<View>> {
         let views = self.views.iter().filter(|(sight, _)| sight.places.get(at).is_some_and(&is_such));
         views.filter_map(|(_, view)| view.upgrade()).collect()
+    }
+
+    /// Whether lists of another run are among what is shown.
+    fn recalls(&self, sight: &Sight) -> bool {
+        let kept = |at: usize, key: &LinkKey| self.kept.get(&(at, key.clone()));
+        sight.places.iter().enumerate().any(|(at, place)| match place {
+            Place::Shown(key) => kept(at, key).is_some_and(|kept| kept.recalled.is_some()),
+            Place::Named(_) | Place::Absent => false,
+        })
     }
 
     fn offers(&self, sight: &Sight) -> Vec<Offer> {

@@ -72,6 +72,11 @@ pub struct Surroundings {
 }
 
 impl LinkKey {
+    /// Whose it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// Whether all of its principal's clients are served by it.
     pub fn is_shared(&self) -> bool {
         self.client.is_none()
@@ -636,6 +641,11 @@ impl Server {
     /// Whether arguments are said again in headers on this link, where a tool's schema wants that.
     pub fn mirrors(&self, link: &Link) -> bool {
         link.stream.standing().is_some() && self.dial.distance() == Distance::Far
+    }
+
+    /// The same of a link that is yet to be made, if it spoke this revision.
+    pub fn mirrors_in(&self, revision: Revision) -> bool {
+        revision.is_modern() && self.dial.distance() == Distance::Far
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.
