@@ -118,6 +118,8 @@ pub(crate) enum Deed {
     Returns,
     /// From now on a server lists this: a kind and its items.
     Offers(String),
+    /// From now on the script answers for it.
+    Mutes,
 }
 
 /// What is counted at a server.
@@ -243,6 +245,7 @@ fn deed(party: String, words: &str) -> Result<Step, String> {
         "closes stdout" => Deed::ClosesStdout,
         "refuses" => Deed::Refuses,
         "returns" => Deed::Returns,
+        "mutes" => Deed::Mutes,
         _ => match words.split_once(' ') {
             Some(("offers", items)) => Deed::Offers(items.to_owned()),
             Some((word, number)) => return counts(party, word, number),

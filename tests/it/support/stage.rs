@@ -210,7 +210,12 @@ impl Stage {
                 Deed::IsLeft => {}
                 Deed::Stalls => client.stalls = true,
                 Deed::Reads => client.stalls = false,
-                Deed::Dies | Deed::ClosesStdout | Deed::Refuses | Deed::Returns | Deed::Offers(_) => {
+                Deed::Dies
+                | Deed::ClosesStdout
+                | Deed::Refuses
+                | Deed::Returns
+                | Deed::Offers(_)
+                | Deed::Mutes => {
                     return Err("a client does no such thing".to_owned());
                 }
             }
@@ -225,6 +230,7 @@ impl Stage {
             Deed::Refuses => desk.refuses(),
             Deed::Returns => desk.returns(),
             Deed::Offers(items) => desk.offers(items)?,
+            Deed::Mutes => desk.mutes(),
             Deed::Leaves | Deed::Goes | Deed::IsLeft => return Err("a server does no such thing".to_owned()),
         }
         self.settle().await;
