@@ -255,6 +255,8 @@ pub struct Admin {
     pub audit_is_required: bool,
     /// The configuration is read anew when its file changes.
     pub watch_config: bool,
+    /// Lists of servers are kept over the end of a run, and shown by the next until they are heard.
+    pub catalog_cache: bool,
 }
 
 /// The socket by which `braid status` and the like find a run.
@@ -687,6 +689,7 @@ impl Default for Admin {
             audit: None,
             audit_is_required: false,
             watch_config: true,
+            catalog_cache: false,
         }
     }
 }

@@ -171,6 +171,7 @@ fn admin(page: &mut Page, admin: &Admin) {
     page.text("audit", &file(admin.audit.as_deref()));
     page.value("audit_required", if admin.audit_is_required { "true" } else { "false" });
     page.value("watch_config", if admin.watch_config { "true" } else { "false" });
+    page.value("catalog_cache", if admin.catalog_cache { "true" } else { "false" });
 }
 
 /// A path that need not be there.

@@ -8,6 +8,7 @@ use super::{Globals, out};
 use crate::config::{Config, Reach, ServerConfig};
 use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
+use crate::hub::catalog_cache::CatalogCache;
 use crate::hub::seat::Seat;
 use crate::hub::views::Standing;
 use crate::mcp::caller::{Caller, Principal};
@@ -110,6 +111,20 @@ impl Run {
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
         let seat = hub.seat(caller, &entrance);
         Ok(Self { hub, seat, identity, behind_itself, nursery })
+    }
+
+    /// Lets lists of servers be kept for the next run, and shown as the last one kept them, if the configuration says so.
+    /// Where there is no folder for them, the run goes without.
+    pub(super) fn recall_lists(&self) {
+        if !self.hub.config().admin.catalog_cache || self.behind_itself {
+            return;
+        }
+        match CatalogCache::open(|name| std::env::var_os(name)) {
+            Ok(cache) => self.hub.recalls(cache),
+            Err(why) => {
+                tracing::warn!(event = "catalog_cache", %why, "lists are not kept for the next start");
+            }
+        }
     }
 
     /// Does `work` with every server started, and returns when nothing of them is left.

@@ -70,6 +70,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         Err(error) => return refused(error.to_string()),
     };
     let run = Run::prepare(config, None)?;
+    run.recall_lists();
     let warmed = match listen.auth {
         Auth::Token => Principal::bearer(),
         Auth::None => Principal::anonymous(),

@@ -37,6 +37,7 @@ async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) ->
     let inbox = stdio::stdin()?;
     let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?;
+    run.recall_lists();
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };
     let reloader = Reloader::new(&run, origin, Given { group, listen: Vec::new() });

@@ -75,13 +75,14 @@ fn log(keys: &mut Vec<&'static str>, before: &Log, now: &Log) {
 }
 
 fn admin(keys: &mut Vec<&'static str>, before: &Admin, now: &Admin) {
-    let Admin { socket, http, labels_tools, audit, audit_is_required, watch_config } = before;
+    let Admin { socket, http, labels_tools, audit, audit_is_required, watch_config, catalog_cache } = before;
     note(keys, "admin.socket", socket, &now.socket);
     note(keys, "admin.http", http, &now.http);
     note(keys, "admin.metrics_tool_label", labels_tools, &now.labels_tools);
     note(keys, "admin.audit", audit, &now.audit);
     note(keys, "admin.audit_required", audit_is_required, &now.audit_is_required);
     note(keys, "admin.watch_config", watch_config, &now.watch_config);
+    note(keys, "admin.catalog_cache", catalog_cache, &now.catalog_cache);
 }
 
 #[cfg(test)]
@@ -98,13 +99,14 @@ mod tests {
         now.listen.grace = Duration::from_secs(1);
         now.log.level = "debug".to_owned();
         now.admin.watch_config = false;
+        now.admin.catalog_cache = true;
         now.limits.batch_max = 1;
         // These are of each edition.
         now.first_list = Duration::ZERO;
         now.limits.rate = crate::config::Rate::parse("1/s").ok();
         now.names.separator = "-".to_owned();
         now.identity.instructions_bytes_max = 1;
-        let keys = ["listen.grace", "limits", "log.level", "admin.watch_config"];
+        let keys = ["listen.grace", "limits", "log.level", "admin.watch_config", "admin.catalog_cache"];
         assert_eq!(needs_restart(&started, &now), keys);
     }
 }

@@ -152,6 +152,7 @@ fn admin(reader: &Reader<'_>, section: &Section) -> Admin {
         audit: path("audit"),
         audit_is_required: section.flag("audit_required").unwrap_or(default.audit_is_required),
         watch_config: section.flag("watch_config").unwrap_or(default.watch_config),
+        catalog_cache: section.flag("catalog_cache").unwrap_or(default.catalog_cache),
     }
 }
 

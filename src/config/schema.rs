@@ -824,6 +824,12 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "read this file anew when it changes, as `braid reload` does",
     ),
+    here(
+        "admin.catalog_cache",
+        Form::Flag,
+        "false",
+        "true: servers' lists are kept in a folder of yours, and shown at the next start until they are heard",
+    ),
 ];
 
 /// The setting at a path, where names that the user chooses stand as `*`.

@@ -121,7 +121,7 @@ impl Hub {
             }
             Fate::IsReplaced => {
                 draft.changes.restarted.push(key);
-                self.views.awaits(server.id());
+                self.views.awaits(server.id(), server.settings_and_edition().1 + 1);
                 draft.replaced.push((server.clone(), settings.clone(), dial(wanted)));
                 draft.takes(server.clone(), settings);
             }
@@ -163,6 +163,7 @@ impl Hub {
     /// had their time.
     fn retire(self: &Arc<Self>, server: &Arc<Server>) {
         server.retire();
+        self.views.retires(server.id());
         {
             let mut retired = self.retired.lock();
             retired.retain(|server| !server.has_ended());

@@ -79,7 +79,7 @@ impl Hub {
     pub fn begin_now<'a>(&self, asked: Asked<'a>) -> AtOnce<'a> {
         let method = Method::parse(asked.message.method().unwrap_or_default());
         let outlook = asked.seat.outlook();
-        if asked.again.is_some() || (matches!(method, Method::List(_)) && !outlook.view.is_settled()) {
+        if asked.again.is_some() || (matches!(method, Method::List(_)) && !outlook.view.is_listed()) {
             return AtOnce::Waits(asked);
         }
         let mut target = match self.route(&outlook, &asked, method) {
@@ -88,6 +88,9 @@ impl Hub {
             Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => return AtOnce::Waits(asked),
         };
         let seat = asked.seat;
+        if outlook.view.is_hearsay(target.pass.server()) {
+            return AtOnce::Waits(asked);
+        }
         let Some(reached) = outlook.server(target.pass.server()) else { return AtOnce::Waits(asked) };
         if !seat.is_at(&reached) {
             return AtOnce::Waits(asked);
@@ -117,9 +120,18 @@ impl Hub {
         let method = Method::parse(asked.message.method().unwrap_or_default());
         let outlook = asked.seat.outlook();
         if let Method::List(_) = method {
-            Box::pin(outlook.view.settled(asked.patience)).await;
+            Box::pin(outlook.view.listed(asked.patience)).await;
         }
         let mut routed = self.route(&outlook, &asked, method);
+        if let Route::One(target) = &routed
+            && outlook.view.is_hearsay(target.pass.server())
+        {
+            // Lists of another run are for being shown: what they allow and how a tool looks may be otherwise by now.
+            routed = match Box::pin(self.route_heard(&outlook, &asked, method, target.pass.server())).await {
+                Ok(routed) => routed,
+                Err(why) => return Answer::Now(Err(self.turned_away(&outlook, &asked, method, why))),
+            };
+        }
         if let Route::Unknown(_) = routed {
             routed = match Box::pin(self.route_again(&outlook, &asked, method)).await {
                 Ok(routed) => routed,
@@ -242,12 +254,23 @@ impl Hub {
         }
         let routed = self.route(outlook, asked, method);
         let (Route::Unknown(_), Some(at)) = (&routed, unheard(outlook, asked)) else { return Ok(routed) };
-        let reached = outlook.reached(at, asked.seat.caller());
-        let Some((reached, key)) = reached else { return Ok(routed) };
         // It may be a name of a server that has not told us its names: what keeps it from that is the answer.
-        reached.server.reach(&key).await?;
-        // It is there now. That it failed before says nothing of the lists that are being fetched.
-        view.heard(at, Instant::now() + reached.settings.timeouts.list).await;
+        self.route_heard(outlook, asked, method, at).await
+    }
+
+    /// Where a request leads once the server at this place was heard in this run. The fault: it cannot be heard.
+    async fn route_heard(
+        &self,
+        outlook: &Outlook,
+        asked: &Asked<'_>,
+        method: Method,
+        at: usize,
+    ) -> Result<Route, Fault> {
+        if let Some((reached, key)) = outlook.reached(at, asked.seat.caller()) {
+            reached.server.reach(&key).await?;
+            // It is there now. That it failed before says nothing of the lists that are being fetched.
+            outlook.view.heard(at, Instant::now() + reached.settings.timeouts.list).await;
+        }
         Ok(self.route(outlook, asked, method))
     }
 

@@ -22,6 +22,8 @@ pub mod views;
 
 pub mod lists;
 
+pub mod catalog_cache;
+
 pub mod readiness;
 
 pub mod parked;
@@ -30,6 +32,7 @@ pub mod rates;
 
 pub mod survey;
 
+use self::catalog_cache::{CatalogCache, Whose};
 use self::edition::Edition;
 use self::entrance::Entrance;
 use self::outlook::Outlook;
@@ -51,8 +54,8 @@ use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, ServerId, Surroundings, Watched};
 use crate::wire::fault::Fault;
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -77,6 +80,7 @@ pub struct Hub {
     parked: Arc<Parked>,
     memory: Arc<Memory>,
     lookout: Arc<Lookout>,
+    catalog_cache: OnceLock<Arc<CatalogCache>>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
@@ -135,6 +139,7 @@ impl Hub {
             surroundings,
             retired: Mutex::default(),
             warmed: Mutex::default(),
+            catalog_cache: OnceLock::new(),
             config,
             tracker,
             stopping: CancellationToken::new(),
@@ -156,6 +161,16 @@ impl Hub {
     /// Who looks on.
     pub fn lookout(&self) -> &Arc<Lookout> {
         &self.lookout
+    }
+
+    /// From now on lists are kept for the next run there, and shown as another kept them until their servers are heard.
+    /// Of two the first holds. Servers that run already go without.
+    pub fn recalls(&self, cache: CatalogCache) {
+        self.catalog_cache.set(Arc::new(cache)).ok();
+    }
+
+    fn catalog_cache(&self) -> Option<&Arc<CatalogCache>> {
+        self.catalog_cache.get()
     }
 
     /// What names the next client.
@@ -203,17 +218,17 @@ impl Hub {
 
     fn warm_one(self: &Arc<Self>, server: &Arc<Server>, principal: &Principal) -> Result<(), Fault> {
         match server.warm(principal) {
-            Some(watched) => watched.map(|watched| self.follow(server, watched)),
+            Some(watched) => watched.map(|watched| self.follow(server, watched, Whose::Everybodys)),
             None => Ok(()),
         }
     }
 
     /// Keeps the lists of a link from now on, unless somebody does already.
-    fn follow(self: &Arc<Self>, server: &Arc<Server>, watched: Watched) {
+    fn follow(self: &Arc<Self>, server: &Arc<Server>, watched: Watched, whose: Whose) {
         if watched.was_open {
             return;
         }
-        let kept = lists::keep(self.clone(), server.clone(), watched);
+        let kept = lists::keep(self.clone(), server.clone(), watched, whose);
         self.tracker.spawn(self.stopping.clone().run_until_cancelled_owned(kept));
     }
 

@@ -36,14 +36,15 @@ impl Hub {
         for server in self.edition().servers() {
             let Some(key) = server.shared_key(principal) else { continue };
             let standing = self.views.standing(server.id(), &key);
-            if standing == Standing::Awaited {
+            let is_awaited = standing <= Standing::Recalled;
+            if is_awaited {
                 readiness.awaited.push(server.key().to_owned());
             }
             let is_missing = match server.state(&key) {
                 State::Ready(_) => false,
                 State::Down { .. } => true,
                 // It was there, or should have been.
-                State::Connecting => standing != Standing::Awaited,
+                State::Connecting => !is_awaited,
             };
             if is_missing && server.settings().required {
                 readiness.missing.push(server.key().to_owned());

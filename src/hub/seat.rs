@@ -4,6 +4,7 @@
 //! the client came by. When another edition takes the place of the one before, it moves there, with all that the client
 //! asked of its servers. Dropping it leaves: servers of its own end, shared ones go on without it. It knows no transport.
 
+use super::catalog_cache::Whose;
 use super::edition::Edition;
 use super::entrance::Entrance;
 use super::outlook::{Outlook, Reached};
@@ -207,7 +208,14 @@ impl Seat {
             visible: self.visible(server.id(), look),
             told: self.told.subscribe(),
         };
-        server.open(&arriving).map(|watched| self.hub.follow(server, watched))
+        let watched = server.open(&arriving)?;
+        let whose = match (watched.key.is_shared(), self.caller.alone) {
+            (true, _) => Whose::Everybodys,
+            (false, true) => Whose::Only(self.told.subscribe()),
+            (false, false) => Whose::OneOfMany,
+        };
+        self.hub.follow(server, watched, whose);
+        Ok(())
     }
 
     /// What of a server's resources the client may hear of: what it may read, whatever edition holds by then.
@@ -386,17 +394,31 @@ impl Seat {
                     async move { timeout_at(until, server.greeted(&key)).await.ok().flatten() }
                 }))
                 .await;
+                let recalled =
+                    outlook.servers().zip(&links).map(|(Reached { server, .. }, link)| match link {
+                        Some(_) => None,
+                        // What it said to another run, if it was kept: who is greeted is told once.
+                        None => {
+                            let key = server.link_key(&self.caller);
+                            self.hub.views.recalled(server.id(), &key)?.instructions
+                        }
+                    });
+                let recalled: Vec<Option<Arc<str>>> = recalled.collect();
                 let fronts: Vec<String> =
                     outlook.servers().map(|reached| outlook.front(reached.at)).collect();
                 let speakers: Vec<Speaker<'_>> = outlook
                     .servers()
                     .zip(&links)
+                    .zip(&recalled)
                     .zip(&fronts)
-                    .map(|((Reached { settings, .. }, link), front)| Speaker {
+                    .map(|(((Reached { settings, .. }, link), recalled), front)| Speaker {
                         key: &settings.key,
                         front,
                         title: settings.title.as_deref().unwrap_or_default(),
-                        instructions: link.as_ref().and_then(|link| link.greeting().instructions.as_deref()),
+                        instructions: match link {
+                            Some(link) => link.greeting().instructions.as_deref(),
+                            None => recalled.as_deref(),
+                        },
                     })
                     .collect();
                 instructions::merge(&speakers, identity.instructions_bytes_max)

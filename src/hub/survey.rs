@@ -58,6 +58,8 @@ pub struct Surveyed {
     pub links: usize,
     /// What it lists, by `Kind::index`.
     pub offered: [usize; 4],
+    /// That is what another run kept of it: it is not heard yet.
+    pub recalled: bool,
     /// Of that, what could not be shown, and whose names had to be shortened.
     pub conflicts: usize,
     pub shortened: usize,
@@ -221,6 +223,7 @@ impl Hub {
             revision: None,
             links: links.len(),
             offered,
+            recalled: links.iter().any(|(key, _, _)| self.views.recalled(server.id(), key).is_some()),
             conflicts: 0,
             shortened: 0,
             in_flight,

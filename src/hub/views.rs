@@ -13,6 +13,7 @@ use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::{Catalog, Holds, Offer, Presence};
 use crate::routing::exposure::Exposure;
+use crate::routing::item::Item;
 use crate::upstream::server::{LinkKey, ServerId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ use tokio::time::{Instant, timeout_at};
 pub enum Standing {
     #[default]
     Awaited,
+    /// Its lists are those of another run; it is not heard yet.
+    Recalled,
     /// It failed to start or went away before it was heard.
     Failed,
     /// All its lists were asked for at least once.
@@ -63,6 +66,8 @@ pub struct View {
     sight: Sight,
     /// There is something that the catalog does not have yet.
     stale: AtomicBool,
+    /// Some lists are those of another run: they may be shown, and nothing is sent because of them.
+    recalls: AtomicBool,
     /// Held while a catalog is made, so that the one of the latest lists is the last.
     renewing: Mutex<()>,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -80,6 +85,8 @@ pub(super) struct Views {
 struct Shelves {
     /// By server and link; as many as there are links.
     kept: HashMap<(ServerId, LinkKey), Kept>,
+    /// By which edition of its setup a server is reached that was replaced; as many as there are servers.
+    awaited: HashMap<ServerId, u64>,
     /// As many as there are clients.
     views: HashMap<Sight, Weak<View>>,
 }
@@ -91,7 +98,23 @@ struct Kept {
     standing: Standing,
     /// What is wrong with the lists, by kind.
     troubles: [Option<String>; 4],
+    /// By which edition of the server's setup each list was fetched, by this run or another; the others are empty because
+    /// nothing is known of them.
+    known: [Option<u64>; 4],
+    /// The lists are those of another run, as long as the server was not heard in this one.
+    recalled: Option<Recollection>,
 }
+
+/// What is known of a server from another run.
+#[derive(Debug, Clone)]
+pub(super) struct Recollection {
+    pub(super) capabilities: Capabilities,
+    pub(super) revision: Revision,
+    pub(super) instructions: Option<Arc<str>>,
+}
+
+/// All lists of a link, once each is known.
+pub(super) type Whole = [Arc<Vec<Item>>; 4];
 
 impl Place {
     fn shows(&self, key: &LinkKey) -> bool {
@@ -133,6 +156,14 @@ impl View {
     /// Waits until every server was heard or has failed, and for no longer than `until`.
     pub async fn settled(&self, until: Instant) {
         let mut standings = self.standings.subscribe();
+        timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one > Standing::Recalled)))
+            .await
+            .ok();
+    }
+
+    /// The same, but lists of another run are enough.
+    pub(super) async fn listed(&self, until: Instant) {
+        let mut standings = self.standings.subscribe();
         timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one != Standing::Awaited)))
             .await
             .ok();
@@ -146,7 +177,18 @@ impl View {
     }
 
     pub fn is_settled(&self) -> bool {
+        self.standings.borrow().iter().all(|one| *one > Standing::Recalled)
+    }
+
+    /// The same, but lists of another run are enough.
+    pub(super) fn is_listed(&self) -> bool {
         self.standings.borrow().iter().all(|one| *one != Standing::Awaited)
+    }
+
+    /// Whether what the catalog says of the server at this place may come from another run. Then it is shown, and the
+    /// server is heard before anything is sent to it.
+    pub(super) fn is_hearsay(&self, at: usize) -> bool {
+        self.recalls.load(Ordering::Acquire) && !self.is_heard(at)
     }
 
     /// The server at this place could not be opened for whoever looks: it is not waited for.
@@ -158,6 +200,9 @@ impl View {
         self.standings.send_if_modified(|all| match all.get_mut(at) {
             Some(one) if *one < standing => {
                 *one = standing;
+                if all.iter().all(|one| *one >= Standing::Heard) {
+                    self.recalls.store(false, Ordering::Release);
+                }
                 true
             }
             Some(_) | None => false,
@@ -186,6 +231,7 @@ impl Views {
                     let nothing = Catalog::merge(edition.plans.of(sight.naming), &[], self.page_items_max);
                     let view = Arc::new(View {
                         stale: AtomicBool::new(true),
+                        recalls: AtomicBool::new(shelves.recalls(edition, &sight)),
                         renewing: Mutex::default(),
                         catalog: watch::Sender::new(Arc::new(nothing)),
                         standings: watch::Sender::new(shelves.standings(edition, &sight)),
@@ -202,17 +248,19 @@ impl Views {
         view
     }
 
-    /// Puts lists of a link into the next catalogs.
+    /// Puts lists of a link into the next catalogs. `setup`: the edition of the server's setup by which they were fetched.
     pub(super) async fn publish(
         &self,
         (server, key): (ServerId, &LinkKey),
+        setup: u64,
         capabilities: &Capabilities,
         revision: Revision,
         lists: Lists,
     ) {
         let heeding = {
             let mut shelves = self.shelves.lock();
-            let offer = &mut shelves.kept.entry((server, key.clone())).or_default().offer;
+            let kept = shelves.kept.entry((server, key.clone())).or_default();
+            let offer = &mut kept.offer;
             offer.capabilities = capabilities.clone();
             offer.completes = capabilities.completes(revision);
             offer.spoken = Some(revision);
@@ -221,6 +269,9 @@ impl Views {
                     (offer.lists.get_mut(kind.index()), offer.holds.get_mut(kind.index()))
                 {
                     (*items, *holds) = (list.items, list.holds);
+                }
+                if let Some(known) = kept.known.get_mut(kind.index()) {
+                    *known = Some(setup);
                 }
             }
             let heeding = shelves.views_where(server, |place| place.heeds(key));
@@ -234,6 +285,44 @@ impl Views {
             }
             self.renew(view);
         }
+    }
+
+    /// Puts lists of another run into the next catalogs, until the server is heard; unless it is reached otherwise by now
+    /// than by this edition of its setup.
+    pub(super) async fn recall(
+        &self,
+        whose: (ServerId, &LinkKey),
+        setup: u64,
+        recollection: Recollection,
+        lists: Lists,
+    ) {
+        let (server, key) = whose;
+        let Recollection { capabilities, revision, .. } = recollection.clone();
+        {
+            let mut shelves = self.shelves.lock();
+            if shelves.awaited.get(&server).is_some_and(|awaited| setup < *awaited) {
+                return;
+            }
+            shelves.kept.entry((server, key.clone())).or_default().recalled = Some(recollection);
+            // Before the first catalog has them.
+            for (view, _) in shelves.views_where(server, |place| place.shows(key)) {
+                view.recalls.store(true, Ordering::Release);
+            }
+        }
+        self.publish(whose, setup, &capabilities, revision, lists).await;
+        self.stands(server, key, Standing::Recalled);
+    }
+
+    /// What is known of a link's server from another run alone.
+    pub(super) fn recalled(&self, server: ServerId, key: &LinkKey) -> Option<Recollection> {
+        self.shelves.lock().kept.get(&(server, key.clone()))?.recalled.clone()
+    }
+
+    /// Every list of a link, if each was fetched at least once by this edition of the server's setup.
+    pub(super) fn whole(&self, server: ServerId, key: &LinkKey, setup: u64) -> Option<Whole> {
+        let shelves = self.shelves.lock();
+        let kept = shelves.kept.get(&(server, key.clone()))?;
+        kept.known.iter().all(|known| *known == Some(setup)).then(|| kept.offer.lists.clone())
     }
 
     /// Makes the catalog of the lists of this moment, unless somebody has since they changed.
@@ -251,20 +340,33 @@ impl Views {
     /// A server was heard, or has failed.
     pub(super) fn stands(&self, server: ServerId, key: &LinkKey, standing: Standing) {
         let mut shelves = self.shelves.lock();
-        let kept = &mut shelves.kept.entry((server, key.clone())).or_default().standing;
-        let higher = standing.max(*kept);
-        *kept = higher;
+        let kept = shelves.kept.entry((server, key.clone())).or_default();
+        let higher = standing.max(kept.standing);
+        kept.standing = higher;
+        if higher >= Standing::Heard {
+            kept.recalled = None;
+        }
         for (view, at) in shelves.views_where(server, |place| place.shows(key)) {
             view.raise(at, higher);
         }
     }
 
-    /// A server is another from now on: its lists are shown as they were until it is heard, and waited for.
-    pub(super) fn awaits(&self, server: ServerId) {
+    /// A server is another from now on: its lists are shown as they were until it is heard, and waited for; but what another
+    /// run kept of the one before is not. `setup`: by which edition of its setup it will be reached.
+    pub(super) fn awaits(&self, server: ServerId, setup: u64) {
         let mut shelves = self.shelves.lock();
+        shelves.awaited.insert(server, setup);
         for (_, kept) in shelves.kept.iter_mut().filter(|((kept, _), _)| *kept == server) {
             kept.standing = Standing::Awaited;
+            if kept.recalled.take().is_some() {
+                kept.offer = Offer::default();
+            }
         }
+    }
+
+    /// A server is in the configuration no more.
+    pub(super) fn retires(&self, server: ServerId) {
+        self.shelves.lock().awaited.remove(&server);
     }
 
     pub(super) fn standing(&self, server: ServerId, key: &LinkKey) -> Standing {
@@ -333,6 +435,18 @@ impl Shelves {
             view.sight.places.get(at).is_some_and(&is_such).then_some((view, at))
         });
         placed.collect()
+    }
+
+    /// Whether lists of another run are among what is shown.
+    fn recalls(&self, edition: &Edition, sight: &Sight) -> bool {
+        let is_recalled = |at: usize, key: &LinkKey| {
+            let id = edition.servers.get(at)?.id();
+            self.kept.get(&(id, key.clone())).map(|kept| kept.recalled.is_some())
+        };
+        sight.places.iter().enumerate().any(|(at, place)| match place {
+            Place::Shown(key) => is_recalled(at, key).unwrap_or_default(),
+            Place::Named(_) | Place::Absent => false,
+        })
     }
 
     fn offers(&self, edition: &Edition, sight: &Sight) -> Vec<Offer> {

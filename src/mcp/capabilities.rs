@@ -55,6 +55,25 @@ impl Capabilities {
         }
     }
 
+    /// As a `capabilities` object that says no more than this.
+    pub fn written(&self) -> String {
+        let mut members = Vec::new();
+        let mut member = |has: bool, text: &str| members.extend(has.then(|| text.to_owned()));
+        let [tools, prompts, resources] = self.changes;
+        let flags = |flags: &[(bool, &str)]| {
+            let said = flags.iter().filter(|(says, _)| *says).map(|(_, what)| format!(r#""{what}":true"#));
+            said.collect::<Vec<_>>().join(",")
+        };
+        member(self.tools, &format!(r#""tools":{{{}}}"#, flags(&[(tools, "listChanged")])));
+        member(self.prompts, &format!(r#""prompts":{{{}}}"#, flags(&[(prompts, "listChanged")])));
+        let told = flags(&[(resources, "listChanged"), (self.subscribe, "subscribe")]);
+        member(self.resources, &format!(r#""resources":{{{told}}}"#));
+        member(self.completions, r#""completions":{}"#);
+        member(self.logging, r#""logging":{}"#);
+        member(self.task_calls, r#""tasks":{"requests":{"tools":{"call":{}}}}"#);
+        format!("{{{}}}", members.join(","))
+    }
+
     /// Whether a list is worth asking for.
     pub fn lists(&self, kind: Kind) -> bool {
         match kind {
@@ -97,6 +116,26 @@ mod tests {
             Capabilities { tools: true, resources: true, subscribe: true, ..Default::default() }
         );
         assert!(read.lists(Kind::Templates) && !read.lists(Kind::Prompts));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        for bits in 0..1u16 << 10 {
+            let has = |bit: u16| bits & 1 << bit != 0;
+            let (tools, prompts, resources) = (has(0), has(1), has(2));
+            let capabilities = Capabilities {
+                tools,
+                prompts,
+                resources,
+                completions: has(3),
+                logging: has(4),
+                task_calls: has(5),
+                // Of what there is not, nothing is said.
+                changes: [has(6) && tools, has(7) && prompts, has(8) && resources],
+                subscribe: has(9) && resources,
+            };
+            assert_eq!(Capabilities::read(&capabilities.written()), capabilities);
+        }
     }
 
     #[test]

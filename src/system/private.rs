@@ -4,7 +4,7 @@
 //! business.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,15 @@ pub fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathB
     Some(state.join("braid"))
 }
 
+/// Ours in the user's cache folder: `$XDG_CACHE_HOME/braid`, that is `~/.cache/braid`.
+pub fn cache_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| named_folder(&variable, name);
+    let cache = folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .or_else(|| folder("LOCALAPPDATA").map(|local| local.join("cache")))?;
+    Some(cache.join("braid"))
+}
+
 /// The folder that a file is in.
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
@@ -34,6 +43,35 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// Takes a folder of ours away from others: 0700.
+pub fn keep_to_owner(folder: &Path) -> io::Result<()> {
+    let found = std::fs::metadata(folder)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    #[cfg(unix)]
+    if !is_its_owners_alone(&found) {
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(folder, own)?;
+    }
+    Ok(())
+}
+
+/// Whether nobody but its owner may do anything with it. Windows keeps a user's folders from others by lists of its own.
+pub fn is_its_owners_alone(found: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::mode(found) & 0o077 == 0;
+    #[cfg(not(unix))]
+    return found.is_file() || found.is_dir();
+}
+
+/// A name that nobody else has for what is to be renamed to `name` once it is whole.
+pub fn draft_name(name: &str) -> io::Result<String> {
+    let mut mark = [0; 8];
+    getrandom::fill(&mut mark).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!(".{name}.{:016x}", u64::from_ne_bytes(mark)))
 }
 
 /// Makes a file that must not be there yet: 0600.

@@ -17,6 +17,7 @@ pub struct Link {
     pub(super) greeting: Greeting,
     pub(super) took: Duration,
     pub(super) distance: Distance,
+    pub(super) edition: u64,
     pub(super) errands: Errands,
 }
 
@@ -37,6 +38,11 @@ impl Link {
         if let Some(listening) = &self.errands.listening {
             listening.begun().await;
         }
+    }
+
+    /// By which edition of its server's setup it was made.
+    pub fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// From the start until it was known what the server is.

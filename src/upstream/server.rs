@@ -78,6 +78,11 @@ pub struct Surroundings {
 }
 
 impl LinkKey {
+    /// Whose it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// Whether all of its principal's clients are served by it.
     pub fn is_shared(&self) -> bool {
         self.client.is_none()
@@ -257,6 +262,12 @@ impl Server {
 
     pub fn settings(&self) -> Arc<ServerConfig> {
         self.setups.now().settings
+    }
+
+    /// The same, and the edition of the way by which it is reached: it rises with each [`replace`](Self::replace).
+    pub fn settings_and_edition(&self) -> (Arc<ServerConfig>, u64) {
+        let Setup { settings, edition, .. } = self.setups.now();
+        (settings, edition)
     }
 
     pub fn transport(&self) -> &'static str {
@@ -762,6 +773,11 @@ impl Server {
     /// Whether arguments are said again in headers on this link, where a tool's schema wants that.
     pub fn mirrors(&self, link: &Link) -> bool {
         link.stream.standing().is_some() && link.distance == Distance::Far
+    }
+
+    /// The same of a link that is yet to be made, if it spoke this revision.
+    pub fn mirrors_in(&self, revision: Revision) -> bool {
+        revision.is_modern() && self.setups.now().dial.distance() == Distance::Far
     }
 
     /// A request of our own on a link, answered in the server's own terms. `params` is a JSON object.

@@ -269,7 +269,9 @@ impl Supervisor {
         errands.level();
         errands.subscribe_again();
         let (stream_kept, distance) = (stream.clone(), self.dial.distance());
-        let link = Arc::new(Link { stream: stream_kept, greeting, took, distance, errands: errands.clone() });
+        let errands_kept = errands.clone();
+        let link =
+            Arc::new(Link { stream: stream_kept, greeting, took, distance, edition, errands: errands_kept });
         self.tally.speaks(revision);
         self.becomes(State::Ready(link));
         // A level that was asked for in between found no link to be told to.

@@ -1,6 +1,7 @@
 //! Integration tests: transcripts over in-memory pipes, and the real binary with real children.
 
 mod admin;
+mod catalog_cache;
 mod cli;
 mod config;
 mod crowd;

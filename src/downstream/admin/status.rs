@@ -62,6 +62,7 @@ fn server(server: &Surveyed) -> String {
     for (kind, count) in Kind::ALL.into_iter().zip(server.offered) {
         object.number(if kind == Kind::Templates { "templates" } else { kind.member() }, count);
     }
+    object.flag("cached_lists", server.recalled);
     object.number("in_flight", server.in_flight).number("waiting", server.waiting);
     object.number("calls", counts.calls()).number("errors", counts.errors());
     object.number("cancelled", counts.cancelled());

@@ -24,6 +24,16 @@ plays! {
     a_result_over_its_cap_is_cut_and_all_else_is_as_it_was
     a_client_over_its_rate_is_refused_at_once_and_nobody_else_is
     each_rate_holds_back_what_it_is_for
+    lists_of_the_last_run_are_shown_until_a_server_is_heard
+    what_differs_from_the_last_run_is_told_once
+    a_call_by_a_list_of_the_last_run_is_judged_by_this_ones
+    what_a_tool_said_of_itself_in_the_last_run_allows_nothing
+    a_server_that_cannot_be_started_keeps_its_lists_of_the_last_run
+    a_server_of_which_nothing_was_kept_is_waited_for
+    lists_of_one_client_among_several_are_kept_for_nobody
+    lists_that_all_clients_share_are_kept_for_all
+    nothing_is_kept_unless_the_configuration_says_so
+    instructions_of_the_last_run_are_told_where_a_server_is_slow
     a_filter_changes_no_name_and_no_news_come_of_what_it_hides
     a_tool_looks_as_the_configuration_says_and_all_else_is_as_it_was
     an_update_of_a_hidden_resource_is_told_to_nobody

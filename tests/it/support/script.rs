@@ -12,6 +12,7 @@
 //! wait 31s              time passes                times 9: STEP     nine times, `$n` from 1 to 9
 //! files DEED            see `Deed`                 files open 1      see `Count`
 //! braid stops
+//! braid starts again                              all clients leave, and the same come to another run
 //!
 //! client> … {"_meta":{$meta}} …                   a request that stands by itself (2026-07-28), of a client that can be
 //! client> … {"_meta":{$able}} …                   asked for nothing, or for anything
@@ -84,6 +85,7 @@ pub(crate) enum Step {
         number: u64,
     },
     BraidStops,
+    BraidStartsAgain,
 }
 
 /// Which of the lines that wait for the script.
@@ -116,6 +118,8 @@ pub(crate) enum Deed {
     Returns,
     /// From now on a server lists this: a kind and its items.
     Offers(String),
+    /// From now on the script answers for it.
+    Mutes,
 }
 
 /// What is counted at a server.
@@ -201,6 +205,9 @@ fn step(line: &str) -> Result<Step, String> {
     if line == "braid stops" {
         return Ok(Step::BraidStops);
     }
+    if line == "braid starts again" {
+        return Ok(Step::BraidStartsAgain);
+    }
     let end = line.find([' ', '>', '<']).ok_or("no step")?;
     let (party, rest) = (line[..end].to_owned(), line[end..].trim_start());
     for (mark, make) in MARKS {
@@ -238,6 +245,7 @@ fn deed(party: String, words: &str) -> Result<Step, String> {
         "closes stdout" => Deed::ClosesStdout,
         "refuses" => Deed::Refuses,
         "returns" => Deed::Returns,
+        "mutes" => Deed::Mutes,
         _ => match words.split_once(' ') {
             Some(("offers", items)) => Deed::Offers(items.to_owned()),
             Some((word, number)) => return counts(party, word, number),

@@ -131,6 +131,11 @@ impl Desk {
         self.state.lock().refuses = true;
     }
 
+    /// The script answers for it.
+    pub(crate) fn mutes(&self) {
+        self.state.lock().offer.by_hand.push("*".to_owned());
+    }
+
     /// It can be started, and survives what it hears.
     pub(crate) fn returns(&self) {
         let mut state = self.state.lock();

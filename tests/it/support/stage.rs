@@ -10,6 +10,7 @@ use super::script::{Count, Deed, Role, Script, ScriptLine, Step, Which};
 use super::server::{Act, Desk, DeskDial, MODERN};
 use mcp_braid::config::{Config, file};
 use mcp_braid::hub::Hub;
+use mcp_braid::hub::catalog_cache::CatalogCache;
 use mcp_braid::mcp::caller::Company;
 use mcp_braid::upstream::dial::Dial;
 use mcp_braid::upstream::link::State;
@@ -46,7 +47,13 @@ async fn perform(text: &str) -> Outcome {
     let mut stage = Stage::open(&script).await.map_err(|why| format!(", at its beginning: {why}"))?;
     for line in &script.lines {
         let failed = |why| format!(":{}\n  {}\n{why}", line.number, line.text);
-        stage.line(line).await.map_err(failed)?;
+        stage = match line.step {
+            Step::BraidStartsAgain => stage.again(&script).await.map_err(failed)?,
+            _ => {
+                stage.line(line).await.map_err(failed)?;
+                stage
+            }
+        };
     }
     stage.close().await.map_err(|why| format!(", at its end: {why}"))?;
     match panics::count() - panics {
@@ -63,6 +70,8 @@ struct Stage {
     desks: Vec<Arc<Desk>>,
     /// The tasks of the servers' lives.
     crew: TaskTracker,
+    /// What outlives a run of Braid.
+    home: Arc<tempfile::TempDir>,
     names: Names,
     begun: Instant,
 }
@@ -72,19 +81,36 @@ type Outcome = Result<(), String>;
 
 impl Stage {
     async fn open(script: &Script) -> Result<Self, String> {
-        let (crew, tracker) = (TaskTracker::new(), TaskTracker::new());
+        let crew = TaskTracker::new();
         let desks: Result<Vec<_>, _> =
             script.servers.iter().map(|role| Desk::new(role, crew.clone())).collect();
-        let desks = desks?;
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        Self::begin(script, desks?, crew, Arc::new(home)).await
+    }
+
+    /// A run of Braid before these servers.
+    async fn begin(
+        script: &Script,
+        desks: Vec<Arc<Desk>>,
+        crew: TaskTracker,
+        home: Arc<tempfile::TempDir>,
+    ) -> Result<Self, String> {
+        let tracker = TaskTracker::new();
         let config = config(script)?;
+        let recalls = config.admin.catalog_cache;
         let dials = desks.iter().map(|desk| -> Arc<dyn Dial> { Arc::new(DeskDial(desk.clone())) });
         let hub = Hub::new(Arc::new(config), dials.collect(), IDENTITY, tracker.clone());
+        if recalls {
+            let folder = home.path().to_owned();
+            let variable = move |name: &str| (name == "HOME").then(|| folder.clone().into());
+            hub.recalls(CatalogCache::open(variable).map_err(|error| error.to_string())?);
+        }
         let alone = script.clients.len() == 1;
         let clients: Result<Vec<_>, _> =
             script.clients.iter().map(|role| Client::open(role, alone, &hub)).collect();
         let names = [("meta", "{}"), ("able", ABLE)].map(|(name, can)| (name.to_owned(), standing(can)));
         let (names, begun) = (Names::from(names), Instant::now());
-        let mut stage = Self { hub, tracker, clients: clients?, desks, crew, names, begun };
+        let mut stage = Self { hub, tracker, clients: clients?, desks, crew, home, names, begun };
         stage.settle().await;
         for at in 0..stage.clients.len() {
             stage.greet(at).await?;
@@ -162,6 +188,7 @@ impl Stage {
                 }
             }
             Step::BraidStops => self.stop().await,
+            Step::BraidStartsAgain => Err("it cannot be played several times at once".to_owned()),
         }
     }
 
@@ -183,7 +210,12 @@ impl Stage {
                 Deed::IsLeft => {}
                 Deed::Stalls => client.stalls = true,
                 Deed::Reads => client.stalls = false,
-                Deed::Dies | Deed::ClosesStdout | Deed::Refuses | Deed::Returns | Deed::Offers(_) => {
+                Deed::Dies
+                | Deed::ClosesStdout
+                | Deed::Refuses
+                | Deed::Returns
+                | Deed::Offers(_)
+                | Deed::Mutes => {
                     return Err("a client does no such thing".to_owned());
                 }
             }
@@ -198,6 +230,7 @@ impl Stage {
             Deed::Refuses => desk.refuses(),
             Deed::Returns => desk.returns(),
             Deed::Offers(items) => desk.offers(items)?,
+            Deed::Mutes => desk.mutes(),
             Deed::Leaves | Deed::Goes | Deed::IsLeft => return Err("a server does no such thing".to_owned()),
         }
         self.settle().await;
@@ -317,6 +350,15 @@ impl Stage {
         }
         self.settle().await;
         Ok(())
+    }
+
+    /// Another run before the same servers, once nothing is left of this one.
+    async fn again(mut self, script: &Script) -> Result<Self, String> {
+        // What is written on other threads is there before time passes.
+        self.wait(Duration::from_millis(1)).await;
+        let (desks, crew, home) = (self.desks.clone(), self.crew.clone(), self.home.clone());
+        self.close().await?;
+        Self::begin(script, desks, crew, home).await
     }
 
     /// Nothing is in flight or queued, and once everybody has left no task and no life goes on.
