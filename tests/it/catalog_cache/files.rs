@@ -37,8 +37,8 @@ fn no_secret_of_a_configuration_is_in_any_file() {
     // Another run is the remote server, so that there are headers and a query.
     fs::write(home.path().join("far.toml"), far()).unwrap();
     let mut far = home.command(&["serve", "-c", "far.toml"]);
-    let mut far = far.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(far.stdout.take().unwrap()).lines();
+    let mut far = far.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(far.stderr.take().unwrap()).lines();
     let url = lines.find_map(|line| Some(line.unwrap().strip_prefix("listening on ")?.to_owned())).unwrap();
     home.configure(&format!(
         "servers.far.url = \"{url}?key={CANARY}\"\nservers.far.headers = {{ X-Key = \"${{TOKEN}}\", Other = \"{CANARY}\" }}"
