@@ -828,7 +828,7 @@ pub const SETTINGS: &[Setting] = &[
         "admin.catalog_cache",
         Form::Flag,
         "false",
-        "true: servers' lists are kept in a folder of yours, and shown at the next start until they are heard",
+        "true: lists of servers are kept, and shown at the next start until these are heard",
     ),
 ];
 

@@ -33,8 +33,11 @@ use tokio::task::spawn_blocking;
 pub struct CatalogCache {
     folder: Folder,
     seal: Seal,
-    variable: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    variable: Box<Variable>,
 }
+
+/// Of our environment, by its name.
+type Variable = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 /// Why nothing is kept.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +147,10 @@ impl Memo {
         let (cache, name) = (self.cache.clone(), self.name.clone());
         let written = spawn_blocking(move || match text.len() > BYTES_MAX {
             // What was kept is not what it lists any more.
-            true => cache.folder.remove(&name).and(Err(io::Error::other("they are too long to be kept"))),
+            true => cache
+                .folder
+                .remove(&name)
+                .and_then(|()| Err(io::Error::other("they are too long to be kept"))),
             false => cache.folder.write(&name, &text),
         });
         let Ok(written) = written.await else { return };

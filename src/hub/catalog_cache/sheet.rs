@@ -175,7 +175,7 @@ mod tests {
     fn what_is_written_is_read_byte_for_byte() {
         let tools = [
             r#"{ "name" : "a\u005fb", "x":1.0000000000000000001,"x":2 }"#,
-            r#"{"name":"é\ud800","inputSchema":{"type":"object"}}"#,
+            r#"{"name":"é","x":"\ud800","inputSchema":{"type":"object"}}"#,
         ];
         let said = "Ask \"twice\".\nThen go.";
         let sheet = read(written(&tools, Some(said))).unwrap();
