@@ -312,6 +312,10 @@ impl Stage {
 
     /// Lets happen what can happen in this instant.
     async fn settle(&mut self) {
+        if self.hub.config().admin.catalog_cache {
+            // What is read and written on other threads is there before time passes.
+            self.passes(Duration::from_millis(1)).await;
+        }
         let mut quiet = 0;
         let mut before = 0;
         while quiet < QUIET_ROUNDS {
@@ -330,6 +334,11 @@ impl Stage {
 
     /// Lets time pass, and what happens meanwhile happen in its own time.
     async fn wait(&mut self, time: Duration) {
+        self.passes(time).await;
+        self.settle().await;
+    }
+
+    async fn passes(&mut self, time: Duration) {
         let until = Instant::now() + time;
         loop {
             tokio::select! {
@@ -338,7 +347,6 @@ impl Stage {
                 () = sleep_until(until) => break,
             }
         }
-        self.settle().await;
     }
 
     async fn stop(&mut self) -> Outcome {
