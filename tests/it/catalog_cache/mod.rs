@@ -107,9 +107,10 @@ fn without_the_setting_nothing_is_written() {
 
 #[test]
 fn lists_of_the_last_run_are_those_of_the_configuration_that_holds() {
-    let own = "timeouts.first_list = \"100ms\"\nadmin.watch_config = false";
-    let home = Home::new(own);
+    let own = "timeouts.first_list = \"1s\"\nadmin.watch_config = false";
+    let home = Home::new("");
     let first = home.stdio(&[]).ask(LIST);
+    home.configure(own);
     home.hold();
     let mut client = home.stdio(&[]);
     assert_eq!(client.ask(LIST), first);
