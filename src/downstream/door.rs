@@ -98,7 +98,7 @@ impl Door {
         let limits = &seat.hub().config().limits;
         let stopping = seat.hub().stopping();
         let mut lines = Lines::new(limits.client_message_bytes_max);
-        let mut news = self.session.news();
+        let mut news = Aside::new(self.session.news().into_next());
         let (outbox, delivery) = (self.outbox.clone(), self.session.delivery().clone());
         let waiting_max = 2 * (limits.session_in_flight_max + limits.session_waiting_max);
         let mut ready = Aside::new(delivery.ready());
@@ -139,11 +139,12 @@ impl Door {
                         return Closed::Client;
                     }
                 },
-                note = news.next() => {
+                (note, heard) = &mut news => {
                     // A client that does not read gets the news when it reads again.
                     if note.texts().all(|text| outbox.try_send(text).is_ok()) {
-                        news.told(&note);
+                        heard.told(&note);
                     }
+                    news.set(heard.into_next());
                 }
                 room = &mut ready => {
                     // What came to a call in the meantime came before.

@@ -10,7 +10,6 @@ use crate::mcp::method::Kind;
 use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +18,25 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// What a client was last given of each kind; nothing for lists that it never asked for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Given(Arc<Mutex<[Option<ListDigest>; 4]>>);
+pub(super) struct Given(Arc<watch::Sender<Digests>>);
+
+type Digests = [Option<ListDigest>; 4];
 
 impl Given {
     pub(super) fn give(&self, kind: Kind, edition: ListDigest) {
-        if let Some(place) = self.0.lock().get_mut(kind.index()) {
-            *place = Some(edition);
-        }
+        self.0.send_if_modified(|given| match given.get_mut(kind.index()) {
+            Some(place) if *place != Some(edition) => {
+                *place = Some(edition);
+                true
+            }
+            Some(_) | None => false,
+        });
     }
+}
 
-    fn differs(&self, kind: Kind, now: &Catalog) -> bool {
-        let given = self.0.lock();
-        given.get(kind.index()).is_some_and(|given| given.is_some_and(|given| given != *now.digest(kind)))
-    }
+/// Whether a client has a list that is another by now.
+fn differs(given: &Digests, kind: Kind, now: &Catalog) -> bool {
+    given.get(kind.index()).is_some_and(|given| given.is_some_and(|given| given != *now.digest(kind)))
 }
 
 /// The catalog as one client hears of it.
@@ -40,6 +45,8 @@ pub(super) struct News {
     catalog: watch::Receiver<Arc<Catalog>>,
     standings: watch::Receiver<Vec<Standing>>,
     given: Given,
+    /// The same, as it was looked at last.
+    known: watch::Receiver<Digests>,
     next: Instant,
     /// Until when servers are waited for that came with another edition.
     settling: Option<Instant>,
@@ -56,7 +63,8 @@ impl News {
         let mut watch = seat.watch_view();
         let view = watch.take();
         let (catalog, standings) = (view.watch_catalog(), view.watch_standings());
-        Self { watch, catalog, standings, given, next: Instant::now(), settling: None }
+        let known = given.0.subscribe();
+        Self { watch, catalog, standings, given, known, next: Instant::now(), settling: None }
     }
 
     /// Resolves when there is something to tell, and `BETWEEN_NEWS` after the last time at the earliest.
@@ -77,14 +85,18 @@ impl News {
                 continue;
             }
             let catalog = self.catalog.borrow_and_update().clone();
-            let changed: Vec<Kind> =
-                Kind::ALL.into_iter().filter(|kind| self.given.differs(*kind, &catalog)).collect();
+            let changed: Vec<Kind> = {
+                let given = self.known.borrow_and_update();
+                Kind::ALL.into_iter().filter(|kind| differs(&given, *kind, &catalog)).collect()
+            };
             let is_due = self.next <= Instant::now();
             let is_moved = tokio::select! {
                 biased;
                 () = self.watch.changed() => true,
                 () = sleep_until(self.next), if !changed.is_empty() => false,
                 Ok(()) = self.catalog.changed(), if changed.is_empty() => false,
+                // It may be given what was another already.
+                Ok(()) = self.known.changed(), if changed.is_empty() => false,
             };
             if is_moved {
                 self.moves();
@@ -93,6 +105,11 @@ impl News {
                 return Note { catalog, changed };
             }
         }
+    }
+
+    /// The same for whoever waits for much else beside it.
+    pub(super) async fn into_next(mut self) -> (Note, Self) {
+        (self.next().await, self)
     }
 
     /// There is another view.
