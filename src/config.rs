@@ -42,7 +42,7 @@ pub mod schema;
 pub mod search;
 mod section;
 mod server_section;
-mod shown;
+pub mod shown;
 mod strict_json;
 pub mod toml_text;
 pub mod translate;

@@ -25,7 +25,7 @@ pub(super) fn refers(value: &str) -> bool {
 }
 
 /// A command's words, with what looks like a secret hidden.
-pub(super) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut before = None;
     let shown = words.into_iter().map(|word| {
         let option = before.replace(word).filter(|before: &&str| before.starts_with('-'));
