@@ -170,11 +170,8 @@ mod tests {
         let guardian = Arc::new(Guardian::new(&cookie, None));
         let nursery = Nursery::new(cookie, guardian, TaskTracker::new());
         let remote = Remote {
-            url: "http://far.test/mcp".to_owned(),
             transport: Transport::Http,
-            headers: Vec::new(),
-            headers_command: None,
-            ca_file: None,
+            ..Remote::new("http://far.test/mcp")
         };
         let headers = Headers::make("far", &remote, &nursery).await.unwrap();
         let memory = Memory::new(1024 * 1024);
