@@ -5,6 +5,8 @@
 
 mod courier;
 
+mod echo;
+
 mod events;
 
 mod headers;
