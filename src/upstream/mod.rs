@@ -47,6 +47,8 @@ mod task;
 
 pub mod stream;
 
+mod echo;
+
 mod frame;
 
 mod carry;

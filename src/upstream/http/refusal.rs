@@ -2,9 +2,9 @@
 //!
 //! Pure. Says what a person reads, whether the call may have run, and what follows for the connection.
 
+use super::super::echo::{REPEATED, repeats};
 use super::super::stderr::escaped;
 use super::super::stream::Again;
-use super::echo::repeats;
 use super::headers::{Credentials, Renewal};
 use crate::config::codes::Code;
 use crate::config::{Secret, toml_key};
@@ -81,7 +81,7 @@ impl Refusal {
         let why = match excerpt.as_str() {
             "" => format!("answered {said}"),
             excerpt if repeats(excerpt, &request.sent) => {
-                format!("answered {said}, in words that repeat what it was sent")
+                format!("answered {said}, {REPEATED}")
             }
             excerpt => format!("answered {said}: {}", escaped(excerpt)),
         };

@@ -13,6 +13,8 @@ pub(super) fn repeats(said: &str, sent: &[Secret]) -> bool {
         || said.as_bytes().windows(PIECE_BYTES).any(|piece| sent().any(|secret| memmem::find(secret, piece).is_some()))
 }
 
+/// What is said in place of such words; follows on what the server did.
+pub(super) const REPEATED: &str = "in words that repeat what it was sent";
 /// So much of a secret is one.
 const PIECE_BYTES: usize = 8;
 /// What is shorter may be any word.
