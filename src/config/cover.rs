@@ -76,17 +76,15 @@ fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
             items.iter().for_each(|item| secrets_in(text, item, spans));
         }
         Value::Text(_) => words_of(node, spans),
-        Value::Integer(_)
-        | Value::Number(_)
-        | Value::Flag(_)
-        | Value::Date
-        | Value::Null => {}
+        Value::Integer(_) | Value::Number(_) | Value::Flag(_) | Value::Date | Value::Null => {}
     }
 }
 
 /// A table of secrets, or a key that says that it is one: `token`, `api_keys`.
 fn holds_secrets(key: &str) -> bool {
-    SECRET_TABLES.contains(&key) || is_secret_name(key.strip_suffix('s').unwrap_or(key)) || is_secret_name(key)
+    SECRET_TABLES.contains(&key)
+        || is_secret_name(key.strip_suffix('s').unwrap_or(key))
+        || is_secret_name(key)
 }
 
 /// What looks like a secret in a list of words, or in one text of all of them.
@@ -308,7 +306,11 @@ mod tests {
         let covered = by_tree(text, &root);
         assert!(!covered.contains("s3cretword") && covered.len() == text.len(), "{covered}");
         assert!(covered.contains("[\"--token\", \"**********\", \"x\", 5, \"--key=${K}\","), "{covered}");
-        for broken in ["args = [\"--token\", \"s3cretword\", \"x\"\n", "args = [\"--token, \"s3cretword\"]", "[--token\", s3cretword"] {
+        for broken in [
+            "args = [\"--token\", \"s3cretword\", \"x\"\n",
+            "args = [\"--token, \"s3cretword\"]",
+            "[--token\", s3cretword",
+        ] {
             let covered = by_lines(broken);
             assert_eq!(covered, broken.replace("s3cretword", "**********"));
         }
@@ -316,7 +318,12 @@ mod tests {
 
     #[test]
     fn what_is_written_in_place_of_a_key_of_secrets_is_covered() {
-        for line in ["token = \"s3cret\"", "tokens = [\"s3cret\"]", "api_key = \"s3cret\"", "envs = { A = \"s3cret\" }"] {
+        for line in [
+            "token = \"s3cret\"",
+            "tokens = [\"s3cret\"]",
+            "api_key = \"s3cret\"",
+            "envs = { A = \"s3cret\" }",
+        ] {
             let text = format!("[servers.a]\n{line}\n");
             let (root, _) = tree::from_toml(&text);
             assert_eq!(by_tree(&text, &root), text.replace("s3cret", "******"));

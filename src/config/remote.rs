@@ -66,7 +66,8 @@ impl Remote {
     /// The URL without what may hold a token: for logs and errors. That is its query, and its path where a reference stood.
     pub fn shown(&self) -> &str {
         let place = self.url.split_once('?').map_or(self.url.as_str(), |(place, _)| place);
-        let host_end = place.find("://").and_then(|scheme| place.get(scheme + 3..)?.find('/').map(|at| scheme + 3 + at));
+        let host_end =
+            place.find("://").and_then(|scheme| place.get(scheme + 3..)?.find('/').map(|at| scheme + 3 + at));
         match host_end {
             Some(end) if self.is_referred => place.get(..end).unwrap_or_default(),
             Some(_) | None => place,

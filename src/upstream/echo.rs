@@ -10,7 +10,10 @@ pub(super) fn repeats(said: &str, sent: &[Secret]) -> bool {
     let sent = || sent.iter().map(|secret| secret.expose().as_bytes());
     let whole = |secret: &[u8]| memmem::find(said.as_bytes(), secret).is_some();
     sent().any(|secret| (WHOLE_BYTES_MIN..PIECE_BYTES).contains(&secret.len()) && whole(secret))
-        || said.as_bytes().windows(PIECE_BYTES).any(|piece| sent().any(|secret| memmem::find(secret, piece).is_some()))
+        || said
+            .as_bytes()
+            .windows(PIECE_BYTES)
+            .any(|piece| sent().any(|secret| memmem::find(secret, piece).is_some()))
 }
 
 /// What is said in place of such words; follows on what the server did.
@@ -27,7 +30,9 @@ mod tests {
     #[test]
     fn a_piece_of_what_was_sent_is_enough() {
         let sent = ["Bearer s3cretword-1", "pin5", "abc"].map(Secret::new);
-        for said in ["bad key s3cretwo…", "s3cretword-1", "Bearer s3cretword-1", "tword-1 is no key", "no pin5"] {
+        for said in
+            ["bad key s3cretwo…", "s3cretword-1", "Bearer s3cretword-1", "tword-1 is no key", "no pin5"]
+        {
             assert!(repeats(said, &sent), "{said}");
         }
         for said in ["", "a Bearer token is missing", "s3cretw", "abc", "pin", "word"] {

@@ -216,8 +216,14 @@ mod tests {
             format!("{}s3cretword-1", "x".repeat(SAID_CHARS_MAX - 9)),
         ] {
             let why = said(status, &body);
-            assert_eq!(why, "answered 500 Internal Server Error, in words that repeat what it was sent", "{body}");
+            assert_eq!(
+                why, "answered 500 Internal Server Error, in words that repeat what it was sent",
+                "{body}"
+            );
         }
-        assert_eq!(said(status, "out of \u{1b}luck"), "answered 500 Internal Server Error: out of \\u{1b}luck");
+        assert_eq!(
+            said(status, "out of \u{1b}luck"),
+            "answered 500 Internal Server Error: out of \\u{1b}luck"
+        );
     }
 }
