@@ -218,6 +218,9 @@ impl Lost {
     }
 }
 
+/// Whether words repeat what a server was sent.
+type Repeats = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A connection to one server, from its first byte to its last.
 pub struct Stream {
     server: Arc<str>,
@@ -230,7 +233,7 @@ pub struct Stream {
     /// Past that, once nothing is to be there before a request.
     express: OnceLock<Weak<dyn Express>>,
     /// Whether words repeat a secret that the server was sent; nothing if it is sent none.
-    repeats: OnceLock<Box<dyn Fn(&str) -> bool + Send + Sync>>,
+    repeats: OnceLock<Repeats>,
     open: Mutex<Open>,
     audience: Arc<Audience>,
     asks: OpenAsks,
@@ -495,7 +498,7 @@ impl Stream {
     }
 
     /// How it is known that words repeat a secret that the server was sent. Said once, before anything is sent.
-    pub(super) fn keeps_secret(&self, repeats: Box<dyn Fn(&str) -> bool + Send + Sync>) {
+    pub(super) fn keeps_secret(&self, repeats: Repeats) {
         self.repeats.set(repeats).ok();
     }
 

@@ -61,7 +61,7 @@ def gather(stage: Stage) -> None:
 def sent_to(how: str) -> tuple[str, ...]:
     """What belongs into the requests to a remote server that behaves like this; `""`: through a proxy."""
     slots = ["headers, written", "headers, ${NAME}", "headers, ${file:}", "url, query", "url, query ${NAME}", "url, path ${NAME}"]
-    if how == "good" or how.startswith("late"):
+    if how in ("good", "late401", "lateown"):
         slots += ["session of a server", "client, arguments", "client, telltale arguments"]
     if how in ("good", "late401"):
         slots.append("headers_command, printed")
