@@ -31,7 +31,9 @@ pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let option = before.replace(word).filter(|before: &&str| before.starts_with('-'));
         match word.split_once('=') {
             // `--token=VALUE`, and `TOKEN=VALUE` as `docker run -e` takes it.
-            Some((name, value)) if !has_secret_shape(word) && !option.is_some_and(takes_secret) => format!("{name}={}", of(name, value)),
+            Some((name, value)) if !has_secret_shape(word) && !option.is_some_and(takes_secret) => {
+                format!("{name}={}", of(name, value))
+            }
             Some(_) | None if word.starts_with('-') && !word.starts_with("-----") => word.to_owned(),
             Some(_) | None => of(option.unwrap_or_default(), word),
         }
