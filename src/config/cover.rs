@@ -172,7 +172,7 @@ pub(super) fn by_lines(text: &str) -> String {
         }
         start += line.len();
     }
-    for word in secret_words(text) {
+    for word in secret_words(text).into_iter().chain(random_words(text)) {
         cover(&mut bytes, text, &word, 0);
     }
     String::from_utf8(bytes).unwrap_or_default()
@@ -194,6 +194,27 @@ fn secret_words(text: &str) -> Vec<Range<usize>> {
     let hidden = words.iter().zip(hidden).filter(|(_, hidden)| *hidden);
     hidden.map(|((at, word), _)| *at..at + word.len()).collect()
 }
+
+/// Where letters and digits stand together for so long that they are a name of nothing: what table they are in, a broken text
+/// does not say.
+fn random_words(text: &str) -> Vec<Range<usize>> {
+    let is_within = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    let mut found = Vec::new();
+    let mut start = 0;
+    for piece in text.split_inclusive(|c| !is_within(c)) {
+        let word = piece.trim_end_matches(|c| !is_within(c));
+        let mixed =
+            word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic());
+        if mixed && word.len() >= RANDOM_BYTES_MIN {
+            found.push(start..start + word.len());
+        }
+        start += piece.len();
+    }
+    found
+}
+
+/// No shorter word is taken for a secret by its letters alone.
+const RANDOM_BYTES_MIN: usize = 16;
 
 fn secret_tables() -> impl Iterator<Item = &'static str> {
     SECRET_TABLES.iter().copied().chain([ARGUMENTS])
@@ -314,6 +335,13 @@ mod tests {
             let covered = by_lines(broken);
             assert_eq!(covered, broken.replace("s3cretword", "**********"));
         }
+    }
+
+    #[test]
+    fn long_words_of_letters_and_digits_are_covered_where_a_text_is_broken() {
+        let text =
+            "TOKEN \"0123456789abcdef\"\n\"key\" 0123456789abcde\ncommand = \"@scope/some-package-name\n";
+        assert_eq!(by_lines(text), text.replace("0123456789abcdef", &"*".repeat(16)));
     }
 
     #[test]

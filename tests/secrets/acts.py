@@ -190,7 +190,7 @@ def served(stage: Stage, form: str) -> None:
         refusals(Client(stage, run, f"{form}, strangers"))
         for path in ("/healthz", "/readyz", "/metrics", "/status", "/none"):
             stage.keep(f"admin {path}", http_get(admin, path), *(STDERR if path == "/status" else ()))
-        say("status", "status")
+        say("status", "status", may=STDERR)
         say("status --json", "status", "--json", may=STDERR)
         say("status --ready", "status", "--ready")
         say("logs", "logs", "near")

@@ -65,7 +65,7 @@ def sent_to(how: str) -> tuple[str, ...]:
         slots += ["session of a server", "client, arguments", "client, telltale arguments"]
     if how in ("good", "late401"):
         slots.append("headers_command, printed")
-    return (*slots, *{"": ("proxy password", "session of a server"), "echowords": ("typed",)}.get(how, ()))
+    return (*slots, *{"moved": ("session of a server",), "": ("proxy password", "session of a server"), "echowords": ("typed",)}.get(how, ()))
 
 
 def judge(stage: Stage, whole: bool) -> int:
