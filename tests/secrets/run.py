@@ -46,11 +46,12 @@ def gather(stage: Stage) -> None:
         "dies.environ": ("words on stderr", "env, written"),
         "loud.environ": ("words on stderr", "words on stdout"),
         "printer.cmdline": ("headers_command, args",),
+        "loud.calls": ("client, arguments", "client, telltale arguments"),
         "near.calls": ("client, arguments", "client, telltale arguments", "tool defaults", "tool defaults, hidden"),
     }
     for file in sorted(stage.seen.iterdir()):
         kind = file.suffix.removeprefix(".")
-        stage.keep(f"servers' own {kind}", file.read_bytes(), *given.get(file.name, ()))
+        stage.keep(f"servers' own {kind}: {file.stem}", file.read_bytes(), *given.get(file.name, ()))
     sent = defaultdict(bytes)
     for how, text in stage.far.sent:
         sent[how] += text + b"\n"
@@ -94,12 +95,19 @@ def judge(stage: Stage, whole: bool) -> int:
         print(f"SHOWN  {slot} ({stage.slots[slot].where}) in {place}, {form}, {count} times")
     if len(hits) > SHOWN_MAX:
         print(f"and {len(hits) - SHOWN_MAX} more")
-    absent = sorted(key for key, there in belongs.items() if not there) if whole else []
+    absent = sorted(key for key, there in belongs.items() if not there and not may_lack(*key)) if whole else []
     for place, slot in absent:
         print(f"ABSENT {slot} is not in {place}, where it belongs: nothing is proved by not finding it")
     size = sum(len(data) for _, data, _ in stage.outputs)
     print(f"secrets: {len(stage.slots)} slots, {len(stage.outputs)} outputs, {size:,} bytes searched; {sum(hits.values())} finds where none may be, {len(absent)} absent")
     return 1 if hits or absent else 0
+
+
+def may_lack(place: str, slot: str) -> bool:
+    """What a server says by itself may come too late for a short command, a connection that was lost takes no call, and a server that
+    is slow to start misses the calls of the door that lives for seconds only."""
+    late = ("what remote servers are sent: late", "answers to clients: stdio", "servers' own calls: loud")
+    return slot.startswith("words on ") or place.startswith(late)
 
 
 def table(stage: Stage, places: dict[str, list[int]], cells: dict[tuple[str, str], str]) -> None:

@@ -155,7 +155,8 @@ env = {{ {env} }}
         more = f"""
 env_file = "near.env"
 inherit_env = ["INHERITED_TOKEN"]
-restart_backoff.min = "50ms"
+restart_backoff.min = "20ms"
+restart_backoff.max = "50ms"
 timeouts.call = "700ms"
 tool.echo.defaults = {{ key = "{odd('tool defaults, hidden')}", note = "{odd('tool defaults')}" }}
 tool.echo.hidden = ["key"]
