@@ -44,7 +44,7 @@ pub mod schema;
 pub mod search;
 mod section;
 mod server_section;
-mod shown;
+pub mod shown;
 mod strict_json;
 pub mod toml_text;
 pub mod translate;
@@ -321,6 +321,8 @@ pub enum Reach {
 pub struct Remote {
     /// `http` or `https`, without user, password and fragment.
     pub url: String,
+    /// Whether some of it came from elsewhere: then of what stands behind the host nothing is shown.
+    pub is_referred: bool,
     pub transport: Transport,
     /// Sent with every request: valid names and values, none of them one of ours.
     pub headers: Vec<(String, Secret)>,

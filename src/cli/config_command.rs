@@ -1,7 +1,7 @@
 //! `braid config example|show|schema|path`: what the configuration could say, says, and where it is.
 //!
 //! Pure functions that return the text to print. No secret gets into any of them: values of variables are
-//! shown only where they are references, such as `${TOKEN}`.
+//! shown only where they are references, such as `${TOKEN}`, and words of commands unless they look like secrets.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,8 @@ pub fn path(search: &Search) -> String {
 /// `braid config show`: a configuration as TOML, with the defaults laid under each server.
 ///
 /// Meant for a configuration that was loaded with `file::load_as_written`: then references are shown as they
-/// are written. A value of a variable that is more than a reference is `[redacted]`.
+/// are written. A value of a variable that is more than a reference is `[redacted]`, and so is a word of a command
+/// that looks like a secret.
 pub fn show(config: &Config) -> String {
     let mut page = Page { text: format!("# {}\n", config.origin.replace(char::is_control, "?")) };
     page.value("version", "1");
@@ -230,7 +231,7 @@ fn show_remote(page: &mut Page, remote: &Remote) {
     let command = remote.headers_command.iter();
     let words: Vec<String> =
         command.flat_map(|command| std::iter::once(&command.program).chain(&command.args).cloned()).collect();
-    page.texts("headers_command", &words);
+    page.words("headers_command", &words);
     let ca_file = remote.ca_file.as_ref().map_or_else(String::new, |path| path.display().to_string());
     page.text("ca_file", &ca_file);
 }
@@ -268,7 +269,7 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
     match &server.reach {
         Reach::Stdio(command) => {
             page.text("command", &command.program);
-            page.texts("args", &command.args);
+            page.words("args", &command.args);
             page.pairs("env", &command.env);
             page.text("cwd", &command.folder.display().to_string());
             page.texts("inherit_env", &command.inherit_env);
@@ -390,6 +391,11 @@ impl Page {
 
     fn texts(&mut self, key: &str, texts: &[String]) {
         self.value(key, &list(texts));
+    }
+
+    /// Of a command; what looks like a secret is hidden.
+    fn words(&mut self, key: &str, words: &[String]) {
+        self.texts(key, &config::shown::words(words.iter().map(String::as_str)));
     }
 
     fn pairs(&mut self, key: &str, pairs: &[(String, Secret)]) {
@@ -538,6 +544,15 @@ mod tests {
         assert!(
             shown.contains(r#"env = { A = "[redacted]", B = "${T}", C = "[redacted]", D = "[redacted]" }"#)
         );
+    }
+
+    #[test]
+    fn words_that_look_like_secrets_are_not_shown() {
+        let text = "[servers.a]\ncommand = \"x\"\nargs = [\"--token\", \"s3cretword\", \"--key=${K}\", \"-v\"]\n[servers.b]\nurl = \"https://x/mcp\"\nheaders_command = [\"y\", \"--password=s3cretword\"]\n";
+        let shown = show(&read(text, Purpose::Show));
+        assert!(!shown.contains("s3cretword"));
+        assert!(shown.contains(r#"args = ["--token", "[redacted]", "--key=${K}", "-v"]"#), "{shown}");
+        assert!(shown.contains(r#"headers_command = ["y", "--password=[redacted]"]"#), "{shown}");
     }
 
     #[test]

@@ -176,6 +176,7 @@ impl EntryReader<'_> {
             }
         }
         let remote = Remote {
+            is_referred: !matches!(&address.node.value, Value::Text(written) if *written == url),
             transport,
             headers: self.headers(entry)?,
             headers_command: self.headers_helper(entry)?,

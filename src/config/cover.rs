@@ -1,19 +1,22 @@
 //! Covers secrets in the text of a file before any of it is drawn.
 //!
 //! An error about one value shows its whole line, and a token may stand on that line. Values of environment
-//! variables and headers become `*`, byte for byte, so that spans stay true; references such as `${TOKEN}`
-//! stay readable, because errors are about them. It owns no judgement of what is wrong.
+//! variables and headers become `*`, byte for byte, so that spans stay true, and so do words of commands that look like
+//! secrets; references such as `${TOKEN}` stay readable, because errors are about them. It owns no judgement of what is wrong.
 
 use std::ops::Range;
 
+use super::shown;
 use super::tree::{Node, Value};
+use super::values::is_secret_name;
 
-/// Keys whose tables hold secrets, in any file that we read.
-const SECRET_TABLES: &[&str] = &["env", "headers", "http_headers", "oauth", "settings"];
+/// Keys whose tables hold secrets, in any file that we read, and what people write in their place.
+const SECRET_TABLES: &[&str] =
+    &["env", "envs", "environment", "headers", "header", "http_headers", "oauth", "settings"];
 /// Keys that hold a URL, in which a password or a token may stand.
 const URLS: &[&str] = &["url", "serverUrl", "httpUrl"];
 /// Keys whose tables have names in place of keys; a server may be called `settings`.
-const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers"];
+const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers", "groups"];
 /// Arguments of a tool. Elsewhere a table of this name says how servers are run.
 const ARGUMENTS: &str = "defaults";
 
@@ -55,7 +58,7 @@ fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
     match &node.value {
         Value::Table(entries) => {
             for entry in entries {
-                if SECRET_TABLES.contains(&entry.key.as_str()) {
+                if holds_secrets(&entry.key) {
                     leaves_of(&entry.node, spans);
                 } else if URLS.contains(&entry.key.as_str()) {
                     spans.extend(secrets_of_url(text, &entry.node.span));
@@ -68,21 +71,45 @@ fn secrets_in(text: &str, node: &Node, spans: &mut Vec<Range<usize>>) {
                 }
             }
         }
-        Value::List(items) => items.iter().for_each(|item| secrets_in(text, item, spans)),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Number(_)
-        | Value::Flag(_)
-        | Value::Date
-        | Value::Null => {}
+        Value::List(items) => {
+            words_of(node, spans);
+            items.iter().for_each(|item| secrets_in(text, item, spans));
+        }
+        Value::Text(_) => words_of(node, spans),
+        Value::Integer(_) | Value::Number(_) | Value::Flag(_) | Value::Date | Value::Null => {}
     }
 }
 
-fn secrets_of_tool(text: &str, tool: &Node, spans: &mut Vec<Range<usize>>) {
-    match tool.get(ARGUMENTS) {
-        Some(arguments) => leaves_of(&arguments.node, spans),
-        None => secrets_in(text, tool, spans),
+/// A table of secrets, or a key that says that it is one: `token`, `api_keys`.
+fn holds_secrets(key: &str) -> bool {
+    SECRET_TABLES.contains(&key)
+        || is_secret_name(key.strip_suffix('s').unwrap_or(key))
+        || is_secret_name(key)
+}
+
+/// What looks like a secret in a list of words, or in one text of all of them.
+fn words_of(node: &Node, spans: &mut Vec<Range<usize>>) {
+    let text = |node: &Node| if let Value::Text(text) = &node.value { text.clone() } else { String::new() };
+    if let Value::List(items) = &node.value {
+        let words: Vec<String> = items.iter().map(text).collect();
+        let hidden = items.iter().zip(hides(words.iter().map(String::as_str)));
+        spans.extend(hidden.filter(|(_, hidden)| *hidden).map(|(item, _)| item.span.clone()));
+    } else if hides(text(node).split_whitespace()).any(|hidden| hidden) {
+        spans.push(node.span.clone());
     }
+}
+
+/// Of each word, whether some of it is hidden where commands are shown.
+fn hides<'a>(words: impl Iterator<Item = &'a str> + Clone) -> impl Iterator<Item = bool> {
+    let shown = shown::words(words.clone());
+    words.zip(shown).map(|(word, shown)| word != shown).collect::<Vec<_>>().into_iter()
+}
+
+fn secrets_of_tool(text: &str, tool: &Node, spans: &mut Vec<Range<usize>>) {
+    for arguments in [ARGUMENTS, "default"].iter().filter_map(|key| tool.get(key)) {
+        leaves_of(&arguments.node, spans);
+    }
+    secrets_in(text, tool, spans);
 }
 
 fn leaves_of(node: &Node, spans: &mut Vec<Range<usize>>) {
@@ -145,8 +172,50 @@ pub(super) fn by_lines(text: &str) -> String {
         }
         start += line.len();
     }
+    for word in secret_words(text).into_iter().chain(random_words(text)) {
+        cover(&mut bytes, text, &word, 0);
+    }
     String::from_utf8(bytes).unwrap_or_default()
 }
+
+/// Where words stand that look like secrets, whatever list they are in.
+fn secret_words(text: &str) -> Vec<Range<usize>> {
+    const BETWEEN: [char; 8] = ['"', '\'', '[', ']', '{', '}', ',', '\n'];
+    let mut words: Vec<(usize, &str)> = Vec::new();
+    let mut start = 0;
+    for piece in text.split_inclusive(BETWEEN) {
+        let word = piece.trim_end_matches(BETWEEN).trim();
+        // Of an address only user and query are covered.
+        if !word.is_empty() && !word.contains("://") {
+            words.push((start + piece.find(word).unwrap_or(0), word));
+        }
+        start += piece.len();
+    }
+    let hidden = hides(words.iter().map(|(_, word)| *word));
+    let hidden = words.iter().zip(hidden).filter(|(_, hidden)| *hidden);
+    hidden.map(|((at, word), _)| *at..at + word.len()).collect()
+}
+
+/// Where letters and digits stand together for so long that they are a name of nothing: what table they are in, a broken text
+/// does not say.
+fn random_words(text: &str) -> Vec<Range<usize>> {
+    let is_within = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    let mut found = Vec::new();
+    let mut start = 0;
+    for piece in text.split_inclusive(|c| !is_within(c)) {
+        let word = piece.trim_end_matches(|c| !is_within(c));
+        let mixed =
+            word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_alphabetic());
+        if mixed && word.len() >= RANDOM_BYTES_MIN {
+            found.push(start..start + word.len());
+        }
+        start += piece.len();
+    }
+    found
+}
+
+/// No shorter word is taken for a secret by its letters alone.
+const RANDOM_BYTES_MIN: usize = 16;
 
 fn secret_tables() -> impl Iterator<Item = &'static str> {
     SECRET_TABLES.iter().copied().chain([ARGUMENTS])
@@ -250,6 +319,47 @@ mod tests {
         assert_eq!(errors, []);
         assert_eq!(by_tree(text, &root), covered);
         assert_eq!(by_lines(text), covered);
+    }
+
+    #[test]
+    fn words_of_commands_that_look_like_secrets_are_covered() {
+        let text = "[servers.a]\nargs = [\"--token\", \"s3cretword\", \"x\", 5, \"--key=${K}\", \"--api-key=s3cretword\"]\nheaders_command = \"print --token s3cretword\"\n";
+        let (root, _) = tree::from_toml(text);
+        let covered = by_tree(text, &root);
+        assert!(!covered.contains("s3cretword") && covered.len() == text.len(), "{covered}");
+        assert!(covered.contains("[\"--token\", \"**********\", \"x\", 5, \"--key=${K}\","), "{covered}");
+        for broken in [
+            "args = [\"--token\", \"s3cretword\", \"x\"\n",
+            "args = [\"--token, \"s3cretword\"]",
+            "[--token\", s3cretword",
+        ] {
+            let covered = by_lines(broken);
+            assert_eq!(covered, broken.replace("s3cretword", "**********"));
+        }
+    }
+
+    #[test]
+    fn long_words_of_letters_and_digits_are_covered_where_a_text_is_broken() {
+        let text =
+            "TOKEN \"0123456789abcdef\"\n\"key\" 0123456789abcde\ncommand = \"@scope/some-package-name\n";
+        assert_eq!(by_lines(text), text.replace("0123456789abcdef", &"*".repeat(16)));
+    }
+
+    #[test]
+    fn what_is_written_in_place_of_a_key_of_secrets_is_covered() {
+        for line in [
+            "token = \"s3cret\"",
+            "tokens = [\"s3cret\"]",
+            "api_key = \"s3cret\"",
+            "envs = { A = \"s3cret\" }",
+        ] {
+            let text = format!("[servers.a]\n{line}\n");
+            let (root, _) = tree::from_toml(&text);
+            assert_eq!(by_tree(&text, &root), text.replace("s3cret", "******"));
+        }
+        let text = "[servers.token]\ncommand = \"x\"\n[groups.token]\nservers = [\"token\"]\n";
+        let (root, _) = tree::from_toml(text);
+        assert_eq!(by_tree(text, &root), text);
     }
 
     #[test]

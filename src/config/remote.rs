@@ -55,6 +55,7 @@ impl Remote {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            is_referred: false,
             transport: Transport::Auto,
             headers: Vec::new(),
             headers_command: None,
@@ -62,9 +63,15 @@ impl Remote {
         }
     }
 
-    /// The URL without its query, which may hold a token: for logs and errors.
+    /// The URL without what may hold a token: for logs and errors. That is its query, and its path where a reference stood.
     pub fn shown(&self) -> &str {
-        self.url.split_once('?').map_or(self.url.as_str(), |(place, _)| place)
+        let place = self.url.split_once('?').map_or(self.url.as_str(), |(place, _)| place);
+        let host_end =
+            place.find("://").and_then(|scheme| place.get(scheme + 3..)?.find('/').map(|at| scheme + 3 + at));
+        match host_end {
+            Some(end) if self.is_referred => place.get(..end).unwrap_or_default(),
+            Some(_) | None => place,
+        }
     }
 }
 
@@ -305,5 +312,8 @@ mod tests {
     fn a_url_is_shown_without_its_query() {
         assert_eq!(Remote::new("https://x/mcp?key=s3cret").shown(), "https://x/mcp");
         assert_eq!(Remote::new("https://x/mcp").shown(), "https://x/mcp");
+        let referred = |url: &str| Remote { is_referred: true, ..Remote::new(url) }.shown().to_owned();
+        assert_eq!(referred("https://x:1/s3cret/mcp?key=s3cret"), "https://x:1");
+        assert_eq!(referred("https://x?key=s3cret"), "https://x");
     }
 }

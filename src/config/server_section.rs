@@ -163,6 +163,7 @@ fn remote(reader: &mut Reader<'_>, section: &Section) -> Option<Remote> {
     let headers = section.variables("headers").unwrap_or_default();
     let remote = Remote {
         url: section.text("url")?.to_owned(),
+        is_referred: is_referred(reader, section),
         transport: match section.word("transport") {
             Some("http") => Transport::Http,
             Some("sse") => Transport::Sse,
@@ -174,6 +175,12 @@ fn remote(reader: &mut Reader<'_>, section: &Section) -> Option<Remote> {
     };
     warn_of_readable_token(reader, section, &remote);
     Some(remote)
+}
+
+/// Whether the URL was made of references, which are replaced by now.
+fn is_referred(reader: &Reader<'_>, section: &Section) -> bool {
+    let written = section.checked("url").and_then(|url| reader.raw.get(url.span.clone())).unwrap_or_default();
+    written.contains("${") && section.text("url").is_some_and(|url| !url.contains("${"))
 }
 
 fn headers_command(reader: &mut Reader<'_>, section: &Section) -> Option<Command> {

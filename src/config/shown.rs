@@ -25,18 +25,25 @@ pub(super) fn refers(value: &str) -> bool {
 }
 
 /// A command's words, with what looks like a secret hidden.
-pub(super) fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut before = None;
     let shown = words.into_iter().map(|word| {
         let option = before.replace(word).filter(|before: &&str| before.starts_with('-'));
         match word.split_once('=') {
             // `--token=VALUE`, and `TOKEN=VALUE` as `docker run -e` takes it.
-            Some((name, value)) if !has_secret_shape(word) => format!("{name}={}", of(name, value)),
+            Some((name, value)) if !has_secret_shape(word) && !option.is_some_and(takes_secret) => {
+                format!("{name}={}", of(name, value))
+            }
             Some(_) | None if word.starts_with('-') && !word.starts_with("-----") => word.to_owned(),
             Some(_) | None => of(option.unwrap_or_default(), word),
         }
     });
     shown.collect()
+}
+
+/// Whether what follows this option is a secret as a whole, whatever signs are in it.
+fn takes_secret(option: &str) -> bool {
+    is_secret_name(option) || option == "-H" || option.to_ascii_lowercase().contains("header")
 }
 
 fn of(name: &str, value: &str) -> String {
@@ -74,6 +81,8 @@ mod tests {
             (&["-y", "@a/b@1.0", "/srv"][..], &["-y", "@a/b@1.0", "/srv"][..]),
             (&["--token", "s3cretword", "x"], &["--token", HIDDEN, "x"]),
             (&["--token=s3cretword"], &["--token=[redacted]"]),
+            (&["--token", "c2VjcmV0d29yZA=="], &["--token", HIDDEN]),
+            (&["-H", "Authorization: Basic YTpi="], &["-H", "Authorization:[redacted]"]),
             (&["--token=${T}", "--token", "${T}"], &["--token=${T}", "--token", "${T}"]),
             (&["--token=s3cretword${T}"], &["--token=[redacted]"]),
             (

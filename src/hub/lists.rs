@@ -315,7 +315,7 @@ impl Fetch<'_> {
     }
 
     fn refused(&self, why: &str) -> Fault {
-        let why: String = why.chars().take(EXCERPT_CHARS_MAX).collect();
+        let why = self.link.stream().quoted(why, EXCERPT_CHARS_MAX);
         Fault::plain(0, format!("{}: {} failed: {why}", self.server.key(), self.kind.list_method()))
     }
 }

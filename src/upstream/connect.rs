@@ -222,7 +222,8 @@ impl Greeter<'_> {
             Outcome::Result { value, .. } => response.str(*value),
             Outcome::Error { value, code, .. } => {
                 let error = response.str(*value);
-                let said = brief(&member(error, "message").and_then(string).unwrap_or_default());
+                let said = member(error, "message").and_then(string).unwrap_or_default();
+                let said = stream.quoted(&said, SAID_CHARS_MAX);
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 let fault = refused(format!("refused initialize: {said}{code}"));
                 return Err(fault.explained(Code::HandshakeRefused));

@@ -434,7 +434,7 @@ impl Exchange {
         };
         let error = response.str(*value);
         let said = member(error, "message").and_then(string).unwrap_or_default();
-        let said = escaped(&said.chars().take(SAID_CHARS_MAX).collect::<String>());
+        let said = self.stream.quoted(&said, SAID_CHARS_MAX);
         let stands = self.origin.as_ref().is_some_and(|origin| origin.stands);
         match (*code)? {
             HEADER_MISMATCH => Some(Fault::ours(

@@ -30,6 +30,7 @@ use self::headers::Headers;
 pub(super) use self::journey::Journey;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
+use super::echo::repeats;
 use super::fetch::{Address, Client, Fetch, FetchError, Proxies};
 use super::process::Nursery;
 use super::stream::Stream;
@@ -160,6 +161,9 @@ impl Carry for HttpCarry {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
         let Self { url, transport, headers, fetch, spoken } = *self;
         let courier = Courier::new(stream.clone(), fetch, url, headers, tracker.clone());
+        let sends = Arc::downgrade(&courier);
+        let repeats = move |said: &str| sends.upgrade().is_some_and(|sends| repeats(said, &sends.secrets()));
+        stream.keeps_secret(Box::new(repeats));
         let known = *spoken.lock();
         tracker.spawn(async move {
             let (ended, _) = courier.stream().ends();

@@ -53,6 +53,8 @@ mod task;
 
 pub mod stream;
 
+mod echo;
+
 mod frame;
 
 mod carry;

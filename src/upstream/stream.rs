@@ -11,6 +11,7 @@ use super::audience::{Audience, HeardAsk, Member, Parcel, Whose};
 use super::budget::{Budget, Taken};
 use super::carry::{Carry, Express};
 use super::ear::Owner;
+use super::echo::REPEATED;
 use super::frame::{Fate, Frame, Freight, Places};
 use super::http::Journey;
 use super::mail::Letter;
@@ -19,6 +20,7 @@ use super::open_asks::OpenAsks;
 use super::overseer::oversee;
 use super::queue::{Filler, queue};
 use super::standing::{Standing, with_meta};
+use super::stderr::escaped;
 use super::tally::{Piece, Tally, Way};
 use super::task::{related_task, task_id, task_params};
 use crate::config::Limits;
@@ -216,6 +218,9 @@ impl Lost {
     }
 }
 
+/// Whether words repeat what a server was sent.
+type Repeats = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A connection to one server, from its first byte to its last.
 pub struct Stream {
     server: Arc<str>,
@@ -227,6 +232,8 @@ pub struct Stream {
     outbox: Filler<Frame>,
     /// Past that, once nothing is to be there before a request.
     express: OnceLock<Weak<dyn Express>>,
+    /// Whether words repeat a secret that the server was sent; nothing if it is sent none.
+    repeats: OnceLock<Repeats>,
     open: Mutex<Open>,
     audience: Arc<Audience>,
     asks: OpenAsks,
@@ -373,6 +380,7 @@ impl Stream {
             tally: tally.clone(),
             outbox,
             express: OnceLock::new(),
+            repeats: OnceLock::new(),
             open: Mutex::new(Open {
                 ledger: Ledger::new(),
                 look_at: None,
@@ -487,6 +495,20 @@ impl Stream {
     /// Nobody listens any more.
     pub(super) fn is_deaf(&self) -> bool {
         self.deaf.is_cancelled()
+    }
+
+    /// How it is known that words repeat a secret that the server was sent. Said once, before anything is sent.
+    pub(super) fn keeps_secret(&self, repeats: Repeats) {
+        self.repeats.set(repeats).ok();
+    }
+
+    /// Words of the server's as they may stand in our own, at most so many characters: escaped, and without what it was sent.
+    pub fn quoted(&self, said: &str, chars_max: usize) -> String {
+        let said: String = said.chars().take(chars_max).collect();
+        match self.repeats.get() {
+            Some(repeats) if repeats(&said) => REPEATED.to_owned(),
+            Some(_) | None => escaped(&said),
+        }
     }
 
     /// From now on requests need not wait for what is in the queue.

@@ -82,7 +82,8 @@ fn command(sealing: &mut Sealing, command: &Command, variable: &dyn Fn(&str) -> 
 }
 
 fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Option<OsString>) {
-    let Remote { url, transport, headers, headers_command, ca_file } = remote;
+    // How its URL is written does not say where it leads.
+    let Remote { url, is_referred: _, transport, headers, headers_command, ca_file } = remote;
     sealing.part(match transport {
         Transport::Auto => b"url",
         Transport::Http => b"http",
@@ -136,6 +137,7 @@ mod tests {
             headers: vec![("Authorization".to_owned(), Secret::new("Bearer s3cret"))],
             headers_command: None,
             ca_file: None,
+            is_referred: false,
         };
         change(&mut remote);
         ServerConfig::new("files", Reach::Http(remote))

@@ -12,6 +12,7 @@ use reqwest::Url;
 use rustls::pki_types::ServerName;
 
 use super::{FetchError, shown};
+use crate::config::Secret;
 use crate::upstream::stderr::escaped;
 
 /// An absolute URL, `http` or `https`. Cheap to copy. Its `Debug` shows no query.
@@ -50,6 +51,17 @@ impl Address {
 
     pub fn as_str(&self) -> &str {
         &self.0.text
+    }
+
+    /// What of it may let somebody in: values of its query, as they are written and as they are meant, and parts of its path
+    /// that are too long to be the name of anything.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let Ok(place) = &self.0.place else { return Vec::new() };
+        let written = place.url.query().unwrap_or_default().split('&');
+        let written = written.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let parts = place.url.path().split('/').filter(|part| part.len() >= SECRET_PART_BYTES_MIN);
+        let meant = place.url.query_pairs().map(|(_, value)| Secret::new(value.into_owned()));
+        written.chain(parts).map(Secret::new).chain(meant).collect()
     }
 
     pub(super) fn place(&self) -> Result<&Place, FetchError> {
@@ -115,6 +127,9 @@ impl Place {
     }
 }
 
+/// No name of anything in a path is so long.
+const SECRET_PART_BYTES_MIN: usize = 16;
+
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
         self.name.is_some() == other.name.is_some() && self.shown == other.shown
@@ -140,6 +155,14 @@ mod tests {
         let name = |url: &str| Address::new(url).place().unwrap().origin.name.clone();
         assert_eq!(name("https://[::1]:8/"), Some(ServerName::IpAddress("::1".try_into().unwrap())));
         assert_eq!(name("http://h.test/"), None);
+    }
+
+    #[test]
+    fn what_lets_in_is_in_the_query_or_a_long_part_of_the_path() {
+        let secrets = Address::new("http://h/mcp/0123456789abcdef/x?k=a%2Fb&alone#c").secrets();
+        let secrets: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+        assert_eq!(secrets, ["a%2Fb", "alone", "0123456789abcdef", "a/b", ""]);
+        assert!(Address::new("none").secrets().is_empty());
     }
 
     #[test]

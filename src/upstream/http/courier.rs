@@ -13,6 +13,7 @@ use super::journey::Journey;
 use super::mirrors;
 use super::posting;
 use super::refusal::{Refusal, Verdict};
+use crate::config::Secret;
 use crate::mcp::revision::Revision;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::CallId;
@@ -113,6 +114,14 @@ impl Courier {
 
     pub(super) fn credentials(&self) -> Credentials {
         self.headers.credentials()
+    }
+
+    /// What the server is sent and nobody else may read.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let session = self.session.get().and_then(|id| id.to_str().ok()).map(Secret::new);
+        let mut secrets = self.headers.worn().secrets();
+        secrets.extend(self.url.secrets().into_iter().chain(session));
+        secrets
     }
 
     /// Runs beside the others, and is waited for when the whole ends.

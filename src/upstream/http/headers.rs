@@ -152,6 +152,12 @@ impl Worn {
         self.accepted.store(true, Ordering::Release);
     }
 
+    /// Their values, but for those that are no secrets of anybody.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let values = self.headers.values().filter(|value| value.is_sensitive());
+        values.filter_map(|value| value.to_str().ok()).map(Secret::new).collect()
+    }
+
     /// Puts them beside those of the protocol, which stand.
     pub(super) fn put_on(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {

@@ -169,13 +169,7 @@ mod tests {
         let cookie = Arc::new(Cookie::new("1d").unwrap());
         let guardian = Arc::new(Guardian::new(&cookie, None));
         let nursery = Nursery::new(cookie, guardian, TaskTracker::new());
-        let remote = Remote {
-            url: "http://far.test/mcp".to_owned(),
-            transport: Transport::Http,
-            headers: Vec::new(),
-            headers_command: None,
-            ca_file: None,
-        };
+        let remote = Remote { transport: Transport::Http, ..Remote::new("http://far.test/mcp") };
         let headers = Headers::make("far", &remote, &nursery).await.unwrap();
         let memory = Memory::new(1024 * 1024);
         let audience = Audience::new(Company::One, memory.share(), Duration::from_secs(1));

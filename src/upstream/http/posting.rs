@@ -399,6 +399,7 @@ pub(super) fn circumstances(courier: &Courier) -> Request<'_> {
         server: courier.stream().server(),
         credentials: courier.credentials(),
         in_session: courier.has_session(),
+        sent: courier.secrets(),
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Pure. Says what a person reads, whether the call may have run, and what follows for the connection.
 
+use super::super::echo::{REPEATED, repeats};
 use super::super::stderr::escaped;
 use super::super::stream::Again;
 use super::headers::{Credentials, Renewal};
 use crate::config::codes::Code;
-use crate::config::toml_key;
+use crate::config::{Secret, toml_key};
 use crate::wire::fault::{CallOutcome, Reason};
 use crate::wire::id::CallId;
 use crate::wire::members::{member, string};
@@ -40,6 +41,8 @@ pub(super) struct Request<'a> {
     pub(super) credentials: Credentials,
     /// It had the id of a session with it.
     pub(super) in_session: bool,
+    /// What it was sent and nobody else may read.
+    pub(super) sent: Vec<Secret>,
 }
 
 impl Refusal {
@@ -77,7 +80,10 @@ impl Refusal {
         let excerpt = excerpt(body);
         let why = match excerpt.as_str() {
             "" => format!("answered {said}"),
-            excerpt => format!("answered {said}: {excerpt}"),
+            excerpt if repeats(excerpt, &request.sent) => {
+                format!("answered {said}, {REPEATED}")
+            }
+            excerpt => format!("answered {said}: {}", escaped(excerpt)),
         };
         let reason = match status {
             StatusCode::TOO_MANY_REQUESTS => Reason::Rate,
@@ -93,7 +99,7 @@ impl Refusal {
 
     /// A 401, and what came of making other credentials.
     pub(super) fn of_credentials(server: &str, renewal: &Renewal) -> Self {
-        let request = Request { server, credentials: Credentials::Made, in_session: true };
+        let request = Request { server, credentials: Credentials::Made, in_session: true, sent: Vec::new() };
         let refusal = Self::new(&request, StatusCode::UNAUTHORIZED, &[]);
         let setting = format!("servers.{}.headers_command", toml_key(server));
         match renewal {
@@ -170,7 +176,7 @@ pub(super) fn may_be_older(status: StatusCode) -> bool {
     [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status)
 }
 
-/// What a body says, for within our sentence: the message of an error, or its beginning if it is plain text.
+/// What a body says, not escaped yet, for within our sentence: the message of an error, or its beginning if it is plain text.
 fn excerpt(body: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(body) else { return String::new() };
     let said = member(text, "error").and_then(|error| member(error, "message")).and_then(string);
@@ -179,7 +185,7 @@ fn excerpt(body: &[u8]) -> String {
         None if text.trim_start().starts_with(['<', '{', '[']) => "",
         None => text.trim(),
     };
-    escaped(&said.chars().take(SAID_CHARS_MAX).collect::<String>())
+    said.chars().take(SAID_CHARS_MAX).collect()
 }
 
 /// HeaderMismatch, MissingRequiredClientCapability, UnsupportedProtocolVersion.
@@ -188,3 +194,36 @@ const METHOD_NOT_FOUND: i64 = -32601;
 /// As much of a refusal's body is read.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 const SAID_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: StatusCode, body: &str) -> String {
+        let sent = vec![Secret::new("Bearer s3cretword-1"), Secret::new("quer7word")];
+        let request = Request { server: "far", credentials: Credentials::Written, in_session: false, sent };
+        Refusal::new(&request, status, body.as_bytes()).why
+    }
+
+    #[test]
+    fn c05_what_a_server_repeats_of_its_credentials_is_not_quoted() {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        for body in [
+            "bad key s3cretword-1".to_owned(),
+            r#"{"error":{"code":1,"message":"no s3cretword-1"}}"#.to_owned(),
+            "GET /mcp?key=quer7word".to_owned(),
+            // It is cut within the secret.
+            format!("{}s3cretword-1", "x".repeat(SAID_CHARS_MAX - 9)),
+        ] {
+            let why = said(status, &body);
+            assert_eq!(
+                why, "answered 500 Internal Server Error, in words that repeat what it was sent",
+                "{body}"
+            );
+        }
+        assert_eq!(
+            said(status, "out of \u{1b}luck"),
+            "answered 500 Internal Server Error: out of \\u{1b}luck"
+        );
+    }
+}

@@ -47,13 +47,11 @@ async fn perform(text: &str) -> Outcome {
     let mut stage = Stage::open(&script).await.map_err(|why| format!(", at its beginning: {why}"))?;
     for line in &script.lines {
         let failed = |why| format!(":{}\n  {}\n{why}", line.number, line.text);
-        stage = match line.step {
-            Step::BraidStartsAgain => stage.again(&script).await.map_err(failed)?,
-            _ => {
-                stage.line(line).await.map_err(failed)?;
-                stage
-            }
-        };
+        if matches!(line.step, Step::BraidStartsAgain) {
+            stage = stage.again(&script).await.map_err(failed)?;
+        } else {
+            stage.line(line).await.map_err(failed)?;
+        }
     }
     stage.close().await.map_err(|why| format!(", at its end: {why}"))?;
     match panics::count() - panics {

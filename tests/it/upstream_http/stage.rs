@@ -66,6 +66,7 @@ impl Stage {
     fn of(far: &Far, change: impl FnOnce(&mut ServerConfig), configure: impl FnOnce(&mut Config)) -> Self {
         let remote = Remote {
             url: far.url.clone(),
+            is_referred: false,
             transport: Transport::Http,
             headers: vec![("x-key".to_owned(), Secret::new("s3cret"))],
             headers_command: None,

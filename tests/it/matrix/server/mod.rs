@@ -59,6 +59,7 @@ impl Server {
     fn remote(&self) -> Remote {
         Remote {
             url: format!("http://{}.test/mcp", self.0.name),
+            is_referred: false,
             transport: Configured::Auto,
             headers: Vec::new(),
             headers_command: None,
