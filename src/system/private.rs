@@ -67,11 +67,14 @@ pub fn is_its_owners_alone(found: &Metadata) -> bool {
     return found.is_file() || found.is_dir();
 }
 
-/// A name that nobody else has for what is to be renamed to `name` once it is whole.
-pub fn draft_name(name: &str) -> io::Result<String> {
+/// Beside a file, under a name that nobody else has: for what is to be renamed to it once it is whole.
+pub fn draft_of(file: &Path) -> io::Result<PathBuf> {
     let mut mark = [0; 8];
     getrandom::fill(&mut mark).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(format!(".{name}.{:016x}", u64::from_ne_bytes(mark)))
+    let mut name = OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(format!(".{:016x}", u64::from_ne_bytes(mark)));
+    Ok(file.with_file_name(name))
 }
 
 /// Makes a file that must not be there yet: 0600.

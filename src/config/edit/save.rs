@@ -98,7 +98,7 @@ pub fn backup_of(file: &Path) -> PathBuf {
 /// The text under the file's name, all at once.
 fn replace(file: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Result<()> {
     let folder = folder_of(file);
-    let draft = draft_of(file)?;
+    let draft = private::draft_of(file)?;
     let written = write_draft(&draft, text, like).and_then(|()| fs::rename(&draft, file));
     if written.is_err() {
         fs::remove_file(&draft).ok();
@@ -134,15 +134,6 @@ fn write_draft(draft: &Path, text: &str, like: Option<&fs::Metadata>) -> io::Res
 #[cfg(unix)]
 fn mode_of(like: u32, is_given: bool) -> u32 {
     if is_given { like } else { like & 0o700 }
-}
-
-fn draft_of(file: &Path) -> io::Result<PathBuf> {
-    let mut mark = [0; 8];
-    getrandom::fill(&mut mark).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{:016x}", u64::from_ne_bytes(mark)));
-    Ok(file.with_file_name(name))
 }
 
 #[cfg(test)]

@@ -56,11 +56,12 @@ impl Folder {
 
     /// Puts a text under a name, in the place of what is there, and makes room for it.
     pub(super) fn write(&self, name: &Name, text: &[u8]) -> io::Result<()> {
-        let draft = self.0.join(private::draft_name(name.as_str())?);
+        let file = self.file(name);
+        let draft = private::draft_of(&file)?;
         let written = private::make_file(&draft)
             .and_then(|mut opened| opened.write_all(text))
             // What is at the place is replaced, be it a link: nothing is written through it.
-            .and_then(|()| fs::rename(&draft, self.file(name)));
+            .and_then(|()| fs::rename(&draft, file));
         if written.is_err() {
             fs::remove_file(&draft).ok();
         }
@@ -236,7 +237,7 @@ mod tests {
         let (_above, folder) = folder();
         folder.write(&name("a"), b"x").unwrap();
         set_age(&folder, &folder.file(&name("a")), KEPT + Duration::from_secs(60));
-        let [old, new] = [(), ()].map(|()| private::draft_name(name("b").as_str()).unwrap());
+        let [old, new] = [(), ()].map(|()| private::draft_of(&folder.file(&name("b"))).unwrap());
         for draft in [&old, &new] {
             private::make_file(&folder.0.join(draft)).unwrap();
         }

@@ -84,7 +84,7 @@ fn make(file: &Path) -> io::Result<()> {
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
     let folder = private::folder_of(file);
     private::make_folder(folder)?;
-    let draft = folder.join(private::draft_name("catalog-cache.key")?);
+    let draft = private::draft_of(file)?;
     let mut opened = private::make_file(&draft)?;
     let written = opened.write_all(&key).and_then(|()| opened.sync_all()).and_then(|()| {
         match fs::hard_link(&draft, file) {
