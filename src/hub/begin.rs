@@ -152,16 +152,6 @@ impl Hub {
         if Counted::of(method) == Counted::Other {
             return fault;
         }
-        tracing::debug!(
-            event = "call",
-            server = fault.server.as_deref(),
-            method = Counted::of(method).as_str(),
-            client = asked.seat.caller().client.0,
-            outcome = End::of(&fault).error_type(),
-            code = fault.code,
-            why = fault.text,
-            "not sent"
-        );
         let params = asked.message.params();
         let name = params.and_then(|params| params.name.as_ref().or(params.uri.as_ref()));
         let name = name.map(|name| name.as_str(asked.message));
@@ -171,9 +161,34 @@ impl Hub {
         if let Some(server) = servers.iter().find(|server| Some(server.key()) == whose) {
             server.tally().refuses(&fault);
         }
-        let written = Account::open(&self.lookout, asked.seat.caller(), asked.message, whose, name)
-            .and_then(|account| account.map_or(Ok(()), |account| account.close(End::of(&fault), 0)));
-        written.err().unwrap_or(fault)
+        // It is said beside the fault, which goes on.
+        let whose = fault.server.clone();
+        self.unsent(asked, method, whose.as_deref(), name, fault)
+    }
+
+    /// What is said of a request that is not sent, once that is logged and written down.
+    fn unsent(
+        &self,
+        asked: &Asked<'_>,
+        method: Method,
+        server: Option<&str>,
+        item: Option<&str>,
+        fault: Fault,
+    ) -> Fault {
+        tracing::debug!(
+            event = "call",
+            server,
+            method = Counted::of(method).as_str(),
+            client = asked.seat.caller().client.0,
+            outcome = End::of(&fault).error_type(),
+            code = fault.code,
+            why = fault.text,
+            "not sent"
+        );
+        match Account::open(&self.lookout, asked.seat.caller(), asked.message, server, item) {
+            Ok(account) => not_sent(account, fault),
+            Err(fault) => fault,
+        }
     }
 
     /// Whether a client keeps to its rates with one more request. The fault of one too many is counted, logged and written
@@ -205,20 +220,7 @@ impl Hub {
         let (key, own) = (server.key(), target.pass.own());
         let fault = excess.fault(key, own);
         server.tally().over_rate(excess.rated, &fault);
-        tracing::debug!(
-            event = "call",
-            server = key,
-            method = Counted::of(method).as_str(),
-            client = asked.seat.caller().client.0,
-            outcome = End::of(&fault).error_type(),
-            code = fault.code,
-            why = fault.text,
-            "not sent"
-        );
-        match self.account(asked.seat, asked.message, key, target) {
-            Ok(account) => not_sent(account, fault),
-            Err(fault) => fault,
-        }
+        self.unsent(asked, method, Some(key), Some(own), fault)
     }
 
     /// Where a request is written down, if it is.
