@@ -72,7 +72,7 @@ impl News {
     pub(super) async fn next(&mut self) -> Note {
         loop {
             if let Some(until) = self.settling {
-                let settled = self.standings.wait_for(|all| all.iter().all(|it| *it > Standing::Recalled));
+                let settled = self.standings.wait_for(|all| Standing::are_settled(all));
                 let is_moved = tokio::select! {
                     biased;
                     () = self.watch.changed() => true,

@@ -116,6 +116,18 @@ pub(super) struct Recollection {
 /// All lists of a link, once each is known.
 pub(super) type Whole = [Arc<Vec<Item>>; 4];
 
+impl Standing {
+    /// Each was heard or has failed.
+    pub fn are_settled(all: &[Self]) -> bool {
+        all.iter().all(|one| *one > Self::Recalled)
+    }
+
+    /// Of each there are lists, be they of another run, or it has failed.
+    fn are_listed(all: &[Self]) -> bool {
+        all.iter().all(|one| *one != Self::Awaited)
+    }
+}
+
 impl Place {
     fn shows(&self, key: &LinkKey) -> bool {
         match self {
@@ -155,34 +167,31 @@ impl View {
 
     /// Waits until every server was heard or has failed, and for no longer than `until`.
     pub async fn settled(&self, until: Instant) {
-        let mut standings = self.standings.subscribe();
-        timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one > Standing::Recalled)))
-            .await
-            .ok();
+        self.stand(until, Standing::are_settled).await;
     }
 
     /// The same, but lists of another run are enough.
     pub(super) async fn listed(&self, until: Instant) {
-        let mut standings = self.standings.subscribe();
-        timeout_at(until, standings.wait_for(|all| all.iter().all(|one| *one != Standing::Awaited)))
-            .await
-            .ok();
+        self.stand(until, Standing::are_listed).await;
     }
 
     /// Waits until the server at this place was heard, though it may have failed before, and for no longer than `until`.
     pub(super) async fn heard(&self, at: usize, until: Instant) {
+        self.stand(until, |all| all.get(at).is_none_or(|one| *one >= Standing::Heard)).await;
+    }
+
+    async fn stand(&self, until: Instant, are_so: impl Fn(&[Standing]) -> bool) {
         let mut standings = self.standings.subscribe();
-        let is_heard = |all: &Vec<Standing>| all.get(at).is_none_or(|one| *one >= Standing::Heard);
-        timeout_at(until, standings.wait_for(is_heard)).await.ok();
+        timeout_at(until, standings.wait_for(|all| are_so(all))).await.ok();
     }
 
     pub fn is_settled(&self) -> bool {
-        self.standings.borrow().iter().all(|one| *one > Standing::Recalled)
+        Standing::are_settled(&self.standings.borrow())
     }
 
     /// The same, but lists of another run are enough.
     pub(super) fn is_listed(&self) -> bool {
-        self.standings.borrow().iter().all(|one| *one != Standing::Awaited)
+        Standing::are_listed(&self.standings.borrow())
     }
 
     /// Whether what the catalog says of the server at this place may come from another run. Then it is shown, and the
