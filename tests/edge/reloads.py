@@ -54,6 +54,22 @@ class Caller(threading.Thread):
             self.why = repr(error)
 
 
+def started(braid: Braid, clients: int) -> list[Caller]:
+    callers = [Caller(braid) for _ in range(clients)]
+    for caller in callers:
+        caller.start()
+    return callers
+
+
+def end(callers: list[Caller]) -> None:
+    """Each ends with the call that it is at; none of them was lost."""
+    for caller in callers:
+        caller.over.set()
+    for caller in callers:
+        caller.join(CALL_SECONDS_MAX)
+        expect(not caller.is_alive() and not caller.why, f"a call is lost: {caller.why or 'no answer'}")
+
+
 class Run:
     """A run and the commands that look after it."""
 
@@ -115,9 +131,7 @@ def reloads(count: int, clients: int, chance: random.Random) -> None:
     with braid:
         run = Run(braid)
         kept = braid.child("workshop")
-        callers = [Caller(braid) for _ in range(clients)]
-        for caller in callers:
-            caller.start()
+        callers = started(braid, clients)
         before = braid.memory_mib()
         begun = time.monotonic()
         for number in range(count):
@@ -138,11 +152,7 @@ def reloads(count: int, clients: int, chance: random.Random) -> None:
             for caller in callers:
                 expect(not caller.why, f"after {number + 1} changes a call is lost: {caller.why}")
         took = time.monotonic() - begun
-        for caller in callers:
-            caller.over.set()
-        for caller in callers:
-            caller.join(CALL_SECONDS_MAX)
-            expect(not caller.is_alive() and not caller.why, f"a call is lost: {caller.why or 'no answer'}")
+        end(callers)
         calls = sum(caller.calls for caller in callers)
         expect(all(caller.calls for caller in callers), "every client was served")
         expect(braid.child("workshop") == kept and lives(kept), "the server that nothing touched is the same process")
@@ -210,9 +220,7 @@ def broken_ones(count: int, clients: int, chance: random.Random) -> None:
     with braid:
         run = Run(braid)
         kept = braid.child("workshop")
-        callers = [Caller(braid) for _ in range(clients)]
-        for caller in callers:
-            caller.start()
+        callers = started(braid, clients)
         refused = taken = 0
         ways = BROKEN + [None] * max(0, count - len(BROKEN))
         for number, wrong in enumerate(ways[:count]):
@@ -237,11 +245,7 @@ def broken_ones(count: int, clients: int, chance: random.Random) -> None:
             expect(braid.process.poll() is None, f"the run goes on after {wrong[:200]!r}")
             for caller in callers:
                 expect(not caller.why, f"a call is lost after {wrong[:200]!r}: {caller.why}")
-        for caller in callers:
-            caller.over.set()
-        for caller in callers:
-            caller.join(CALL_SECONDS_MAX)
-            expect(not caller.is_alive() and not caller.why, f"a call is lost: {caller.why or 'no answer'}")
+        end(callers)
         expect(lives(kept) and braid.child("workshop") == kept, "the last good one serves on, by the same process")
         said = braid.log()
         expect("panicked" not in said, f"nothing panics: {said[-2000:]}")

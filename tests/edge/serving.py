@@ -149,23 +149,7 @@ class Braid:
 
     def descendants(self) -> dict[int, str]:
         """Every process that it started, with its command line."""
-        parents: dict[int, int] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                except (OSError, ProcessLookupError):
-                    continue
-        found, todo = {}, [self.pid]
-        while todo:
-            parent = todo.pop()
-            for pid in [pid for pid, above in parents.items() if above == parent]:
-                todo.append(pid)
-                try:
-                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    continue
-        return found
+        return descendants(self.pid)
 
     def child(self, word: str) -> int:
         """The one process that it started with `word` on its command line."""
@@ -184,3 +168,24 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def descendants(above: int) -> dict[int, str]:
+    """Every process below one, with its command line."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, ProcessLookupError):
+                continue
+    found, todo = {}, [above]
+    while todo:
+        parent = todo.pop()
+        for pid in [pid for pid, above in parents.items() if above == parent]:
+            todo.append(pid)
+            try:
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+    return found

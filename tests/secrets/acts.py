@@ -10,12 +10,16 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from broken import broken
-from stage import HERE, PROGRAM, Serve, Stage, descendants
+from stage import HERE, PROGRAM, Serve, Stage
 from theirs import theirs
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "edge"))
+from serving import descendants  # noqa: E402
 
 # The last lines of a server that ended are quoted in what is said of it, and `logs` is there to show them.
 OWN_WORDS = ("headers, written", "headers, ${NAME}", "headers, ${file:}", "url, query", "url, query ${NAME}", "url, path ${NAME}", "session of a server")

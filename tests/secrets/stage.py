@@ -240,24 +240,3 @@ class Serve:
     @property
     def pid(self) -> str:
         return str(self.process.pid)
-
-
-def descendants(pid: int) -> dict[int, str]:
-    """Each process below, with its command line."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, ProcessLookupError):
-                continue
-    found, todo = {}, [pid]
-    while todo:
-        above = todo.pop()
-        for one in [one for one, parent in parents.items() if parent == above]:
-            todo.append(one)
-            try:
-                found[one] = Path(f"/proc/{one}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    return found
