@@ -70,6 +70,9 @@ struct Memory {
     prompts: Vec<String>,
     resources: Vec<String>,
     listeners: Vec<SubscriptionSink>,
+    /// How many were promised that they are told, and how many of them have come. The SDK gives its word before it asks us.
+    promised: usize,
+    come: usize,
 }
 
 #[derive(Clone)]
@@ -96,6 +99,8 @@ impl Flows {
                 .chain((0..9).map(|n| format!("flows://shelf/{n}")))
                 .collect(),
             listeners: Vec::new(),
+            promised: 0,
+            come: 0,
         };
         Self { modern, memory: Arc::new(Mutex::new(memory)), news: Arc::new(Notify::new()) }
     }
@@ -200,7 +205,7 @@ impl Flows {
                 if subscribed {
                     note(peer, "notifications/resources/updated", json!({ "uri": uri })).await;
                 }
-                for listener in self.listeners() {
+                for listener in self.listeners().await {
                     let _ = listener.notify_resource_updated(uri).await;
                 }
                 format!("touched {uri}")
@@ -271,7 +276,7 @@ impl Flows {
             "prompts" => self.memory().prompts.push(name),
             _ => self.memory().resources.push(format!("flows://{name}")),
         }
-        for listener in self.listeners() {
+        for listener in self.listeners().await {
             let _ = match kind {
                 "tools" => listener.notify_tool_list_changed().await,
                 "prompts" => listener.notify_prompt_list_changed().await,
@@ -288,7 +293,9 @@ impl Flows {
         said
     }
 
-    fn listeners(&self) -> Vec<SubscriptionSink> {
+    /// All that were promised to be told.
+    async fn listeners(&self) -> Vec<SubscriptionSink> {
+        self.until(|memory| memory.come >= memory.promised).await;
         self.memory().listeners.clone()
     }
 
@@ -455,11 +462,17 @@ impl ServerHandler for Flows {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        self.memory().promised += 1;
         Some(requested.clone())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        self.memory().listeners.push(context.sink().clone());
+        {
+            let mut memory = self.memory();
+            memory.listeners.push(context.sink().clone());
+            memory.come += 1;
+        }
+        self.news.notify_waiters();
         context.cancelled().await;
         let id = context.sink().id();
         self.memory().listeners.retain(|listener| listener.id() != id);
