@@ -263,15 +263,17 @@ impl Listening {
                     None => pending().await,
                 }
             };
-            tokio::select! {
-                            () = self.ends(open.as_mut()) => {
+            let has_ended = tokio::select! {
+                () = self.ends(open.as_mut()) => true,
+                () = due => false,
+                () = self.rung.notified() => false,
+            };
+            if !has_ended {
+                return;
+            }
             *open = None;
-                                self.says(Filter::default());
-                                again = Some(pause.again());
-                            }
-                            () = due => return,
-                            () = self.rung.notified() => return,
-                        }
+            self.says(Filter::default());
+            again = Some(pause.again());
         }
     }
 
