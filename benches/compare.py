@@ -37,7 +37,7 @@ BUILD_SECONDS_MAX = 3600
 def built() -> str | None:
     """Tells why the run cannot start."""
     for command in (
-        ["cargo", "build", "--release", "--locked", "--bin", "braid"],
+        ["cargo", "build", "--release", "--locked", "--bins"],
         ["cargo", "build", "--release", "--locked", "--manifest-path", str(HERE / "Cargo.toml")],
     ):
         done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, timeout=BUILD_SECONDS_MAX)
