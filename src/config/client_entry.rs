@@ -20,7 +20,7 @@ use super::variables::{Purpose, Variables, is_env_name, is_plain_name};
 use super::{Command, Reach, Remote, Secret, ServerConfig, Transport, env_file, ourselves};
 
 /// Keys of any entry that we read.
-const USED: &[&str] = &[
+pub(super) const USED: &[&str] = &[
     "type",
     "disabled",
     "enabled",
@@ -32,17 +32,17 @@ const USED: &[&str] = &[
 ];
 
 /// Keys of an entry that starts a program.
-const OF_PROGRAMS: &[&str] = &["command", "args", "env", "envFile", "cwd", "env_vars"];
+pub(super) const OF_PROGRAMS: &[&str] = &["command", "args", "env", "envFile", "cwd", "env_vars"];
 
 /// Keys that hold the address of a remote server, and what else remote entries have.
-const ADDRESSES: &[&str] = &["httpUrl", "serverUrl", "url"];
-const OF_REMOTES: &[&str] =
+pub(super) const ADDRESSES: &[&str] = &["httpUrl", "serverUrl", "url"];
+pub(super) const OF_REMOTES: &[&str] =
     &["headers", "http_headers", "env_http_headers", "bearer_token_env_var", "headersHelper"];
 /// How a client logs in for its user, which we cannot.
 const LOGINS: &[&str] = &["oauth", "auth"];
 
 /// Keys that are between the client and its user, or that say nothing about how the server runs.
-const HARMLESS: &[&str] = &[
+pub(super) const HARMLESS: &[&str] = &[
     "alwaysAllow",
     "alwaysLoad",
     "autoApprove",

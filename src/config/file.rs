@@ -117,7 +117,7 @@ fn is_toml(text: &str, origin: &str) -> bool {
 const SYNTAX_ERRORS_MAX: usize = 200;
 
 fn syntax_report(text: &str, origin: &str, errors: Vec<SyntaxError>) -> Report {
-    let source = Arc::new(Source { origin: origin.to_owned(), text: cover::by_lines(text) });
+    let source = Arc::new(Source { origin: origin.to_owned(), text: cover::broken(text) });
     // What follows a mistake on its line is mostly about the mistake; of two at one place the last is inmost.
     let mut by_line: BTreeMap<usize, SyntaxError> = BTreeMap::new();
     for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
