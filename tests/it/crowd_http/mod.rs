@@ -8,7 +8,7 @@
 mod client;
 mod server;
 mod tally;
-mod wire;
+pub(crate) mod wire;
 
 use client::{Client, ROUND, Session};
 use futures::future::join_all;

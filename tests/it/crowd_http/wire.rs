@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A connection that is kept.
-pub(super) struct Line {
+pub(crate) struct Line {
     host: SocketAddr,
     stream: TcpStream,
     /// What was read and not taken yet.
@@ -17,29 +17,29 @@ pub(super) struct Line {
 
 /// The head of an answer.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) session: Option<String>,
-    pub(super) form: Form,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) session: Option<String>,
+    pub(crate) form: Form,
 }
 
 /// How the body comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// So many bytes of JSON, or of nothing.
     Whole(usize),
     Events,
 }
 
 impl Line {
-    pub(super) async fn to(host: SocketAddr) -> Self {
+    pub(crate) async fn to(host: SocketAddr) -> Self {
         let stream = TcpStream::connect(host).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { host, stream, raw: Vec::new(), text: Vec::new() }
     }
 
     /// Sends a request and reads the head of its answer.
-    pub(super) async fn ask(&mut self, method: &str, session: Option<&str>, body: &str) -> Head {
+    pub(crate) async fn ask(&mut self, method: &str, session: Option<&str>, body: &str) -> Head {
         let session =
             session.map(|id| format!("mcp-session-id: {id}\r\nmcp-protocol-version: 2025-11-25\r\n"));
         let accept =
@@ -75,7 +75,7 @@ impl Line {
     }
 
     /// A body of so many bytes; nothing if it is empty.
-    pub(super) async fn whole(&mut self, length: usize) -> Option<Value> {
+    pub(crate) async fn whole(&mut self, length: usize) -> Option<Value> {
         while self.raw.len() < length {
             self.read().await;
         }
@@ -84,7 +84,7 @@ impl Line {
     }
 
     /// The next message of a stream; `None` when it has ended.
-    pub(super) async fn event(&mut self) -> Option<Value> {
+    pub(crate) async fn event(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = find(&self.text, b"\n\n") {
                 let block: Vec<u8> = self.text.drain(..end + 2).collect();

@@ -4,3 +4,4 @@
 
 mod caches;
 mod rates;
+mod runaway;
