@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Does what the pages of docs/ say, and compares what comes of it with what they show.
+"""Does what README.md and the pages of docs/ say, and compares what comes of it with what they show.
 
     tests/docs/run.py [PAGE ...]            without a page: all of them
     tests/docs/run.py --write [PAGE ...]    puts what comes of it into the pages instead
 
 A block ```console holds commands, `$ ` before each, and what they print. They run in the order of the page, in one folder, as a user who has nothing else: HOME is a folder
-of the page's own, and on PATH are Braid, what Debian has, and stand-ins for the programs that clients' files start (`npx`, `uvx`), which are demo servers. A comment before a block says more:
+of the page's own, and on PATH are Braid, what Debian has, and stand-ins: for the programs that clients' files start (`npx`, `uvx`), which are demo servers, and for a `cargo run`
+of what is built already. README.md speaks of `config.example.toml`, which lies in that folder. A comment before a block says more:
 
     <!-- file: braid.toml -->         the block is that file from here on
-    <!-- serve -->                    its one command goes on running until the end of the page
+    <!-- serve -->                    its one command goes on running until the end of the page, at any free port; what it says at first may be shown
     <!-- shown: why -->               nobody runs it here, for this reason; there must be one
 
-Any other block ```sh or ```console without a comment is an error: what a page shows is run, or the page says why not.
+Any other block ```sh, ```console, or with `$ ` at its beginning, is run or an error: what a page shows is run, or the page says why not.
 Times, ports, process ids and the folder's own name are not compared.
 """
 
@@ -32,6 +33,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "braid"
 HOME = "/home/ana"
+README, EXAMPLE = ROOT / "README.md", ROOT / "config.example.toml"
+USUAL_PORT = "127.0.0.1:8808"
 SECONDS_MAX = 60
 BLOCK = re.compile(r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *```$", re.M | re.S)
 # A client's programs, by the package that is asked for.
@@ -53,8 +56,15 @@ class Page:
             stand_in = self.bin / name
             stand_in.write_text(f'#!/bin/sh\nexec "{self.bin}/braid" demo-server {demo}\n')
             stand_in.chmod(0o755)
+        cargo = self.bin / "cargo"
+        cargo.write_text(f'#!/bin/sh\n[ "$1 $2 $3 $4" = "run -q --release --" ] || exit 101\nshift 4\nexec "{self.bin}/braid" "$@"\n')
+        cargo.chmod(0o755)
+        if file == README:
+            (self.home / EXAMPLE.name).symlink_to(EXAMPLE)
         self.serving: list[subprocess.Popen] = []
         self.commands = 0
+        # Of what is served where the page knows the usual one.
+        self.port = USUAL_PORT
 
     def run(self) -> str:
         """The page with what its commands print now."""
@@ -75,16 +85,14 @@ class Page:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(plain.replace(HOME, str(self.home)))
             return found[0]
-        if note.startswith("shown: ") or language not in ("sh", "console"):
+        if note.startswith("shown: ") or (language not in ("sh", "console") and not plain.startswith("$ ")):
             return found[0]
-        if language == "sh":
-            sys.exit(f"{self.file.relative_to(ROOT)}: a block ```sh that nobody runs; make it ```console, or say why in <!-- shown: … -->\n{plain}")
-        if note == "serve":
-            self.serve(plain)
-            return found[0]
+        if language != "console":
+            sys.exit(f"{self.file.relative_to(ROOT)}: a block ```{language} that nobody runs; make it ```console, or say why in <!-- shown: … -->\n{plain}")
         lines = []
-        for command, _ in commands(plain):
-            lines += [f"$ {command}\n", self.said(command)]
+        for command, shown in commands(plain):
+            said = self.serve(command) if note == "serve" else self.said(command)
+            lines += [f"$ {command}\n", said if shown or note != "serve" else ""]
         body = "".join(f"{indent}{line}" if line.strip() else line for line in "".join(lines).splitlines(True))
         return found[0].replace(text, body, 1)
 
@@ -94,20 +102,31 @@ class Page:
             ["sh", "-c", command.replace(HOME, str(self.home))], cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS_MAX,
         )
-        said = done.stdout.replace(str(self.home), HOME).replace(str(self.bin), "/usr/local/bin").replace(str(PROGRAM.parent), "/usr/local/bin")
+        said = self.readers_view(done.stdout)
         return said if said.endswith("\n") or not said else said + "\n"
 
-    def serve(self, text: str) -> None:
+    def readers_view(self, text: str) -> str:
+        text = text.replace(f"{self.bin}:/usr/local/bin", "/usr/local/bin").replace(self.port, USUAL_PORT)
+        return text.replace(str(self.home), HOME).replace(str(self.bin), "/usr/local/bin").replace(str(PROGRAM.parent), "/usr/local/bin")
+
+    def serve(self, command: str) -> str:
+        """What it says until it serves."""
         self.commands += 1
-        [(command, _)] = commands(text)
+        written = [file.read_text() for file in self.home.glob("*.toml") if not file.is_symlink()]
+        own_port = "" if any("http = " in text for text in written) else " --listen 127.0.0.1:0"
         served = subprocess.Popen(
-            ["sh", "-c", "exec " + command.replace(HOME, str(self.home))], cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL,
+            ["sh", "-c", "exec " + command.replace(HOME, str(self.home)) + own_port], cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )
         self.serving.append(served)
+        said = ""
         for line in served.stderr:
+            said += line
             if line.startswith(("clients send", "anybody")):
-                return self.await_readiness()
+                self.await_readiness()
+                port = re.search(r"listening on \S*(127\.0\.0\.1:\d+)", said)
+                self.port = port[1] if port and own_port else self.port
+                return self.readers_view(said)
         sys.exit(f"{self.file.relative_to(ROOT)}: `{command}` does not serve")
 
     def await_readiness(self) -> None:
@@ -160,7 +179,7 @@ def main() -> None:
     arguments.add_argument("--write", action="store_true", help="put what comes of it into the pages")
     arguments.add_argument("pages", nargs="*", type=Path)
     asked = arguments.parse_args()
-    files = [page.resolve() for page in asked.pages] or sorted((ROOT / "docs").rglob("*.md"))
+    files = [page.resolve() for page in asked.pages] or [README, *sorted((ROOT / "docs").rglob("*.md"))]
     failed = 0
     for file in files:
         page = Page(file)
