@@ -121,11 +121,16 @@ class Modern(Client):
 def requests(client: Client) -> None:
     """Calls that work and calls that do not, the same for each era."""
     stage = client.stage
+    logged = () if isinstance(client, Modern) else ("result",)
+    # Whoever came here before has ended it at last, and until it is started again its calls are refused at once.
+    until, first = time.monotonic() + 10, {"name": "near__echo", "arguments": {"text": "x"}}
+    while time.monotonic() < until and b'"error":{' in client.ask("a call until it is there", "tools/call", first, may=logged):
+        time.sleep(0.05)
     said = {"text": stage.odd("client, arguments"), "api_key": stage.odd("client, telltale arguments")}
     for method in ("tools/list", "resources/list", "resources/templates/list", "prompts/list"):
         client.ask(method, method)
     call = lambda what, name, arguments=None, **more: client.ask(what, "tools/call", {"name": name, "arguments": arguments or {}}, **more)
-    call("a call that works", "near__echo", said, may=("client, arguments", *(() if isinstance(client, Modern) else ("result",))))
+    call("a call that works", "near__echo", said, may=("client, arguments", *logged))
     call("a call that has a hidden argument", "near__echo", said | {"key": stage.plain("client, arguments")})
     call("a call of the server's own words", "near__tell", may=("result",))
     call("a call that the server refuses", "near__fail", may=("result",))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
-import secrets
 import string
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -23,8 +23,12 @@ RUN = re.compile(rb"[A-Za-z0-9+/=%%_-]{%d,}" % PIECE)
 NUMBERS = re.compile(rb"(?:\d{2,3}, ?){%d,}\d{2,3}" % (PIECE - 1))
 
 
-def word(length: int) -> str:
-    return "".join(secrets.choice(LETTERS) for _ in range(length))
+# What all canaries are made of, so that a run can be made again; they guard nothing.
+CHANCE = random.Random()
+
+
+def word(length: int, of: str = LETTERS) -> str:
+    return "".join(CHANCE.choice(of) for _ in range(length))
 
 
 @dataclass
@@ -33,7 +37,8 @@ class Slot:
     # The key of the table of settings, or where else it stands.
     where: str
     odd: str = field(default_factory=lambda: f"{word(14)}/{word(14)}+{word(14)}=", repr=False)
-    plain: str = field(default_factory=lambda: word(32), repr=False)
+    # Letters alone: its place must tell what it is, as with a password, and not its form.
+    plain: str = field(default_factory=lambda: word(32, string.ascii_letters), repr=False)
 
     @property
     def values(self) -> tuple[str, str]:

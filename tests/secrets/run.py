@@ -2,6 +2,7 @@
 """No secret shows (C-01, C-05, C-06, C-07, H-07): a canary in every place that may hold one, everything that Braid says at level trace, and a search.
 
     run.py                  all acts; half a minute; needs the program (`cargo build`)
+    run.py --seed N         with the canaries of the run that said so
     run.py --only ACT ...   some of them, without saying that what belongs somewhere is there
     run.py --selftest       nothing but the proof that what is planted is found, in each form; every run begins with it
 
@@ -14,6 +15,7 @@ No find is shown: only where it is, and of which slot.
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 import time
 from collections import Counter, defaultdict
@@ -62,7 +64,7 @@ def gather(stage: Stage) -> None:
 def sent_to(how: str) -> tuple[str, ...]:
     """What belongs into the requests to a remote server that behaves like this; `""`: through a proxy."""
     slots = ["headers, written", "headers, ${NAME}", "headers, ${file:}", "url, query", "url, query ${NAME}", "url, path ${NAME}"]
-    if how in ("good", "late401", "lateown"):
+    if how == "good" or how.startswith("late"):
         slots += ["session of a server", "client, arguments", "client, telltale arguments"]
     if how in ("good", "late401"):
         slots.append("headers_command, printed")
@@ -127,8 +129,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--selftest", action="store_true")
     parser.add_argument("--only", action="append", choices=sorted(ACTS), default=[])
-    parser.add_argument("--keep", action="store_true", help="the folder of the run stays; it is said where")
+    parser.add_argument("--keep", action="store_true", help="the folder of the run stays, with all that was searched; it is said where")
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="makes the canaries of another run, and so what is broken, once more")
     how = parser.parse_args()
+    print(f"secrets: --seed {how.seed}", flush=True)
+    canaries.CHANCE.seed(how.seed)
     if missed := canaries.selftest():
         sys.exit("secrets: the search does not find what was planted:\n" + "\n".join(missed))
     if how.selftest:
@@ -150,6 +155,9 @@ def main() -> int:
         with ThreadPoolExecutor(len(acts)) as many:
             list(many.map(timed, acts))
         gather(stage)
+        if how.keep:
+            for at, (place, data, _) in enumerate(stage.outputs):
+                stage.file(f"outputs/{at:04} {place.replace('/', '_')[:150]}", "").write_bytes(data)
         return judge(stage, not how.only)
     finally:
         if how.keep:

@@ -157,7 +157,7 @@ env_file = "near.env"
 inherit_env = ["INHERITED_TOKEN"]
 restart_backoff.min = "20ms"
 restart_backoff.max = "50ms"
-timeouts.call = "700ms"
+tool.slow.timeout = "700ms"
 tool.echo.defaults = {{ key = "{odd('tool defaults, hidden')}", note = "{odd('tool defaults')}" }}
 tool.echo.hidden = ["key"]
 """
@@ -183,7 +183,7 @@ grace = "100ms"
 [limits]
 client_message = "8KiB"
 [timeouts]
-start = "2s"
+start = "10s"
 first_list = "2s"
 list = "1s"
 """

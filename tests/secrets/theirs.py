@@ -73,4 +73,4 @@ def theirs(stage: Stage) -> None:
         for at in [found.start() for found in re.finditer(r'[\[\]{}",:=]', text)][:: 9]:
             cut = file.with_name(f"cut{file.suffix}")
             cut.write_text(text[:at] + text[at + 1 :])
-            stage.say("check of a broken client's file", "check", "--offline", "-c", str(cut), env=env, cwd=home)
+            stage.say(f"check of a broken client's file: {client}, without its sign at {at}", "check", "--offline", "-c", str(cut), env=env, cwd=home)
