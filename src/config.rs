@@ -29,6 +29,7 @@ pub mod import;
 mod imported;
 pub mod json_schema;
 mod json_value;
+pub mod lasting;
 mod layers;
 pub mod listen;
 mod listen_section;

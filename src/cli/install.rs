@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::{Globals, out, source};
 use crate::config::app::{App, OwnEntry, Reached};
 use crate::config::edit::save::{self, Backup, Found, backup_of};
+use crate::config::lasting::{Abode, abode};
 use crate::config::own_entry::{self, Left, Standing};
 use crate::config::places::{Ground, System};
 use crate::config::search::search;
@@ -261,6 +262,8 @@ fn own_entry_of(app: App, entry: &Entry, globals: &Globals) -> Result<(OwnEntry,
                 ));
             };
             let path = whole(path);
+            let (program, mut args, hint) = lasting(program);
+            hints.extend(hint);
             let (Some(program), Some(path)) = (program.to_str(), path.to_str()) else {
                 return Err(out::fail(
                     Exit::BadConfig,
@@ -268,7 +271,7 @@ fn own_entry_of(app: App, entry: &Entry, globals: &Globals) -> Result<(OwnEntry,
                     globals,
                 ));
             };
-            let mut args = vec!["stdio".to_owned(), "-c".to_owned(), path.to_owned()];
+            args.extend(["stdio".to_owned(), "-c".to_owned(), path.to_owned()]);
             args.extend(entry.group.iter().flat_map(|group| ["--group".to_owned(), group.clone()]));
             Reached::Program { program: program.to_owned(), args }
         }
@@ -299,6 +302,38 @@ fn program() -> Option<PathBuf> {
         std::env::split_paths(&folders).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
     let found = named.find(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
     Some(found.unwrap_or(own))
+}
+
+/// The program and the words with which we can be started tomorrow, and what the user must know of that.
+fn lasting(program: PathBuf) -> (PathBuf, Vec<String>, Option<String>) {
+    let shown = program.display();
+    let hint = match abode(&program, &temporary_folders(), &|path| path.exists()) {
+        Abode::Lasting => return (program, Vec::new(), None),
+        Abode::Cached(runner) => {
+            let (name, words) = runner.words();
+            let hint = format!(
+                "this Braid lies in a cache of `{name}`, which may empty it, so the entry has `{name}` start it; to have it for good: `{}`, then `braid install` once more",
+                runner.installs()
+            );
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            return (PathBuf::from(name), words, Some(hint));
+        }
+        Abode::Temporary => format!(
+            "`{shown}` is among temporary files, and the entry starts nothing when it goes; put the program where it stays, then `braid install` once more"
+        ),
+        Abode::Build => format!(
+            "`{shown}` is where cargo builds, and the entry starts nothing after `cargo clean`; `cargo install --path . --locked` puts it where it stays, then `braid install` once more"
+        ),
+    };
+    (program, Vec::new(), Some(hint))
+}
+
+/// What the system empties by itself, by each name that a path may have. A `TMPDIR` that is empty or `/` would hold everything.
+fn temporary_folders() -> Vec<PathBuf> {
+    let named = std::env::temp_dir();
+    let real = std::fs::canonicalize(&named).ok();
+    let is_one = |folder: &PathBuf| folder.is_absolute() && folder.parent().is_some();
+    real.into_iter().chain([named]).filter(is_one).collect()
 }
 
 /// The client's own command that does the same, where it has one.

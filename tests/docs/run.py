@@ -143,7 +143,8 @@ class Page:
         (self.home / "run").mkdir(exist_ok=True, mode=0o700)
         return {
             "PATH": f"{self.bin}:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8", "NO_COLOR": "1",
-            "XDG_RUNTIME_DIR": str(self.home / "run"), "GITHUB_TOKEN": "not-a-token", "COLUMNS": "100",
+            # Elsewhere, or `braid install` would warn of a program among temporary files.
+            "TMPDIR": "/var/tmp", "XDG_RUNTIME_DIR": str(self.home / "run"), "GITHUB_TOKEN": "not-a-token", "COLUMNS": "100",
         }
 
 

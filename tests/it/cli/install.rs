@@ -295,3 +295,99 @@ fn a_write_that_is_killed_leaves_no_torn_file() {
 
 /// At a millisecond each, they are spread over the time that one takes.
 const KILLS: u64 = 40;
+
+/// Our program at this place below a folder that lasts, and a home beside it.
+fn placed(below: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = folder.path().join(below);
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::hard_link(env!("CARGO_BIN_EXE_braid"), &program).unwrap();
+    let home = home();
+    fs::copy(home.path().join("braid.toml"), folder.path().join("braid.toml")).unwrap();
+    (folder, program)
+}
+
+/// Temporary files are elsewhere.
+fn run(program: &Path, folder: &Path, args: &[&str]) -> Said {
+    run_with(program, folder, Path::new("/nowhere"), args)
+}
+
+fn run_with(program: &Path, folder: &Path, temporary: &Path, args: &[&str]) -> Said {
+    let mut command = Command::new(program);
+    command.env_remove("BRAID_CONFIG").env_remove("BRAID_RUN").env("TMPDIR", temporary);
+    command.env("PATH", program.parent().unwrap()).env("HOME", folder).env("XDG_CONFIG_HOME", folder);
+    Said::of(command.args(args).current_dir(folder), "")
+}
+
+#[test]
+fn a14_what_a_runner_fetched_is_started_through_it_and_known_as_ours() {
+    for (place, words, installs) in [
+        (
+            ".npm/_npx/3f2a/node_modules/mcp-braid-linux-x64/bin/braid",
+            &["npx", "-y", "mcp-braid"][..],
+            "npm install -g mcp-braid",
+        ),
+        (".cache/uv/archive-v0/d9fK/bin/braid", &["uvx", "mcp-braid"], "uv tool install mcp-braid"),
+        (".cache/pipx/0f3/bin/braid", &["pipx", "run", "mcp-braid"], "pipx install mcp-braid"),
+    ] {
+        let (folder, program) = placed(place);
+        for client in ["claude-desktop", "codex"] {
+            let said = run(&program, folder.path(), &["install", client, "--write", "--json"]).with_code(0);
+            let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+            let notes = said["notes"].as_array().unwrap();
+            assert!(notes.len() == 1 && notes[0].as_str().unwrap().contains(installs), "{said}");
+            let file = PathBuf::from(said["file"].as_str().unwrap());
+            let (command, args) = entry(client, &fs::read_to_string(&file).unwrap());
+            let config = real(folder.path()).join("braid.toml");
+            let stdio = ["stdio", "-c", config.to_str().unwrap()];
+            assert_eq!(
+                (vec![command.as_str()], args),
+                (
+                    vec![words[0]],
+                    [&words[1..], &stdio].concat().iter().map(|word| (*word).to_owned()).collect()
+                )
+            );
+            // Ours by any Braid, wherever that lies: nothing is put in twice, served to itself, or left behind.
+            for program in [program.as_path(), Path::new(env!("CARGO_BIN_EXE_braid"))] {
+                let listed = run(program, folder.path(), &["import", file.to_str().unwrap()]);
+                assert!(!listed.out.contains("mcp-braid"), "{listed:?}");
+                let looked =
+                    run(program, folder.path(), &["check", "--offline", "-c", file.to_str().unwrap()]);
+                assert!(looked.err.contains("it starts Braid itself"), "{looked:?}");
+            }
+            let again = run(&program, folder.path(), &["install", client, "--write"]).with_code(0);
+            assert!(again.out.contains("has this entry already"), "{again:?}");
+            run(Path::new(env!("CARGO_BIN_EXE_braid")), folder.path(), &["uninstall", client, "--write"])
+                .with_code(0);
+            assert!(!file.exists(), "{client}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_will_not_stay_is_warned_of() {
+    let (folder, program) = placed("bin/braid");
+    let shown = ["install", "cursor"];
+    let said = run(&program, folder.path(), &shown).with_code(0);
+    assert!(said.out.contains(program.to_str().unwrap()) && !said.err.contains("stays"), "{said:?}");
+    let built = run(Path::new(env!("CARGO_BIN_EXE_braid")), folder.path(), &shown).with_code(0);
+    assert!(built.err.contains("is where cargo builds"), "{built:?}");
+    assert!(built.err.contains("`cargo install --path . --locked` puts it where it stays"), "{built:?}");
+    // A link that somebody made on purpose stays.
+    let link = folder.path().join("links/braid");
+    fs::create_dir(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_braid"), &link).unwrap();
+    let linked = run(&link, folder.path(), &shown).with_code(0);
+    assert!(linked.out.contains("links/braid") && !linked.err.contains("stays"), "{linked:?}");
+    // Where a link leads to counts as well.
+    let other = folder.path().join("other");
+    std::os::unix::fs::symlink(folder.path(), &other).unwrap();
+    for temporary in [folder.path(), &other] {
+        let said = run_with(&program, folder.path(), temporary, &shown).with_code(0);
+        assert!(said.err.contains("is among temporary files"), "{said:?}");
+    }
+    for everything in ["", "/"] {
+        let said = run_with(&program, folder.path(), Path::new(everything), &shown).with_code(0);
+        assert!(!said.err.contains("temporary"), "{said:?}");
+    }
+}
