@@ -40,6 +40,8 @@ mod status;
 mod stdio;
 pub mod table;
 mod top;
+#[cfg(feature = "otel")]
+mod traces;
 mod watch;
 
 use clap::parser::ValueSource;

@@ -16,6 +16,8 @@ use mcp_braid::mcp::caller::{Caller, Principal};
 use mcp_braid::mcp::method::Kind;
 use mcp_braid::mcp::revision::Revision;
 use mcp_braid::upstream::exchange::Step;
+use mcp_braid::upstream::hearing::Hearing;
+use mcp_braid::upstream::lookout::Came;
 use mcp_braid::wire::id::Id;
 use mcp_braid::wire::message::{Caps, Message};
 use tokio::sync::mpsc;
@@ -58,6 +60,7 @@ impl Through {
             seat: &self.seat,
             id: &request.id,
             message: &request.message,
+            hearing: Hearing::now(Came::Stdio, Revision::LATEST),
             revision: Revision::LATEST,
             patience: tokio::time::Instant::now(),
             turns: Default::default(),

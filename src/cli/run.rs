@@ -4,6 +4,8 @@
 //! is gone before the process is.
 
 use super::exit::Exit;
+#[cfg(feature = "otel")]
+use super::traces::Traces;
 use super::{Globals, out};
 use crate::config::{Config, Reach, ServerConfig};
 use crate::hub::Hub;
@@ -21,8 +23,10 @@ use crate::upstream::dial::Dial;
 use crate::upstream::environment::Cookie;
 use crate::upstream::exchange::Step;
 use crate::upstream::guardian::Guardian;
+use crate::upstream::hearing::Hearing;
 use crate::upstream::http::HttpDial;
 use crate::upstream::journal::Journals;
+use crate::upstream::lookout::Came;
 use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
@@ -48,6 +52,8 @@ pub(super) struct Run {
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
     pub(super) nursery: Nursery,
+    #[cfg(feature = "otel")]
+    traces: Option<Traces>,
 }
 
 /// How servers are reached.
@@ -110,7 +116,28 @@ impl Run {
             Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
         let seat = hub.seat(caller, &entrance);
-        Ok(Self { hub, seat, identity, behind_itself, nursery })
+        Ok(Self {
+            hub,
+            seat,
+            identity,
+            behind_itself,
+            nursery,
+            #[cfg(feature = "otel")]
+            traces: None,
+        })
+    }
+
+    /// Lets calls be traced, if this program can do that and the environment asks for it.
+    #[cfg(feature = "otel")]
+    pub(super) fn traced(self) -> Self {
+        let traces = Traces::start(self.hub.lookout());
+        Self { traces, ..self }
+    }
+
+    /// Lets calls be traced, if this program can do that and the environment asks for it.
+    #[cfg(not(feature = "otel"))]
+    pub(super) fn traced(self) -> Self {
+        self
     }
 
     /// Lets lists of servers be kept for the next run, and shown as the last one kept them, if the configuration says so.
@@ -206,6 +233,7 @@ impl Run {
             seat: &self.seat,
             id: &id,
             message: &message,
+            hearing: Hearing::now(Came::Stdio, Revision::LATEST),
             revision: Revision::LATEST,
             patience: Instant::now() + self.patience(),
             turns: Permits::new(),
@@ -238,11 +266,19 @@ impl Run {
 
     /// Ends every server and waits until nothing is left.
     pub(super) async fn stop(&self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.leave();
+        }
         self.hub.stop(Pace::LEAVING, STOP_MAX).await;
         tokio::time::timeout(SWEEP_MAX, self.nursery.cookie.sweep()).await.ok();
         // The last to go. It returns soon, and blocks for that long.
         let guardian = self.nursery.guardian.clone();
         tokio::task::spawn_blocking(move || guardian.dismiss()).await.ok();
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.end().await;
+        }
     }
 }
 

@@ -69,7 +69,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         Ok(guard) => guard,
         Err(error) => return refused(error.to_string()),
     };
-    let run = Run::prepare(config, None)?;
+    let run = Run::prepare(config, None)?.traced();
     run.recall_lists();
     let warmed = match listen.auth {
         Auth::Token => Principal::bearer(),

@@ -36,7 +36,7 @@ async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) ->
     let mut leaving = Leaving::watch()?;
     let inbox = stdio::stdin()?;
     let (outbox, mut stdout) = stdio::Stdout::open()?;
-    let run = Run::prepare(config, group.as_deref())?;
+    let run = Run::prepare(config, group.as_deref())?.traced();
     run.recall_lists();
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };

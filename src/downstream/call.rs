@@ -15,6 +15,7 @@ use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::{Budget, Taken};
 use crate::upstream::exchange::{Arrived, Awaiting, Exchange, Step};
+use crate::upstream::hearing::Hearing;
 use crate::upstream::queue::Filler;
 use crate::upstream::tally::Asked;
 use crate::wire::fault::{Fault, Reason};
@@ -108,6 +109,7 @@ pub(super) struct Call {
     /// Where what comes before the answer goes.
     pub(super) outlet: Outlet,
     pub(super) patience: Instant,
+    pub(super) hearing: Hearing,
     /// When it was heard, if it is one of those whose time with us is measured.
     pub(super) heard: Option<Instant>,
 }
@@ -146,6 +148,7 @@ impl Call {
             seat: &self.client.seat,
             id,
             message,
+            hearing: self.hearing,
             revision: self.revision,
             patience: self.patience,
             turns: smallvec![turn.into()],

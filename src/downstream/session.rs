@@ -22,6 +22,7 @@ use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::Budget;
 use crate::upstream::exchange::{Arrived, Berth};
+use crate::upstream::hearing::Hearing;
 use crate::upstream::lookout::{Came, Lookout};
 use crate::upstream::queue::Filler;
 use crate::wire::batch::batch;
@@ -439,6 +440,7 @@ impl Session {
             revision: agreed.revision,
             outlet: outlet.clone(),
             patience: agreed.patience,
+            hearing: Hearing::now(self.stay.came, agreed.revision),
             heard: (entry.number() % MEASURED == 0).then(Instant::now),
         };
         let (own, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));

@@ -14,10 +14,11 @@ use crate::routing::catalog::Catalog;
 use crate::routing::cursor::ListDigest;
 use crate::routing::route::{Local, Route, Target, route};
 use crate::routing::task_ids::TaskIds;
-use crate::upstream::account::Account;
+use crate::upstream::account::{Account, Leads};
 use crate::upstream::allowance::{Held, Permits};
 use crate::upstream::budget::Taken;
 use crate::upstream::exchange::Exchange;
+use crate::upstream::hearing::Hearing;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
 use crate::upstream::server::{Begun, Server, ServerId};
 use crate::upstream::tally::{Asked as Counted, End};
@@ -47,6 +48,7 @@ pub struct Asked<'a> {
     pub seat: &'a Seat,
     pub id: &'a Id,
     pub message: &'a Message,
+    pub hearing: Hearing,
     /// What the client's lists may hold.
     pub revision: Revision,
     /// Until when a list waits for servers that were not heard yet.
@@ -105,10 +107,10 @@ impl Hub {
         {
             return AtOnce::Is(Answer::Now(Err(*fault)));
         }
-        let (id, asked_as, edit) = (asked.id, asked.message, target.edit.take());
+        let (id, heard, edit) = (asked.id, (asked.hearing, asked.message), target.edit.take());
         let mut outgoing = self.outgoing(asked, method, (&target, edit), &reached, place);
         outgoing.message = message;
-        match self.account(seat, asked_as, reached.server.key(), &target) {
+        match self.account(seat, heard, reached.server.key(), &target) {
             Ok(account) => outgoing.account = account,
             Err(fault) => return AtOnce::Is(Answer::Now(Err(fault))),
         }
@@ -163,21 +165,14 @@ impl Hub {
         }
         // It is said beside the fault, which goes on.
         let whose = fault.server.clone();
-        self.unsent(asked, method, whose.as_deref(), name, fault)
+        self.unsent(asked, method, Leads { server: whose.as_deref(), item: name, is_found: false }, fault)
     }
 
     /// What is said of a request that is not sent, once that is logged and written down.
-    fn unsent(
-        &self,
-        asked: &Asked<'_>,
-        method: Method,
-        server: Option<&str>,
-        item: Option<&str>,
-        fault: Fault,
-    ) -> Fault {
+    fn unsent(&self, asked: &Asked<'_>, method: Method, leads: Leads<'_>, fault: Fault) -> Fault {
         tracing::debug!(
             event = "call",
-            server,
+            server = leads.server,
             method = Counted::of(method).as_str(),
             client = asked.seat.caller().client.0,
             outcome = End::of(&fault).error_type(),
@@ -185,7 +180,7 @@ impl Hub {
             why = fault.text,
             "not sent"
         );
-        match Account::open(&self.lookout, asked.seat.caller(), asked.message, server, item) {
+        match Account::open(&self.lookout, asked.seat.caller(), asked.hearing, asked.message, leads) {
             Ok(account) => not_sent(account, fault),
             Err(fault) => fault,
         }
@@ -220,7 +215,7 @@ impl Hub {
         let (key, own) = (server.key(), target.pass.own());
         let fault = excess.fault(key, own);
         server.tally().over_rate(excess.rated, &fault);
-        self.unsent(asked, method, Some(key), Some(own), fault)
+        self.unsent(asked, method, Leads { server: Some(key), item: Some(own), is_found: true }, fault)
     }
 
     /// Where a request is written down, if it is.
@@ -228,11 +223,12 @@ impl Hub {
     fn account(
         &self,
         seat: &Seat,
-        message: &Message,
+        (hearing, message): (Hearing, &Message),
         server: &str,
         target: &Target,
     ) -> Result<Option<Box<Account>>, Fault> {
-        Account::open(&self.lookout, seat.caller(), message, Some(server), Some(target.pass.own()))
+        let leads = Leads { server: Some(server), item: Some(target.pass.own()), is_found: true };
+        Account::open(&self.lookout, seat.caller(), hearing, message, leads)
     }
 
     fn route(&self, outlook: &Outlook, asked: &Asked<'_>, method: Method) -> Route {
@@ -303,7 +299,8 @@ impl Hub {
             // What it asks for is another's by now.
             return Answer::Now(Err(unknown()));
         }
-        let account = match self.account(asked.seat, asked.message, reached.server.key(), &target) {
+        let heard = (asked.hearing, asked.message);
+        let account = match self.account(asked.seat, heard, reached.server.key(), &target) {
             Ok(account) => account,
             Err(fault) => return Answer::Now(Err(fault)),
         };

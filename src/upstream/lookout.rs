@@ -1,12 +1,14 @@
 //! Who looks on: what all servers of a run share for those who look after it.
 //!
-//! Owns the tap, the audit file where there is one, and how many labels there may be. What nobody looks at costs a call
-//! one look at a flag. It changes nothing of what it sees.
+//! Owns the tap, the audit file and the traces where there are some, and how many labels there may be. What nobody looks
+//! at costs a call one look at a flag. It changes nothing of what it sees.
 
 use super::audit::Audit;
 use super::histogram::{Histogram, Spread};
 use super::tally::Asked;
 use super::tap::Tap;
+#[cfg(feature = "otel")]
+use super::trace::Tracing;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +18,8 @@ use std::time::Duration;
 pub struct Lookout {
     tap: Tap,
     audit: OnceLock<Arc<Audit>>,
+    #[cfg(feature = "otel")]
+    tracing: OnceLock<Arc<Tracing>>,
     labels_tools: bool,
     labels: AtomicUsize,
     /// What numbers connections.
@@ -52,6 +56,8 @@ impl Lookout {
         Arc::new(Self {
             tap: Tap::default(),
             audit: OnceLock::new(),
+            #[cfg(feature = "otel")]
+            tracing: OnceLock::new(),
             labels_tools,
             labels: AtomicUsize::new(0),
             connections: AtomicU64::new(0),
@@ -72,6 +78,29 @@ impl Lookout {
 
     pub fn audit(&self) -> Option<&Arc<Audit>> {
         self.audit.get()
+    }
+
+    /// Every call is traced from now on. Only the first counts.
+    #[cfg(feature = "otel")]
+    pub fn traces(&self, tracing: Arc<Tracing>) {
+        self.tracing.set(tracing).ok();
+    }
+
+    #[cfg(feature = "otel")]
+    pub fn tracing(&self) -> Option<&Arc<Tracing>> {
+        self.tracing.get()
+    }
+
+    /// Whether calls are to be followed from their beginning to their end, each by itself.
+    #[cfg(feature = "otel")]
+    pub fn follows_calls(&self) -> bool {
+        self.audit.get().is_some() || self.tracing.get().is_some()
+    }
+
+    /// Whether calls are to be followed from their beginning to their end, each by itself.
+    #[cfg(not(feature = "otel"))]
+    pub fn follows_calls(&self) -> bool {
+        self.audit.get().is_some()
     }
 
     /// A call was with us for so long, its time at the server not counted.

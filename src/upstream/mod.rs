@@ -123,6 +123,11 @@ pub mod audit;
 
 pub mod account;
 
+pub mod hearing;
+
+#[cfg(feature = "otel")]
+pub mod trace;
+
 pub mod stamp;
 
 mod since;

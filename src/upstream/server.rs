@@ -561,7 +561,7 @@ impl Server {
         let Way { hand, place, room } = way;
         let AtHand { link, audience, member } = &*hand;
         let (turns, memory) = (std::mem::take(&mut outgoing.turns), outgoing.memory.take());
-        let account = outgoing.account.take();
+        let mut account = outgoing.account.take();
         let (client, method, own) = (outgoing.client, outgoing.method, outgoing.pass.own());
         let bounds = bounds(outgoing.settings, method, own);
         let (idle, total) = (bounds.idle.time, bounds.whole.1);
@@ -691,6 +691,9 @@ impl Server {
             Ok(posted) => posted,
             Err(fault) => return Err(self.refuses(fault, account, method)),
         };
+        if let Some(account) = &mut account {
+            account.leaves(link, posted.id);
+        }
         let stream = link.stream.clone();
         let mut exchange = Box::new(Exchange::new(stream, posted, places, clock, Some(origin), subject));
         exchange.is_written_down(account);

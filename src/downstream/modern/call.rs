@@ -18,6 +18,8 @@ use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Held;
 use crate::upstream::allowance::Permits;
+use crate::upstream::hearing::Hearing;
+use crate::upstream::lookout::Came;
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{Id, Raw};
@@ -54,6 +56,9 @@ impl<H: Head> Call<H> {
     }
 
     async fn served(self) -> Result<Answer, Fault> {
+        // What comes by a pipe comes without a head.
+        let came = if self.head.is_some() { Came::Http } else { Came::Stdio };
+        let hearing = Hearing::now(came, Revision::MODERN);
         let turn = self.admission.0.turns.wait(1).await;
         let Self { lobby, admission, fit, message, memory, head, notes } = self;
         let Fit { id, method, level } = fit;
@@ -96,6 +101,7 @@ impl<H: Head> Call<H> {
             seat,
             id: &id,
             message: &message,
+            hearing,
             revision: Revision::MODERN,
             patience: base.patience,
             turns,

@@ -17,6 +17,8 @@ use crate::mcp::method::{Kind, Method, cancelled};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Permits;
 use crate::upstream::exchange::Step;
+use crate::upstream::hearing::Hearing;
+use crate::upstream::lookout::Came;
 use crate::upstream::mail::Letter;
 use crate::wire::caps::Caps;
 use crate::wire::fault::Fault;
@@ -179,6 +181,8 @@ async fn subscribed(
         seat: guest,
         id: &id,
         message: &message,
+        // It is no call, and so in no trace: how it came is nobody's affair.
+        hearing: Hearing::now(Came::Http, Revision::MODERN),
         revision: Revision::MODERN,
         patience,
         turns: Permits::new(),

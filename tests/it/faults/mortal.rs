@@ -12,6 +12,8 @@ use mcp_braid::mcp::caller::{Caller, ClientId, Principal};
 use mcp_braid::mcp::revision::Revision;
 use mcp_braid::upstream::dial::{Dial, Dialed};
 use mcp_braid::upstream::exchange::Step;
+use mcp_braid::upstream::hearing::Hearing;
+use mcp_braid::upstream::lookout::Came;
 use mcp_braid::upstream::process::Pace;
 use mcp_braid::wire::caps::Caps;
 use mcp_braid::wire::fault::{CallOutcome, Fault};
@@ -131,6 +133,7 @@ async fn once(hub: &Arc<Hub>, seat: &Seat) -> Result<Bytes, Fault> {
         seat,
         id: &id,
         message: &message,
+        hearing: Hearing::now(Came::Stdio, Revision::LATEST),
         revision: Revision::LATEST,
         patience: Instant::now() + Duration::from_secs(4),
         turns: Default::default(),

@@ -10,6 +10,8 @@ use mcp_braid::config::Sharing;
 use mcp_braid::hub::begin::{Answer, Asked};
 use mcp_braid::mcp::caller::{Caller, Principal};
 use mcp_braid::mcp::revision::Revision;
+use mcp_braid::upstream::hearing::Hearing;
+use mcp_braid::upstream::lookout::Came;
 use mcp_braid::wire::id::Id;
 use mcp_braid::wire::message::{Caps, Message};
 use serde_json::json;
@@ -48,6 +50,7 @@ async fn a_call_keeps_nothing_of_a_text_that_was_sent_on() {
         seat: &seat,
         id: &Id::parse(Bytes::from_static(b"7")).unwrap(),
         message: &message,
+        hearing: Hearing::now(Came::Stdio, Revision::LATEST),
         revision: Revision::LATEST,
         patience: Instant::now() + std::time::Duration::from_secs(1),
         turns: Default::default(),
