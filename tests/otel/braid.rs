@@ -42,7 +42,7 @@ impl Home {
         std::fs::write(self.path().join("braid.toml"), format!("{rest}{servers}")).unwrap();
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 

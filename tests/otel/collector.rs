@@ -1,8 +1,11 @@
 //! A collector on this machine: it keeps what it is sent, and answers as the test wants.
 
 use crate::proto::{Span, spans};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +14,8 @@ use std::time::Duration;
 pub(crate) enum Mood {
     Takes,
     Says(u16),
+    /// The first says so, and what comes later is taken.
+    SaysOnce(u16),
     /// It reads, and never answers.
     Hangs,
 }
@@ -20,53 +25,84 @@ pub(crate) enum Mood {
 pub(crate) struct Sent {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    is_taken: bool,
 }
 
 #[derive(Clone)]
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
+    mood: Mood,
+    tls: Option<Arc<ServerConfig>>,
     kept: Arc<(Mutex<Vec<Sent>>, Condvar)>,
 }
 
 impl Collector {
     pub(crate) fn start(mood: Mood) -> Self {
+        Self::listen(mood, None)
+    }
+
+    /// One that speaks TLS, with a certificate that nobody knows but who reads `file`.
+    pub(crate) fn secure(file: &Path) -> Self {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(file, made.cert.pem()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = config.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+        Self::listen(Mood::Takes, Some(Arc::new(config)))
+    }
+
+    fn listen(mood: Mood, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let collector = Self { address: listener.local_addr().unwrap(), kept: Arc::default() };
+        let address = listener.local_addr().unwrap();
+        let collector = Self { address, mood, tls, kept: Arc::default() };
         let serves = collector.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let serves = serves.clone();
-                thread::spawn(move || serves.serve(stream.unwrap(), mood));
+                let stream = stream.unwrap();
+                thread::spawn(move || match &serves.tls {
+                    None => serves.serve(stream),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config.clone()).unwrap();
+                        serves.serve(StreamOwned::new(connection, stream));
+                    }
+                });
             }
         });
         collector
     }
 
-    fn serve(&self, stream: TcpStream, mood: Mood) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        while let Some(sent) = request(&mut reader) {
+    fn serve(&self, stream: impl Read + Write) {
+        let mut reader = BufReader::new(stream);
+        while let Some(mut sent) = request(&mut reader) {
+            let status = match self.mood {
+                Mood::Says(status) => status,
+                Mood::SaysOnce(status) if self.sent().is_empty() => status,
+                Mood::Takes | Mood::SaysOnce(_) | Mood::Hangs => 200,
+            };
+            sent.is_taken = status == 200;
             self.kept.0.lock().unwrap().push(sent);
             self.kept.1.notify_all();
-            let status = match mood {
-                Mood::Takes => 200,
-                Mood::Says(status) => status,
+            match self.mood {
+                Mood::Takes | Mood::Says(_) | Mood::SaysOnce(_) => {}
                 Mood::Hangs => {
                     // Until whoever sent it goes away.
                     reader.read_to_end(&mut Vec::new()).ok();
                     return;
                 }
-            };
+            }
             let answer = format!(
                 "HTTP/1.1 {status} x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n"
             );
-            if (&stream).write_all(answer.as_bytes()).is_err() {
+            if reader.get_mut().write_all(answer.as_bytes()).is_err() {
                 return;
             }
         }
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http{}://{}", if self.tls.is_some() { "s" } else { "" }, self.address)
     }
 
     /// What has come by now.
@@ -82,15 +118,17 @@ impl Collector {
         assert!(!waited.1.timed_out(), "nothing comes");
     }
 
-    /// All spans that have come, in the order in which they began.
+    /// All spans that were taken, in the order in which they began.
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let mut all: Vec<Span> = self.sent().iter().flat_map(|sent| spans(&sent.body)).collect();
+        let sent = self.sent();
+        let taken = sent.iter().filter(|sent| sent.is_taken);
+        let mut all: Vec<Span> = taken.flat_map(|sent| spans(&sent.body)).collect();
         all.sort_by_key(|span| span.start);
         all
     }
 }
 
-fn request(reader: &mut BufReader<TcpStream>) -> Option<Sent> {
+fn request(reader: &mut BufReader<impl Read>) -> Option<Sent> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
@@ -107,5 +145,5 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<Sent> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Sent { head, body })
+    Some(Sent { head, body, is_taken: true })
 }

@@ -262,6 +262,51 @@ fn a_collector_that_takes_nothing_is_named_once_in_the_log() {
 }
 
 #[test]
+fn what_did_not_arrive_is_said_when_it_goes_on_and_at_the_end() {
+    let (collector, home) = (Collector::start(Mood::SaysOnce(500)), Home::new());
+    let endpoint = collector.endpoint();
+    let mut client = Client::start(&home, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())]);
+    const CALLS: usize = 600;
+    for id in 0..CALLS {
+        client.ask(json!(id), "tools/call", json!({"name": "w__echo"}));
+    }
+    collector.wait(2);
+    let log = client.leave();
+    let lost = CALLS * 2 - collector.spans().len();
+    assert!(lost > 0);
+    let lines = [
+        "traces do not arrive at the collector  why=\"it answered with 500\"".to_owned(),
+        format!("traces arrive at the collector again  lost={lost}"),
+        format!("spans that did not leave  lost={lost} dropped=0"),
+    ];
+    let places: Vec<_> = lines.iter().map(|line| log.find(line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
+    assert_eq!(
+        log.matches("traces do not arrive").count() + log.matches("arrive at the collector again").count(),
+        2
+    );
+}
+
+#[test]
+fn a_collector_over_tls_is_trusted_by_the_file_that_is_named() {
+    let home = Home::new();
+    let file = home.path().join("issuer.pem");
+    let collector = Collector::secure(&file);
+    let endpoint = collector.endpoint();
+    let issuer = file.to_str().unwrap();
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_EXPORTER_OTLP_CERTIFICATE", issuer)];
+    for (variables, spans) in [(&variables[..1], 0), (&variables[..], 2)] {
+        let mut client = Client::start(&home, variables);
+        client.ask(json!(1), "tools/call", json!({"name": "w__echo"}));
+        let log = client.leave();
+        assert_eq!(collector.spans().len(), spans, "{log}");
+        let fails = ["traces do not arrive", "the last traces did not leave"];
+        assert_eq!(fails.iter().any(|text| log.contains(text)), spans == 0, "{log}");
+    }
+}
+
+#[test]
 fn no_secret_is_in_a_span_or_the_log_or_a_servers_environment() {
     let (collector, home) = (Collector::start(Mood::Takes), Home::new());
     let endpoint = format!("{}/?canaryquery", collector.endpoint());
