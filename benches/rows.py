@@ -6,7 +6,10 @@ for a while is slower for both.
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -219,6 +222,33 @@ class Alone(InPlace):
         return values
 
 
+class Awake(Alone):
+    """The same while no processor falls asleep. A virtual one that does is given away: waking it costs more than what is
+    measured, and it comes back to cold caches, so that whatever runs next takes twice its time."""
+
+    @contextmanager
+    def open(self, bench: Bench) -> Iterator[dict[str, object]]:
+        with ExitStack() as stack:
+            for _ in range(os.cpu_count() or 1):
+                stack.enter_context(kept_awake())
+            yield stack.enter_context(super().open(bench))
+
+
+@contextmanager
+def kept_awake() -> Iterator[None]:
+    """A process that runs only where nobody else wants to, and ends with us whatever becomes of us."""
+    text = (
+        "import os; parent = os.getppid(); os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+        "while os.getppid() == parent:\n for _ in range(100000): pass"
+    )
+    process = subprocess.Popen([sys.executable, "-c", text])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 class Tail(InPlace):
     """Calls that come at a rate, whatever the answers do: half of what Braid can do at most, for Braid and the floor alike."""
 
@@ -406,6 +436,8 @@ def rows() -> list[Row]:
         Bridged("bridged-http-http1", "Calls of a client with a handshake to 1 HTTP server without", BRIDGED_HTTP),
         Alone("alone-http-stdio", "One call at a time, HTTP to a stdio server", HTTP_STDIO1),
         Alone("alone-http-http", "One call at a time, HTTP to an HTTP server", HTTP_HTTP1),
+        Awake("awake-http-stdio", "One call at a time, HTTP to a stdio server, processors kept awake", HTTP_STDIO1),
+        Awake("awake-http-http", "One call at a time, HTTP to an HTTP server, processors kept awake", HTTP_HTTP1),
         Tail("tail-http-stdio10", "Latency at half of Braid's most, HTTP to 10 stdio servers", HTTP_STDIO),
         Tail("tail-http-http10", "Latency at half of Braid's most, HTTP to 10 HTTP servers", HTTP_HTTP10),
         Lists("lists", "tools/list of 50 servers with 20 tools each", Place("lists", "http", "stdio", 50)),
