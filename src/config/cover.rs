@@ -207,6 +207,7 @@ mod tests {
         let (root, _) = tree::from_toml(text);
         let covered = by_tree(text, &root);
         assert!(!covered.contains("s3cretword") && covered.len() == text.len(), "{covered}");
+        assert!(!broken(text).contains("s3cretword"), "{}", broken(text));
         assert!(covered.contains("[\"--token\", \"**********\", \"x\", 5, \"--key=${K}\","), "{covered}");
     }
 

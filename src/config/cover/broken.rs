@@ -377,22 +377,33 @@ fn cover_pieces(bytes: &mut [u8], line: &str, span: Range<usize>, start: usize) 
     }
 }
 
-/// Where words stand that look like secrets, whatever list they are in.
+/// Where words stand that look like secrets, whatever list they are in: beside what stands before them, beside what stands
+/// before a comment, and within a text of several.
 fn secret_words(text: &str) -> Vec<Range<usize>> {
     const BETWEEN: [char; 8] = ['"', '\'', '[', ']', '{', '}', ',', '\n'];
     let mut words: Vec<(usize, &str)> = Vec::new();
-    let mut start = 0;
+    let mut told: Vec<(usize, &str)> = Vec::new();
+    let (mut start, mut in_comment) = (0, false);
     for piece in text.split_inclusive(BETWEEN) {
         let word = piece.trim_end_matches(BETWEEN).trim();
+        in_comment |= ["#", "//", "/*"].iter().any(|sign| word.starts_with(sign));
         // Of an address only user and query are covered.
         if !word.is_empty() && !word.contains("://") {
-            words.push((start + piece.find(word).unwrap_or(0), word));
+            let found = (start + piece.find(word).unwrap_or(0), word);
+            words.push(found);
+            told.extend((!in_comment).then_some(found));
         }
+        in_comment &= !piece.ends_with('\n');
         start += piece.len();
     }
-    let hidden = hides(words.iter().map(|(_, word)| *word));
-    let hidden = words.iter().zip(hidden).filter(|(_, hidden)| *hidden);
-    hidden.map(|((at, word), _)| *at..at + word.len()).collect()
+    let alike = |words: &[(usize, &str)]| {
+        let hidden = hides(words.iter().map(|(_, word)| *word));
+        let hidden = words.iter().zip(hidden).filter(|(_, hidden)| *hidden);
+        hidden.map(|((at, word), _)| *at..at + word.len()).collect::<Vec<_>>()
+    };
+    let of_several = words.iter().filter(|(_, word)| hides(word.split_whitespace()).any(|hidden| hidden));
+    let of_several = of_several.map(|(at, word)| *at..at + word.len());
+    [alike(&words), alike(&told)].concat().into_iter().chain(of_several).collect()
 }
 
 /// Where letters and digits stand together for so long that they are a name of nothing: what table they are in, a broken text
@@ -470,6 +481,15 @@ mod tests {
         ] {
             assert_eq!(broken(text), text.replace("s3cretword", "**********"));
         }
+        for text in [
+            "args = [\"--token\", # of \"ana\", x\n\"s3cretword\", \"x\n",
+            "\"args\": [\"--token\", // of ana\n\"s3cretword\"",
+            "headers_command = \"print --token s3cretword\"\nx = \"",
+            "args = [\"-c\", \"srv --token s3cretword\", \"x\n",
+            "\"command\": \"npx srv --token s3cretword",
+        ] {
+            assert!(!broken(text).contains("s3cretword"), "{}", broken(text));
+        }
         let text = "TOKEN \"0123456789abcdef\"\ncommand = \"@scope/some-package-name\"\nargs = [\"0123456789abcdef\n";
         assert!(!broken(text).contains("789"));
         let text = "url = \"https://ana:s3cret@x?k=s3cret\"\nargs = [\"x\n";
@@ -498,7 +518,7 @@ title = "far"
         let dotted = r#"
 servers.near.command = "true"
 servers.near.args = [
-  "--token",
+  "--token", # of "ana", too
   "QAAAAAAAAA", # mine
 ]
 servers.near.env.TOKEN = "QBBBBBBBBB"
