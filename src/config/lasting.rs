@@ -76,13 +76,17 @@ impl Runner {
         match self {
             Self::Npx => has(&|name| name == "_npx"),
             Self::Pnpm => has_pair("pnpm", "dlx"),
-            Self::Bun => has(&|name| name.starts_with("bunx-")),
-            // What `uv tool install` makes lies beside its cache, in `tools`.
-            Self::Uv => has(&|name| {
-                ["archive-v", "environments-v", "builds-v"].iter().any(|kind| {
-                    let number = name.strip_prefix(kind);
-                    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-                })
+            Self::Bun => {
+                names.windows(2).any(|pair| pair[0].starts_with("bunx-") && pair[1] == "node_modules")
+            }
+            // What `uv tool install` makes lies beside its cache, in `tools`. Below the cache's folder each environment has
+            // one of its own, with its programs in it.
+            Self::Uv => names.windows(4).any(|parts| {
+                let number = ["archive-v", "environments-v", "builds-v"]
+                    .iter()
+                    .find_map(|kind| parts[0].strip_prefix(kind));
+                let is_one = number.is_some_and(|number| number.parse::<u16>().is_ok());
+                is_one && matches!(&*parts[2], "bin" | "Scripts")
             }),
             // Its `venvs` stay.
             Self::Pipx => {
@@ -135,7 +139,11 @@ mod tests {
             "/home/ana/.local/share/pipx/venvs/mcp-braid/bin/braid",
             "/usr/lib/node_modules/mcp-braid/node_modules/mcp-braid-linux-x64/bin/braid",
             "/home/ana/project/node_modules/mcp-braid-linux-x64/bin/braid",
-            "/home/ana/archive-v2b/braid",
+            "/home/ana/archive-v2b/x/bin/braid",
+            "/home/ana/archive-v/x/bin/braid",
+            "/srv/archive-v2/braid",
+            "/opt/builds-v3/bin/braid",
+            "/srv/bunx-tools/bin/braid",
             "/home/ana/target/release/braid",
             "/tmpfiles/braid",
         ] {
