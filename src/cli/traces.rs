@@ -78,8 +78,8 @@ impl Traces {
         let began = self.leaving.lock().unwrap_or(now);
         let until = (began + LAST_SPANS_MAX).max(now + LAST_SPANS_MIN);
         if timeout_at(until, self.queue.ends()).await.is_err() {
-            let dropped = self.queue.dropped();
-            tracing::warn!(event = "traces", dropped, "the last traces did not leave in time");
+            let (lost, dropped) = (self.queue.unsent(), self.queue.dropped());
+            tracing::warn!(event = "traces", lost, dropped, "the last traces did not leave in time");
         }
     }
 }

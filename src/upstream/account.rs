@@ -77,13 +77,23 @@ impl Account {
         request: &Message,
         leads: Leads<'_>,
     ) -> Result<Box<Self>, Fault> {
-        let line = lookout.audit().map(|audit| Line::begin(audit, caller, request, leads)).transpose()?;
-        Ok(Box::new(Self {
-            line,
-            #[cfg(feature = "otel")]
-            traced: lookout.tracing().and_then(|tracing| tracing.begins(hearing, caller, request, leads)),
-            is_closed: false,
-        }))
+        #[cfg(feature = "otel")]
+        let traced = lookout.tracing().and_then(|tracing| tracing.begins(hearing, caller, request, leads));
+        match lookout.audit().map(|audit| Line::begin(audit, caller, request, leads)).transpose() {
+            Ok(line) => Ok(Box::new(Self {
+                line,
+                #[cfg(feature = "otel")]
+                traced,
+                is_closed: false,
+            })),
+            Err(fault) => {
+                #[cfg(feature = "otel")]
+                if let Some(traced) = traced {
+                    traced.ends(End::of(&fault), None);
+                }
+                Err(fault)
+            }
+        }
     }
 
     /// It is on its way to its server, by this link and under this id.

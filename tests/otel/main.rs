@@ -235,7 +235,8 @@ fn a_collector_that_hangs_holds_up_neither_calls_nor_the_exit() {
     // That it ends is the claim: nobody else ends the connection.
     let log = client.leave();
     let dropped = 2 * 1301 - 2048 - spans(&collector.sent()[0].body).len();
-    let said = format!("the last traces did not leave in time  dropped={dropped}");
+    let lost = 2 * 1301 - dropped;
+    let said = format!("the last traces did not leave in time  lost={lost} dropped={dropped}");
     assert_eq!(log.matches(&said).count(), 1, "{said}");
     assert_eq!(collector.sent().len(), 1);
 }

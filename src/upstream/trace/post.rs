@@ -1,6 +1,6 @@
 //! How spans reach a collector: by the HTTP that reaches servers.
 //!
-//! So proxies, the system's roots and deadlines are the same, and there is one client in the program. Knows nothing of what
+//! So proxies, the system's roots and the wait for a connection are the same, and there is one client in the program. Knows nothing of what
 //! it sends. Keeps why the last try failed, in words without secrets.
 
 use super::super::fetch::{Address, Client, Common, Fetch, FetchRequest, read_whole};

@@ -32,6 +32,10 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     spans: VecDeque<SpanData>,
+    /// Of the batch that is being sent.
+    leaving: usize,
+    /// Of batches that did not arrive.
+    lost: u64,
     dropped: u64,
     is_closed: bool,
 }
@@ -41,8 +45,6 @@ struct Waiting {
 struct Told {
     fails: bool,
     dropped: u64,
-    /// Of batches that did not arrive.
-    lost: u64,
 }
 
 impl Queue {
@@ -50,21 +52,17 @@ impl Queue {
     pub async fn send(&self, exporter: impl SpanExporter, why: impl Fn() -> Option<String>) {
         let mut told = Told::default();
         while let Some(batch) = self.batch().await {
-            let spans = batch.len() as u64;
             let failed = match timeout(EXPORT_WAIT_MAX, exporter.export(batch)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(why().unwrap_or_else(|| error.to_string())),
                 Err(_) => Some(format!("no answer within {} s", EXPORT_WAIT_MAX.as_secs())),
             };
-            self.tells(&mut told, failed, spans);
+            self.has_left(failed.is_none());
+            self.tells(&mut told, failed);
         }
-        if told.lost > 0 || told.dropped > 0 {
-            tracing::info!(
-                event = "traces",
-                lost = told.lost,
-                dropped = told.dropped,
-                "spans that did not leave"
-            );
+        let (lost, dropped) = (self.unsent(), self.dropped());
+        if lost > 0 || dropped > 0 {
+            tracing::info!(event = "traces", lost, dropped, "spans that did not leave");
         }
         self.is_empty.cancel();
     }
@@ -78,8 +76,9 @@ impl Queue {
             }
             let batch: Vec<_> = {
                 let mut waiting = self.waiting.lock();
-                let spans = waiting.spans.len().min(BATCH_SPANS_MAX);
-                waiting.spans.drain(..spans).collect()
+                waiting.leaving = waiting.spans.len().min(BATCH_SPANS_MAX);
+                let leaving = waiting.leaving;
+                waiting.spans.drain(..leaving).collect()
             };
             match batch.is_empty() {
                 false => return Some(batch),
@@ -119,21 +118,24 @@ impl Queue {
         }
     }
 
-    fn tells(&self, told: &mut Told, failed: Option<String>, spans: u64) {
+    /// What became of the batch that was being sent.
+    fn has_left(&self, arrived: bool) {
+        let mut waiting = self.waiting.lock();
+        let spans = std::mem::take(&mut waiting.leaving) as u64;
+        waiting.lost += if arrived { 0 } else { spans };
+    }
+
+    fn tells(&self, told: &mut Told, failed: Option<String>) {
         match failed {
             Some(why) => {
-                told.lost += spans;
                 if !std::mem::replace(&mut told.fails, true) {
                     tracing::warn!(event = "traces", why, "traces do not arrive at the collector");
                 }
             }
             None => {
                 if std::mem::take(&mut told.fails) {
-                    tracing::info!(
-                        event = "traces",
-                        lost = told.lost,
-                        "traces arrive at the collector again"
-                    );
+                    let lost = self.waiting.lock().lost;
+                    tracing::info!(event = "traces", lost, "traces arrive at the collector again");
                 }
             }
         }
@@ -170,6 +172,12 @@ impl Queue {
     /// Spans that found no room.
     pub fn dropped(&self) -> u64 {
         self.waiting.lock().dropped
+    }
+
+    /// Spans that had room and did not arrive, at least not yet.
+    pub fn unsent(&self) -> u64 {
+        let waiting = self.waiting.lock();
+        waiting.lost + (waiting.leaving + waiting.spans.len()) as u64
     }
 
     /// Those that wait, for tests.
