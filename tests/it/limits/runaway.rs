@@ -1,4 +1,6 @@
 //! A client that has run away, and the real program over HTTP: it gets its rate, everybody else all that they ask for.
+//!
+//! Real time passes, as a rate is about nothing else; what is asserted are counts, within what the time that passed allows.
 
 use crate::crowd_http::wire::{Form, Line};
 use serde_json::{Value, json};
