@@ -259,7 +259,7 @@ mod tests {
     use crate::mcp::caller::{ClientId, Principal};
     use crate::mcp::revision::Revision;
     use crate::wire::caps::Caps;
-    use crate::wire::fault::Reason;
+    use crate::wire::fault::{Fault, Reason};
     use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 
     /// What is in the spans of a call that leads nowhere further: kind, kind of error, code.
@@ -279,11 +279,15 @@ mod tests {
     }
 
     fn open(lookout: &Lookout, request: &Message) -> Box<Account> {
+        opened(lookout, request).unwrap().unwrap()
+    }
+
+    fn opened(lookout: &Lookout, request: &Message) -> Result<Option<Box<Account>>, Fault> {
         let caller =
             Caller { principal: Principal::local(), client: ClientId(7), alone: true, guest_of: None };
         let leads = Leads { server: Some("a"), item: Some("b"), is_found: true };
         let hearing = Hearing::now(Came::Stdio, Revision::LATEST);
-        Account::open(lookout, &caller, hearing, request, leads).unwrap().unwrap()
+        Account::open(lookout, &caller, hearing, request, leads)
     }
 
     #[test]
@@ -306,8 +310,11 @@ mod tests {
             let full = std::path::Path::new("/dev/full");
             lookout.writes_down(super::super::audit::Audit::open(full, true).unwrap());
             open(lookout, &request).close(End::Fine, 0).unwrap_err();
+            // The next one is not begun, and is seen all the same.
+            assert!(opened(lookout, &request).is_err());
         });
-        assert!(matches!(&spans[..], [(SpanKind::Server, Some(_), Some(_))]), "{spans:?}");
+        let refused = (SpanKind::Server, Some("refused".to_owned()), Some("1005".to_owned()));
+        assert_eq!(spans, [refused.clone(), refused]);
     }
 
     fn request(meta: &str) -> Message {
