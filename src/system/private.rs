@@ -4,8 +4,8 @@
 //! business.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// An absolute folder that a variable of the environment names. A relative one does not count.
@@ -47,14 +47,14 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Takes a folder of ours away from others: 0700.
 pub fn keep_to_owner(folder: &Path) -> io::Result<()> {
-    let found = std::fs::metadata(folder)?;
+    let found = fs::metadata(folder)?;
     if !found.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     #[cfg(unix)]
     if !is_its_owners_alone(&found) {
         let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(folder, own)?;
+        fs::set_permissions(folder, own)?;
     }
     Ok(())
 }
@@ -75,6 +75,24 @@ pub fn draft_of(file: &Path) -> io::Result<PathBuf> {
     name.push(file.file_name().unwrap_or_default());
     name.push(format!(".{:016x}", u64::from_ne_bytes(mark)));
     Ok(file.with_file_name(name))
+}
+
+/// Makes a file with these bytes, and its folder, if it is not there yet: 0600, whole or not at all. Whether it was made; no
+/// file is replaced where the file system knows second names.
+pub fn make_once(file: &Path, bytes: &[u8]) -> io::Result<bool> {
+    make_folder(folder_of(file))?;
+    let draft = draft_of(file)?;
+    let mut opened = make_file(&draft)?;
+    let written = opened.write_all(bytes).and_then(|()| opened.sync_all()).and_then(|()| {
+        // A second name fails where a file is.
+        match fs::hard_link(&draft, file) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(_) => fs::rename(&draft, file).map(|()| true),
+        }
+    });
+    fs::remove_file(&draft).ok();
+    written
 }
 
 /// Makes a file that must not be there yet: 0600.

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -141,31 +141,10 @@ fn read(file: &Path) -> Result<Secret, TokenError> {
 
 /// The file is there whole or not at all, and nobody's file is replaced.
 fn make(file: &Path) -> io::Result<Origin> {
-    let mut random = [0; 32 + 6];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    let (secret, mark) = random.split_at(32);
-    let folder = private::folder_of(file);
-    private::make_folder(folder)?;
-    let draft = folder.join(format!(".token-{}", base64url(mark)));
-    let written = write_draft(&draft, &base64url(secret)).and_then(|()| publish(&draft, file));
-    fs::remove_file(&draft).ok();
-    written
-}
-
-fn write_draft(draft: &Path, token: &str) -> io::Result<()> {
-    let mut opened = private::make_file(draft)?;
-    opened.write_all(token.as_bytes())?;
-    opened.write_all(b"\n")?;
-    opened.sync_all()
-}
-
-/// A second name fails where a file is; not every file system knows second names.
-fn publish(draft: &Path, file: &Path) -> io::Result<Origin> {
-    match fs::hard_link(draft, file) {
-        Ok(()) => Ok(Origin::Made),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Origin::Found),
-        Err(_) => fs::rename(draft, file).map(|()| Origin::Made),
-    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    let line = format!("{}\n", base64url(&secret));
+    private::make_once(file, line.as_bytes()).map(|made| if made { Origin::Made } else { Origin::Found })
 }
 
 #[cfg(unix)]

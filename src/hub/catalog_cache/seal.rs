@@ -9,7 +9,7 @@ use crate::system::private;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 /// The key.
@@ -82,20 +82,7 @@ fn read(file: &Path) -> io::Result<Option<Seal>> {
 fn make(file: &Path) -> io::Result<()> {
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-    let folder = private::folder_of(file);
-    private::make_folder(folder)?;
-    let draft = private::draft_of(file)?;
-    let mut opened = private::make_file(&draft)?;
-    let written = opened.write_all(&key).and_then(|()| opened.sync_all()).and_then(|()| {
-        match fs::hard_link(&draft, file) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // Not every file system knows second names.
-            Err(_) => fs::rename(&draft, file),
-        }
-    });
-    fs::remove_file(&draft).ok();
-    written
+    private::make_once(file, &key).map(drop)
 }
 
 const KEY_BYTES: usize = 64;
@@ -103,6 +90,7 @@ const KEY_BYTES: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn a_key_is_made_once_and_is_its_owners() {
