@@ -77,23 +77,20 @@ impl Account {
         request: &Message,
         leads: Leads<'_>,
     ) -> Result<Box<Self>, Fault> {
-        #[cfg(feature = "otel")]
-        let traced = lookout.tracing().and_then(|tracing| tracing.begins(hearing, caller, request, leads));
+        let mut account = Box::new(Self {
+            line: None,
+            #[cfg(feature = "otel")]
+            traced: lookout.tracing().and_then(|tracing| tracing.begins(hearing, caller, request, leads)),
+            is_closed: false,
+        });
         match lookout.audit().map(|audit| Line::begin(audit, caller, request, leads)).transpose() {
-            Ok(line) => Ok(Box::new(Self {
-                line,
-                #[cfg(feature = "otel")]
-                traced,
-                is_closed: false,
-            })),
+            Ok(line) => account.line = line,
             Err(fault) => {
-                #[cfg(feature = "otel")]
-                if let Some(traced) = traced {
-                    traced.ends(End::of(&fault), None);
-                }
-                Err(fault)
+                account.closes(End::of(&fault), 0).ok();
+                return Err(fault);
             }
         }
+        Ok(account)
     }
 
     /// It is on its way to its server, by this link and under this id.
