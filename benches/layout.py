@@ -12,7 +12,6 @@ linker puts it. Worth doing after much has changed, or when `compare.py --only m
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -20,14 +19,11 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from places import Target, environment, run
+from proxies import MOCK, ROOT
+from serving import Served, free_port
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path.insert(0, str(ROOT / "tests" / "interop"))
-
-from places import Target, environment, run  # noqa: E402
-from proxies import LOAD, MOCK  # noqa: E402
-from serving import Served, free_port  # noqa: E402
-
 BUILT = ROOT / "target" / "layout"
 BRAID = BUILT / "release" / "braid"
 LAYOUT = ROOT / "layout.ld"
@@ -138,7 +134,7 @@ def main() -> int:
     calls = {name: first[name] + later[name] for name in sizes if name in first or name in later}
     often = {name for name, count in calls.items() if count >= CALLS}
     # In the order of their names: what belongs together lies together, and a new layout differs little from the old one.
-    ordered = [*sorted(often), *sorted(set(first) & set(calls) - often), *sorted(set(calls) - set(first) - often)]
+    ordered = sorted(calls, key=lambda name: (name not in often, name not in first, name))
     whole, used = Counter(), Counter()
     for name, size in sizes.items():
         whole[pattern(name)] += size
