@@ -89,6 +89,8 @@ pub struct Listen {
     pub auth: Auth,
     /// Where the bearer token is kept; made on the first start. `None`: a file of ours in the user's state folder.
     pub token_file: Option<PathBuf>,
+    /// Tokens beside that one, each with its holder; no two are the same. In the order of the file.
+    pub tokens: Vec<NamedToken>,
     /// `Host` values beyond the addresses listened on and the names of loopback, without a port.
     pub hosts: Vec<String>,
     /// Origins that a browser's page may come from, as the header writes them. Loopback's are allowed besides.
@@ -125,6 +127,16 @@ pub enum Auth {
     None,
 }
 
+/// A token that the configuration names, and what its holder may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedToken {
+    /// Of the holder.
+    pub name: String,
+    pub token: Secret,
+    /// Names of scopes, as a token of an identity provider holds them.
+    pub scopes: Vec<String>,
+}
+
 /// Files in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -139,7 +151,7 @@ pub struct ListenLimits {
     /// From one address; not for loopback, Unix sockets and the trusted proxy.
     pub connections_per_address_max: usize,
     pub sessions_max: usize,
-    /// Of one token. All of them unless it is written out: where there is one token, there is nobody to be fair to.
+    /// Of one principal. Unless it is written out, all of them where there is one: there is nobody to be fair to.
     pub sessions_per_principal_max: usize,
     /// Events kept of one stream for a client that comes back, their bytes, and for how long.
     pub replay_events_max: usize,
@@ -639,6 +651,7 @@ impl Default for Listen {
             addresses: vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8808)))],
             auth: Auth::Token,
             token_file: None,
+            tokens: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),
             trusted_proxy: None,

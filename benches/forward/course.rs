@@ -14,7 +14,7 @@ use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::http::endpoint::{Front, Gate};
 use mcp_braid::downstream::modern::lobby::Lobby;
 use mcp_braid::hub::Hub;
-use mcp_braid::mcp::caller::{Caller, Principal};
+use mcp_braid::mcp::caller::{Caller, Grant, Principal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ enum Way {
 struct Poster {
     front: Arc<Front>,
     gate: Gate,
-    principal: Principal,
+    grant: Grant,
     head: HeaderMap,
     alarm: Alarm,
 }
@@ -122,7 +122,7 @@ impl Poster {
         let mut request = Request::new(Body::from(text));
         *request.method_mut() = Method::POST;
         request.headers_mut().clone_from(&self.head);
-        let answered = self.front.handle(&self.gate, self.principal.clone(), request, &self.alarm).await;
+        let answered = self.front.handle(&self.gate, self.grant.clone(), request, &self.alarm).await;
         let (head, body) = answered.into_parts();
         assert!(matches!(head.status, StatusCode::OK | StatusCode::ACCEPTED), "{head:?}");
         (to_bytes(Body::new(body), ANSWER_BYTES_MAX).await.expect("a body"), head.headers)
@@ -131,8 +131,13 @@ impl Poster {
 
 /// The client of a door.
 async fn lines(hub: &Arc<Hub>, client: Era) -> Way {
-    let caller =
-        Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
+    let caller = Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client: hub.next_client(),
+        alone: true,
+        guest_of: None,
+    };
     let seat = hub.seat(caller, &hub.entrance_all());
     let (inbox, chunks) = mpsc::channel(4);
     let (sender, mut outbox) = mpsc::channel(64);
@@ -151,6 +156,7 @@ async fn lines(hub: &Arc<Hub>, client: Era) -> Way {
 async fn posts(hub: &Arc<Hub>, plan: Plan) -> Way {
     let principal = Principal::anonymous();
     let front = Front::new(hub.clone(), hub.config().listen.clone(), "", false, principal.clone());
+    let grant = Grant::plain(principal);
     let gate = Gate { path: Arc::from("/mcp"), entrance: hub.entrance_all() };
     let mut head = HeaderMap::new();
     let mut say = |name: &'static str, value: &'static str| {
@@ -171,7 +177,7 @@ async fn posts(hub: &Arc<Hub>, plan: Plan) -> Way {
             }
         }
     }
-    let mut poster = Poster { front, gate, principal, head, alarm: Alarm::default() };
+    let mut poster = Poster { front, gate, grant, head, alarm: Alarm::default() };
     if plan.client == Era::Handshake {
         let (_, answered) = poster.post(Bytes::from_static(INITIALIZE.as_bytes())).await;
         let session = answered.get(SESSION).expect("a session").clone();

@@ -12,7 +12,7 @@ use mcp_braid::config::Config;
 use mcp_braid::downstream::edge::alarm::Alarm;
 use mcp_braid::downstream::http::endpoint::{Front, Gate};
 use mcp_braid::hub::Hub;
-use mcp_braid::mcp::caller::Principal;
+use mcp_braid::mcp::caller::{Grant, Principal};
 use tokio_util::task::TaskTracker;
 
 /// As many as there may be when nobody sets it.
@@ -77,8 +77,10 @@ impl Door {
         if let Some(session) = session {
             request.headers_mut().insert(SESSION, session.clone());
         }
-        let answered =
-            self.front.handle(&self.gate, Principal::anonymous(), request, &Alarm::default()).await;
+        let answered = self
+            .front
+            .handle(&self.gate, Grant::plain(Principal::anonymous()), request, &Alarm::default())
+            .await;
         (answered.status(), answered.into_parts().0.headers)
     }
 }

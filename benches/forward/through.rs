@@ -122,7 +122,13 @@ pub(crate) async fn door(client: Era, server: Era) -> Client {
 fn seated(server: Echo) -> (Arc<Hub>, Arc<Seat>) {
     let hub = server.hub();
     let client = hub.next_client();
-    let caller = Caller { principal: Principal::local(), client, alone: true, guest_of: None };
+    let caller = Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client,
+        alone: true,
+        guest_of: None,
+    };
     let seat = hub.seat(caller, &hub.entrance_all());
     (hub, seat)
 }

@@ -193,6 +193,11 @@ fn listen(page: &mut Page, listen: &Listen) {
         },
     );
     page.text("token_file", &path(&listen.token_file));
+    for holder in &listen.tokens {
+        let named = |key: &str| format!("tokens.{}.{key}", self::key(&holder.name));
+        page.text(&named("token"), shown(&holder.token));
+        page.texts(&named("scopes"), &holder.scopes);
+    }
     page.texts("allowed_hosts", &listen.hosts);
     page.texts("allowed_origins", &listen.origins);
     page.text("trusted_proxy", listen.trusted_proxy.as_deref().unwrap_or_default());
@@ -467,6 +472,7 @@ mod tests {
         [listen]
         http = ["[::1]:0", "unix:run/b.sock", "0.0.0.0:1"]
         token_file = "${HOME}/token"
+        tokens = { alice = "${ALICE}", "b@c.d" = { token = "${B}", scopes = ["read", "x:y"] } }
         allowed_hosts = ["mcp.example.com"]
         allowed_origins = ["https://app.example.com"]
         trusted_proxy = "10.0.0.0/8"

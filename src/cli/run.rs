@@ -112,8 +112,13 @@ impl Run {
         if let Some(audit) = audit {
             hub.lookout().writes_down(audit);
         }
-        let caller =
-            Caller { principal: Principal::local(), client: hub.next_client(), alone: true, guest_of: None };
+        let caller = Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client: hub.next_client(),
+            alone: true,
+            guest_of: None,
+        };
         let entrance = group.and_then(|name| hub.entrance_group(name)).unwrap_or_else(|| hub.entrance_all());
         let seat = hub.seat(caller, &entrance);
         Ok(Self {

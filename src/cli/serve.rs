@@ -142,13 +142,17 @@ fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> Str
     for address in addresses {
         writeln!(text, "listening on {}", shown(address, listen)).unwrap_or_default();
     }
-    match token {
-        Some(token) => write!(
-            text,
-            "clients send `Authorization: Bearer TOKEN`; the token is in {}",
-            token.file().display()
-        ),
-        None => write!(text, "anybody who reaches it is served (listen.auth = \"none\")"),
+    match (token, listen.tokens.len()) {
+        (Some(token), others) => {
+            let others = match others {
+                0 => String::new(),
+                1 => ", and that of another holder in listen.tokens".to_owned(),
+                _ => format!(", and those of {others} other holders in listen.tokens"),
+            };
+            let file = token.file().display();
+            write!(text, "clients send `Authorization: Bearer TOKEN`; the token is in {file}{others}")
+        }
+        (None, _) => write!(text, "anybody who reaches it is served (listen.auth = \"none\")"),
     }
     .unwrap_or_default();
     text

@@ -12,6 +12,9 @@ pub const EXAMPLE: &str = include_str!("../../config.example.toml");
 const DEMOS: [&str; 2] = ["notes", "workshop"];
 /// A tool whose name shows what stands there.
 const TOOL: &str = "some_tool";
+/// Who holds a token, and where its token stands.
+const HOLDER: &str = "alice";
+const HOLDERS_TOKEN: &str = "\"${ALICE_TOKEN}\"";
 /// What is shown of remote servers and of groups; the former needs somebody's server and stays a comment.
 const REMOTE: &str = "remote";
 const REMOTE_URL: &str = "https://mcp.example.com/mcp";
@@ -27,7 +30,7 @@ pub fn write() -> String {
          #\n\
          #     braid config example > braid.toml && braid check\n\
          #\n\
-         # In texts of servers and in paths: ${NAME} and ${NAME:-default} are environment variables,\n\
+         # In texts of servers, in tokens and in paths: ${NAME} and ${NAME:-default} are environment variables,\n\
          # ${env:NAME} the same for odd names, ${file:PATH} is the content of a file, ${userHome} your home folder, ${cwd}\n\
          # the folder that Braid was started in, ${braid} Braid itself, and $${ the two characters ${. Relative paths start\n\
          # from this file's folder.\n",
@@ -106,7 +109,8 @@ fn options(text: &mut String, path: &str, dotted: &str) {
         match setting.form {
             Form::Section => options(text, setting.path, &format!("{dotted}{}.", setting.key())),
             Form::Named => {
-                options(text, &format!("{}.*", setting.path), &format!("{dotted}{}.{TOOL}.", setting.key()))
+                let name = if setting.path == "listen.tokens" { HOLDER } else { TOOL };
+                options(text, &format!("{}.*", setting.path), &format!("{dotted}{}.{name}.", setting.key()))
             }
             Form::Flag
             | Form::Text(_)
@@ -125,7 +129,12 @@ fn options(text: &mut String, path: &str, dotted: &str) {
 
 fn option(text: &mut String, mark: &str, setting: &Setting, dotted: &str) {
     // `command` and `args` are written out for the demo servers.
-    let Some(default) = setting.default.filter(|_| setting.path != "servers.*.args") else { return };
+    let default = match setting.path {
+        "servers.*.args" => None,
+        "listen.tokens.*.token" => Some(HOLDERS_TOKEN),
+        _ => setting.default,
+    };
+    let Some(default) = default else { return };
     line(text, &format!("{mark}{dotted}{} = {default}", setting.key()), setting.doc);
 }
 
@@ -145,9 +154,11 @@ mod tests {
     use crate::config::{Command, Config, Group, Reach, Remote, ServerConfig, ToolConfig};
     use std::path::{Path, PathBuf};
 
+    const ALICE_TOKEN: &str = "a-token-that-only-this-test-knows";
+
     fn read(text: &str) -> Loaded {
         let surroundings = Surroundings {
-            env: &|_| None,
+            env: &|name| (name == "ALICE_TOKEN").then(|| ALICE_TOKEN.to_owned()),
             program: Some(PathBuf::from("/opt/braid")),
             current_folder: None,
             files: Default::default(),
@@ -214,6 +225,9 @@ mod tests {
         assert_eq!(remote, ServerConfig::new(REMOTE, Reach::Http(Remote::new(REMOTE_URL))));
         let group = config.groups.pop().unwrap();
         assert_eq!(group, Group::new(GROUP, DEMOS.map(str::to_owned).to_vec()));
+        let holder = config.listen.tokens.pop().unwrap();
+        assert_eq!((holder.name.as_str(), holder.token.expose()), (HOLDER, ALICE_TOKEN));
+        assert_eq!(holder.scopes, Vec::<String>::new());
         assert_eq!(config, read(EXAMPLE).config);
     }
 
@@ -227,6 +241,7 @@ mod tests {
             options += 1;
             // From the section that has a header down to the key.
             let below = setting.path.replace("tool.*", &format!("tool.{TOOL}"));
+            let below = below.replace("tokens.*", &format!("tokens.{HOLDER}"));
             let below = below
                 .strip_prefix("servers.*.")
                 .or_else(|| below.strip_prefix("groups.*."))

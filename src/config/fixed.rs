@@ -33,6 +33,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
         addresses,
         auth,
         token_file,
+        tokens,
         hosts,
         origins,
         trusted_proxy,
@@ -47,6 +48,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
     note(keys, "listen.http", addresses, &now.addresses);
     note(keys, "listen.auth", auth, &now.auth);
     note(keys, "listen.token_file", token_file, &now.token_file);
+    note(keys, "listen.tokens", tokens, &now.tokens);
     note(keys, "listen.allowed_hosts", hosts, &now.hosts);
     note(keys, "listen.allowed_origins", origins, &now.origins);
     note(keys, "listen.trusted_proxy", trusted_proxy, &now.trusted_proxy);
@@ -88,6 +90,7 @@ fn admin(keys: &mut Vec<&'static str>, before: &Admin, now: &Admin) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{NamedToken, Secret};
     use std::path::Path;
     use std::time::Duration;
 
@@ -97,6 +100,11 @@ mod tests {
         let mut now = started.clone();
         assert_eq!(needs_restart(&started, &now), Vec::<&str>::new());
         now.listen.grace = Duration::from_secs(1);
+        now.listen.tokens.push(NamedToken {
+            name: "ana".to_owned(),
+            token: Secret::new("x"),
+            scopes: Vec::new(),
+        });
         now.log.level = "debug".to_owned();
         now.admin.watch_config = false;
         now.admin.catalog_cache = true;
@@ -106,7 +114,14 @@ mod tests {
         now.limits.rate = crate::config::Rate::parse("1/s").ok();
         now.names.separator = "-".to_owned();
         now.identity.instructions_bytes_max = 1;
-        let keys = ["listen.grace", "limits", "log.level", "admin.watch_config", "admin.catalog_cache"];
+        let keys = [
+            "listen.tokens",
+            "listen.grace",
+            "limits",
+            "log.level",
+            "admin.watch_config",
+            "admin.catalog_cache",
+        ];
         assert_eq!(needs_restart(&started, &now), keys);
     }
 }

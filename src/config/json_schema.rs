@@ -41,7 +41,11 @@ fn value(setting: &Setting) -> Tree {
     let mut tree = match setting.form {
         Form::Section => table(setting.path),
         Form::Named => {
-            json!({ "type": "object", "additionalProperties": table(&format!("{}.*", setting.path)) })
+            let mut each = table(&format!("{}.*", setting.path));
+            if schema::short_form(setting.path).is_some() {
+                merge(&mut each, json!({ "type": ["object", "string"] }));
+            }
+            json!({ "type": "object", "additionalProperties": each })
         }
         Form::Flag => json!({ "type": "boolean" }),
         Form::Text(rule) => text(rule),

@@ -24,6 +24,11 @@ pub enum Danger {
 pub(super) type Written = (Address, Range<usize>);
 
 impl Listen {
+    /// Whether those who are let in may be more than one to us.
+    pub fn has_many_principals(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
     /// What speaks against listening at this address; `None` when nothing does.
     pub fn danger(&self, address: &Address) -> Option<Danger> {
         match self.auth {
@@ -109,6 +114,33 @@ impl Listen {
         problems
     }
 }
+
+/// Whether nobody guesses it: at least half of what we make ourselves in hexadecimal digits, and all of it visible. It
+/// must also fit into the head of a request.
+pub fn is_strong(token: &str) -> bool {
+    (TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether it can be the name of a scope: visible ASCII but `"` and `\` (RFC 6749, 3.3), and not endless.
+pub fn is_scope(name: &str) -> bool {
+    (1..=SCOPE_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// Scopes of one token.
+pub const SCOPES_MAX: usize = 128;
+/// Longest name of a scope; some are URLs.
+pub const SCOPE_CHARS_MAX: usize = 256;
+/// Shortest and longest token that clients may be asked for.
+pub const TOKEN_CHARS_MIN: usize = 32;
+pub const TOKEN_CHARS_MAX: usize = 4095;
+/// Holders of tokens that the configuration may name.
+pub const TOKENS_MAX: usize = 256;
+/// Longest name of one of them.
+pub const HOLDER_CHARS_MAX: usize = 64;
+/// Sessions of one principal where there may be several.
+pub const SESSIONS_OF_ONE_MAX: usize = 64;
 
 /// What a `Host` must look like in `allowed_hosts`: a name or an address, without a port.
 pub(super) fn judge_host(text: &str) -> Result<(), &'static str> {

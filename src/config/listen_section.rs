@@ -6,10 +6,13 @@
 use std::path::Path;
 
 use super::codes::Code;
-use super::listen::{Written, as_browsers_write};
+use super::listen::{
+    HOLDER_CHARS_MAX, SCOPES_MAX, SESSIONS_OF_ONE_MAX, TOKENS_MAX, Written, as_browsers_write,
+};
+use super::problem::quoted;
 use super::resolve::at_most;
 use super::section::{Reader, Section};
-use super::{Address, Auth, Listen, ListenLimits, Tls};
+use super::{Address, Auth, Listen, ListenLimits, NamedToken, Secret, Tls};
 
 /// The listener that a section describes; what is wrong has been reported.
 pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
@@ -18,7 +21,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
     let variables = reader.variables;
     let path = |key: &str| section.text(key).and_then(|text| variables.file_of(text));
     let texts = |key: &str| section.texts(key).unwrap_or_default().iter();
-    let listen = Listen {
+    let mut listen = Listen {
         addresses: match written.is_empty() {
             true => default.addresses,
             false => written.iter().map(|(address, _)| address.clone()).collect(),
@@ -29,6 +32,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
             None => default.auth,
         },
         token_file: path("token_file"),
+        tokens: tokens(reader, section),
         hosts: texts("allowed_hosts").map(|host| host.to_ascii_lowercase()).collect(),
         origins: texts("allowed_origins").map(|origin| as_browsers_write(origin)).collect(),
         trusted_proxy: section.text("trusted_proxy").filter(|text| !text.is_empty()).map(str::to_owned),
@@ -40,6 +44,11 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
         grace: section.time("grace").unwrap_or(default.grace),
         limits: section.section("limits").map_or(default.limits, |inner| limits(reader, inner)),
     };
+    let is_shared_out =
+        section.section("limits").is_some_and(|inner| inner.has("sessions_per_principal").is_some());
+    if listen.has_many_principals() && !is_shared_out {
+        listen.limits.sessions_per_principal_max = SESSIONS_OF_ONE_MAX.min(listen.limits.sessions_max);
+    }
     let auth = section.checked("auth").map(|checked| &checked.span);
     // A certificate or an `auth` that is there but wrong has been reported already; the address is not to blame.
     let sound = ["auth", "tls", "trusted_proxy"].iter().all(|key| is_sound(section, key));
@@ -87,6 +96,51 @@ fn addresses(reader: &mut Reader<'_>, section: &Section) -> Vec<Written> {
         reader.problems.push(problem);
     }
     written
+}
+
+/// The holders of tokens. Of those with a mistake, which has been reported, none is left.
+fn tokens(reader: &mut Reader<'_>, section: &Section) -> Vec<NamedToken> {
+    let mut tokens: Vec<(NamedToken, &Section)> = Vec::new();
+    for (name, holder) in section.named("tokens") {
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@".contains(&byte);
+        let problem = if name.len() > HOLDER_CHARS_MAX || !name.bytes().all(fine) {
+            let message = format!("{} is no name of a holder", quoted(name));
+            reader.error(Code::BadText, message).at(
+                &holder.span,
+                format!("expected 1 to {HOLDER_CHARS_MAX} of A-Z a-z 0-9 _ - . @, because rules and the audit name it"),
+            )
+        } else if tokens.len() == TOKENS_MAX {
+            let message = "`listen.tokens` has too many holders";
+            reader
+                .error(Code::OutOfBounds, message)
+                .at(&holder.span, format!("expected at most {TOKENS_MAX}"))
+        } else if holder.texts("scopes").is_some_and(|scopes| scopes.len() > SCOPES_MAX) {
+            let message = format!("the token of {} has too many scopes", quoted(name));
+            reader
+                .error(Code::OutOfBounds, message)
+                .at(&holder.span, format!("expected at most {SCOPES_MAX}"))
+        } else if holder.has("token").is_none() {
+            let message = format!("holder {} has no `token`", quoted(name));
+            reader.error(Code::MissingKey, message).at(&holder.span, "expected `token` in this table")
+        } else {
+            let Some(token) = holder.text("token") else { continue };
+            let same = tokens.iter().find(|(other, _)| other.token.expose() == token);
+            let Some((other, earlier)) = same else {
+                let scopes = holder.texts("scopes").unwrap_or_default().to_vec();
+                let token = NamedToken { name: name.clone(), token: Secret::new(token), scopes };
+                tokens.push((token, holder));
+                continue;
+            };
+            let message = format!("{} and {} have the same token", quoted(&other.name), quoted(name));
+            reader
+                .error(Code::StandsTwice, message)
+                .at(&holder.span, "who shows it could be either of them")
+                .beside(&earlier.span, "the same token")
+                .help("make a token of its own for each, such as with `openssl rand -hex 32`")
+        };
+        reader.problems.push(problem);
+    }
+    tokens.into_iter().map(|(token, _)| token).collect()
 }
 
 fn tls(reader: &mut Reader<'_>, section: &Section) -> Option<Tls> {
@@ -139,6 +193,13 @@ fn warn_of_no_token(reader: &mut Reader<'_>, section: &Section, listen: &Listen)
         let problem = reader
             .warning(Code::NoEffect, "`token_file` is not used with `auth = \"none\"`")
             .at(&file.span, "nobody is asked for a token")
+            .beside(&auth.span, "because of this");
+        reader.problems.push(problem);
+    }
+    if let Some((_, holder)) = section.named("tokens").first() {
+        let problem = reader
+            .warning(Code::NoEffect, "`tokens` are not used with `auth = \"none\"`")
+            .at(&holder.span, "nobody is asked for a token")
             .beside(&auth.span, "because of this");
         reader.problems.push(problem);
     }

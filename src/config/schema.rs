@@ -93,6 +93,10 @@ pub enum Rule {
     DoorGlob,
     /// What a tool is to be called behind its server's prefix; may be empty.
     ToolName,
+    /// What a client shows, as strong as those that we make.
+    Token,
+    /// What a token says that its bearer may do.
+    Scope,
 }
 
 impl Rule {
@@ -118,6 +122,8 @@ impl Rule {
             Self::Glob => is_glob(text),
             Self::DoorGlob => is_glob(text) && (text == "*" || text.contains('/')),
             Self::ToolName => text.len() <= TOOL_NAME_BYTES_MAX && !text.chars().any(char::is_control),
+            Self::Token => listen::is_strong(text),
+            Self::Scope => listen::is_scope(text),
         };
         if fine { Ok(()) } else { Err(self.expected()) }
     }
@@ -144,6 +150,10 @@ impl Rule {
                 "expected SERVER/PATTERN, such as \"github/delete_*\" or \"*/delete_*\": * is any text, ? one character"
             }
             Self::ToolName => "expected at most 128 characters, without control characters",
+            Self::Token => "expected a secret of 32 to 4095 visible ASCII characters, without blanks",
+            Self::Scope => {
+                "expected the name of a scope: visible ASCII characters but \" and \\, without blanks"
+            }
             Self::Admin => "expected an address with a port, such as \"127.0.0.1:8809\"",
             // Their judges say more than one thing.
             Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
@@ -163,7 +173,9 @@ impl Rule {
             | Self::Admin
             | Self::Proxy
             | Self::HeaderValue
-            | Self::ToolName => None,
+            | Self::ToolName
+            | Self::Token
+            | Self::Scope => None,
             Self::Glob => Some("^.{1,256}$"),
             Self::DoorGlob => Some("^(\\*|.*/.*)$"),
             Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
@@ -605,6 +617,19 @@ pub const SETTINGS: &[Setting] = &[
         "\"\"",
         "where the token is kept; \"\" = in your state folder",
     ),
+    named("listen.tokens", "further tokens, each with a holder of its own: alice = \"SECRET\", or a table"),
+    section("listen.tokens.*", "one holder, `token:NAME` in the audit and in rules"),
+    told(
+        "listen.tokens.*.token",
+        Form::Text(Rule::Token),
+        "what the holder shows: \"${ALICE_TOKEN}\", 32 characters or more",
+    ),
+    here(
+        "listen.tokens.*.scopes",
+        Form::Texts(Rule::Scope),
+        "[]",
+        "what the token is for, in words that rules ask for",
+    ),
     here(
         "listen.allowed_hosts",
         Form::Texts(Rule::Host),
@@ -659,7 +684,7 @@ pub const SETTINGS: &[Setting] = &[
         "listen.limits.sessions_per_principal",
         PLACES,
         "1024",
-        "of one token; as many as `sessions` unless it is written",
+        "of one principal; with several (`tokens`) it is 64 unless it is written",
     ),
     here(
         "listen.limits.replay_events",
@@ -688,7 +713,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("listen.limits.body_within", PATIENCE, "\"30s\"", "from there to the end of its body"),
     not_yet("listen.path", "the path is /mcp, and /mcp/NAME for a group"),
-    not_yet("listen.tokens", "there is one token, in `token_file`"),
     not_yet("listen.oauth", "`auth` is \"token\" or \"none\""),
     section("limits", "bounds of everything that others could make grow"),
     here(
@@ -848,9 +872,9 @@ impl Setting {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// References are replaced in texts of servers and in paths, and nowhere else.
+    /// References are replaced in texts of servers, in tokens and in paths, and nowhere else.
     pub fn expands(&self) -> bool {
-        self.form == Form::Text(Rule::Path) || self.path.starts_with("servers.*.")
+        matches!(self.form, Form::Text(Rule::Path | Rule::Token)) || self.path.starts_with("servers.*.")
     }
 
     /// Which servers know the key.
@@ -871,6 +895,11 @@ pub enum Kind {
     Program,
     /// It has `url`.
     Remote,
+}
+
+/// Of sections below this path, the key that a text in place of a whole section stands for.
+pub fn short_form(path: &str) -> Option<&'static Setting> {
+    (path == "listen.tokens").then(|| setting("listen.tokens.*.token")).flatten()
 }
 
 /// Whether a section says which things of a kind are shown.
@@ -929,7 +958,11 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("listen", "host", "write `http = [\"127.0.0.1:8808\"]`"),
     ("listen", "port", "write `http = [\"127.0.0.1:8808\"]`"),
     ("listen", "unix", "write `http = [\"unix:/run/braid.sock\"]`"),
-    ("listen", "token", "the token stands in a file: `token_file`"),
+    (
+        "listen",
+        "token",
+        "the token stands in a file, `token_file`; others have a name: `tokens.alice = \"${ALICE_TOKEN}\"`",
+    ),
     ("listen", "cert", "write `tls = { cert = \"cert.pem\", key = \"key.pem\" }`"),
     ("listen", "key", "write `tls = { cert = \"cert.pem\", key = \"key.pem\" }`"),
     ("listen", "cors", "write `allowed_origins = [\"https://app.example.com\"]`"),

@@ -151,6 +151,11 @@ pub(super) struct Reader<'a> {
     pub(super) disabled: bool,
 }
 
+/// Whether it is the one value that a section may be written as.
+fn is_short(path: &str, node: &Node) -> bool {
+    schema::short_form(path).is_some() && matches!(node.value, Value::Text(_))
+}
+
 /// Whether a table says that it is not in use: then nothing that it refers to needs to be there.
 fn is_disabled(node: &Node) -> bool {
     node.get("enabled").is_some_and(|entry| entry.node.value == Value::Flag(false))
@@ -233,10 +238,11 @@ impl Reader<'_> {
                     self.error(Code::OutOfBounds, format!("too many entries in `{}`", setting.path))
                         .at(&entry.key_span, format!("expected at most {NAMED_MAX}")),
                 )
-            } else if !entry.node.is_table() {
+            } else if !entry.node.is_table() && !is_short(setting.path, &entry.node) {
                 let what = match setting.path {
                     "servers" => "a server",
                     "groups" => "a group",
+                    "listen.tokens" => "a holder of a token",
                     _ => "a tool",
                 };
                 let problem = self
@@ -245,6 +251,7 @@ impl Reader<'_> {
                 Some(match setting.path {
                     "servers" => problem.help(SERVER_HELP),
                     "groups" => problem.help(GROUP_HELP),
+                    "listen.tokens" => problem.help(TOKEN_HELP),
                     _ => problem,
                 })
             } else {
@@ -257,11 +264,22 @@ impl Reader<'_> {
             let path = format!("{}.*", setting.path);
             let outside = self.disabled;
             self.disabled = outside || is_disabled(&entry.node);
-            let section = self.section(&path, &at, &entry.key_span, &entry.node);
+            let section = match schema::short_form(setting.path) {
+                Some(only) if is_short(setting.path, &entry.node) => self.short(only, &at, entry),
+                Some(_) | None => self.section(&path, &at, &entry.key_span, &entry.node),
+            };
             self.disabled = outside;
             sections.push((entry.key.clone(), section));
         }
         sections
+    }
+
+    /// A section of which nothing but the value of one key is written.
+    fn short(&mut self, only: &'static Setting, at: &str, entry: &Entry) -> Section {
+        let mut section = Section { span: entry.key_span.clone(), ..Section::default() };
+        section.present.push((only, entry.node.span.clone()));
+        self.entry(&mut section, only, at, entry);
+        section
     }
 
     fn value(&mut self, setting: &'static Setting, at: &str, entry: &Entry) -> Option<Found> {
@@ -538,6 +556,7 @@ impl Reader<'_> {
         let problem = match (setting.path, &node.value) {
             ("servers", _) => problem.help(SERVER_HELP),
             ("groups", _) => problem.help(GROUP_HELP),
+            ("listen.tokens", _) => problem.help(TOKEN_HELP),
             (path, Value::List(_)) if schema::shows_some(path) => {
                 problem.help(format!("write `{} = {{ allow = [\"…\"], deny = [\"…\"] }}`", setting.key()))
             }
@@ -629,6 +648,8 @@ impl Reader<'_> {
 
 const SERVER_HELP: &str =
     "write `[servers.NAME]` on a line of its own, and the keys of the server, such as `command`, below it";
+
+const TOKEN_HELP: &str = "write `tokens.NAME = \"${NAME_TOKEN}\"`, or `tokens.NAME = { token = \"${NAME_TOKEN}\", scopes = [\"read\"] }`";
 
 const GROUP_HELP: &str = "write `[groups.NAME]` on a line of its own, and `servers = [\"…\"]` below it";
 

@@ -9,6 +9,8 @@ pub mod bound;
 
 pub mod accept;
 
+mod holders;
+
 mod places;
 
 mod row;

@@ -10,7 +10,7 @@ use super::http::endpoint::Front;
 use super::http::head;
 use super::http::replies;
 use super::http::sessions::{SessionId, SessionKey};
-use crate::mcp::caller::{Caller, Principal};
+use crate::mcp::caller::Grant;
 use crate::upstream::allowance::Allowance;
 use crate::wire::fault::{Fault, Reason};
 use crate::wire::sse::{SsePieces, sse_comment, sse_event};
@@ -42,7 +42,8 @@ impl Pipes {
 #[derive(Debug, Clone)]
 struct Pipe {
     inbox: mpsc::Sender<Heard>,
-    principal: Principal,
+    /// Whose it is.
+    grant: Grant,
     allowance: Allowance,
 }
 
@@ -61,7 +62,7 @@ impl Drop for Listening {
 
 impl Front {
     /// Opens a stream. Its first event says where to post.
-    pub fn open_pipe(self: &Arc<Self>, principal: Principal, request: &Request<Body>) -> Response {
+    pub fn open_pipe(self: &Arc<Self>, grant: Grant, request: &Request<Body>) -> Response {
         if request.method() != Method::GET {
             return replies::wrong_method("GET");
         }
@@ -71,23 +72,18 @@ impl Front {
         if let Err(unfit) = head::fit_get(request.headers()) {
             return replies::unfit(unfit);
         }
-        let admission = match self.sessions.admit(&principal) {
+        let admission = match self.sessions.admit(&grant.principal) {
             Ok(admission) => admission,
             Err(setting) => return replies::busy(format!("too many sessions ({setting})")),
         };
         let Some(id) = SessionId::new() else { return replies::no_randomness() };
-        let caller = Caller {
-            principal: principal.clone(),
-            client: self.hub.next_client(),
-            alone: false,
-            guest_of: None,
-        };
+        let caller = grant.caller(self.hub.next_client());
         let (outbox, lines) = mpsc::channel(LINES_MAX);
         let (inbox, heard) = mpsc::channel(POSTED_MAX);
         let seat = self.seat(caller, &self.hub.entrance_all());
         let allowance = seat.allowance().clone();
         let door = Door::on_threads(seat, outbox, &self.identity, self.behind_itself);
-        self.pipes.0.insert(id.key(), Pipe { inbox, principal, allowance });
+        self.pipes.0.insert(id.key(), Pipe { inbox, grant, allowance });
         self.tracker.spawn(async move {
             door.expecting(BEGIN).serve(heard).await;
             drop(admission);
@@ -113,7 +109,7 @@ impl Front {
     }
 
     /// Takes a message in. The answer comes on the stream.
-    pub async fn post_to_pipe(&self, principal: Principal, request: Request<Body>) -> Response {
+    pub async fn post_to_pipe(&self, grant: Grant, request: Request<Body>) -> Response {
         if self.is_closing() {
             return replies::stopping();
         }
@@ -121,7 +117,7 @@ impl Front {
         let id = query.split('&').find_map(|pair| pair.strip_prefix("sessionId="));
         let pipe =
             id.and_then(SessionKey::of).and_then(|key| self.pipes.0.get(&key).map(|pipe| pipe.clone()));
-        let Some(pipe) = pipe.filter(|pipe| pipe.principal == principal) else {
+        let Some(pipe) = pipe.filter(|pipe| pipe.grant == grant) else {
             return replies::unknown_session();
         };
         if let Err(unfit) = head::fit_json(request.headers()) {

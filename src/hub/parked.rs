@@ -10,7 +10,7 @@ use super::Hub;
 use super::begin::Again;
 use super::seat::Seat;
 use crate::mcp::askable::Askable;
-use crate::mcp::caller::{Company, Principal};
+use crate::mcp::caller::{Company, Principal, Scopes};
 use crate::mcp::level::Level;
 use crate::upstream::allowance::Held;
 use crate::upstream::allowance::Permits;
@@ -79,6 +79,7 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     principal: Principal,
+    scopes: Scopes,
     /// Whether others come by that door.
     company: Company,
     door: Arc<str>,
@@ -177,6 +178,7 @@ impl Binding {
         canon(object.and_then(|object| member(object, "arguments")).unwrap_or("{}"), &mut hash);
         Self {
             principal: seat.caller().principal.clone(),
+            scopes: seat.caller().scopes.clone(),
             company: if seat.caller().alone { Company::One } else { Company::Many },
             door: seat.door().clone(),
             request: hash.finalize().into(),

@@ -175,7 +175,13 @@ mod tests {
 
     fn caller(client: u64, guest_of: Option<u64>) -> Caller {
         let guest_of = guest_of.map(ClientId);
-        Caller { principal: Principal::local(), client: ClientId(client), alone: true, guest_of }
+        Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client: ClientId(client),
+            alone: true,
+            guest_of,
+        }
     }
 
     #[test]

@@ -191,8 +191,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         let lookout = Lookout::new(true);
-        let caller =
-            Caller { principal: Principal::local(), client: ClientId(7), alone: true, guest_of: None };
+        let caller = Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client: ClientId(7),
+            alone: true,
+            guest_of: None,
+        };
         let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a__b","arguments":{"k":"s3cret"}}}"#;
         let caps = Caps { depth_max: 9, elements_max: 99 };
         let request = Message::parse_client(text.into(), caps).unwrap();

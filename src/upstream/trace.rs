@@ -283,8 +283,13 @@ mod tests {
     }
 
     fn opened(lookout: &Lookout, request: &Message) -> Result<Option<Box<Account>>, Fault> {
-        let caller =
-            Caller { principal: Principal::local(), client: ClientId(7), alone: true, guest_of: None };
+        let caller = Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client: ClientId(7),
+            alone: true,
+            guest_of: None,
+        };
         let leads = Leads { server: Some("a"), item: Some("b"), is_found: true };
         let hearing = Hearing::now(Came::Stdio, Revision::LATEST);
         Account::open(lookout, &caller, hearing, request, leads)

@@ -111,8 +111,13 @@ async fn serve(stdin: DuplexStream, mut stdout: DuplexStream, asking: Asking) {
 
 /// One client that makes `calls` at every server and answers what it is asked.
 async fn client(hub: Arc<Hub>, number: u64, calls: usize) {
-    let caller =
-        Caller { principal: Principal::local(), client: ClientId(number), alone: false, guest_of: None };
+    let caller = Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client: ClientId(number),
+        alone: false,
+        guest_of: None,
+    };
     let seat = hub.seat(caller, &hub.entrance_all());
     assert!(seat.open().is_empty());
     let (inbox, chunks) = mpsc::channel(1024);
@@ -219,6 +224,7 @@ async fn a_link_over_the_bound_is_refused_and_one_that_ended_makes_room() {
     let hub = hub(Some(2), &Asking::new(Sharing::Session));
     let caller = |number| Caller {
         principal: Principal::local(),
+        scopes: Default::default(),
         client: ClientId(number),
         alone: false,
         guest_of: None,

@@ -92,6 +92,8 @@ def mistakes(stage: Stage) -> list[str]:
         f'[servers.both]\ncommand = "true"\nargs = ["--token", "{args}"]\nurl = "https://x.invalid/mcp?key={query}"\n',
         f'[servers]\nnear = {{ comand = "true", env = {{ T = "{env}" }}, args = ["--token", "{args}"] }}\n',
         near("") + f'[listen]\ntokens = ["{odd("listen.tokens")}"]\n',
+        near("") + f'[listen]\ntokens = {{ ana = "{odd("listen.tokens")}", bob = {{ token = "{odd("listen.tokens")}" }}, eve = 5 }}\n',
+        near("") + f'[listen]\ntokens = {{ ana = "{odd("listen.tokens")}{"x" * 32}", bob = {{ token = "{odd("listen.tokens")}{"x" * 32}" }} }}\n',
         near("") + f'[listen]\ntoken = "{odd("listen.tokens")}"\n',
         near("") + f'[listen]\noauth = {{ client_secret = "{odd("listen.tokens")}" }}\n',
         f'mcpServers = {{ near = {{ command = "true", env = {{ T = "{env}" }}, args = ["--token", "{args}"] }} }}\n',

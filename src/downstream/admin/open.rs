@@ -181,6 +181,8 @@ async fn bind_http(
         auth: if is_here { Auth::None } else { Auth::Token },
         tls: listen.tls.clone().filter(|_| !is_here),
         origins: Vec::new(),
+        // They let clients in, and nobody who looks after us.
+        tokens: Vec::new(),
         limits: limits(),
         ..listen.clone()
     };

@@ -16,12 +16,13 @@ use parking_lot::Mutex;
 use super::authority::{Authority, Host};
 use super::cors::{Asked, Cors};
 use super::failures::Failures;
+use super::holders::Holders;
 use super::origin::{self, Origin};
 use super::reply::{Reply, Why};
 use super::source::{Peer, Proxy};
 use super::token::{Digest, Token, is_same};
 use crate::config::{Address, Auth, Listen};
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::{Grant, Principal, Scopes};
 
 /// Who may ask. One for all listeners.
 #[derive(Debug)]
@@ -35,15 +36,14 @@ pub struct Guard {
     key: Option<Key>,
     proxy: Option<Proxy>,
     failures: Mutex<Failures>,
-    /// Who is let in.
-    bearer: Principal,
-    anonymous: Principal,
+    anonymous: Grant,
 }
 
 /// What a bearer must show.
 #[derive(Debug)]
 struct Key {
-    digest: Digest,
+    holders: Holders,
+    /// Where one of the tokens is.
     file: PathBuf,
 }
 
@@ -51,6 +51,8 @@ struct Key {
 #[derive(Debug, Clone)]
 pub struct Admitted {
     pub principal: Principal,
+    /// What its token says that it may do.
+    pub scopes: Scopes,
     pub peer: Peer,
     /// Every answer is dressed with it.
     pub cors: Cors,
@@ -64,7 +66,13 @@ pub struct Admitted {
 #[derive(Default)]
 pub struct Shown {
     host: Box<[u8]>,
+    bearer: Option<Bearer>,
+}
+
+/// A header that let somebody in, and in whose name.
+struct Bearer {
     authorization: Box<[u8]>,
+    grant: Grant,
 }
 
 /// Why nobody is let in at all.
@@ -86,6 +94,22 @@ pub enum GuardError {
     Clear(SocketAddr),
     #[error("`listen.auth` asks for a token, and there is none")]
     NoToken,
+    #[error("the token of `{0}` in `listen.tokens` is somebody else's as well; make one of its own for each")]
+    SameToken(String),
+    #[error("the scopes of `{0}` in `listen.tokens` cannot be used")]
+    Scopes(String),
+}
+
+impl Admitted {
+    fn new(grant: &Grant, peer: &Peer, cors: Cors) -> Self {
+        let Grant { principal, scopes } = grant.clone();
+        Self { principal, scopes, peer: peer.clone(), cors }
+    }
+
+    /// In whose name it is, and what that was granted.
+    pub fn grant(self) -> Grant {
+        Grant { principal: self.principal, scopes: self.scopes }
+    }
 }
 
 impl Guard {
@@ -102,7 +126,8 @@ impl Guard {
             Auth::None => None,
             Auth::Token => {
                 let token = token.ok_or(GuardError::NoToken)?;
-                Some(Key { digest: token.digest(), file: token.file().to_owned() })
+                let holders = Holders::new(Some(token), &listen.tokens)?;
+                Some(Key { holders, file: token.file().to_owned() })
             }
         };
         if let Some(open) = bound.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
@@ -124,8 +149,7 @@ impl Guard {
             key,
             proxy: listen.trusted_proxy.as_deref().and_then(Proxy::parse),
             failures: Mutex::new(Failures::default()),
-            bearer: Principal::bearer(),
-            anonymous: Principal::anonymous(),
+            anonymous: Grant::plain(Principal::anonymous()),
         })
     }
 
@@ -142,10 +166,12 @@ impl Guard {
         peer: &Peer,
         now: impl FnOnce() -> Instant,
     ) -> Result<Admitted, Reply> {
-        if shown.is_as_before(head, self.key.is_some()) && !is_health(head) {
-            let principal = if self.key.is_some() { &self.bearer } else { &self.anonymous };
+        let open = self.key.is_none().then_some(&self.anonymous);
+        if let Some(grant) = shown.as_before(head, open)
+            && !is_health(head)
+        {
             let cors = if self.origins.is_empty() { Cors::Off } else { Cors::Unlisted };
-            return Ok(Admitted { principal: principal.clone(), peer: peer.clone(), cors });
+            return Ok(Admitted::new(grant, peer, cors));
         }
         if !shown.is_same_host(head) {
             if !self.is_our_host(head, peer) {
@@ -163,19 +189,20 @@ impl Guard {
             };
             return Err(Reply { why, cors });
         }
-        let principal = match &self.key {
-            None => self.anonymous.clone(),
-            Some(_) if is_health(head) => self.anonymous.clone(),
-            Some(_) if shown.is_same_bearer(head) => self.bearer.clone(),
-            Some(key) => match self.fits(key, head, peer, now) {
-                Ok(()) => {
-                    shown.authorization = only(&head.headers, &AUTHORIZATION);
-                    self.bearer.clone()
-                }
-                Err(why) => return Err(Reply { why, cors }),
-            },
+        let Some(key) = self.key.as_ref().filter(|_| !is_health(head)) else {
+            return Ok(Admitted::new(&self.anonymous, peer, cors));
         };
-        Ok(Admitted { principal, peer: peer.clone(), cors })
+        if let Some(grant) = shown.same_bearer(head) {
+            return Ok(Admitted::new(grant, peer, cors));
+        }
+        match self.fits(key, head, peer, now) {
+            Ok(grant) => {
+                let authorization = only(&head.headers, &AUTHORIZATION);
+                shown.bearer = Some(Bearer { authorization, grant: grant.clone() });
+                Ok(Admitted::new(grant, peer, cors))
+            }
+            Err(why) => Err(Reply { why, cors }),
+        }
     }
 
     /// Whom no limit of one address holds for: this machine's own people, and a proxy behind which are many.
@@ -251,7 +278,13 @@ impl Guard {
 
     /// The right token is served whatever came before it from the same source: else anyone beside its bearer
     /// could lock the bearer out.
-    fn fits(&self, key: &Key, head: &Parts, peer: &Peer, now: impl FnOnce() -> Instant) -> Result<(), Why> {
+    fn fits<'k>(
+        &self,
+        key: &'k Key,
+        head: &Parts,
+        peer: &Peer,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<&'k Grant, Why> {
         // Whoever comes through a proxy may be anywhere, even where the proxy is on this machine and nobody named it.
         let is_passed_on = || PASSED_ON.iter().any(|name| head.headers.contains_key(*name));
         let is_here = peer.is_local() && !self.is_proxy(peer) && !is_passed_on();
@@ -260,8 +293,10 @@ impl Guard {
             Err(Repeated) => Why::TokenWrong { file: file() },
             Ok(value) => match value.and_then(bearer) {
                 None => Why::TokenMissing { file: file() },
-                Some(token) if key.digest.is_of(token) => return Ok(()),
-                Some(_) => Why::TokenWrong { file: file() },
+                Some(token) => match key.holders.whose(&Digest::of(token)) {
+                    Some(grant) => return Ok(grant),
+                    None => Why::TokenWrong { file: file() },
+                },
             },
         };
         let source = peer.source_of(&head.headers, self.proxy.as_ref());
@@ -273,29 +308,33 @@ impl Guard {
 }
 
 impl Shown {
-    /// Whether it shows the same again, each once, and comes from no page: one look at each header.
-    fn is_as_before(&self, head: &Parts, has_key: bool) -> bool {
+    /// In whose name a head comes that shows the same again, each once, and comes from no page: one look at each header.
+    /// `open`: in whose, if no token is asked for.
+    fn as_before<'a>(&'a self, head: &Parts, open: Option<&'a Grant>) -> Option<&'a Grant> {
+        let known = match open {
+            Some(_) => None,
+            None => Some(self.bearer.as_ref()?),
+        };
         let (mut hosts, mut bearers) = (0, 0);
         for (name, value) in &head.headers {
             if *name == HOST {
                 hosts += 1;
                 if self.host.is_empty() || *value.as_bytes() != *self.host {
-                    return false;
+                    return None;
                 }
             } else if *name == AUTHORIZATION {
                 bearers += 1;
                 // Takes as long for a near miss as for any other of its length.
-                if has_key
-                    && (self.authorization.is_empty() || !is_same(value.as_bytes(), &self.authorization))
-                {
-                    return false;
+                if known.is_some_and(|known| !is_same(value.as_bytes(), &known.authorization)) {
+                    return None;
                 }
             } else if *name == ORIGIN {
-                return false;
+                return None;
             }
         }
         // What the URI says is compared with the host as well.
-        head.uri.authority().is_none() && hosts == 1 && (!has_key || bearers == 1)
+        let fits = head.uri.authority().is_none() && hosts == 1 && (known.is_none() || bearers == 1);
+        known.map(|known| &known.grant).or(open).filter(|_| fits)
     }
 
     fn is_same_host(&self, head: &Parts) -> bool {
@@ -306,12 +345,10 @@ impl Shown {
     }
 
     /// Takes as long for a near miss as for any other of its length.
-    fn is_same_bearer(&self, head: &Parts) -> bool {
-        let value = at_most_one(&head.headers, &AUTHORIZATION);
-        let is_same = |value: &HeaderValue| {
-            !self.authorization.is_empty() && is_same(value.as_bytes(), &self.authorization)
-        };
-        matches!(value, Ok(Some(value)) if is_same(value))
+    fn same_bearer(&self, head: &Parts) -> Option<&Grant> {
+        let known = self.bearer.as_ref()?;
+        let value = at_most_one(&head.headers, &AUTHORIZATION).ok().flatten()?;
+        is_same(value.as_bytes(), &known.authorization).then_some(&known.grant)
     }
 }
 

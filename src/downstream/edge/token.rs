@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Secret;
+use crate::config::listen::{TOKEN_CHARS_MAX, TOKEN_CHARS_MIN, is_strong};
 use crate::system::private;
 
 /// A token and the file it came from.
@@ -89,13 +90,19 @@ impl Token {
 }
 
 impl Digest {
-    fn of(token: &[u8]) -> Self {
+    pub(crate) fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 
     /// Takes as long for a near miss as for any other: all 32 bytes are looked at, and they are of digests.
-    pub fn is_of(&self, token: &[u8]) -> bool {
-        is_same(&self.0, &Self::of(token).0)
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        is_same(&self.0, &other.0)
+    }
+
+    /// Whether it is this token's.
+    #[cfg(test)]
+    fn is_of(&self, token: &[u8]) -> bool {
+        self.is(&Self::of(token))
     }
 }
 
@@ -130,11 +137,11 @@ fn read(file: &Path) -> Result<Secret, TokenError> {
         return Err(TokenError::Open { file: file.to_owned(), mode });
     }
     let mut text = Vec::new();
-    opened.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(io)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(io)?;
     let token = text.trim_ascii();
-    let whole = token.len() >= TOKEN_CHARS_MIN && text.len() < FILE_BYTES_MAX as usize;
+    let whole = text.len() as u64 <= FILE_BYTES_MAX;
     match str::from_utf8(token) {
-        Ok(token) if whole && token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(token)),
+        Ok(token) if whole && is_strong(token) => Ok(Secret::new(token)),
         Ok(_) | Err(_) => Err(TokenError::Weak(file.to_owned())),
     }
 }
@@ -177,10 +184,8 @@ fn base64url(bytes: &[u8]) -> String {
     text
 }
 
-/// Half of what we make ourselves, in hexadecimal digits.
-const TOKEN_CHARS_MIN: usize = 32;
-/// A token must also fit into the head of a request.
-const FILE_BYTES_MAX: u64 = 4096;
+/// The longest token, and the end of its line.
+const FILE_BYTES_MAX: u64 = TOKEN_CHARS_MAX as u64 + 1;
 
 #[cfg(test)]
 #[cfg(unix)]

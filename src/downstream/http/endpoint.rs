@@ -26,7 +26,7 @@ use crate::downstream::streams::{Resumed, Streams};
 use crate::hub::Hub;
 use crate::hub::entrance::Entrance;
 use crate::hub::seat::Seat;
-use crate::mcp::caller::{Caller, Company, Principal};
+use crate::mcp::caller::{Caller, Company, Grant, Principal};
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::{Allowance, Held};
 use crate::wire::caps::Caps;
@@ -156,21 +156,21 @@ impl Front {
     pub async fn handle<B: Asking>(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         request: Request<B>,
         alarm: &Alarm,
     ) -> Response {
         let (Parts { method, headers, .. }, body) = request.into_parts();
         if method == Method::POST {
-            return self.post(gate, principal, headers, body, alarm).await;
+            return self.post(gate, grant, headers, body, alarm).await;
         }
         if self.is_closing() {
             return replies::stopping();
         }
         let answered = match method {
             Method::GET | Method::DELETE if head::is_modern(&headers) => Ok(replies::wrong_method("POST")),
-            Method::GET => self.get(&gate.path, &principal, &headers),
-            Method::DELETE => self.delete(&gate.path, &principal, &headers),
+            Method::GET => self.get(&gate.path, &grant, &headers),
+            Method::DELETE => self.delete(&gate.path, &grant, &headers),
             _ => Ok(replies::wrong_method("GET, POST, DELETE")),
         };
         answered.unwrap_or_else(|refusal| *refusal)
@@ -180,19 +180,19 @@ impl Front {
     pub(super) fn post<'a, B: Asking>(
         self: &'a Arc<Self>,
         gate: &'a Gate,
-        principal: Principal,
+        grant: Grant,
         headers: HeaderMap,
         body: B,
         alarm: &'a Alarm,
     ) -> impl Future<Output = Response> + Send + 'a {
-        let posting = self.posting(gate, principal, headers, body, alarm);
+        let posting = self.posting(gate, grant, headers, body, alarm);
         posting.map(|answered| answered.unwrap_or_else(|refusal| *refusal))
     }
 
     async fn posting<B: Asking>(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         headers: HeaderMap,
         mut body: B,
         alarm: &Alarm,
@@ -205,20 +205,20 @@ impl Front {
             None => {
                 fit(head::fit_post(&headers))?;
                 if !head::is_of_session(&headers) {
-                    return Box::pin(self.post_alone(gate, principal, headers, body, alarm)).await;
+                    return Box::pin(self.post_alone(gate, grant, headers, body, alarm)).await;
                 }
                 fit(head::session_id(&headers))?
             }
         };
         let known = match named {
-            Some(id) => Some(self.find(id, &principal, &gate.path)?),
+            Some(id) => Some(self.find(id, &grant, &gate.path)?),
             None => None,
         };
         // Who has no session yet has no part of the memory either: it can only begin one.
         let allowance = known.as_ref().map_or(&self.greeting, |live| live.allowance());
         let posting = self.read(&mut body, allowance, alarm).await?;
         if let (false, Some(message)) = (self.is_closing(), self.claimed(&posting)) {
-            let answer = self.modern.answer(gate, principal, headers, message, posting, alarm);
+            let answer = self.modern.answer(gate, grant, headers, message, posting, alarm);
             return Ok(Box::pin(answer).await);
         }
         // A body takes its time: what was so before it may be over.
@@ -229,7 +229,7 @@ impl Front {
                 let posted = live.post(posting);
                 Ok(self.posted(&live, posted, self.listen.stream_after, headers, alarm).await)
             }
-            None => Box::pin(self.begin(gate, principal, posting, alarm)).await,
+            None => Box::pin(self.begin(gate, grant, posting, alarm)).await,
         }
     }
 
@@ -237,12 +237,12 @@ impl Front {
     async fn post_alone<B: Asking>(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         head: HeaderMap,
         body: B,
         alarm: &Alarm,
     ) -> Result<Response, Box<Response>> {
-        let allowance = self.modern.allowance(&principal, &gate.entrance);
+        let allowance = self.modern.allowance(&grant, &gate.entrance);
         let posting = self.read(body, &allowance, alarm).await?;
         if self.is_closing() {
             return Err(Box::new(replies::stopping()));
@@ -251,7 +251,7 @@ impl Front {
             Box::new(replies::json(StatusCode::BAD_REQUEST, bad.fault().render(bad.id.as_ref())))
         })?;
         match ladder::claims(&message) || head::is_modern(&head) {
-            true => Ok(self.modern.answer(gate, principal, head, message, posting, alarm).await),
+            true => Ok(self.modern.answer(gate, grant, head, message, posting, alarm).await),
             false => {
                 fit(head::fit_version(&head))?;
                 Ok(replies::status(StatusCode::BAD_REQUEST))
@@ -309,7 +309,7 @@ impl Front {
     async fn begin(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         posting: Posting,
         alarm: &Alarm,
     ) -> Result<Response, Box<Response>> {
@@ -325,16 +325,11 @@ impl Front {
         if let Err(fault) = asked_revision(&message, &self.identity, self.behind_itself) {
             return Ok(replies::json(StatusCode::OK, fault.render(message.id().as_ref())));
         }
-        let admission = self.sessions.admit(&principal).map_err(|setting| {
+        let admission = self.sessions.admit(&grant.principal).map_err(|setting| {
             Box::new(replies::busy(format!("too many sessions ({setting}); end one with DELETE")))
         })?;
         let id = SessionId::new().ok_or_else(|| Box::new(replies::no_randomness()))?;
-        let caller = Caller {
-            principal: principal.clone(),
-            client: self.hub.next_client(),
-            alone: false,
-            guest_of: None,
-        };
+        let caller = grant.caller(self.hub.next_client());
         let streams = Streams::new(&self.replay);
         let outlets = Outlets::Streams(streams.clone());
         let session = Session::new(
@@ -347,7 +342,7 @@ impl Front {
         let live = Live::new(live::Parts {
             session,
             streams,
-            principal,
+            grant,
             door: gate.path.clone(),
             idle_max: self.listen.session_idle,
             tracker: self.calls.clone(),
@@ -413,10 +408,10 @@ impl Front {
         replies::Stream { cursor: awaited.beside(), opening, closing }.response(self.listen.keep_alive)
     }
 
-    fn get(&self, door: &str, principal: &Principal, headers: &HeaderMap) -> Result<Response, Box<Response>> {
+    fn get(&self, door: &str, grant: &Grant, headers: &HeaderMap) -> Result<Response, Box<Response>> {
         fit(head::fit_get(headers))?;
         fit(head::fit_version(headers))?;
-        let live = self.named(headers, principal, door)?;
+        let live = self.named(headers, grant, door)?;
         let (cursor, before) = match resumed(headers)? {
             Some((label, after)) => match (live.streams().resume(label, after), label) {
                 (Resumed::Reads(cursor), _) => (cursor, after),
@@ -446,26 +441,16 @@ impl Front {
         Ok(events.response(self.listen.keep_alive))
     }
 
-    fn delete(
-        &self,
-        door: &str,
-        principal: &Principal,
-        headers: &HeaderMap,
-    ) -> Result<Response, Box<Response>> {
+    fn delete(&self, door: &str, grant: &Grant, headers: &HeaderMap) -> Result<Response, Box<Response>> {
         fit(head::fit_version(headers))?;
-        self.named(headers, principal, door)?.end();
+        self.named(headers, grant, door)?.end();
         Ok(replies::status(StatusCode::NO_CONTENT))
     }
 
     /// The session that a request must name.
-    fn named(
-        &self,
-        headers: &HeaderMap,
-        principal: &Principal,
-        door: &str,
-    ) -> Result<Arc<Live>, Box<Response>> {
+    fn named(&self, headers: &HeaderMap, grant: &Grant, door: &str) -> Result<Arc<Live>, Box<Response>> {
         match fit(head::session_id(headers))? {
-            Some(id) => self.find(id, principal, door),
+            Some(id) => self.find(id, grant, door),
             None => {
                 let fault = Fault::invalid_request("`Mcp-Session-Id` is missing");
                 Err(Box::new(replies::refusal(StatusCode::BAD_REQUEST, &fault)))
@@ -473,8 +458,8 @@ impl Front {
         }
     }
 
-    fn find(&self, id: &str, principal: &Principal, door: &str) -> Result<Arc<Live>, Box<Response>> {
-        let live = self.sessions.find(id, principal, door);
+    fn find(&self, id: &str, grant: &Grant, door: &str) -> Result<Arc<Live>, Box<Response>> {
+        let live = self.sessions.find(id, grant, door);
         let live = live.ok_or_else(|| Box::new(replies::unknown_session()))?;
         live.touch();
         Ok(live)

@@ -11,7 +11,7 @@ use crate::downstream::news::{News, Note};
 use crate::downstream::outlet::Outlet;
 use crate::downstream::session::{Reply, Session};
 use crate::downstream::streams::Streams;
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::Grant;
 use crate::mcp::revision::Revision;
 use crate::upstream::allowance::Allowance;
 use bytes::Bytes;
@@ -32,7 +32,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub(crate) struct Live {
     session: Session,
     streams: Arc<Streams>,
-    principal: Principal,
+    /// Whose it is.
+    grant: Grant,
     /// The route at which it was begun; it is unknown at every other.
     door: Arc<str>,
     /// When it was used last.
@@ -85,7 +86,7 @@ pub(super) enum Posted {
 pub(super) struct Parts {
     pub(super) session: Session,
     pub(super) streams: Arc<Streams>,
-    pub(super) principal: Principal,
+    pub(super) grant: Grant,
     pub(super) door: Arc<str>,
     pub(super) idle_max: Duration,
     pub(super) tracker: TaskTracker,
@@ -94,12 +95,12 @@ pub(super) struct Parts {
 
 impl Live {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { session, streams, principal, door, idle_max, tracker, admission } = parts;
+        let Parts { session, streams, grant, door, idle_max, tracker, admission } = parts;
         let (used, over) = (Mutex::new(Instant::now()), CancellationToken::new());
         Arc::new(Self {
             session,
             streams,
-            principal,
+            grant,
             door,
             used,
             idle_max,
@@ -110,8 +111,8 @@ impl Live {
         })
     }
 
-    pub(super) fn principal(&self) -> &Principal {
-        &self.principal
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     pub(super) fn door(&self) -> &str {
@@ -373,7 +374,7 @@ mod tests {
     use crate::downstream::outlet::Outlets;
     use crate::downstream::replay::Replay;
     use crate::hub::Hub;
-    use crate::mcp::caller::Caller;
+    use crate::mcp::caller::Principal;
     use crate::wire::id::Id;
     use futures::FutureExt;
     use std::future::poll_fn;
@@ -381,9 +382,8 @@ mod tests {
 
     fn live() -> Arc<Live> {
         let hub = Hub::new(Arc::new(Config::new("a house", Path::new("/"))), vec![], "", TaskTracker::new());
-        let principal = Principal::anonymous();
-        let caller =
-            Caller { principal: principal.clone(), client: hub.next_client(), alone: false, guest_of: None };
+        let grant = Grant::plain(Principal::anonymous());
+        let caller = grant.caller(hub.next_client());
         let seat = hub.seat(caller, &hub.entrance_all());
         let streams = Streams::new(&Arc::new(Replay::new(&ListenLimits::default())));
         let outlets = Outlets::Streams(streams.clone());
@@ -393,8 +393,8 @@ mod tests {
             door: Arc::from("/mcp"),
             idle_max: Duration::MAX,
             tracker: TaskTracker::new(),
-            admission: Sessions::new(1, 1).admit(&principal).unwrap(),
-            principal,
+            admission: Sessions::new(1, 1).admit(&grant.principal).unwrap(),
+            grant,
         })
     }
 

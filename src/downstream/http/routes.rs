@@ -45,13 +45,13 @@ impl Serve for Routes {
     ) -> impl Future<Output = Response> + Send {
         let is_to_all = head.uri.path() == &*self.all.path;
         if is_to_all && head.method == Method::POST {
-            return Either::Left(self.front.post(&self.all, who.principal, head.headers, body, alarm));
+            return Either::Left(self.front.post(&self.all, who.grant(), head.headers, body, alarm));
         }
         // On the heap: it is seldom needed, and large.
         let other = async move {
             match is_to_all {
                 true => {
-                    self.front.handle(&self.all, who.principal, Request::from_parts(head, body), alarm).await
+                    self.front.handle(&self.all, who.grant(), Request::from_parts(head, body), alarm).await
                 }
                 false => self.others.serve(who, head, body, alarm).await,
             }
@@ -105,18 +105,18 @@ async fn enter(
     match entrance {
         Some(entrance) => {
             let gate = Gate { path: Arc::from(request.uri().path()), entrance };
-            front.handle(&gate, who.principal, request, &Alarm::default()).await
+            front.handle(&gate, who.grant(), request, &Alarm::default()).await
         }
         None => nothing().await,
     }
 }
 
 async fn open(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
-    front.open_pipe(who.principal, &request)
+    front.open_pipe(who.grant(), &request)
 }
 
 async fn message(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
-    front.post_to_pipe(who.principal, request).await
+    front.post_to_pipe(who.grant(), request).await
 }
 
 /// The process runs.

@@ -6,7 +6,7 @@
 
 use super::live::Live;
 use crate::downstream::edge::token::is_same;
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::{Grant, Principal};
 use crate::wire::hex::hex;
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -130,10 +130,10 @@ impl Sessions {
         self.live.insert(key, live);
     }
 
-    /// The session with this id, if it is this principal's and was begun at this door. All else is unknown, alike.
-    pub(crate) fn find(&self, id: &str, principal: &Principal, door: &str) -> Option<Arc<Live>> {
+    /// The session with this id, if it is of this grant and was begun at this door. All else is unknown, alike.
+    pub(crate) fn find(&self, id: &str, grant: &Grant, door: &str) -> Option<Arc<Live>> {
         let live = self.live.get(&SessionKey::of(id)?)?.clone();
-        (live.principal() == principal && live.door() == door && !live.is_over()).then_some(live)
+        (live.grant() == grant && live.door() == door && !live.is_over()).then_some(live)
     }
 
     pub(crate) fn leave(&self, key: &SessionKey) {

@@ -17,7 +17,7 @@ use crate::downstream::edge::content::Response;
 use crate::downstream::http::endpoint::{Gate, Posting};
 use crate::downstream::http::replies;
 use crate::hub::entrance::Entrance;
-use crate::mcp::caller::{Caller, Company, Principal};
+use crate::mcp::caller::{Caller, Company, Grant};
 use crate::mcp::method::Method;
 use crate::mcp::mirror::Found;
 use crate::upstream::allowance::Allowance;
@@ -60,7 +60,7 @@ pub(crate) struct Posts {
 }
 
 /// Who comes in where.
-type Whose = (Principal, Arc<str>);
+type Whose = (Grant, Arc<str>);
 
 impl Head for HeaderMap {
     fn header(&self, name: &str) -> Found<'_> {
@@ -103,8 +103,8 @@ impl Posts {
     }
 
     /// What a request may take of the memory while it is read.
-    pub(crate) fn allowance(&self, principal: &Principal, entrance: &Entrance) -> Allowance {
-        let base = self.bases.lock().get(&whose(principal, entrance)).cloned();
+    pub(crate) fn allowance(&self, grant: &Grant, entrance: &Entrance) -> Allowance {
+        let base = self.bases.lock().get(&whose(grant, entrance)).cloned();
         base.map_or_else(|| self.greeting.clone(), |base| base.allowance().clone())
     }
 
@@ -112,7 +112,7 @@ impl Posts {
     pub(crate) async fn answer(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         head: HeaderMap,
         message: Message,
         posting: Posting,
@@ -134,7 +134,7 @@ impl Posts {
             Shape::Request { .. } => {}
         }
         let id = message.id();
-        match self.begin(gate, principal, head, message, posting) {
+        match self.begin(gate, grant, head, message, posting) {
             Ok(Begun::Now(text)) => replies::json(StatusCode::OK, text),
             Ok(Begun::Later(flow)) => self.flowing(flow, alarm).await,
             Err(fault) => {
@@ -147,7 +147,7 @@ impl Posts {
     fn begin(
         self: &Arc<Self>,
         gate: &Gate,
-        principal: Principal,
+        grant: Grant,
         head: HeaderMap,
         message: Message,
         posting: Posting,
@@ -161,7 +161,7 @@ impl Posts {
         if fit.method == Method::Discover {
             return Ok(Begun::Now(discovered(&self.lobby, &fit.id)));
         }
-        let admission = self.admit(principal, &gate.entrance)?;
+        let admission = self.admit(grant, &gate.entrance)?;
         let allowance = admission.0.allowance();
         let Some(memory) = posting.memory.or_else(|| allowance.request(message.text().len())) else {
             let text = "too much is waiting in memory (limits.buffered)";
@@ -189,11 +189,11 @@ impl Posts {
         Ok(Begun::Later(Flow { id, notes: said, runs }))
     }
 
-    /// A place at what is kept for a principal at a door, from its first request on. It is taken under the lock under which
+    /// A place at what is kept for a grant at a door, from its first request on. It is taken under the lock under which
     /// what nobody uses is forgotten: two would else be kept for one.
-    fn admit(self: &Arc<Self>, principal: Principal, entrance: &Entrance) -> Result<Admission, Fault> {
+    fn admit(self: &Arc<Self>, grant: Grant, entrance: &Entrance) -> Result<Admission, Fault> {
         let mut bases = self.bases.lock();
-        let whose = whose(&principal, entrance);
+        let whose = whose(&grant, entrance);
         if let Some(base) = bases.get(&whose) {
             return base.admit();
         }
@@ -203,7 +203,7 @@ impl Posts {
         }
         let hub = &self.lobby.hub;
         let client = hub.next_client();
-        let caller = Caller { principal, client, alone: false, guest_of: Some(client) };
+        let caller = Caller { guest_of: Some(client), ..grant.caller(client) };
         let base = Base::open(hub.seat(caller, entrance), Base::SHARED, self.room);
         bases.insert(whose.clone(), base.clone());
         let admission = base.admit();
@@ -356,8 +356,8 @@ impl Runs {
     }
 }
 
-fn whose(principal: &Principal, entrance: &Entrance) -> Whose {
-    (principal.clone(), entrance.label().clone())
+fn whose(grant: &Grant, entrance: &Entrance) -> Whose {
+    (grant.clone(), entrance.label().clone())
 }
 
 /// What an answer is to HTTP, whoever made the error: a client before us and one before the server see the same. Where
@@ -380,5 +380,5 @@ fn status(code: Option<i64>) -> StatusCode {
 const MESSAGE: &str = "message";
 /// Notes that may wait for a client that reads slowly; what comes after waits at its server.
 const NOTES_MAX: usize = 8;
-/// Doors, each of one principal, that are kept at once.
+/// Doors, each of one grant, that are kept at once.
 const BASES_MAX: usize = 4096;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use mcp_braid::config::codes::Code;
 use mcp_braid::config::file::{self, Loaded};
-use mcp_braid::config::listen::Danger;
+use mcp_braid::config::listen::{Danger, TOKENS_MAX};
 use mcp_braid::config::problem::{Report, Severity};
-use mcp_braid::config::{Address, Auth, Listen, ListenLimits, Tls};
+use mcp_braid::config::{Address, Auth, Listen, ListenLimits, NamedToken, Secret, Tls};
 use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::edge::token::Token;
 
@@ -180,7 +180,9 @@ fn names_and_origins_are_written_out() {
 #[test]
 fn what_is_written_is_what_holds() {
     let loaded = read(
-        "http = [\"unix:run/b.sock\"]\ntoken_file = \"token\"\nallowed_hosts = [\"MCP.example.com\"]\n\
+        "http = [\"unix:run/b.sock\"]\ntoken_file = \"token\"\n\
+         tokens = { ana = \"a-token-of-the-one-who-is-called-ana\", \"b@c.d\" = { token = \"another-token-of-somebody-who-has-mail\", scopes = [\"x\"] } }\n\
+         allowed_hosts = [\"MCP.example.com\"]\n\
          allowed_origins = [\"https://App.example.com:443\"]\ntls = { cert = \"c.pem\", key = \"/k.pem\" }\n\
          legacy_sse = false\nstream_after = \"0\"\nkeep_alive = \"1s\"\nsession_idle = \"1m\"\ngrace = \"0\"\n\
          [listen.limits]\nconnections = 1\nconnections_per_address = 2\nsessions = 3\nsessions_per_principal = 4\n\
@@ -192,6 +194,18 @@ fn what_is_written_is_what_holds() {
         addresses: vec![Address::Unix("/etc/braid/run/b.sock".into())],
         auth: Auth::Token,
         token_file: Some("/etc/braid/token".into()),
+        tokens: vec![
+            NamedToken {
+                name: "ana".to_owned(),
+                token: Secret::new("a-token-of-the-one-who-is-called-ana"),
+                scopes: Vec::new(),
+            },
+            NamedToken {
+                name: "b@c.d".to_owned(),
+                token: Secret::new("another-token-of-somebody-who-has-mail"),
+                scopes: vec!["x".to_owned()],
+            },
+        ],
         hosts: vec!["mcp.example.com".to_owned()],
         origins: vec!["https://app.example.com".to_owned()],
         trusted_proxy: None,
@@ -224,6 +238,14 @@ fn one_token_has_all_sessions_unless_it_is_written_out() {
         ("limits.sessions = 5", 5, 5),
         ("limits.sessions_per_principal = 5", 1024, 5),
         ("limits = { sessions = 9, sessions_per_principal = 5 }", 9, 5),
+        // Where there are several, each has a part.
+        ("tokens.ana = \"a-token-of-the-one-who-is-called-ana\"", 1024, 64),
+        ("tokens.ana = \"a-token-of-the-one-who-is-called-ana\"\nlimits.sessions = 5", 5, 5),
+        (
+            "tokens.ana = \"a-token-of-the-one-who-is-called-ana\"\nlimits.sessions_per_principal = 100",
+            1024,
+            100,
+        ),
     ] {
         let limits = read(line).unwrap().config.listen.limits;
         assert_eq!((limits.sessions_max, limits.sessions_per_principal_max), (sessions, of_one), "{line}");
@@ -237,4 +259,15 @@ fn what_is_not_written_is_loopback_with_a_token() {
     let addresses: Vec<_> = listen.addresses.iter().map(Address::to_string).collect();
     assert_eq!((addresses.as_slice(), listen.auth), (&["127.0.0.1:8808".to_owned()][..], Auth::Token));
     assert_eq!(listen.danger(&Address::parse("0.0.0.0:1").unwrap()), Some(Danger::Readable));
+}
+
+#[test]
+fn so_many_may_hold_tokens() {
+    let tokens = |count: usize| -> String {
+        (0..count)
+            .map(|number| format!("tokens.n{number} = \"a-token-that-is-long-enough-{number:05}\"\n"))
+            .collect()
+    };
+    assert_eq!(read(&tokens(TOKENS_MAX)).unwrap().config.listen.tokens.len(), TOKENS_MAX);
+    assert_eq!(errors(&read(&tokens(TOKENS_MAX + 1)).unwrap_err()), [Code::OutOfBounds]);
 }

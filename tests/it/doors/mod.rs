@@ -76,7 +76,13 @@ impl House {
 }
 
 fn caller(number: u64) -> Caller {
-    Caller { principal: Principal::local(), client: ClientId(number), alone: false, guest_of: None }
+    Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client: ClientId(number),
+        alone: false,
+        guest_of: None,
+    }
 }
 
 fn keys(keys: &[&str]) -> Vec<String> {

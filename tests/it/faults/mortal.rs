@@ -112,7 +112,13 @@ async fn called(death: Death) -> (Result<Bytes, Fault>, Result<Bytes, Fault>, us
         ..ServerConfig::new("mortal", reach)
     });
     let hub = Hub::new(Arc::new(config), vec![dial], "test", TaskTracker::new());
-    let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true, guest_of: None };
+    let caller = Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client: ClientId(1),
+        alone: true,
+        guest_of: None,
+    };
     let seat = hub.seat(caller, &hub.entrance_all());
     seat.introduce(Revision::LATEST, "{}");
     assert!(seat.open().is_empty());

@@ -85,7 +85,8 @@ impl House {
     }
 
     pub(crate) async fn send(&self, who: Principal, request: Request<Body>) -> Reply {
-        let admitted = Admitted { principal: who, peer: Peer::Unix, cors: Cors::Off };
+        let admitted =
+            Admitted { principal: who, scopes: Default::default(), peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
         let (head, body) = answered.into_parts();

@@ -36,6 +36,7 @@ async fn a_call_keeps_nothing_of_a_text_that_was_sent_on() {
     let house = House::shared(&server);
     let caller = Caller {
         principal: Principal::anonymous(),
+        scopes: Default::default(),
         client: house.hub.next_client(),
         alone: false,
         guest_of: None,

@@ -50,7 +50,13 @@ impl House {
     /// The door of the one client on stdin.
     pub(super) fn door(&self, outbox: mpsc::Sender<Bytes>) -> Door {
         let client = self.hub.next_client();
-        let caller = Caller { principal: Principal::local(), client, alone: true, guest_of: None };
+        let caller = Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client,
+            alone: true,
+            guest_of: None,
+        };
         let seat = self.hub.seat(caller, &self.hub.entrance_all());
         let lobby = Lobby::new(self.hub.clone(), IDENTITY, false, self.hub.stopping());
         Door::new(seat, outbox, IDENTITY, false).for_any_era(lobby)
@@ -58,7 +64,8 @@ impl House {
 
     /// A request over HTTP that was let in.
     pub(super) async fn send(&self, request: Request<Body>) -> Response {
-        let admitted = Admitted { principal: Principal::anonymous(), peer: Peer::Unix, cors: Cors::Off };
+        let principal = Principal::anonymous();
+        let admitted = Admitted { principal, scopes: Default::default(), peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         self.routes.serve(admitted, head, body, &Alarm::default()).await.into_response()
     }

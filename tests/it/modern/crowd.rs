@@ -125,7 +125,13 @@ async fn r07_calls_that_wait_are_many_and_none_runs_twice() {
         .collect();
     let dials = (0..SERVERS).map(|_| -> Arc<dyn Dial> { Arc::new(asking.clone()) });
     let hub = Hub::new(Arc::new(config), dials.collect(), "", TaskTracker::new());
-    let caller = Caller { principal: Principal::local(), client: ClientId(1), alone: true, guest_of: None };
+    let caller = Caller {
+        principal: Principal::local(),
+        scopes: Default::default(),
+        client: ClientId(1),
+        alone: true,
+        guest_of: None,
+    };
     let seat = hub.seat(caller, &hub.entrance_all());
     let (inbox, chunks) = mpsc::channel(64);
     let (lines, outbox) = mpsc::channel(64);

@@ -73,8 +73,13 @@ impl Client {
                 None | Some(_) => return Err(format!("no such client: {word}")),
             }
         }
-        let caller =
-            Caller { principal: Principal::local(), client: hub.next_client(), alone, guest_of: None };
+        let caller = Caller {
+            principal: Principal::local(),
+            scopes: Default::default(),
+            client: hub.next_client(),
+            alone,
+            guest_of: None,
+        };
         let seat = hub.seat(caller.clone(), &entrance);
         let opened = if any_era { Vec::new() } else { seat.open() };
         if let Some(fault) = opened.into_iter().next() {

@@ -98,6 +98,7 @@ impl Stage {
         self.clients += 1;
         let caller = Caller {
             principal: Principal::local(),
+            scopes: Default::default(),
             client: ClientId(self.clients),
             alone: false,
             guest_of: None,

@@ -1,7 +1,7 @@
 //! What a guard says of listeners and clients that no test may have: other addresses than loopback.
 
 use super::*;
-use crate::config::Tls;
+use crate::config::{NamedToken, Secret, Tls};
 use http::Request;
 use std::time::Duration;
 
@@ -164,6 +164,44 @@ fn who_was_let_in_before_is_judged_as_if_it_came_anew() {
         }
         assert!(let_in > 0);
     }
+}
+
+#[test]
+fn s01_each_token_is_a_principal_of_its_own_on_one_connection_too() {
+    let (_home, token) = token();
+    let named = |name: &str, scopes: &[&str]| NamedToken {
+        name: name.to_owned(),
+        token: Secret::new(format!("{name}-{}", "x".repeat(32))),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    let tokens = vec![named("ana", &["read"]), named("bob", &[])];
+    let shows: Vec<String> =
+        tokens.iter().map(|holder| format!("Bearer {}", holder.token.expose())).collect();
+    let listen = Listen { tokens, ..Listen::default() };
+    let guard = Guard::new(&listen, &[tcp("127.0.0.1:1")], Some(&token)).unwrap();
+    let bearer = format!("Bearer {}", token.value().expose());
+    let [ana, bob] = ["ana", "bob"].map(Principal::token);
+    let reached = peer("127.0.0.1:5", "127.0.0.1:1");
+    let mut shown = Shown::default();
+    // In turns, as a proxy before us may send them: what let the last one in lets nobody else in.
+    for (authorization, principal, scopes) in [
+        (&shows[0], &ana, "read"),
+        (&shows[0], &ana, "read"),
+        (&shows[1], &bob, ""),
+        (&bearer, &Principal::bearer(), ""),
+        (&shows[0], &ana, "read"),
+        (&shows[1], &bob, ""),
+        (&shows[1], &bob, ""),
+    ] {
+        let head = head(&[("host", "localhost:1"), ("authorization", authorization)]);
+        let admitted = guard.judge_next(&mut shown, &head, &reached, Instant::now).unwrap();
+        let granted: Vec<&str> = admitted.scopes.iter().collect();
+        assert_eq!((&admitted.principal, granted.join(" ").as_str()), (principal, scopes));
+    }
+    let wrong = format!("{}x", shows[0]);
+    let head = head(&[("host", "localhost:1"), ("authorization", &wrong)]);
+    let judged = guard.judge_next(&mut shown, &head, &reached, Instant::now);
+    assert!(matches!(why(judged), Some(Why::TokenWrong { .. })));
 }
 
 #[test]
