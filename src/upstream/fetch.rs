@@ -13,6 +13,7 @@ mod leaving;
 mod pool;
 mod preamble;
 mod proxies;
+mod public;
 mod reach;
 mod reply;
 mod sentence;
@@ -82,6 +83,9 @@ pub enum FetchError {
     /// It may have left, wholly or in part.
     #[error("{0}")]
     Broken(String),
+    /// It was answered that we have no leave, or would have been: nothing of it was applied. Goes on after the server's name.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Why a body could not be read to its end.

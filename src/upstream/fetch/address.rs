@@ -127,6 +127,13 @@ impl Place {
     }
 }
 
+impl Origin {
+    /// That of the scheme where none is written.
+    pub(super) fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or_else(|| if self.name.is_some() { 443 } else { 80 })
+    }
+}
+
 /// No name of anything in a path is so long.
 const SECRET_PART_BYTES_MIN: usize = 16;
 

@@ -18,7 +18,8 @@ use super::body::FetchBody;
 use super::pool::Pool;
 use super::preamble::{Common, write_head};
 use super::proxies::Proxies;
-use super::reach::Reach;
+use super::public::{Bounds, by_the_system};
+use super::reach::{Reach, Unreached};
 use super::reply::{Head, Heads};
 use super::sentence::{no_answer, no_connection, place};
 use super::through::Through;
@@ -54,11 +55,21 @@ impl Client {
     /// Trusts the system's roots and what is in `ca_file`, a PEM file. Reads both now, which blocks for some
     /// milliseconds. Connects to nothing yet.
     pub fn new(ca_file: Option<&Path>, proxies: Proxies) -> Result<Self, FetchError> {
+        Self::within(Bounds::None, ca_file, proxies)
+    }
+
+    /// The same for URLs that others name: it connects to the public network alone. A proxy looks up names by itself;
+    /// before one only addresses and the names of this machine are refused.
+    pub fn to_public(ca_file: Option<&Path>, proxies: Proxies) -> Result<Self, FetchError> {
+        Self::within(Bounds::Public { names: by_the_system() }, ca_file, proxies)
+    }
+
+    fn within(bounds: Bounds, ca_file: Option<&Path>, proxies: Proxies) -> Result<Self, FetchError> {
         let (tls, proxies) = (trusting(ca_file)?, Arc::new(proxies));
         let through = proxies.any().then(|| Through::new(tls.clone(), &proxies)).transpose()?;
         Ok(Self(Arc::new(Inner {
             pool: Pool::default(),
-            reach: Reach::new(tls),
+            reach: Reach::new(tls, bounds),
             proxies,
             through,
             led: Mutex::default(),
@@ -73,6 +84,9 @@ impl Inner {
         let mut url = if length > KEPT_BYTES_MAX { self.led_from(&first) } else { first.clone() };
         for _ in 0..=REDIRECTS_MAX {
             let place = url.place()?;
+            if !self.reach.bounds().admit(place.url.host_str().unwrap_or_default()) {
+                return Err(no_connection(&Unreached::OutOfBounds, &place.url));
+            }
             // What is long is not kept to be sent twice: whoever gave it counts it as gone once it is written.
             let sent = if length > KEPT_BYTES_MAX { std::mem::take(&mut body) } else { body.clone() };
             let leaving = Leaving::new(sent, departure.take());

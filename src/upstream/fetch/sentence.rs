@@ -54,6 +54,9 @@ pub(super) fn no_connection(unreached: &Unreached, to: &Url) -> FetchError {
     let way = Way { to, proxy: None };
     FetchError::NotSent(match unreached {
         Unreached::Late => late(&place(to)),
+        Unreached::OutOfBounds => {
+            format!("{} is not on the public network, and the configuration does not name it", place(to))
+        }
         Unreached::Failed(error) => {
             let error: &(dyn Error + 'static) = &**error;
             let is = Is { unresolved: is_unresolved(error), late: is_late(find(error)) };

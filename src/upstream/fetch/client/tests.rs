@@ -21,6 +21,7 @@ use crate::upstream::fetch::{BodyError, Departure, read_whole};
 
 mod bodies;
 mod connections;
+mod public;
 
 /// What no error and no `Debug` may hold: it is in every request, as a header, in the query and in the body.
 const CANARY: &str = "s3cret";
