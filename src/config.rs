@@ -343,6 +343,35 @@ pub struct Remote {
     pub headers_command: Option<Command>,
     /// Trusted besides the system's roots, in PEM.
     pub ca_file: Option<PathBuf>,
+    /// `None`: no login is looked for.
+    pub oauth: Option<Box<OAuth>>,
+}
+
+/// How leave is obtained at a server that wants OAuth.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OAuth {
+    pub grant: Grant,
+    /// Our name at its issuer, where one was given out for us.
+    pub client_id: Option<String>,
+    pub client_secret: Option<Secret>,
+    /// A URL at which a document says who we are; its issuer is told the URL in place of a name.
+    pub client_metadata_url: Option<String>,
+    /// What rights are asked for. Empty: those that the server wants.
+    pub scopes: Vec<String>,
+    /// The only issuer that is believed. `None`: the one that the server names.
+    pub issuer: Option<String>,
+    /// Where the browser comes back to. 0: any free port.
+    pub callback_port: u16,
+}
+
+/// What a token is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grant {
+    /// A person's agreement, in a browser.
+    #[default]
+    Code,
+    /// Our own secret: nobody is asked.
+    Client,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use crate::config::search::Search;
 use crate::config::toml_text::{key, list, quoted};
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Admin, AdminSocket, Auth, Config, Filters, Instructions, Listen, LogFormat, PathFromShell,
-    Prefix, PrefixMode, Protocol, Rate, Reach, Remote, Restart, Secret, ServerConfig, Sharing, Stderr,
-    Timeouts, ToolConfig, Transport, Uris,
+    self, Address, Admin, AdminSocket, Auth, Config, Filters, Grant, Instructions, Listen, LogFormat, OAuth,
+    PathFromShell, Prefix, PrefixMode, Protocol, Rate, Reach, Remote, Restart, Secret, ServerConfig, Sharing,
+    Stderr, Timeouts, ToolConfig, Transport, Uris,
 };
 use crate::wire::members::{elements, members, string};
 
@@ -239,6 +239,27 @@ fn show_remote(page: &mut Page, remote: &Remote) {
     page.words("headers_command", &words);
     let ca_file = remote.ca_file.as_ref().map_or_else(String::new, |path| path.display().to_string());
     page.text("ca_file", &ca_file);
+    show_oauth(page, remote.oauth.as_deref());
+}
+
+/// What none is said of is as by default, but where a header stands in its place.
+fn show_oauth(page: &mut Page, oauth: Option<&OAuth>) {
+    let Some(oauth) = oauth else { return page.flag("oauth.enabled", false) };
+    page.flag("oauth.enabled", true);
+    page.text(
+        "oauth.grant",
+        match oauth.grant {
+            Grant::Code => "code",
+            Grant::Client => "client_credentials",
+        },
+    );
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    page.text("oauth.client_id", &text(&oauth.client_id));
+    page.text("oauth.client_secret", oauth.client_secret.as_ref().map(shown).unwrap_or_default());
+    page.text("oauth.client_metadata_url", &text(&oauth.client_metadata_url));
+    page.words("oauth.scopes", &oauth.scopes);
+    page.text("oauth.issuer", &text(&oauth.issuer));
+    page.count("oauth.callback_port", usize::from(oauth.callback_port));
 }
 
 /// A query may hold a token.
@@ -494,6 +515,16 @@ mod tests {
         headers_command = ["bin/token", "-v"]
         ca_file = "ca.pem"
         timeouts.ping = "0"
+        [servers.far]
+        url = "https://far.example.com"
+        [servers.far.oauth]
+        grant = "client_credentials"
+        client_id = "me"
+        client_secret = "${TOKEN}"
+        client_metadata_url = "https://me.example.com/me.json"
+        scopes = ["read", "write"]
+        issuer = "https://id.example.com"
+        callback_port = 4321
         [servers."Brave Search"]
         command = "bin/é"
         args = ["${NO}", "$${x}", ""]

@@ -182,6 +182,8 @@ impl EntryReader<'_> {
             headers_command: self.headers_helper(entry)?,
             ..Remote::new(&url)
         };
+        let has_header = remote.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let remote = Remote { oauth: remote.oauth.filter(|_| !has_header), ..remote };
         if travels_readable(&remote.url) && remote.headers.iter().any(|(name, _)| lets_in(name)) {
             let message =
                 format!("the token for {} is sent over plain HTTP to another machine", quoted(&entry.key));

@@ -54,6 +54,18 @@ A token that does not live long can be made anew by a program: `headers_command`
 error, or printed something else than a JSON object of texts. The message says which. Run it by hand: its last
 lines on stderr say more.";
 
+    LoginNeeded = "A003", "the server wants a login",
+"The server at the URL lets in who was given leave by a person, in a browser (OAuth), or its leave has ended, or
+does not reach as far as what was asked for. Log in:
+
+    braid login NAME
+
+The browser opens at the server's own issuer. What it gives stays on this machine, in a file that only you can
+read, and goes to that server alone. Runs of Braid take it up at once. `braid logout NAME` ends it.
+
+A server that wants a fixed token instead gets it in `headers`. A machine that has a secret of its own sets
+`oauth.grant = \"client_credentials\"`.";
+
     UnknownKey = "C001", "unknown key",
 "`braid.toml` is read strictly: a key that Braid does not know is an error, because a misspelt setting
 that is silently ignored is worse than a refusal.

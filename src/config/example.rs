@@ -86,6 +86,9 @@ fn servers(text: &mut String) {
     for setting in schema::children("servers.*").filter(|setting| setting.kind() == Kind::Remote) {
         match setting.default {
             Some(_) => option(text, "#", setting, ""),
+            None if setting.form == Form::Section => {
+                options(text, setting.path, &format!("{}.", setting.key()))
+            }
             None => line(text, &format!("#{} = \"{REMOTE_URL}\"", setting.key()), setting.doc),
         }
     }

@@ -306,7 +306,9 @@ mod tests {
     /// Whether the reader calls the value out of bounds.
     fn refused(setting: &Setting, value: &str) -> bool {
         let path = setting.path.replace("servers.*", "servers.a").replace("tool.*", "tool.t");
-        let text = format!("servers.a.command = \"x\"\n{path} = {value}\n");
+        let reach =
+            if path.starts_with("servers.a.oauth") { "url = \"https://x\"" } else { "command = \"x\"" };
+        let text = format!("servers.a.{reach}\n{path} = {value}\n");
         let problems = read(&text).map_or_else(|report| report.problems, |loaded| loaded.warnings);
         let bounds = [Code::OutOfBounds, Code::UnknownVersion];
         let (bound, other): (Vec<_>, Vec<_>) =

@@ -60,6 +60,7 @@ impl Remote {
             headers: Vec::new(),
             headers_command: None,
             ca_file: None,
+            oauth: Some(Box::default()),
         }
     }
 
@@ -126,6 +127,17 @@ pub(super) fn judge_url(text: &str) -> Result<(), &'static str> {
         Err(EXPECTED)
     } else {
         Ok(())
+    }
+}
+
+/// What is wrong with a URL that nobody on the way may read; none is fine.
+pub(super) fn judge_https(text: &str) -> Result<(), &'static str> {
+    match text {
+        "" => Ok(()),
+        text => judge_url(text).and_then(|()| match travels_readable(text) {
+            true => Err("expected a URL with https://; plain http:// is for this machine alone"),
+            false => Ok(()),
+        }),
     }
 }
 

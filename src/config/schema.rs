@@ -86,6 +86,8 @@ pub enum Rule {
     /// One peer, or a network of them; may be empty.
     Proxy,
     Url,
+    /// A URL that nobody on the way can read; may be empty.
+    Https,
     HeaderValue,
     /// Which names or URIs are meant: `*` stands for any text, `?` for one character.
     Glob,
@@ -118,6 +120,7 @@ impl Rule {
             Self::Host => return listen::judge_host(text),
             Self::Origin => return listen::judge_origin(text),
             Self::Url => return remote::judge_url(text),
+            Self::Https => return remote::judge_https(text),
             Self::HeaderValue => return remote::judge_header_value(text),
             Self::Glob => is_glob(text),
             Self::DoorGlob => is_glob(text) && (text == "*" || text.contains('/')),
@@ -156,7 +159,7 @@ impl Rule {
             }
             Self::Admin => "expected an address with a port, such as \"127.0.0.1:8809\"",
             // Their judges say more than one thing.
-            Self::Address | Self::Host | Self::Origin | Self::Url | Self::HeaderValue => "",
+            Self::Address | Self::Host | Self::Origin | Self::Url | Self::Https | Self::HeaderValue => "",
         }
     }
 
@@ -174,8 +177,9 @@ impl Rule {
             | Self::Proxy
             | Self::HeaderValue
             | Self::ToolName
-            | Self::Token
-            | Self::Scope => None,
+            | Self::Token => None,
+            Self::Https => Some("^([Hh][Tt][Tt][Pp][Ss]?://[^@#]+)?$"),
+            Self::Scope => Some(r"^[!#-\[\]-~]{1,256}$"),
             Self::Glob => Some("^.{1,256}$"),
             Self::DoorGlob => Some("^(\\*|.*/.*)$"),
             Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
@@ -577,7 +581,50 @@ pub const SETTINGS: &[Setting] = &[
         "trusted besides the system's certificates, in PEM",
     ),
     not_yet("servers.*.forward_headers", "no header of a client is passed on"),
-    not_yet("servers.*.oauth", "put a token into `headers`, or let a `headers_command` print it"),
+    section("servers.*.oauth", "leave that a person gives in a browser: `braid login NAME`"),
+    here("servers.*.oauth.enabled", Form::Flag, "true", "false: no login of this server is looked for"),
+    here(
+        "servers.*.oauth.grant",
+        Form::Word(&["code", "client_credentials"]),
+        "\"code\"",
+        "\"code\" of a person's login | \"client_credentials\" our own secret, nobody is asked",
+    ),
+    here(
+        "servers.*.oauth.client_id",
+        Form::Text(Rule::Any),
+        "\"\"",
+        "our name at its issuer, if one was given out for us; \"\" = Braid registers itself",
+    ),
+    here(
+        "servers.*.oauth.client_secret",
+        Form::Text(Rule::Any),
+        "\"\"",
+        "what goes with it: \"${file:PATH}\"",
+    ),
+    here(
+        "servers.*.oauth.client_metadata_url",
+        Form::Text(Rule::Https),
+        "\"\"",
+        "a document of yours that says who we are, for issuers that read one",
+    ),
+    here(
+        "servers.*.oauth.scopes",
+        Form::Texts(Rule::Scope),
+        "[]",
+        "rights that are asked for; [] = those that the server wants",
+    ),
+    here(
+        "servers.*.oauth.issuer",
+        Form::Text(Rule::Https),
+        "\"\"",
+        "the only issuer that is believed; it may be in your own network then",
+    ),
+    here(
+        "servers.*.oauth.callback_port",
+        Form::Count { min: 0, max: 65535 },
+        "0",
+        "where the browser comes back to on this machine; 0 = any free port",
+    ),
     not_yet("servers.*.start", "every server is started at once"),
     not_yet("servers.*.idle_stop", ""),
     named("groups", "doors to some of the servers: /mcp/NAME of `serve`, `braid stdio --group NAME`"),
@@ -881,7 +928,7 @@ impl Setting {
     pub fn kind(&self) -> Kind {
         match self.path.strip_prefix("servers.*.") {
             Some("command" | "args" | "env" | "env_file" | "cwd" | "inherit_env" | "stderr") => Kind::Program,
-            Some("url" | "headers" | "headers_command" | "transport" | "ca_file") => Kind::Remote,
+            Some("url" | "headers" | "headers_command" | "transport" | "ca_file" | "oauth") => Kind::Remote,
             Some(_) | None => Kind::Any,
         }
     }

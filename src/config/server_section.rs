@@ -13,7 +13,8 @@ use super::schema::{Kind, Rule};
 use super::section::{Checked, Reader, Section};
 use super::variables::Purpose;
 use super::{
-    CacheConfig, Command, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport, Uris, env_file,
+    CacheConfig, Command, Grant, OAuth, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport,
+    Uris, env_file,
 };
 
 /// One server with the defaults under it; `None` when it cannot be reached, which has been reported.
@@ -145,7 +146,9 @@ fn refuse_others(reader: &mut Reader<'_>, section: &Section, other: Kind, why: &
                 "a remote server has variables of its own; what it must be told goes into `headers`"
             }
             "args" => "what the server must be told goes into `url` or `headers`",
-            "headers" | "headers_command" => "what the program must be told goes into `env` or `args`",
+            "headers" | "headers_command" | "oauth" => {
+                "what the program must be told goes into `env` or `args`"
+            }
             "ca_file" => "where the program knows such a variable, set `env = { SSL_CERT_FILE = \"…\" }`",
             _ => "remove it",
         };
@@ -172,9 +175,63 @@ fn remote(reader: &mut Reader<'_>, section: &Section) -> Option<Remote> {
         headers: headers.iter().map(|(name, value)| (name.clone(), Secret::new(value))).collect(),
         headers_command: headers_command(reader, section),
         ca_file: section.text("ca_file").and_then(|text| variables.file_of(text)),
+        oauth: oauth(reader, section).map(Box::new),
     };
     warn_of_readable_token(reader, section, &remote);
     Some(remote)
+}
+
+/// How a login is obtained. Whoever writes a header for that has one already.
+fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
+    let is_authorization = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
+    let has_header = section.variables("headers").is_some_and(|headers| headers.iter().any(is_authorization));
+    let Some(inner) = section.section("oauth") else { return (!has_header).then(OAuth::default) };
+    if inner.flag("enabled") == Some(false) {
+        return None;
+    }
+    let text = |key| inner.text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    let oauth = OAuth {
+        grant: match inner.word("grant") {
+            Some("client_credentials") => Grant::Client,
+            Some(_) | None => Grant::Code,
+        },
+        client_id: text("client_id"),
+        client_secret: text("client_secret").map(Secret::new),
+        client_metadata_url: text("client_metadata_url"),
+        scopes: inner.texts("scopes").unwrap_or_default().to_vec(),
+        issuer: text("issuer"),
+        callback_port: inner.number("callback_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
+    };
+    let span = |key: &str| inner.checked(key).map(|checked| checked.span.clone()).unwrap_or_default();
+    if has_header {
+        let (sent, said) = (section.checked("headers"), section.checked("oauth"));
+        let spans =
+            sent.zip(said).map(|(sent, said)| (sent.span.clone(), said.span.clone())).unwrap_or_default();
+        let problem = reader
+            .error(Code::BadText, "`oauth` and a header `Authorization` exclude each other")
+            .at(&spans.1, "a login is sent in that header")
+            .beside(&spans.0, "which is written here");
+        reader.problems.push(problem);
+    }
+    if oauth.grant == Grant::Client && (oauth.client_id.is_none() || oauth.client_secret.is_none()) {
+        let problem = reader
+            .error(Code::MissingKey, "`client_credentials` needs `client_id` and `client_secret`")
+            .at(&span("grant"), "nobody is asked, so the secret must be ours");
+        reader.problems.push(problem);
+    }
+    if oauth.grant == Grant::Client && oauth.issuer.is_none() {
+        let problem = reader
+            .error(Code::MissingKey, "`client_credentials` needs `issuer`")
+            .at(&span("grant"), "without it the server would say to whom the secret is shown");
+        reader.problems.push(problem);
+    }
+    if oauth.client_secret.is_some() && oauth.client_id.is_none() {
+        let problem = reader
+            .error(Code::MissingKey, "`client_secret` needs `client_id`")
+            .at(&span("client_secret"), "whose secret it is");
+        reader.problems.push(problem);
+    }
+    Some(oauth)
 }
 
 /// Whether the URL was made of references, which are replaced by now.

@@ -5,7 +5,7 @@
 //! that it gives away nothing of what it was made of.
 
 use super::seal::{Seal, Sealing};
-use crate::config::{Command, Protocol, Reach, Remote, Secret, ServerConfig, Transport};
+use crate::config::{Command, Grant, OAuth, Protocol, Reach, Remote, Secret, ServerConfig, Transport};
 use crate::mcp::caller::Told;
 use crate::wire::hex::hex;
 use std::ffi::OsString;
@@ -83,7 +83,7 @@ fn command(sealing: &mut Sealing, command: &Command, variable: &dyn Fn(&str) -> 
 
 fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Option<OsString>) {
     // How its URL is written does not say where it leads.
-    let Remote { url, is_referred: _, transport, headers, headers_command, ca_file } = remote;
+    let Remote { url, is_referred: _, transport, headers, headers_command, ca_file, oauth } = remote;
     sealing.part(match transport {
         Transport::Auto => b"url",
         Transport::Http => b"http",
@@ -97,6 +97,30 @@ fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Opt
     }
     let ca_file = ca_file.as_ref().map(|file| file.as_os_str().as_encoded_bytes());
     sealing.part(ca_file.unwrap_or_default());
+    count(sealing, usize::from(oauth.is_some()));
+    if let Some(OAuth {
+        grant,
+        client_id,
+        client_secret,
+        client_metadata_url,
+        scopes,
+        issuer,
+        callback_port: _,
+    }) = oauth.as_deref()
+    {
+        sealing.part(match grant {
+            Grant::Code => b"code",
+            Grant::Client => b"client",
+        });
+        for text in [client_id, client_metadata_url, issuer] {
+            sealing.part(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        sealing.part(client_secret.as_ref().map(Secret::expose).unwrap_or_default().as_bytes());
+        count(sealing, scopes.len());
+        for scope in scopes {
+            sealing.part(scope.as_bytes());
+        }
+    }
 }
 
 fn pairs(sealing: &mut Sealing, pairs: &[(String, Secret)]) {
@@ -137,6 +161,7 @@ mod tests {
             headers: vec![("Authorization".to_owned(), Secret::new("Bearer s3cret"))],
             headers_command: None,
             ca_file: None,
+            oauth: None,
             is_referred: false,
         };
         change(&mut remote);

@@ -71,6 +71,7 @@ impl Stage {
             headers: vec![("x-key".to_owned(), Secret::new("s3cret"))],
             headers_command: None,
             ca_file: None,
+            oauth: None,
         };
         let mut server = ServerConfig::new("far", Reach::Http(remote));
         server.sharing = Sharing::Session;

@@ -64,6 +64,7 @@ impl Server {
             headers: Vec::new(),
             headers_command: None,
             ca_file: None,
+            oauth: None,
         }
     }
 
