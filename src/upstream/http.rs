@@ -10,6 +10,7 @@ mod events;
 mod headers;
 
 mod journey;
+mod leave;
 
 mod listening;
 
@@ -28,17 +29,21 @@ mod streamable;
 use self::courier::Courier;
 use self::headers::Headers;
 pub(super) use self::journey::Journey;
+use self::leave::Leave;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
 use super::echo::repeats;
 use super::fetch::{Address, Client, Fetch, FetchError, Proxies};
+use super::oauth::{Keeper, Store};
 use super::process::Nursery;
 use super::stream::Stream;
+use crate::config::codes::Code;
 use crate::config::{PathFromShell, Remote, Transport};
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use reqwest::Url;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +58,8 @@ pub struct HttpDial {
     /// Made once, for all connections.
     fetch: Mutex<Option<Arc<dyn Fetch>>>,
     spoken: Arc<Mutex<Spoken>>,
+    /// Its login, where one is looked for.
+    keeper: Option<Arc<Keeper>>,
 }
 
 /// What a server was found to speak.
@@ -73,7 +80,19 @@ impl HttpDial {
             nursery,
             fetch: Mutex::new(None),
             spoken,
+            keeper: None,
         }
+    }
+
+    /// The same with logins, if the server may have one. `principal`: whose they are.
+    #[must_use]
+    pub fn with_logins(self, store: Option<Store>, principal: &str) -> Self {
+        let Remote { url, oauth, ca_file, .. } = &self.remote;
+        let keeper = oauth.clone().zip(Url::parse(url).ok()).map(|(oauth, url)| {
+            let kept = (ca_file.clone(), store);
+            Arc::new(Keeper::new(&self.server, &url, principal, *oauth, kept))
+        });
+        Self { keeper, ..self }
     }
 
     /// The same, whose programs are looked for in such a PATH.
@@ -101,7 +120,7 @@ impl HttpDial {
                 let made: Arc<dyn Fetch> = Arc::new(client);
                 Ok(self.fetch.lock().get_or_insert(made).clone())
             }
-            Ok(Err(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+            Ok(Err(FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why))) => {
                 Err(Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server)))
             }
             Err(_) => Err(Fault::ours(Reason::Internal, "no HTTP client could be made")),
@@ -109,7 +128,16 @@ impl HttpDial {
     }
 
     async fn dialed(&self) -> Result<Dialed, Fault> {
-        let fetch = self.fetch().await?;
+        let mut fetch = self.fetch().await?;
+        if let Some(keeper) = &self.keeper {
+            // Somebody may have logged in since the last connection.
+            keeper.forget();
+            keeper.bearer().await.map_err(|why| {
+                Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server))
+                    .explained(Code::LoginNeeded)
+            })?;
+            fetch = Arc::new(Leave { fetch, keeper: keeper.clone() });
+        }
         let mut remote = self.remote.clone();
         if let Some(command) = &mut remote.headers_command {
             *command = self.nursery.login_shell.lend(command, self.path_from_shell, &self.nursery).await;
@@ -121,6 +149,7 @@ impl HttpDial {
             headers,
             fetch,
             spoken: self.spoken.clone(),
+            keeper: self.keeper.clone(),
         }))
     }
 }
@@ -155,14 +184,20 @@ struct HttpCarry {
     headers: Headers,
     fetch: Arc<dyn Fetch>,
     spoken: Arc<Mutex<Spoken>>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Carry for HttpCarry {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
-        let Self { url, transport, headers, fetch, spoken } = *self;
+        let Self { url, transport, headers, fetch, spoken, keeper } = *self;
         let courier = Courier::new(stream.clone(), fetch, url, headers, tracker.clone());
         let sends = Arc::downgrade(&courier);
-        let repeats = move |said: &str| sends.upgrade().is_some_and(|sends| repeats(said, &sends.secrets()));
+        let repeats = move |said: &str| {
+            let login =
+                keeper.as_ref().and_then(|keeper| keeper.at_hand().flatten()).map(|bearer| bearer.token());
+            let secrets = |sends: Arc<Courier>| sends.secrets().into_iter().chain(login).collect::<Vec<_>>();
+            sends.upgrade().is_some_and(|sends| repeats(said, &secrets(sends)))
+        };
         stream.keeps_secret(Box::new(repeats));
         let known = *spoken.lock();
         tracker.spawn(async move {

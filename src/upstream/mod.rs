@@ -5,6 +5,7 @@
 
 pub mod server;
 
+pub mod oauth;
 pub mod outgoing;
 
 mod setup;

@@ -100,7 +100,7 @@ impl Events {
                     }
                     self.decoder.feed(&chunk);
                 }
-                Some(Err(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+                Some(Err(FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why))) => {
                     return Next::End(End::Broken(why));
                 }
                 None => return Next::End(End::Closed),

@@ -22,6 +22,8 @@ use tokio::time::Instant;
 pub(super) enum Credentials {
     /// They are what they are.
     Written,
+    /// The same, and a login may stand beside them.
+    Login,
     /// A program makes them.
     Made,
 }
@@ -31,6 +33,7 @@ pub(super) struct Headers {
     server: String,
     written: Vec<(String, Secret)>,
     command: Option<Command>,
+    may_log_in: bool,
     /// Where the program runs.
     nursery: Nursery,
     worn: Mutex<Arc<Worn>>,
@@ -67,6 +70,7 @@ impl Headers {
             server: server.to_owned(),
             written: remote.headers.clone(),
             command: remote.headers_command.clone(),
+            may_log_in: remote.oauth.is_some(),
             nursery: nursery.clone(),
             worn: Mutex::new(Arc::new(Worn::new(HeaderMap::new()))),
             renewed_at: Mutex::new(None),
@@ -83,6 +87,7 @@ impl Headers {
     pub(super) fn credentials(&self) -> Credentials {
         match self.command {
             Some(_) => Credentials::Made,
+            None if self.may_log_in => Credentials::Login,
             None => Credentials::Written,
         }
     }

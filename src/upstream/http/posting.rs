@@ -297,7 +297,9 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
             ear.no_room(bytes);
             Posted::Failed
         }
-        Err(BodyError::Fetch(FetchError::NotSent(why) | FetchError::Broken(why))) => {
+        Err(BodyError::Fetch(
+            FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why),
+        )) => {
             courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
             Posted::Failed
         }

@@ -3,6 +3,7 @@
 //! Pure. Says what a person reads, whether the call may have run, and what follows for the connection.
 
 use super::super::echo::{REPEATED, repeats};
+use super::super::oauth::shell_word;
 use super::super::stderr::escaped;
 use super::super::stream::Again;
 use super::headers::{Credentials, Renewal};
@@ -54,7 +55,7 @@ impl Refusal {
         };
         let setting = match request.credentials {
             Credentials::Made => "headers_command",
-            Credentials::Written => "headers",
+            Credentials::Written | Credentials::Login => "headers",
         };
         let headers = format!("servers.{}.{setting}", toml_key(request.server));
         let refused = |why: String| Self {
@@ -64,6 +65,11 @@ impl Refusal {
             explain: Some(Code::CredentialsRefused),
             verdict: Verdict::Stays,
         };
+        if status == StatusCode::UNAUTHORIZED && request.credentials == Credentials::Login {
+            let login = format!("`braid login {}`", shell_word(request.server));
+            let why = format!("answered {said}: it wants a login ({login}) or other credentials ({headers})");
+            return Self { explain: Some(Code::LoginNeeded), ..refused(why) };
+        }
         if status == StatusCode::UNAUTHORIZED {
             let why = format!("answered {said}: it wants other credentials ({headers})");
             return refused(why);
@@ -95,6 +101,19 @@ impl Refusal {
         // A status tells nothing of what was done before it was chosen.
         let (outcome, explain) = (CallOutcome::Unknown, Some(Code::RemoteRefused));
         Self { why, reason, outcome, explain, verdict: Verdict::Stays }
+    }
+
+    /// A login that is refused, or cannot be had. `why`: goes on after the server's name.
+    pub(super) fn of_login(why: &str, is_alone: bool) -> Self {
+        let again = Again::NotSooner;
+        Self {
+            why: why.to_owned(),
+            reason: Reason::Unreachable,
+            outcome: CallOutcome::NotSent,
+            explain: Some(Code::LoginNeeded),
+            // Others may be answered all the same.
+            verdict: if is_alone { Verdict::Lost { again, why: why.to_owned() } } else { Verdict::Stays },
+        }
     }
 
     /// A 401, and what came of making other credentials.

@@ -1,0 +1,92 @@
+//! Requests that show a login.
+//!
+//! Owns that each wears the token that holds when it leaves, and what follows when the server wants another: the request was
+//! not applied then (RFC 9110, 15.5.2), so it goes once more with another token, if there is one. What a login is, and how
+//! another token is had, `oauth` knows. Where there is none, requests pass as they are.
+
+use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use super::super::oauth::{Bearer, Challenge, Keeper, Remedy};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+
+/// The way to a server for whoever may have a login there.
+pub(super) struct Leave {
+    pub(super) fetch: Arc<dyn Fetch>,
+    pub(super) keeper: Arc<Keeper>,
+}
+
+impl Fetch for Leave {
+    fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
+        match self.keeper.at_hand() {
+            Some(None) => self.fetch.fetch(request),
+            known => Box::pin(shown(self.fetch.clone(), self.keeper.clone(), known.flatten(), request)),
+        }
+    }
+}
+
+/// Sends a request with a login, once more if the first is refused and there is another.
+async fn shown(
+    fetch: Arc<dyn Fetch>,
+    keeper: Arc<Keeper>,
+    known: Option<Bearer>,
+    mut request: FetchRequest,
+) -> Result<FetchResponse, FetchError> {
+    let mut bearer = match known {
+        Some(bearer) => Some(bearer),
+        None => keeper.bearer().await.map_err(FetchError::Refused)?,
+    };
+    for tries_left in (0..TRIES_MAX).rev() {
+        let again = (tries_left > 0 && request.body.len() <= AGAIN_BYTES_MAX).then(|| copy(&request));
+        wear(&mut request.headers, bearer.as_ref())?;
+        let response = fetch.fetch(request).await?;
+        let remedy = match response.status {
+            StatusCode::UNAUTHORIZED => keeper.refused(bearer.as_ref()).await,
+            StatusCode::FORBIDDEN => match challenge(&response).filter(|challenge| challenge.is_for_scope) {
+                Some(challenge) => keeper.lacks(bearer.as_ref(), &challenge).await,
+                None => return Ok(response),
+            },
+            _ => return Ok(response),
+        };
+        let another = match remedy {
+            Remedy::Login(why) | Remedy::Failed(why) => return Err(FetchError::Refused(why)),
+            Remedy::Another => keeper.bearer().await.map_err(FetchError::Refused)?,
+        };
+        match again {
+            Some(again) => (request, bearer) = (again, another),
+            None => return Ok(response),
+        }
+    }
+    Err(FetchError::Refused("refuses each token that it is shown".to_owned()))
+}
+
+fn challenge(response: &FetchResponse) -> Option<Challenge> {
+    Challenge::of(response.headers.get_all(&header::WWW_AUTHENTICATE))
+}
+
+/// The same to be sent again. Who waits to hear that it is written has heard it.
+fn copy(request: &FetchRequest) -> FetchRequest {
+    FetchRequest {
+        method: request.method.clone(),
+        url: request.url.clone(),
+        common: request.common.clone(),
+        headers: request.headers.clone(),
+        body: Bytes::clone(&request.body),
+        departure: None,
+    }
+}
+
+fn wear(headers: &mut HeaderMap, bearer: Option<&Bearer>) -> Result<(), FetchError> {
+    let Some(bearer) = bearer else { return Ok(()) };
+    let unusable = |_| FetchError::Refused("has a login that cannot be sent; log in anew".to_owned());
+    let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.token().expose())).map_err(unusable)?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(())
+}
+
+/// How often a request is sent: a token that has ended, and one that lacks a right, may come after each other.
+const TRIES_MAX: usize = 3;
+/// A longer request is not kept to be sent again.
+const AGAIN_BYTES_MAX: usize = 64 * 1024;

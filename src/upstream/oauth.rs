@@ -1,0 +1,32 @@
+//! Leave at a server that wants OAuth: where it is given, how it is asked for, kept and renewed.
+//!
+//! We are the client of the server's authorization server (2026-07-28, basic/authorization). What a person or the
+//! configuration obtained lies in one file (`Store`), under the server's URL, bound to the issuer that gave it, and goes to that
+//! server and that issuer alone; a client's own token never comes here. The requests of OAuth and their answers are the `oauth2`
+//! crate's; ours is what MCP adds: finding (`discovery`), being known (`registration`), and that every URL that a server names
+//! is asked with care (`Web`).
+//!
+//! Reading order: `challenge` is what a server says with 401; `discovery` follows it; `registration` makes us a client;
+//! `Attempt` is one login; `Keeper` has the token of a running server renewed.
+
+mod attempt;
+mod callback;
+mod challenge;
+mod discovery;
+mod grant;
+mod keeper;
+mod metadata;
+mod registration;
+mod revocation;
+mod store;
+mod web;
+mod well_known;
+
+pub use self::attempt::{Attempt, Granted, LoginError, Wanted, probe};
+pub use self::callback::{Callback, CallbackError, Ear as CallbackEar};
+pub use self::challenge::Challenge;
+pub use self::discovery::canonical;
+pub use self::keeper::{Bearer, Keeper, Remedy, shell_word};
+pub use self::revocation::revoke;
+pub use self::store::{EVERYBODY, Kept, Login, Store, StoreError};
+pub use self::web::{Web, WebError};

@@ -1,0 +1,383 @@
+//! The token of one server, as its requests wear it: taken from the store, renewed before its end, once for all who wait.
+//!
+//! Owns that a token is renewed by one at a time, in this program and among all of the user's; that what was refused is not
+//! shown again; and what is kept of what a server asked for. It never asks a person.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::Url;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
+
+use super::challenge::Challenge;
+use super::discovery::{self, canonical};
+use super::grant::{GrantError, TokenEndpoint, now};
+use super::registration;
+use super::store::{Kept, Login, Store, StoreError, union};
+use super::web::Web;
+use crate::config::{Grant, OAuth, Secret, toml_key};
+
+/// Keeps the token of one server for one principal.
+pub struct Keeper {
+    /// Its key, for people.
+    server: String,
+    url: Url,
+    principal: String,
+    oauth: OAuth,
+    ca_file: Option<PathBuf>,
+    store: Option<Store>,
+    web: OnceCell<Web>,
+    held: Mutex<Held>,
+    /// One at a time looks or renews.
+    turn: Semaphore,
+}
+
+/// A token to be shown. Its `Debug` does not.
+#[derive(Clone)]
+pub struct Bearer(Arc<Login>);
+
+enum Held {
+    /// Nobody has looked yet.
+    Unknown,
+    /// There is no login.
+    Nothing,
+    Login {
+        bearer: Bearer,
+        renewed_at: Option<Instant>,
+    },
+}
+
+/// What can be done about a refusal.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// There is another token by now.
+    Another,
+    /// A person must log in; the sentence says how.
+    Login(String),
+    /// It may be otherwise in a while.
+    Failed(String),
+}
+
+impl Bearer {
+    /// What goes behind `Bearer `.
+    pub fn token(&self) -> Secret {
+        self.0.token()
+    }
+
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.access_token == other.0.access_token
+    }
+}
+
+impl Keeper {
+    /// For a server at a URL that was judged. `store`: where logins are, if the user has such a place.
+    pub fn new(
+        server: &str,
+        url: &Url,
+        principal: &str,
+        oauth: OAuth,
+        (ca_file, store): (Option<PathBuf>, Option<Store>),
+    ) -> Self {
+        Self {
+            server: server.to_owned(),
+            url: url.clone(),
+            principal: principal.to_owned(),
+            oauth,
+            ca_file,
+            store,
+            web: OnceCell::new(),
+            held: Mutex::new(Held::Unknown),
+            turn: Semaphore::new(1),
+        }
+    }
+
+    /// The same, over this web.
+    #[must_use]
+    pub fn over(self, web: Web) -> Self {
+        Self { web: OnceCell::new_with(Some(web)), ..self }
+    }
+
+    /// The token to be shown, if it is at hand: nothing has to be waited for then.
+    pub fn at_hand(&self) -> Option<Option<Bearer>> {
+        match &*self.held.lock() {
+            Held::Unknown => None,
+            Held::Nothing => Some(None),
+            Held::Login { bearer, .. } => bearer.0.is_fresh().then(|| Some(bearer.clone())),
+        }
+    }
+
+    /// The token to be shown, renewed if its end is near. `None`: there is no login. The error goes on after the server's name.
+    pub async fn bearer(&self) -> Result<Option<Bearer>, String> {
+        if let Some(known) = self.at_hand() {
+            return Ok(known);
+        }
+        let _turn = self.turn.acquire().await;
+        if let Some(known) = self.at_hand() {
+            return Ok(known);
+        }
+        let kept = self.read().await?;
+        match self.settled(kept).await {
+            Ok((login, is_new)) => Ok(self.hold(login, is_new)),
+            Err(remedy) => Err(match remedy {
+                Remedy::Login(why) | Remedy::Failed(why) => why,
+                Remedy::Another => String::new(),
+            }),
+        }
+    }
+
+    /// What was known is looked up again: somebody may have logged in since.
+    pub fn forget(&self) {
+        *self.held.lock() = Held::Unknown;
+    }
+
+    /// The server has refused what was shown, `None` if nothing was.
+    pub async fn refused(&self, shown: Option<&Bearer>) -> Remedy {
+        let _turn = self.turn.acquire().await;
+        let (held, renewed_at) = match &*self.held.lock() {
+            Held::Unknown | Held::Nothing => (None, None),
+            Held::Login { bearer, renewed_at } => (Some(bearer.clone()), *renewed_at),
+        };
+        if let Some(held) = &held
+            && shown.is_none_or(|shown| !shown.is_same(held))
+        {
+            return Remedy::Another;
+        }
+        let kept = match self.read().await {
+            Ok(kept) => kept,
+            Err(why) => return Remedy::Failed(why),
+        };
+        if let Some(kept) = &kept
+            && shown.is_none_or(|shown| shown.0.access_token != kept.access_token)
+            && kept.is_fresh()
+        {
+            self.hold(Some(kept.clone()), false);
+            return Remedy::Another;
+        }
+        // What was made a moment ago and is refused all the same would be refused again.
+        if renewed_at.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS) {
+            return Remedy::Login(self.must_log_in("refuses the token that was made for it"));
+        }
+        match self.renewed(kept, shown).await {
+            Ok(Some(login)) => {
+                self.hold(Some(login), true);
+                Remedy::Another
+            }
+            Ok(None) => Remedy::Login(self.must_log_in("wants a login")),
+            Err(remedy) => remedy,
+        }
+    }
+
+    /// The server wants more rights than the token has. They are asked for at the next login; a machine's own token is
+    /// made anew with them at once.
+    pub async fn lacks(&self, shown: Option<&Bearer>, challenge: &Challenge) -> Remedy {
+        let _turn = self.turn.acquire().await;
+        let wanted = challenge.scopes.clone();
+        if self.oauth.grant == Grant::Client {
+            let had = shown.map(|shown| shown.0.scopes.clone()).unwrap_or_default();
+            let is_new = wanted.iter().any(|scope| !had.contains(scope));
+            if !is_new {
+                return Remedy::Failed("wants rights that its issuer does not give us".to_owned());
+            }
+            let all = union(&had, &wanted);
+            return match self.of_ourselves(&all).await {
+                Ok(login) => {
+                    self.hold(Some(login), true);
+                    Remedy::Another
+                }
+                Err(error) => Remedy::Failed(error.to_string()),
+            };
+        }
+        let (server, principal) = (canonical(&self.url), self.principal.clone());
+        let rights = wanted.join(" ");
+        let noted = self.stored(move |store| {
+            store.change(|kept| {
+                if let Some(login) = kept.login_mut(&server, &principal) {
+                    login.wanted = union(&login.wanted, &wanted);
+                }
+            })
+        });
+        if let Err(why) = noted.await {
+            return Remedy::Failed(why);
+        }
+        let what = match rights.as_str() {
+            "" => "wants more rights than its login has".to_owned(),
+            rights => format!("wants rights that its login does not have ({rights})"),
+        };
+        Remedy::Login(self.must_log_in(&what))
+    }
+
+    /// The sentence for a person.
+    fn must_log_in(&self, why: &str) -> String {
+        match self.oauth.grant {
+            Grant::Code => format!("{why}; run `braid login {}`", shell_word(&self.server)),
+            Grant::Client => format!("{why}; look at servers.{}.oauth", toml_key(&self.server)),
+        }
+    }
+
+    /// `is_new`: it was made a moment ago.
+    fn hold(&self, login: Option<Login>, is_new: bool) -> Option<Bearer> {
+        let bearer = login.map(|login| Bearer(Arc::new(login)));
+        let renewed_at = is_new.then(Instant::now);
+        *self.held.lock() = match &bearer {
+            Some(bearer) => Held::Login { bearer: bearer.clone(), renewed_at },
+            None => Held::Nothing,
+        };
+        bearer
+    }
+
+    /// What is kept, as it can be shown: renewed if its end is near.
+    async fn settled(&self, kept: Option<Login>) -> Result<(Option<Login>, bool), Remedy> {
+        match kept {
+            Some(login) if login.is_fresh() => Ok((Some(login), false)),
+            kept => self.renewed(kept, None).await.map(|login| (login, true)),
+        }
+    }
+
+    /// Another token than `refused`: whoever else renews it meanwhile is waited for, and what he got is taken.
+    async fn renewed(&self, kept: Option<Login>, refused: Option<&Bearer>) -> Result<Option<Login>, Remedy> {
+        if self.oauth.grant == Grant::Client {
+            let scopes =
+                refused.map_or_else(|| self.oauth.scopes.clone(), |refused| refused.0.scopes.clone());
+            let made = self.of_ourselves(&scopes).await;
+            return made.map(Some).map_err(|error| Remedy::Failed(error.to_string()));
+        }
+        let Some(_) = kept else { return Ok(None) };
+        let (server, principal) = (canonical(&self.url), self.principal.clone());
+        let waits = self.stored(move |store| store.renewing(&server, &principal));
+        let _lock = waits.await.map_err(Remedy::Failed)?;
+        let Some(login) = self.read().await.map_err(Remedy::Failed)? else { return Ok(None) };
+        if login.is_fresh() && refused.is_none_or(|refused| refused.0.access_token != login.access_token) {
+            return Ok(Some(login));
+        }
+        let Some(refresh) = login.refresh_token.as_deref().map(Secret::new) else {
+            return Err(Remedy::Login(self.must_log_in("has ended its login")));
+        };
+        let web = self.web().await.map_err(Remedy::Failed)?;
+        let endpoint = TokenEndpoint {
+            web,
+            url: &login.token_endpoint,
+            registration: &login.registration,
+            shows: login.shows,
+            resource: &login.resource,
+        };
+        let renewed = match endpoint.of_refresh(&refresh).await {
+            Ok(tokens) => login.renewed(tokens),
+            Err(GrantError::Refused(why)) => {
+                tracing::warn!(server = self.server, why, "its login cannot be renewed");
+                let dead = Login { refresh_token: None, access_token: String::new(), ..login };
+                self.keep(dead).await.map_err(Remedy::Failed)?;
+                return Err(Remedy::Login(self.must_log_in("has ended its login")));
+            }
+            // It is good for a moment yet.
+            Err(GrantError::Failed(_))
+                if refused.is_none() && login.expires_at.is_some_and(|at| now() < at) =>
+            {
+                return Ok(Some(login));
+            }
+            Err(GrantError::Failed(why)) => {
+                return Err(Remedy::Failed(format!("its login could not be renewed: {why}")));
+            }
+        };
+        self.keep(renewed.clone()).await.map_err(Remedy::Failed)?;
+        tracing::info!(server = self.server, "its login is renewed");
+        Ok(Some(renewed))
+    }
+
+    /// A machine's own token: nobody logs in, and nothing is kept.
+    async fn of_ourselves(&self, scopes: &[String]) -> Result<Login, GrantError> {
+        let failed = |error: super::web::WebError| GrantError::Failed(error.to_string());
+        let web = self.web().await.map_err(GrantError::Failed)?;
+        let (_, challenge) = super::attempt::probe(web, &self.url).await.map_err(failed)?;
+        let found = discovery::find(web, &self.url, challenge.as_ref(), self.oauth.issuer.as_deref()).await;
+        let found = found.map_err(failed)?;
+        let named = challenge.map(|challenge| challenge.scopes).unwrap_or_default();
+        let scopes = if scopes.is_empty() { named } else { scopes.to_vec() };
+        let registration =
+            registration::of(web, &found, &self.oauth, &[], ("", &scopes)).await.map_err(failed)?;
+        let url = found.server.token_endpoint.clone();
+        let url = url.ok_or_else(|| GrantError::Failed("its issuer names no token endpoint".to_owned()))?;
+        let shows = found.server.shows(None, registration.client_secret.is_some());
+        let resource = &found.resource;
+        let endpoint = TokenEndpoint { web, url: &url, registration: &registration, shows, resource };
+        let tokens = endpoint.of_ourselves(&scopes).await?;
+        let bare = Login {
+            server: canonical(&self.url),
+            principal: self.principal.clone(),
+            resource: found.resource.clone(),
+            token_endpoint: url.clone(),
+            revocation_endpoint: None,
+            shows,
+            registration: registration.clone(),
+            access_token: String::new(),
+            refresh_token: None,
+            expires_at: None,
+            given_at: now(),
+            scopes,
+            wanted: Vec::new(),
+        };
+        Ok(bare.renewed(tokens))
+    }
+
+    async fn keep(&self, login: Login) -> Result<(), String> {
+        self.stored(move |store| {
+            store.change(|kept| match kept.login_mut(&login.server.clone(), &login.principal.clone()) {
+                // Somebody who logged out meanwhile has logged out.
+                None => {}
+                Some(place) => *place = Login { wanted: std::mem::take(&mut place.wanted), ..login },
+            })
+        })
+        .await
+    }
+
+    async fn read(&self) -> Result<Option<Login>, String> {
+        if self.store.is_none() {
+            return Ok(None);
+        }
+        let (server, principal) = (canonical(&self.url), self.principal.clone());
+        self.stored(move |store| store.read().map(|kept: Kept| kept.login(&server, &principal).cloned()))
+            .await
+    }
+
+    /// Does what blocks where it harms nobody.
+    async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let store = self.store.clone().ok_or_else(|| StoreError::NoFolder.to_string())?;
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        match done {
+            Ok(done) => done.map_err(|error| format!("its login cannot be read: {error}")),
+            Err(_) => Err("its login cannot be read".to_owned()),
+        }
+    }
+
+    async fn web(&self) -> Result<&Web, String> {
+        let make = || async {
+            let (url, issuer, ca_file) = (self.url.clone(), self.oauth.issuer.clone(), self.ca_file.clone());
+            let made = tokio::task::spawn_blocking(move || {
+                let issuer = issuer.and_then(|issuer| Url::parse(&issuer).ok());
+                Web::new(&url, issuer.as_ref(), ca_file.as_deref())
+            });
+            made.await
+                .map_err(|_| "no HTTP client could be made".to_owned())?
+                .map_err(|error| error.to_string())
+        };
+        self.web.get_or_try_init(make).await
+    }
+}
+
+/// A server's key as it can be typed.
+pub fn shell_word(key: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !key.is_empty() && key.bytes().all(is_plain) {
+        key.to_owned()
+    } else {
+        format!("'{}'", key.replace('\'', "'\\''"))
+    }
+}
+
+/// The shortest time from one renewal to the next, where a server refuses what was made.
+const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);

@@ -1,0 +1,148 @@
+//! As whom we ask for leave: our name at an authorization server, and what goes with it.
+//!
+//! Owns the order (2026-07-28, basic/authorization, Client Registration Approaches): what the configuration gives, a document
+//! of ours at a URL, what the issuer gave us before, a registration now. A name is one issuer's and goes to no other.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::discovery::Found;
+use super::web::{Question, Web, WebError, place};
+use crate::config::{OAuth, Secret};
+
+/// Our name at one issuer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Registration {
+    pub(super) issuer: String,
+    pub(super) client_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_secret: Option<String>,
+    /// How it was said that the secret is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shown_by: Option<String>,
+    /// Where the browser is sent back to, if the name holds for that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) redirect_uri: Option<String>,
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// What a registration asks for (RFC 7591, 2). A program on the user's machine says so (2026-07-28, Dynamic Client
+/// Registration).
+#[derive(Serialize)]
+struct Request<'a> {
+    client_name: &'a str,
+    redirect_uris: [&'a str; 1],
+    grant_types: [&'a str; 2],
+    response_types: [&'a str; 1],
+    token_endpoint_auth_method: &'a str,
+    application_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    client_id: String,
+    client_secret: Option<String>,
+    token_endpoint_auth_method: Option<String>,
+}
+
+/// Our name at the issuer that was found. `known`: what issuers gave us before.
+pub(super) async fn of(
+    web: &Web,
+    found: &Found,
+    oauth: &OAuth,
+    known: &[Registration],
+    (redirect_uri, scopes): (&str, &[String]),
+) -> Result<Registration, WebError> {
+    let issuer = found.issuer.clone();
+    let bare = |client_id: &str| Registration {
+        issuer: issuer.clone(),
+        client_id: client_id.to_owned(),
+        client_secret: None,
+        shown_by: None,
+        redirect_uri: None,
+    };
+    if let Some(client_id) = &oauth.client_id {
+        let client_secret = oauth.client_secret.as_ref().map(|secret| secret.expose().to_owned());
+        return Ok(Registration { client_secret, ..bare(client_id) });
+    }
+    if let (Some(document), true) =
+        (&oauth.client_metadata_url, found.server.client_id_metadata_document_supported)
+    {
+        return Ok(bare(document));
+    }
+    let fits = |it: &&Registration| it.issuer == issuer && it.redirect_uri.as_deref() == Some(redirect_uri);
+    if let Some(registration) = known.iter().find(fits) {
+        return Ok(registration.clone());
+    }
+    let Some(endpoint) = &found.server.registration_endpoint else {
+        let why = format!(
+            "its issuer `{issuer}` registers no clients by itself: register one there, and put its id into `oauth.client_id`"
+        );
+        return Err(WebError(why));
+    };
+    let registered = register(web, found, endpoint, redirect_uri, scopes).await?;
+    Ok(Registration {
+        client_secret: registered.client_secret.filter(|secret| !secret.is_empty()),
+        shown_by: registered.token_endpoint_auth_method,
+        redirect_uri: Some(redirect_uri.to_owned()),
+        ..bare(&registered.client_id)
+    })
+}
+
+async fn register(
+    web: &Web,
+    found: &Found,
+    endpoint: &str,
+    redirect_uri: &str,
+    scopes: &[String],
+) -> Result<Response, WebError> {
+    let url = web.read(endpoint)?;
+    let request = Request {
+        client_name: CLIENT_NAME,
+        redirect_uris: [redirect_uri],
+        grant_types: ["authorization_code", "refresh_token"],
+        response_types: ["code"],
+        token_endpoint_auth_method: found.server.wanted_shows(),
+        application_type: "native",
+        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+    };
+    let body =
+        serde_json::to_vec(&request).map_err(|_| WebError("no registration can be written".to_owned()))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let answer =
+        web.ask(Question { method: Method::POST, url: &url, headers, body: Bytes::from(body) }).await?;
+    if ![StatusCode::OK, StatusCode::CREATED].contains(&answer.status) {
+        return Err(WebError(format!(
+            "{} registers us not: it answered {}",
+            place(&url),
+            answer.status.as_u16()
+        )));
+    }
+    let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+    let registered = serde_json::from_str::<Response>(text);
+    let is_usable = |it: &Response| !it.client_id.is_empty() && it.client_id.len() <= CLIENT_ID_BYTES_MAX;
+    registered
+        .ok()
+        .filter(is_usable)
+        .ok_or_else(|| WebError(format!("{} registers us without a usable `client_id`", place(&url))))
+}
+
+impl Registration {
+    pub(super) fn secret(&self) -> Option<Secret> {
+        self.client_secret.as_deref().map(Secret::new)
+    }
+}
+
+/// What people read where they are asked whether they agree.
+const CLIENT_NAME: &str = "Braid";
+const CLIENT_ID_BYTES_MAX: usize = 4096;
