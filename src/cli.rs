@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod argv;
 mod ask;
 mod board;
+mod browser;
 mod call;
 mod check;
 pub mod config_command;
@@ -25,6 +26,7 @@ mod instance;
 mod list;
 mod log;
 mod log_line;
+mod login;
 mod manual;
 mod out;
 pub mod printable;
@@ -338,6 +340,21 @@ enum Command {
         #[command(flatten)]
         file: Written,
     },
+    /// Log in at a remote server that wants it, in your browser
+    Login {
+        server: String,
+        /// Open nothing: print the page to be opened
+        #[arg(long)]
+        no_browser: bool,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Forget that login, here and at its issuer
+    Logout {
+        server: String,
+        #[command(flatten)]
+        source: Source,
+    },
     /// How the runs of this user stand
     Status {
         /// Only say whether all is well: exit code 0, or 4 and why not
@@ -477,6 +494,10 @@ pub fn main() -> ExitCode {
         Some(Command::Remove { name, file }) => servers::remove(&name, &file.how(), &globals),
         Some(Command::Enable { name, file }) => servers::enable(&name, true, &file.how(), &globals),
         Some(Command::Disable { name, file }) => servers::enable(&name, false, &file.how(), &globals),
+        Some(Command::Login { server, no_browser, source }) => {
+            login::login(&login::How { server: &server, prints: no_browser }, &source, &globals)
+        }
+        Some(Command::Logout { server, source }) => login::logout(&server, &source, &globals),
         Some(Command::Status { ready, which }) => status::run(&which, ready, &globals),
         Some(Command::Top { which }) => top::run(&which, &globals),
         Some(Command::Tap { server, method, payload, which }) => {

@@ -136,6 +136,16 @@ impl Instance {
     }
 }
 
+/// Every run of this user that answers, if there is any.
+pub(super) fn running() -> Vec<Instance> {
+    let folder = place::folder(|name| std::env::var_os(name)).filter(|folder| place::is_ours(folder));
+    if let Some(folder) = &folder {
+        place::sweep(folder);
+    }
+    let sockets = folder.as_deref().map(place::sockets).unwrap_or_default();
+    sockets.iter().filter_map(|path| Instance::at(path).ok()).collect()
+}
+
 /// Every run of this user that answers; only those that are meant, if that is said.
 pub(super) fn all(which: &Which, globals: &Globals) -> Result<Vec<Instance>, Exit> {
     if let Some(path) = &which.socket {
@@ -147,12 +157,7 @@ pub(super) fn all(which: &Which, globals: &Globals) -> Result<Vec<Instance>, Exi
             }
         };
     }
-    let folder = place::folder(|name| std::env::var_os(name)).filter(|folder| place::is_ours(folder));
-    if let Some(folder) = &folder {
-        place::sweep(folder);
-    }
-    let sockets = folder.as_deref().map(place::sockets).unwrap_or_default();
-    let instances: Vec<Instance> = sockets.iter().filter_map(|path| Instance::at(path).ok()).collect();
+    let instances = running();
     let Some(file) = &which.config else {
         return match instances.is_empty() {
             false => Ok(instances),

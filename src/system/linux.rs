@@ -149,6 +149,10 @@ impl System for Linux {
         super::descriptors::max()
     }
 
+    fn openers() -> &'static [&'static [&'static str]] {
+        &[&["xdg-open"], &["gio", "open"], &["wslview"]]
+    }
+
     fn ending_signal(status: ExitStatus) -> Option<i32> {
         status.signal()
     }

@@ -76,6 +76,10 @@ impl System for MacOs {
         super::descriptors::max()
     }
 
+    fn openers() -> &'static [&'static [&'static str]] {
+        &[&["/usr/bin/open"]]
+    }
+
     fn ending_signal(status: ExitStatus) -> Option<i32> {
         status.signal()
     }

@@ -143,6 +143,10 @@ pub trait System {
     /// How many descriptors we may have at once: files, pipes and sockets together. `None`: as many as there is room.
     fn descriptors_max() -> Option<usize>;
 
+    /// The programs that open a page in the user's browser, each with its first arguments; the first that can be started is
+    /// taken.
+    fn openers() -> &'static [&'static [&'static str]];
+
     /// The signal that ended a process, where the system has signals.
     fn ending_signal(status: std::process::ExitStatus) -> Option<i32>;
 }

@@ -78,6 +78,10 @@ impl System for Windows {
         None
     }
 
+    fn openers() -> &'static [&'static [&'static str]] {
+        &[&["rundll32.exe", "url.dll,FileProtocolHandler"]]
+    }
+
     fn ending_signal(_: ExitStatus) -> Option<i32> {
         None
     }
