@@ -14,6 +14,8 @@ mod http;
 mod limits;
 mod matrix;
 mod modern;
+#[cfg(unix)]
+mod oauth;
 mod play;
 mod process;
 mod reload;

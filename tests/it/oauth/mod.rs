@@ -1,0 +1,9 @@
+//! Leave at servers that want OAuth: logins, renewals, and what hostile issuers try.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::disallowed_types, reason = "what is said as JSON is only looked at")]
+
+mod home;
+mod issuer;
+mod login;
+mod renewal;
