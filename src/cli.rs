@@ -45,6 +45,7 @@ mod top;
 #[cfg(feature = "otel")]
 mod traces;
 mod watch;
+mod whom;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -149,6 +150,25 @@ impl Written {
     }
 }
 
+/// For whom it is judged, where there are rules in `[access]`.
+#[derive(Debug, Args)]
+struct AsWhom {
+    /// As they see it whom rules of [access] are for: token:NAME, oauth:NAME, cert:NAME, bearer, local, anonymous
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    principal: Option<String>,
+    /// And whose token says this, such as read,write
+    #[arg(long, value_name = "SCOPES", requires = "principal")]
+    scopes: Option<String>,
+}
+
+impl AsWhom {
+    fn read(&self, globals: &Globals) -> Result<Option<whom::Whom>, Exit> {
+        let Some(principal) = &self.principal else { return Ok(None) };
+        let read = whom::Whom::parse(principal, self.scopes.as_deref());
+        read.map(Some).map_err(|why| out::fail(Exit::Usage, &why, globals))
+    }
+}
+
 /// Our entry in a client's file.
 #[derive(Debug, Args)]
 struct Place {
@@ -229,6 +249,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
         #[command(flatten)]
+        whom: AsWhom,
+        #[command(flatten)]
         source: Source,
     },
     /// Call a tool: braid call notes__add title=Milk 'text=two litres'
@@ -260,6 +282,8 @@ enum Command {
     Explain {
         /// A name, a URI, or a code such as BRAID-C003
         what: String,
+        #[command(flatten)]
+        whom: AsWhom,
         #[command(flatten)]
         source: Source,
     },
@@ -466,10 +490,13 @@ pub fn main() -> ExitCode {
         Some(Command::Check { source, offline, strict, client, verbose }) => {
             check::run(&source, &check::Options { offline, strict, client, verbose }, &globals)
         }
-        Some(Command::List { what, server, all, group, source }) => {
-            let which = list::Which { server: server.as_deref(), group: group.as_deref(), all };
-            list::run(what, &which, &source, &globals)
-        }
+        Some(Command::List { what, server, all, group, whom, source }) => match whom.read(&globals) {
+            Ok(whom) => {
+                let which = list::Which { server: server.as_deref(), group: group.as_deref(), all, whom };
+                list::run(what, &which, &source, &globals)
+            }
+            Err(exit) => exit,
+        },
         Some(Command::Call { name, arguments, args, source }) => {
             call::tool(&name, &arguments, args.as_deref(), &source, &globals)
         }
@@ -477,7 +504,10 @@ pub fn main() -> ExitCode {
         Some(Command::Prompt { name, arguments, source }) => {
             call::prompt(&name, &arguments, &source, &globals)
         }
-        Some(Command::Explain { what, source }) => explain::run(&what, &source, &globals),
+        Some(Command::Explain { what, whom, source }) => match whom.read(&globals) {
+            Ok(whom) => explain::run(&what, whom.as_ref(), &source, &globals),
+            Err(exit) => exit,
+        },
         Some(Command::Config { command }) => configuration(&command, &globals),
         Some(Command::Import { what, write, to, yes }) => {
             import::run(&import::Options { what, write, to, yes }, &globals)

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod access_section;
 pub mod address;
 pub mod app;
 mod client;
@@ -36,6 +37,7 @@ mod listen_section;
 mod loaded;
 pub mod ourselves;
 pub mod own_entry;
+pub mod pattern;
 pub mod places;
 pub mod problem;
 pub mod rate;
@@ -79,6 +81,8 @@ pub struct Config {
     pub servers: Vec<ServerConfig>,
     /// Doors to some of the servers: `/mcp/NAME`, `stdio --group NAME`.
     pub groups: Vec<Group>,
+    /// Who may use what: all rules that are for somebody together. Empty: whoever is let in may use everything.
+    pub access: Vec<AccessRule>,
 }
 
 /// Where and to whom we listen. Only `serve` does.
@@ -171,6 +175,23 @@ pub struct Group {
     /// Keys of servers, in the order of the configuration. Never empty.
     pub servers: Vec<String>,
     /// What of them is shown there, beside what each server's own filters show.
+    pub filters: Filters,
+}
+
+/// What some may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessRule {
+    pub name: String,
+    /// Patterns of principals whom it is for.
+    pub principals: Vec<String>,
+    /// What a request's token must say besides, all of it.
+    pub scopes: Vec<String>,
+    /// Patterns of keys of servers.
+    pub servers: Vec<String>,
+    /// Patterns of groups by whose doors alone it holds. Empty: by every door.
+    pub groups: Vec<String>,
+    /// What of the servers it shows, in a group's form. A kind of which nothing is said while another's `allow` is written is
+    /// not shown at all.
     pub filters: Filters,
 }
 
@@ -301,6 +322,8 @@ pub struct ServerConfig {
     pub protocol: Protocol,
     /// The commands that wait for servers fail when this one cannot start.
     pub required: bool,
+    /// Whether those may use it who say nothing of who they are, though it is sent a credential of ours.
+    pub allow_anonymous: bool,
     pub timeouts: Timeouts,
     /// What of it is shown to clients.
     pub filters: Filters,
@@ -560,6 +583,7 @@ impl Config {
             listen: Listen::default(),
             servers: Vec::new(),
             groups: Vec::new(),
+            access: Vec::new(),
         }
     }
 }
@@ -576,6 +600,7 @@ impl ServerConfig {
             sharing: Sharing::Auto,
             protocol: Protocol::Auto,
             required: false,
+            allow_anonymous: false,
             timeouts: Timeouts::default(),
             filters: Filters::default(),
             tools: BTreeMap::new(),
@@ -588,6 +613,42 @@ impl ServerConfig {
             cache: CacheConfig::default(),
             stderr: Stderr::Log,
             path_from_shell: PathFromShell::Auto,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Whether it is sent something of ours that lets us in: headers, a URL that has a query or was made of references. What
+    /// a program is told by its variables is its own affair.
+    pub fn holds_credential(&self) -> bool {
+        match &self.reach {
+            Reach::Stdio(_) => false,
+            Reach::Http(remote) => {
+                !remote.headers.is_empty()
+                    || remote.headers_command.is_some()
+                    || remote.is_referred
+                    || remote.url.contains('?')
+            }
+        }
+    }
+
+    /// Whether those are kept out who say nothing of who they are: we would lend them what lets us in.
+    pub fn keeps_out_anonymous(&self) -> bool {
+        self.holds_credential() && !self.allow_anonymous
+    }
+}
+
+impl AccessRule {
+    /// A rule that gives everybody everything.
+    pub fn new(name: &str) -> Self {
+        let all = || vec!["*".to_owned()];
+        Self {
+            name: name.to_owned(),
+            principals: all(),
+            scopes: Vec::new(),
+            servers: all(),
+            groups: Vec::new(),
+            filters: Filters::default(),
         }
     }
 }

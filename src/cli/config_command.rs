@@ -103,6 +103,14 @@ pub fn show(config: &Config) -> String {
         page.texts("servers", &group.servers);
         filters(&mut page, &group.filters);
     }
+    for rule in &config.access {
+        page.head(&format!("access.{}", key(&rule.name)));
+        page.texts("principals", &rule.principals);
+        page.texts("scopes", &rule.scopes);
+        page.texts("servers", &rule.servers);
+        page.texts("groups", &rule.groups);
+        filters(&mut page, &rule.filters);
+    }
     page.text
 }
 
@@ -351,6 +359,9 @@ fn show_server(page: &mut Page, server: &ServerConfig) {
         },
     );
     page.flag("required", server.required);
+    if let Reach::Http(_) = server.reach {
+        page.flag("allow_anonymous", server.allow_anonymous);
+    }
     page.text(
         "restart",
         match server.restart {
@@ -508,7 +519,16 @@ mod tests {
         servers = ["linear"]
         tools = { allow = ["linear/*", "*"], deny = ["*/delete_*"] }
         read_only = true
+        [access."the readers"]
+        principals = ["token:alice", "oauth:*"]
+        scopes = ["read"]
+        servers = ["lin*"]
+        groups = ["one"]
+        tools = ["linear/get_*"]
+        read_only = true
+        [access.all]
         [servers.linear]
+        allow_anonymous = true
         url = "${PLACE}/mcp"
         transport = "sse"
         headers = { Authorization = "${TOKEN}" }

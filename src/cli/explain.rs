@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use super::run::Run;
+use super::whom::{Verdict, Whom};
 use super::{Globals, Source, explain_code, log, out, printable, source};
 use crate::config::Reach;
 use crate::config::codes::Code;
@@ -13,7 +14,7 @@ use crate::routing::route::{Route, route};
 use crate::wire::members::quote;
 use crate::wire::message::Message;
 
-pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
+pub(super) fn run(what: &str, whom: Option<&Whom>, from: &Source, globals: &Globals) -> Exit {
     if let Some(code) = Code::named(what) {
         return out::print(&explain_code::explain(code));
     }
@@ -25,10 +26,10 @@ pub(super) fn run(what: &str, from: &Source, globals: &Globals) -> Exit {
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, Some("error"), globals);
-    Run::with(config, globals, async |run| explained(what, run, globals).await)
+    Run::with(config, globals, async |run| explained(what, whom, run, globals).await)
 }
 
-async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
+async fn explained(what: &str, whom: Option<&Whom>, run: &Run, globals: &Globals) -> Exit {
     let is_there = |catalog: &Catalog, kind| {
         let is_meant = |item: &Withheld| *item.exposed == *what;
         catalog.exposed(kind, what).is_some() || catalog.withheld(kind).iter().any(is_meant)
@@ -40,6 +41,9 @@ async fn explained(what: &str, run: &Run, globals: &Globals) -> Exit {
         if let Some(entry) = catalog.exposed(kind, what) {
             text.push_str(&sentence(run, kind, entry));
             text.push_str(&elsewhere(run, kind, entry));
+            if let Some(whom) = whom {
+                text.push_str(&for_them(run, whom, (kind, entry.server, &entry.own)));
+            }
         }
     }
     // What no list holds may still be routed: an own name that one server has, a URI by its prefix or template.
@@ -143,6 +147,31 @@ fn elsewhere(run: &Run, kind: Kind, entry: &Entry) -> String {
         }
     }
     text
+}
+
+/// Whether somebody sees it, by the door to every server and by those of its groups, and by which rules.
+fn for_them(run: &Run, whom: &Whom, item: (Kind, usize, &str)) -> String {
+    let principal = printable::line(whom.principal.as_str());
+    let key = run.hub.config().servers.get(item.1).map_or("", |server| &server.key);
+    let groups = run.hub.config().groups.iter().filter(|group| group.servers.iter().any(|it| it == key));
+    let doors = groups.filter_map(|group| {
+        Some((format!(" by the door of the group `{}`", group.name), run.hub.entrance_group(&group.name)?))
+    });
+    let all = std::iter::once((String::new(), run.hub.entrance_all()));
+    let lines = all.chain(doors).map(|(by, entrance)| match whom.judge(run, &entrance, item) {
+        Verdict::Unruled => format!("  `{principal}` sees it{by}: there is no rule for that\n"),
+        Verdict::Shown(rules) => {
+            let gives = if rules.len() == 1 { "gives" } else { "give" };
+            format!("  `{principal}` sees it{by}: {} {gives} it\n", rules.join(" and "))
+        }
+        Verdict::Hidden(why) => {
+            format!(
+                "  `{principal}` does not see it{by}, as if it were not there: {}\n",
+                printable::line(&why)
+            )
+        }
+    });
+    lines.collect()
 }
 
 fn sentence(run: &Run, kind: Kind, entry: &Entry) -> String {

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::run::Run;
 use super::table::{self, ItemRow};
+use super::whom::Whom;
 use super::{Globals, Source, check, log, out, source};
 use crate::mcp::method::Kind;
 use crate::routing::catalog::{Catalog, Entry, Withheld};
@@ -27,6 +28,8 @@ pub(super) struct Which<'a> {
     pub(super) group: Option<&'a str>,
     /// What filters hide as well.
     pub(super) all: bool,
+    /// As they see it.
+    pub(super) whom: Option<Whom>,
 }
 
 pub(super) fn run(what: What, which: &Which<'_>, from: &Source, globals: &Globals) -> Exit {
@@ -58,7 +61,11 @@ async fn listed(what: What, which: &Which<'_>, run: &Run, globals: &Globals) -> 
         What::Resources => Kind::Resources,
         What::Templates => Kind::Templates,
     };
-    let catalog = run.seat.view().catalog();
+    let view = match &which.whom {
+        Some(whom) => whom.view(run, run.seat.entrance()),
+        None => run.seat.view(),
+    };
+    let catalog = view.catalog();
     let lines = lines(&catalog, kind, which);
     let printed = match globals.json() {
         true => out::print(&json(kind, &catalog, &lines, which.all)),

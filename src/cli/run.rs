@@ -7,7 +7,7 @@ use super::exit::Exit;
 #[cfg(feature = "otel")]
 use super::traces::Traces;
 use super::{Globals, out};
-use crate::config::{Config, Reach, ServerConfig};
+use crate::config::{AccessRule, Config, Reach, ServerConfig};
 use crate::hub::Hub;
 use crate::hub::begin::{Answer, Asked};
 use crate::hub::catalog_cache::CatalogCache;
@@ -53,6 +53,8 @@ pub(super) struct Run {
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
     pub(super) nursery: Nursery,
+    /// The rules of `[access]`, where nobody is held to them: the command line is whoever has the file.
+    pub(super) access: Vec<AccessRule>,
     #[cfg(feature = "otel")]
     traces: Option<Traces>,
 }
@@ -129,6 +131,7 @@ impl Run {
             identity,
             behind_itself,
             nursery,
+            access: Vec::new(),
             #[cfg(feature = "otel")]
             traces: None,
         })
@@ -168,14 +171,15 @@ impl Run {
 
     /// The same by the door of a group, with its servers alone.
     pub(super) fn with_group(
-        config: Config,
+        mut config: Config,
         group: Option<&str>,
         globals: &Globals,
         work: impl AsyncFnOnce(&Self) -> Exit,
     ) -> Exit {
+        let access = std::mem::take(&mut config.access);
         let ended = runtime().and_then(|runtime| {
             let ended = runtime.block_on(async {
-                let run = Self::start(config, group)?;
+                let run = Self { access, ..Self::start(config, group)? };
                 if run.behind_itself {
                     let text = "this proxy is behind itself: one of its servers leads back to it";
                     return Ok(out::fail(Exit::Unreachable, text, globals));

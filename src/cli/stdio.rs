@@ -12,6 +12,7 @@ use crate::downstream::admin::{Guests, Present, Reload};
 use crate::downstream::door::{Closed, Door};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
+use crate::mcp::caller::{Grant, Principal};
 use crate::system::Leaving;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,12 @@ async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) ->
     let (outbox, mut stdout) = stdio::Stdout::open()?;
     let run = Run::prepare(config, group.as_deref())?.traced();
     run.recall_lists();
+    if !run.hub.admits(run.seat.entrance(), &Grant::plain(Principal::local())) {
+        tracing::warn!(
+            event = "access",
+            "no rule of `[access]` gives `local` anything here: this client sees nothing"
+        );
+    }
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };
     let reloader = Reloader::new(&run, origin, Given { group, listen: Vec::new() });

@@ -66,6 +66,17 @@ read, and goes to that server alone. Runs of Braid take it up at once. `braid lo
 A server that wants a fixed token instead gets it in `headers`. A machine that has a secret of its own sets
 `oauth.grant = \"client_credentials\"`.";
 
+    AnonymousKeptOut = "A021", "server that is not lent to anybody who comes",
+"With `listen.auth = \"none\"` whoever reaches Braid is served, and nobody knows who it is: any program and any
+account of the machine. A server to which Braid sends a credential of yours would do for them what it does for
+you. So such a server is not shown there, as if it were not in the file; `braid stdio` has it as before.
+
+Let clients show a token (`auth = \"token\"`, which is the default). Or, if everybody who reaches Braid may act
+with this credential, say so for the server:
+
+    [servers.NAME]
+    allow_anonymous = true";
+
     UnknownKey = "C001", "unknown key",
 "`braid.toml` is read strictly: a key that Braid does not know is an error, because a misspelt setting
 that is silently ignored is worse than a refusal.
@@ -228,8 +239,9 @@ by its folder's permissions and needs none of this.";
 name, or one address covers another, as 0.0.0.0 covers 127.0.0.1. Change one of the two.";
 
     NoSuchName = "C026", "no such server or group",
-"A group, or one of its patterns, names a server that the file does not have, or `--group` a group that it
-does not have. Names are compared letter by letter, case included. The message has the nearest one.";
+"A group or a rule of `[access]`, or one of its patterns, names a server that the file does not have; a rule or
+`--group` names a group, or a rule a holder of a token, that it does not have. Names are compared letter by
+letter, case included. The message has the nearest one.";
 
     OurHeader = "C027", "header that Braid sets itself",
 "`headers` may hold whatever the server wants to see, but not what belongs to the transport itself: Host, Accept,

@@ -20,7 +20,8 @@ const SECRET_TABLES: &[&str] =
 /// Keys that hold a URL, in which a password or a token may stand.
 const URLS: &[&str] = &["url", "serverUrl", "httpUrl"];
 /// Keys whose tables have names in place of keys; a server may be called `settings`.
-const NAMING_TABLES: &[&str] = &["servers", "mcpServers", "mcp_servers", "context_servers", "groups"];
+const NAMING_TABLES: &[&str] =
+    &["servers", "mcpServers", "mcp_servers", "context_servers", "groups", "access"];
 /// Arguments of a tool. Elsewhere a table of this name says how servers are run.
 const ARGUMENTS: &str = "defaults";
 

@@ -19,6 +19,7 @@ const HOLDERS_TOKEN: &str = "\"${ALICE_TOKEN}\"";
 const REMOTE: &str = "remote";
 const REMOTE_URL: &str = "https://mcp.example.com/mcp";
 const GROUP: &str = "demo";
+const RULE: &str = "everybody";
 /// Where comments begin, when the line leaves room.
 const COMMENT_COLUMN: usize = 40;
 
@@ -42,6 +43,7 @@ pub fn write() -> String {
                 options(&mut text, setting.path, "");
             }
             Form::Named if setting.path == "groups" => group(&mut text),
+            Form::Named if setting.path == "access" => rule(&mut text),
             Form::Named => servers(&mut text),
             Form::Flag
             | Form::Text(_)
@@ -105,6 +107,12 @@ fn group(text: &mut String) {
     options(text, "groups.*", "");
 }
 
+fn rule(text: &mut String) {
+    let doc = schema::setting("access").map_or("", |setting| setting.doc);
+    text.push_str(&format!("\n# {doc}\n#[access.{RULE}]\n"));
+    options(text, "access.*", "");
+}
+
 /// The options below a path, with sections inside of it as dotted keys, so that each line stands for itself.
 fn options(text: &mut String, path: &str, dotted: &str) {
     let shown = |setting: &&Setting| setting.state == State::Here && setting.kind() != Kind::Remote;
@@ -154,7 +162,7 @@ mod tests {
     use super::*;
     use crate::config::file::{Loaded, from_text_with};
     use crate::config::variables::{Purpose, Surroundings};
-    use crate::config::{Command, Config, Group, Reach, Remote, ServerConfig, ToolConfig};
+    use crate::config::{AccessRule, Command, Config, Group, Reach, Remote, ServerConfig, ToolConfig};
     use std::path::{Path, PathBuf};
 
     const ALICE_TOKEN: &str = "a-token-that-only-this-test-knows";
@@ -231,6 +239,7 @@ mod tests {
         let holder = config.listen.tokens.pop().unwrap();
         assert_eq!((holder.name.as_str(), holder.token.expose()), (HOLDER, ALICE_TOKEN));
         assert_eq!(holder.scopes, Vec::<String>::new());
+        assert_eq!(config.access.pop().unwrap(), AccessRule::new(RULE));
         assert_eq!(config, read(EXAMPLE).config);
     }
 
@@ -248,6 +257,7 @@ mod tests {
             let below = below
                 .strip_prefix("servers.*.")
                 .or_else(|| below.strip_prefix("groups.*."))
+                .or_else(|| below.strip_prefix("access.*."))
                 .or_else(|| below.split_once('.').map(|(_, key)| key))
                 .unwrap_or(&below)
                 .to_owned();

@@ -39,12 +39,18 @@ fn group(
     // Lists have the order of the configuration, whatever the order here.
     let there = config.servers.iter().filter(|server| members.contains(server.key.as_str()));
     let servers: Vec<String> = there.map(|server| server.key.clone()).collect();
-    judge_patterns(reader, top, name, &servers, section);
+    judge_patterns(reader, top, ("group", name), &servers, section);
     Some(Group { name: name.to_owned(), servers, filters: Filters::default().under(section) })
 }
 
-/// A pattern that names a server names one of the group's.
-fn judge_patterns(reader: &mut Reader<'_>, top: &Section, name: &str, members: &[String], section: &Section) {
+/// A pattern that names a server names one of those that the group or rule is about.
+pub(super) fn judge_patterns(
+    reader: &mut Reader<'_>,
+    top: &Section,
+    (noun, name): (&str, &str),
+    members: &[String],
+    section: &Section,
+) {
     let all = top.named("servers");
     let lists = ["tools", "prompts", "resources"].into_iter().filter_map(|kind| section.section(kind));
     for (pattern, span) in
@@ -58,8 +64,8 @@ fn judge_patterns(reader: &mut Reader<'_>, top: &Section, name: &str, members: &
         let known = all.iter().map(|(key, _)| key.as_str());
         let problem = match known.clone().find(|key| begins(key)) {
             Some(other) => reader
-                .warning(Code::NoEffect, format!("a pattern of group {} matches nothing", quoted(name)))
-                .at(span, format!("{} is not in use in this group", quoted(other))),
+                .warning(Code::NoEffect, format!("a pattern of {noun} {} matches nothing", quoted(name)))
+                .at(span, format!("{} is not in use in this {noun}", quoted(other))),
             None => {
                 let problem = reader
                     .error(Code::NoSuchName, format!("there is no server {}", quoted(wanted)))

@@ -39,6 +39,11 @@ fn table(path: &str) -> Tree {
 
 fn value(setting: &Setting) -> Tree {
     let mut tree = match setting.form {
+        Form::Section if schema::is_list_of_allowed(setting.path) => {
+            let mut either = table(setting.path);
+            merge(&mut either, json!({ "type": ["object", "array"], "items": text(Rule::DoorGlob) }));
+            either
+        }
         Form::Section => table(setting.path),
         Form::Named => {
             let mut each = table(&format!("{}.*", setting.path));

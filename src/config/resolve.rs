@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::access_section::{access, warn_of_anonymous};
 use super::codes::Code;
 use super::group_section::groups;
 use super::layers::{apply, timeouts};
@@ -77,6 +78,8 @@ fn config(reader: &mut Reader<'_>, top: &Section) -> Config {
         config.listen = listen(reader, section);
     }
     config.groups = groups(reader, top, &config);
+    config.access = access(reader, top, &config);
+    warn_of_anonymous(reader, top, &config);
     warn_of_names(reader, top, &config);
     if config.servers.is_empty()
         && reader.problems.iter().all(|problem| problem.severity == Severity::Warning)

@@ -5,7 +5,7 @@
 //! so that it is refused by name and never called unknown.
 
 use super::address::is_network;
-use super::{Address, listen, remote};
+use super::{Address, access_section, listen, remote};
 
 /// One key that may stand in `braid.toml`.
 #[derive(Debug)]
@@ -93,6 +93,8 @@ pub enum Rule {
     Glob,
     /// The same in a group, with the server in front.
     DoorGlob,
+    /// Whom a rule of `[access]` is for.
+    Principals,
     /// What a tool is to be called behind its server's prefix; may be empty.
     ToolName,
     /// What a client shows, as strong as those that we make.
@@ -124,6 +126,7 @@ impl Rule {
             Self::HeaderValue => return remote::judge_header_value(text),
             Self::Glob => is_glob(text),
             Self::DoorGlob => is_glob(text) && (text == "*" || text.contains('/')),
+            Self::Principals => is_glob(text) && access_section::may_match_somebody(text),
             Self::ToolName => text.len() <= TOOL_NAME_BYTES_MAX && !text.chars().any(char::is_control),
             Self::Token => listen::is_strong(text),
             Self::Scope => listen::is_scope(text),
@@ -151,6 +154,9 @@ impl Rule {
             }
             Self::DoorGlob => {
                 "expected SERVER/PATTERN, such as \"github/delete_*\" or \"*/delete_*\": * is any text, ? one character"
+            }
+            Self::Principals => {
+                "expected \"local\", \"bearer\", \"anonymous\", \"token:NAME\", \"oauth:NAME\" or \"cert:NAME\", or a pattern such as \"oauth:*\""
             }
             Self::ToolName => "expected at most 128 characters, without control characters",
             Self::Token => "expected a secret of 32 to 4095 visible ASCII characters, without blanks",
@@ -180,7 +186,7 @@ impl Rule {
             | Self::Token => None,
             Self::Https => Some("^([Hh][Tt][Tt][Pp][Ss]?://[^@#]+)?$"),
             Self::Scope => Some(r"^[!#-\[\]-~]{1,256}$"),
-            Self::Glob => Some("^.{1,256}$"),
+            Self::Glob | Self::Principals => Some("^.{1,256}$"),
             Self::DoorGlob => Some("^(\\*|.*/.*)$"),
             Self::Url => Some("^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$"),
             Self::Prefix => Some("^([A-Za-z][A-Za-z0-9_-]{0,31})?$"),
@@ -250,6 +256,7 @@ const PROTOCOL: Form =
 const RESTART: Form = Form::Word(&["on-failure", "always", "never"]);
 const GLOBS: Form = Form::Texts(Rule::Glob);
 const DOOR_GLOBS: Form = Form::Texts(Rule::DoorGlob);
+const PRINCIPALS: Form = Form::Texts(Rule::Principals);
 const PATH_FROM_SHELL: Form = Form::Word(&["auto", "always", "never"]);
 const STDERR: Form = Form::Word(&["log", "inherit", "drop"]);
 
@@ -580,6 +587,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"\"",
         "trusted besides the system's certificates, in PEM",
     ),
+    here(
+        "servers.*.allow_anonymous",
+        Form::Flag,
+        "false",
+        "true: `listen.auth = \"none\"` may use it, though a credential of yours is sent to it",
+    ),
     not_yet("servers.*.forward_headers", "no header of a client is passed on"),
     section("servers.*.oauth", "leave that a person gives in a browser: `braid login NAME`"),
     here("servers.*.oauth.enabled", Form::Flag, "true", "false: no login of this server is looked for"),
@@ -645,6 +658,40 @@ pub const SETTINGS: &[Setting] = &[
     here("groups.*.resources.allow", DOOR_GLOBS, "[\"*\"]", "as with tools: \"files/file:///srv/*\""),
     here("groups.*.resources.deny", DOOR_GLOBS, "[]", "as with tools"),
     here("groups.*.read_only", Form::Flag, "false", "true: only tools that say that they change nothing"),
+    named(
+        "access",
+        "who may use what: all rules for somebody together; without any rule everybody everything",
+    ),
+    section("access.*", "one rule"),
+    here(
+        "access.*.principals",
+        PRINCIPALS,
+        "[\"*\"]",
+        "whom it is for: \"token:ci\", \"oauth:*\", \"cert:x\", \"bearer\", \"local\", \"anonymous\"",
+    ),
+    here("access.*.scopes", Form::Texts(Rule::Scope), "[]", "and whose token has all of these scopes"),
+    here("access.*.servers", GLOBS, "[\"*\"]", "which servers they may use, by the names in this file"),
+    here(
+        "access.*.groups",
+        GLOBS,
+        "[]",
+        "by the doors of these groups alone; [] = by every door, that to all servers too",
+    ),
+    section("access.*.tools", "which tools of the servers, as SERVER/NAME; a list alone is what it allows"),
+    here(
+        "access.*.tools.allow",
+        DOOR_GLOBS,
+        "[\"*\"]",
+        "as in a group; kinds of which nothing is said are then not shown at all",
+    ),
+    here("access.*.tools.deny", DOOR_GLOBS, "[]", "as in a group; another rule may allow it all the same"),
+    section("access.*.prompts", "which prompts"),
+    here("access.*.prompts.allow", DOOR_GLOBS, "[\"*\"]", "as with tools"),
+    here("access.*.prompts.deny", DOOR_GLOBS, "[]", "as with tools"),
+    section("access.*.resources", "which resources and templates, as SERVER/URI"),
+    here("access.*.resources.allow", DOOR_GLOBS, "[\"*\"]", "as with tools: \"files/file:///srv/*\""),
+    here("access.*.resources.deny", DOOR_GLOBS, "[]", "as with tools"),
+    here("access.*.read_only", Form::Flag, "false", "true: only tools that say that they change nothing"),
     section("listen", "how clients reach us over HTTP; only `braid serve` listens"),
     here(
         "listen.http",
@@ -928,7 +975,9 @@ impl Setting {
     pub fn kind(&self) -> Kind {
         match self.path.strip_prefix("servers.*.") {
             Some("command" | "args" | "env" | "env_file" | "cwd" | "inherit_env" | "stderr") => Kind::Program,
-            Some("url" | "headers" | "headers_command" | "transport" | "ca_file" | "oauth") => Kind::Remote,
+            Some(
+                "url" | "headers" | "headers_command" | "transport" | "ca_file" | "oauth" | "allow_anonymous",
+            ) => Kind::Remote,
             Some(_) | None => Kind::Any,
         }
     }
@@ -953,6 +1002,11 @@ pub fn short_form(path: &str) -> Option<&'static Setting> {
 pub fn shows_some(path: &str) -> bool {
     let kind = path.rsplit('.').next().unwrap_or_default();
     ["tools", "prompts", "resources"].contains(&kind)
+}
+
+/// The same where a list alone is what is allowed.
+pub fn is_list_of_allowed(path: &str) -> bool {
+    path.starts_with("access.*.") && shows_some(path)
 }
 
 /// The settings right below a path.
@@ -998,6 +1052,14 @@ const ALIASES: &[(&str, &str, &str)] = &[
     ("servers.*", "autoApprove", "what is approved is the client's matter"),
     ("servers.*", "alwaysAllow", "what is approved is the client's matter"),
     ("", "group", "groups are tables: `[groups.NAME]`"),
+    ("", "rules", "rules are tables: `[access.NAME]`"),
+    ("", "acl", "rules are tables: `[access.NAME]`"),
+    ("access.*", "principal", "did you mean `principals`?"),
+    ("access.*", "users", "did you mean `principals`?"),
+    ("access.*", "tokens", "write `principals = [\"token:NAME\"]`"),
+    ("access.*", "allow", "write `tools.allow = [\"…\"]`"),
+    ("access.*", "deny", "write `tools.deny = [\"…\"]`"),
+    ("access.*", "readonly", "did you mean `read_only`?"),
     ("", "serve", "did you mean `listen`?"),
     ("listen", "address", "write `http = [\"127.0.0.1:8808\"]`"),
     ("listen", "addresses", "write `http = [\"127.0.0.1:8808\"]`"),

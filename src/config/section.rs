@@ -196,6 +196,13 @@ impl Reader<'_> {
                 let inner = self.section(setting.path, at, &entry.key_span, &entry.node);
                 section.sections.insert(key, inner);
             }
+            Form::Section
+                if schema::is_list_of_allowed(setting.path) && matches!(entry.node.value, Value::List(_)) =>
+            {
+                let only = schema::setting(&format!("{}.allow", setting.path));
+                let inner = only.map(|only| self.short(only, at, entry));
+                section.sections.extend(inner.map(|inner| (key, inner)));
+            }
             Form::Named if entry.node.is_table() => {
                 let inner = self.named(setting, at, &entry.node);
                 section.named.insert(key, inner);
@@ -243,6 +250,7 @@ impl Reader<'_> {
                     "servers" => "a server",
                     "groups" => "a group",
                     "listen.tokens" => "a holder of a token",
+                    "access" => "a rule",
                     _ => "a tool",
                 };
                 let problem = self
@@ -252,6 +260,7 @@ impl Reader<'_> {
                     "servers" => problem.help(SERVER_HELP),
                     "groups" => problem.help(GROUP_HELP),
                     "listen.tokens" => problem.help(TOKEN_HELP),
+                    "access" => problem.help(ACCESS_HELP),
                     _ => problem,
                 })
             } else {
@@ -557,6 +566,7 @@ impl Reader<'_> {
             ("servers", _) => problem.help(SERVER_HELP),
             ("groups", _) => problem.help(GROUP_HELP),
             ("listen.tokens", _) => problem.help(TOKEN_HELP),
+            ("access", _) => problem.help(ACCESS_HELP),
             (path, Value::List(_)) if schema::shows_some(path) => {
                 problem.help(format!("write `{} = {{ allow = [\"…\"], deny = [\"…\"] }}`", setting.key()))
             }
@@ -652,6 +662,9 @@ const SERVER_HELP: &str =
 const TOKEN_HELP: &str = "write `tokens.NAME = \"${NAME_TOKEN}\"`, or `tokens.NAME = { token = \"${NAME_TOKEN}\", scopes = [\"read\"] }`";
 
 const GROUP_HELP: &str = "write `[groups.NAME]` on a line of its own, and `servers = [\"…\"]` below it";
+
+const ACCESS_HELP: &str =
+    "write `[access.NAME]` on a line of its own, and `principals = [\"…\"]` and `servers = [\"…\"]` below it";
 
 /// Items of one list: arguments of a program, names of variables.
 pub(super) const LIST_MAX: usize = 1024;

@@ -37,6 +37,7 @@ pub(super) fn server(
         Some("raw") => Uris::Raw,
         Some(_) | None => Uris::Prefixed,
     };
+    server.allow_anonymous = section.flag("allow_anonymous").unwrap_or(false);
     if let Some(inner) = section.section("timeouts") {
         server.timeouts = timeouts(reader, inner, &base.timeouts);
     }

@@ -7,7 +7,9 @@
 
 use super::Hub;
 use super::edition::Edition;
+use super::entrance::Entrance;
 use crate::config::{Config, ServerConfig};
+use crate::mcp::caller::Scopes;
 use crate::upstream::dial::Dial;
 use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, ServerId};
@@ -142,10 +144,16 @@ impl Hub {
     async fn moves(self: &Arc<Self>, before: &Edition, now: Arc<Edition>) {
         *self.edition.write() = now.clone();
         let warmed = self.warmed.lock().clone();
-        let is_new = |server: &&Arc<Server>| before.place_of(server.id()).is_none();
-        for server in now.servers().iter().filter(is_new) {
-            for fault in warmed.iter().filter_map(|principal| self.warm_one(server, principal).err()) {
-                tracing::warn!(why = fault.text, "not started");
+        for principal in &warmed {
+            let behind = |edition: &Edition| edition.behind(&Entrance::all(), principal, &Scopes::default());
+            let (saw, sees) = (behind(before), behind(&now));
+            for (_, server) in now.servers().iter().enumerate().filter(|(at, _)| sees.look(*at).is_some()) {
+                let had = before.place_of(server.id()).and_then(|at| saw.look(at));
+                if had.is_none()
+                    && let Err(fault) = self.warm_one(server, principal)
+                {
+                    tracing::warn!(why = fault.text, "not started");
+                }
             }
         }
         for (moved, seat) in self.seats.all().into_iter().enumerate() {
@@ -193,6 +201,7 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         sharing,
         protocol,
         required: _,
+        allow_anonymous: _,
         timeouts: _,
         filters: _,
         tools: _,
@@ -223,6 +232,7 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
 fn is_alike(had: &Config, wanted: &Config) -> bool {
     had.names == wanted.names
         && had.groups == wanted.groups
+        && had.access == wanted.access
         && had.first_list == wanted.first_list
         && had.limits.rate == wanted.limits.rate
         && had.identity.instructions == wanted.identity.instructions

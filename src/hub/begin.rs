@@ -368,6 +368,19 @@ impl Hub {
         Ok(Target { pass, edit, amended: None, needs_task: false, reads_only: false, mirrors: None })
     }
 
+    /// Whether whoever comes back for what it began may still begin it: it may have lost the right since, or shows a token
+    /// that never had it.
+    pub fn still_admits(&self, seat: &Seat, method: Method, message: &Message) -> bool {
+        let (outlook, caller) = (seat.outlook(), seat.caller());
+        if outlook.edition.rights(&caller.principal, &caller.scopes).is_none() {
+            return true;
+        }
+        match outlook.view.with_catalog(|catalog| route(catalog, method, message)) {
+            Route::One(target) => outlook.server(target.pass.server()).is_some(),
+            Route::Local(_) | Route::Unknown(_) | Route::Refuse(_) => false,
+        }
+    }
+
     /// The seals of tasks' ids, if this client knows of tasks.
     fn ids(&self, seat: &Seat) -> Option<&Arc<TaskIds>> {
         self.task_ids.as_ref().filter(|_| seat.mail().askable().tasks)

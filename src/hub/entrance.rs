@@ -6,6 +6,7 @@
 
 use super::edition::Plans;
 use crate::config::{Group, ServerConfig};
+use crate::routing::access::Door;
 use crate::routing::exposure::Exposure;
 use crate::routing::look::Look;
 use crate::routing::names::ServerName;
@@ -81,6 +82,14 @@ impl Entrance {
     pub fn label(&self) -> &Arc<str> {
         &self.0.label
     }
+
+    /// As rules of `[access]` know it.
+    pub(super) fn door(&self) -> Door<'_> {
+        match &self.0.to {
+            To::All | To::Server(_) => Door::Open,
+            To::Group(name) => Door::Group(name),
+        }
+    }
 }
 
 impl Behind {
@@ -96,8 +105,14 @@ impl Behind {
         self.naming
     }
 
+    /// The same where a server is seen so that was seen otherwise, or not at all.
+    pub(super) fn seen(self, as_seen: impl Fn(usize, &Arc<Look>) -> Option<Arc<Look>>) -> Self {
+        let looks = self.looks.iter().enumerate().map(|(at, look)| as_seen(at, look.as_ref()?));
+        Self { looks: looks.collect(), ..self }
+    }
+
     /// Whether there is any server behind it.
-    fn leads_anywhere(&self) -> bool {
+    pub(super) fn leads_anywhere(&self) -> bool {
         self.looks.iter().any(Option::is_some)
     }
 

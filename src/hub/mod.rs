@@ -41,7 +41,8 @@ use self::seat::Seat;
 use self::seats::Seats;
 use self::views::{View, Views};
 use crate::config::{Config, ServerConfig};
-use crate::mcp::caller::{Caller, ClientId, Company, Principal};
+use crate::mcp::caller::{Caller, ClientId, Company, Grant, Principal, Scopes};
+use crate::routing::access::{Access, Rights};
 use crate::routing::task_ids::{KEY_BYTES, TaskIds};
 use crate::upstream::allowance::Allowance;
 use crate::upstream::budget::{self, Budget};
@@ -193,9 +194,29 @@ impl Hub {
         self.edition().entrances.has_server(key).then(|| Entrance::server(key))
     }
 
+    /// Whether an entrance leads anywhere for whoever comes in this name. That to all servers is there for everybody who is
+    /// let in.
+    pub fn admits(&self, entrance: &Entrance, grant: &Grant) -> bool {
+        let edition = self.edition();
+        edition.rights(&grant.principal, &grant.scopes).is_none()
+            || edition.behind(entrance, &grant.principal, &grant.scopes).leads_anywhere()
+    }
+
     /// What whoever comes by another entrance with the same links sees.
     pub fn view(&self, caller: &Caller, entrance: &Entrance) -> Arc<View> {
         Outlook::new(&self.views, self.edition(), caller, entrance).view
+    }
+
+    /// What somebody who has these rights would see by the links of this caller.
+    pub fn view_with(
+        &self,
+        caller: &Caller,
+        entrance: &Entrance,
+        (access, rights): (&Access, &Rights),
+    ) -> Arc<View> {
+        let edition = self.edition();
+        let behind = edition.ruled(entrance, access, rights);
+        Outlook::of(&self.views, edition, caller, behind).view
     }
 
     /// A place for a client that comes by this entrance; nothing is started before it is opened.
@@ -213,7 +234,9 @@ impl Hub {
             }
         }
         let edition = self.edition();
-        edition.servers().iter().filter_map(|server| self.warm_one(server, principal).err()).collect()
+        let usable = edition.behind(&Entrance::all(), principal, &Scopes::default());
+        let servers = edition.servers().iter().enumerate().filter(|(at, _)| usable.look(*at).is_some());
+        servers.filter_map(|(_, server)| self.warm_one(server, principal).err()).collect()
     }
 
     fn warm_one(self: &Arc<Self>, server: &Arc<Server>, principal: &Principal) -> Result<(), Fault> {
@@ -235,7 +258,7 @@ impl Hub {
     /// The state of each server behind an entrance, as this caller finds it, in the order of the configuration.
     pub fn reports(&self, caller: &Caller, entrance: &Entrance) -> Vec<Report> {
         let edition = self.edition();
-        let behind = edition.entrances.behind(entrance);
+        let behind = edition.behind(entrance, &caller.principal, &caller.scopes);
         let servers = edition.servers().iter().zip(&edition.settings).enumerate();
         servers
             .filter(|(at, _)| behind.look(*at).is_some())

@@ -8,6 +8,8 @@ use super::entrance::{Behind, Entrance, Naming};
 use super::views::{Place, Sight, View, Views};
 use crate::config::ServerConfig;
 use crate::mcp::caller::Caller;
+use crate::mcp::method::Kind;
+use crate::routing::catalog::Catalog;
 use crate::routing::look::Look;
 use crate::upstream::server::{LinkKey, Server, ServerId};
 use crate::upstream::way::{Hand, Known};
@@ -33,9 +35,21 @@ pub(super) struct Reached<'a> {
 
 impl Outlook {
     pub(super) fn new(views: &Views, edition: Arc<Edition>, caller: &Caller, entrance: &Entrance) -> Self {
-        let behind = edition.entrances.behind(entrance);
+        let behind = edition.behind(entrance, &caller.principal, &caller.scopes);
+        Self::of(views, edition, caller, behind)
+    }
+
+    /// The same where this is behind the entrance.
+    pub(super) fn of(views: &Views, edition: Arc<Edition>, caller: &Caller, behind: Behind) -> Self {
         let view = views.of(&edition, sight(&edition, caller, &behind));
         Self { edition, behind, view, known: Mutex::default() }
+    }
+
+    /// Whether the client may be told that there is the server at this place: it may use something of it, as far as is known.
+    pub(super) fn mentions(&self, Reached { at, look, .. }: &Reached<'_>) -> bool {
+        let is_in_part = look.exposure.as_ref().is_some_and(|exposure| exposure.is_given_in_part());
+        let lists_any = |catalog: &Catalog| Kind::ALL.into_iter().any(|kind| catalog.count(kind, *at) > 0);
+        !is_in_part || self.view.with_catalog(lists_any)
     }
 
     /// The servers behind the client's entrance, in the order of the configuration.
@@ -118,5 +132,11 @@ fn sight(edition: &Edition, caller: &Caller, behind: &Behind) -> Sight {
         }
     });
     let exposures = (0..edition.servers.len()).map(|at| behind.exposure(at).cloned());
-    Sight { edition: edition.number, naming, places: places.collect(), exposures: exposures.collect() }
+    Sight {
+        edition: edition.number,
+        whose: caller.principal.clone(),
+        naming,
+        places: places.collect(),
+        exposures: exposures.collect(),
+    }
 }

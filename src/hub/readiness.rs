@@ -7,8 +7,9 @@
 //! then we are not ready while it is down, and ready again when it is back. While we stop we are not ready.
 
 use super::Hub;
+use super::entrance::Entrance;
 use super::views::Standing;
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::{Principal, Scopes};
 use crate::upstream::link::State;
 
 /// What there is to wait for, by the servers' keys.
@@ -29,11 +30,13 @@ impl Readiness {
 }
 
 impl Hub {
-    /// How things stand with the links that a principal's network clients share. Servers of which each client gets its
+    /// How things stand with the links that a principal's network clients share, of servers that it may use. Servers of which each client gets its
     /// own say nothing before there is a client, and do not count.
     pub fn readiness(&self, principal: &Principal) -> Readiness {
         let mut readiness = Readiness { stopping: self.stopping.is_cancelled(), ..Readiness::default() };
-        for server in self.edition().servers() {
+        let edition = self.edition();
+        let usable = edition.behind(&Entrance::all(), principal, &Scopes::default());
+        for (_, server) in edition.servers().iter().enumerate().filter(|(at, _)| usable.look(*at).is_some()) {
             let Some(key) = server.shared_key(principal) else { continue };
             let standing = self.views.standing(server.id(), &key);
             let is_awaited = standing <= Standing::Recalled;

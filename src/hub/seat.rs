@@ -332,6 +332,11 @@ impl Seat {
         &self.caller
     }
 
+    /// By which it came.
+    pub fn entrance(&self) -> &Entrance {
+        &self.entrance
+    }
+
     /// What tells the entrance that it came by from every other.
     pub fn door(&self) -> &Arc<str> {
         self.entrance.label()
@@ -411,6 +416,7 @@ impl Seat {
                     .zip(&links)
                     .zip(&recalled)
                     .zip(&fronts)
+                    .filter(|(((reached, _), _), _)| outlook.mentions(reached))
                     .map(|(((Reached { settings, .. }, link), recalled), front)| Speaker {
                         key: &settings.key,
                         front,

@@ -8,6 +8,7 @@
 use super::edition::Edition;
 use super::entrance::Naming;
 use super::lists::Lists;
+use crate::mcp::caller::Principal;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::method::Kind;
 use crate::mcp::revision::Revision;
@@ -53,6 +54,8 @@ pub(super) enum Place {
 pub(super) struct Sight {
     /// The number of the edition whose places they are.
     pub(super) edition: u64,
+    /// Whose cursors are no other's, though what is shown may be the same.
+    pub(super) whose: Principal,
     pub(super) naming: Naming,
     pub(super) places: Vec<Place>,
     /// What is shown of each server, and what its things are called.
@@ -238,6 +241,7 @@ impl Views {
                 Some(view) => view,
                 None => {
                     let nothing = Catalog::merge(edition.plans.of(sight.naming), &[], self.page_items_max);
+                    let nothing = nothing.of(&sight.whose);
                     let view = Arc::new(View {
                         stale: AtomicBool::new(true),
                         recalls: AtomicBool::new(shelves.recalls(edition, &sight)),

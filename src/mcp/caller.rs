@@ -49,6 +49,11 @@ impl Principal {
     pub fn anonymous() -> Self {
         Self(Arc::from("anonymous"))
     }
+
+    /// Whether nobody knows who it is.
+    pub fn is_anonymous(&self) -> bool {
+        *self.0 == *"anonymous"
+    }
 }
 
 /// What a token says that its bearer may do: a set of names, sorted, each once. Cheap to clone; most hold none.

@@ -11,6 +11,7 @@ use super::names::{Change, Exposed, NamePlan, ServerName};
 use super::template;
 use super::tool_look::ToolLook;
 use super::uris::UriMap;
+use crate::mcp::caller::Principal;
 use crate::mcp::capabilities::Capabilities;
 use crate::mcp::fit;
 use crate::mcp::method::Kind;
@@ -115,6 +116,8 @@ pub struct Catalog {
     shelves: [Arc<Shelf>; 4],
     servers: Vec<Claim>,
     page_items_max: usize,
+    /// For whom it is.
+    whose: Arc<str>,
 }
 
 /// What one server can be asked about beyond what it lists.
@@ -162,7 +165,13 @@ impl Catalog {
     pub fn merge(plan: &NamePlan, offers: &[Offer], page_items_max: usize) -> Self {
         let servers = claims(plan, offers);
         let shelves = Kind::ALL.map(|kind| Arc::new(Shelf::of(kind, plan, offers, &servers)));
-        Self { shelves, servers, page_items_max: page_items_max.max(1) }
+        Self { shelves, servers, page_items_max: page_items_max.max(1), whose: Arc::from("") }
+    }
+
+    /// The same for this principal: its cursors lead nobody else anywhere.
+    #[must_use]
+    pub fn of(self, principal: &Principal) -> Self {
+        Self { whose: Arc::from(principal.as_str()), ..self }
     }
 
     /// The same as a new one of these offers, if this one was made of the same plan. Lists of which none has changed
@@ -173,7 +182,7 @@ impl Catalog {
             Some(shelf) if shelf.is_of(kind, offers) => shelf.clone(),
             Some(_) | None => Arc::new(Shelf::of(kind, plan, offers, &servers)),
         });
-        Self { shelves, servers, page_items_max: self.page_items_max }
+        Self { shelves, servers, page_items_max: self.page_items_max, whose: self.whose.clone() }
     }
 
     /// Every listed item of a kind, in list order.
@@ -289,7 +298,7 @@ impl Catalog {
         let shelf = self.shelf(kind);
         let offset = match cursor {
             None => 0,
-            Some(cursor) => cursor::read(kind, &shelf.digest, cursor).ok_or(StaleCursor)?,
+            Some(cursor) => cursor::read(kind, (&shelf.digest, &self.whose), cursor).ok_or(StaleCursor)?,
         };
         let [first, second, third, fourth, modern] = &shelf.rendered;
         let rendered = match revision {
@@ -299,7 +308,7 @@ impl Catalog {
             Revision::V2025_11_25 => fourth,
             Revision::V2026_07_28 => modern,
         };
-        let pages = rendered.get_or_init(|| shelf.render(kind, revision, self.page_items_max));
+        let pages = rendered.get_or_init(|| shelf.render(kind, revision, &self.whose, self.page_items_max));
         if !offset.is_multiple_of(self.page_items_max) {
             return Err(StaleCursor);
         }
@@ -398,7 +407,7 @@ impl Shelf {
     }
 
     /// Every page as a result object, without how long it may be kept. An empty list has one page.
-    fn render(&self, kind: Kind, revision: Revision, page_items_max: usize) -> Vec<Bytes> {
+    fn render(&self, kind: Kind, revision: Revision, whose: &str, page_items_max: usize) -> Vec<Bytes> {
         let mut pages = Vec::new();
         let mut offset = 0;
         loop {
@@ -420,7 +429,7 @@ impl Shelf {
             offset += page.len();
             let more = offset < self.entries.len();
             if more {
-                let cursor = cursor::write(kind, &self.digest, offset);
+                let cursor = cursor::write(kind, (&self.digest, whose), offset);
                 text.put_slice(format!(r#","nextCursor":"{cursor}""#).as_bytes());
             }
             text.put_u8(b'}');

@@ -1,14 +1,15 @@
 //! What a door shows of one server, and the proof that something is shown.
 //!
-//! Made of the configuration alone: filters of the server, filters of the group whose door it is, and what single tools look
-//! like. Owns the only way to a [`Pass`], without which no request reaches a server. It knows own names and own URIs, no
+//! Made of the configuration alone: filters of the server, filters of the group whose door it is, what the rules of
+//! `[access]` give whoever comes, and what single tools look like. Owns the only way to a [`Pass`], without which no request reaches a server. It knows own names and own URIs, no
 //! exposed ones, and keeps no lists.
 
+use super::access::Share;
 use super::glob::Glob;
 use super::item::Item;
 use super::normal_uri::{bare, is_devious, spellings};
 use super::tool_look::ToolLook;
-use crate::config::{Filter, Filters, Group, ServerConfig, toml_key};
+use crate::config::{AccessRule, Filter, Filters, Group, ServerConfig, toml_key};
 use crate::mcp::method::Kind;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +21,15 @@ pub struct Exposure {
     key: Box<str>,
     /// The server's own, and the door's: an item is shown if all of them show it.
     rules: Vec<Rules>,
+    /// And one of these does; `None`: whoever comes is given all of it.
+    given: Option<Vec<Arc<Rules>>>,
     tools: Arc<BTreeMap<Box<str>, ToolRule>>,
 }
 
 /// A place in the configuration that says what is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Rules {
-    /// `servers.github`, `groups.dev`.
+pub struct Rules {
+    /// `servers.github`, `groups.dev`, `access.readers`.
     place: Box<str>,
     scope: Scope,
     tools: Patterns,
@@ -87,6 +90,8 @@ enum Rule {
     NotAllowed,
     NotReadOnly,
     Disabled,
+    /// Each of several rules that are for whoever asks has its own reason.
+    NotGiven,
     /// A URI that only a template leads to which is not shown.
     Template(Box<str>),
     TooLong,
@@ -120,8 +125,7 @@ impl Pass {
         item: &Item,
     ) -> Result<Self, Why> {
         if let Some(exposure) = exposure {
-            exposure.judge(kind, item.own())?;
-            exposure.judge_hint(kind, || item.says_read_only())?;
+            exposure.judge(kind, item.own(), || item.says_read_only())?;
         }
         Ok(Self { server, own: item.own().into(), tool: None })
     }
@@ -129,7 +133,7 @@ impl Pass {
     /// To a URI, be it in a list or not.
     pub(super) fn to_uri(exposure: Option<&Exposure>, server: usize, own: &str) -> Result<Self, Why> {
         if let Some(exposure) = exposure {
-            exposure.judge(Kind::Resources, own)?;
+            exposure.judge(Kind::Resources, own, || false)?;
         }
         Ok(Self { server, own: own.into(), tool: None })
     }
@@ -144,13 +148,12 @@ impl Pass {
         is_shown: bool,
     ) -> Result<Self, Why> {
         if let Some(exposure) = exposure.filter(|_| !is_shown) {
-            exposure.judge(Kind::Tools, tool)?;
+            // What it said of itself nobody knows any more.
+            exposure.judge(Kind::Tools, tool, || false)?;
             // No pattern would match a name that was too long to be kept (`TaskId::tool`).
             if tool.is_empty() {
                 exposure.judge_nameless()?;
             }
-            // What it said of itself nobody knows any more.
-            exposure.judge_hint(Kind::Tools, || false)?;
         }
         Ok(Self { server, own: own.into(), tool: Some(tool.into()) })
     }
@@ -159,6 +162,11 @@ impl Pass {
 impl Exposure {
     /// Of a server by the door to all, or by a group's. `None`: everything is shown as it is.
     pub fn new(server: &ServerConfig, group: Option<&Group>) -> Option<Arc<Self>> {
+        Self::given(server, group, &Share::All)
+    }
+
+    /// The same for somebody who is given this of it.
+    pub fn given(server: &ServerConfig, group: Option<&Group>, share: &Share) -> Option<Arc<Self>> {
         let own = Rules::new(format!("servers.{}", toml_key(&server.key)), Scope::Own, &server.filters);
         let door = group.and_then(|group| {
             Rules::new(format!("groups.{}", toml_key(&group.name)), Scope::Keyed, &group.filters)
@@ -173,19 +181,30 @@ impl Exposure {
             .filter(|(_, rule): &(_, ToolRule)| !rule.enabled || rule.look.is_some())
             .collect();
         let rules: Vec<Rules> = own.into_iter().chain(door).collect();
-        (!rules.is_empty() || !tools.is_empty())
-            .then(|| Arc::new(Self { key: server.key.as_str().into(), rules, tools: Arc::new(tools) }))
+        let given = match share {
+            Share::All => None,
+            Share::Part(rules) => Some(rules.clone()),
+        };
+        (!rules.is_empty() || !tools.is_empty() || given.is_some())
+            .then(|| Arc::new(Self { key: server.key.as_str().into(), rules, given, tools: Arc::new(tools) }))
+    }
+
+    /// Whether whoever comes is given less than the server's own settings and the door show.
+    pub fn is_given_in_part(&self) -> bool {
+        self.given.is_some()
     }
 
     /// Whether a resource is shown, as far as its URI says.
     #[cfg(test)]
     fn shows_uri(&self, own: &str) -> bool {
-        self.judge(Kind::Resources, own).is_ok()
+        self.judge(Kind::Resources, own, || false).is_ok()
     }
 
     /// Whether any resource may be hidden.
     pub(super) fn filters_resources(&self) -> bool {
+        let is_open = |rules: &Arc<Rules>| rules.resources.is_open;
         self.rules.iter().any(|rules| !rules.resources.is_open)
+            || self.given.as_ref().is_some_and(|given| !given.iter().any(is_open))
     }
 
     /// How a tool looks, if not as its server wrote it.
@@ -198,37 +217,42 @@ impl Exposure {
         Why { setting: why.setting.clone(), rule: Rule::Template(template.into()) }
     }
 
-    /// By name or URI alone.
-    fn judge(&self, kind: Kind, own: &str) -> Result<(), Why> {
+    /// By name or URI, and by what a tool says of itself.
+    fn judge(&self, kind: Kind, own: &str, says_read_only: impl Fn() -> bool) -> Result<(), Why> {
         if kind == Kind::Tools && self.tools.get(own).is_some_and(|tool| !tool.enabled) {
             let setting = format!("servers.{}.tool.{}.enabled", toml_key(&self.key), toml_key(own));
             return Err(Why { setting: setting.into(), rule: Rule::Disabled });
         }
-        self.rules.iter().try_for_each(|rules| rules.judge(kind, &self.key, own))
+        self.rules.iter().try_for_each(|rules| rules.judge(kind, &self.key, own))?;
+        self.rules.iter().try_for_each(|rules| rules.judge_hint(kind, &says_read_only))?;
+        self.judge_given(|rules| {
+            rules.judge(kind, &self.key, own).and_then(|()| rules.judge_hint(kind, &says_read_only))
+        })
+    }
+
+    /// Whether one of the rules for whoever asks gives it.
+    fn judge_given(&self, judge: impl Fn(&Rules) -> Result<(), Why>) -> Result<(), Why> {
+        let Some(given) = &self.given else { return Ok(()) };
+        let mut why = None;
+        for rules in given {
+            match judge(rules) {
+                Ok(()) => return Ok(()),
+                Err(other) => why = Some(other),
+            }
+        }
+        let places: Vec<&str> = given.iter().map(|rules| &*rules.place).collect();
+        let setting = places.join("`, `").into();
+        Err(why.filter(|_| given.len() == 1).unwrap_or(Why { setting, rule: Rule::NotGiven }))
     }
 
     fn judge_nameless(&self) -> Result<(), Why> {
-        let strict = self
-            .rules
-            .iter()
-            .find(|rules| !rules.tools.is_open)
-            .map(|rules| format!("{}.tools", rules.place));
         let has_disabled = self.tools.values().any(|tool| !tool.enabled);
-        match strict.or_else(|| has_disabled.then(|| format!("servers.{}.tool", toml_key(&self.key)))) {
-            Some(setting) => Err(Why { setting: setting.into(), rule: Rule::Nameless }),
-            None => Ok(()),
+        self.rules.iter().try_for_each(Rules::judge_nameless)?;
+        if has_disabled {
+            let setting = format!("servers.{}.tool", toml_key(&self.key)).into();
+            return Err(Why { setting, rule: Rule::Nameless });
         }
-    }
-
-    fn judge_hint(&self, kind: Kind, says_read_only: impl Fn() -> bool) -> Result<(), Why> {
-        let strict = self.rules.iter().find(|rules| rules.read_only && kind == Kind::Tools);
-        match strict {
-            Some(rules) if !says_read_only() => {
-                let setting = format!("{}.read_only", rules.place).into();
-                Err(Why { setting, rule: Rule::NotReadOnly })
-            }
-            Some(_) | None => Ok(()),
-        }
+        self.judge_given(Rules::judge_nameless)
     }
 }
 
@@ -243,6 +267,35 @@ impl Rules {
             resources: Patterns::of_uris(&filters.resources, scope),
             read_only: filters.read_only,
         })
+    }
+
+    /// Those of a rule of `[access]`; `None`: they show everything.
+    pub(super) fn of_access(rule: &AccessRule) -> Option<Arc<Self>> {
+        let place = format!("access.{}", toml_key(&rule.name));
+        Self::new(place, Scope::Keyed, &rule.filters).map(Arc::new)
+    }
+
+    /// Whether they can show anything of a server, whatever it lists.
+    pub(super) fn may_show(&self, key: &str) -> bool {
+        let beginning = self.scope.of(key, "");
+        let may = |patterns: &Patterns| {
+            patterns.allow.iter().any(|pattern| pattern.written.may_begin_uri(&beginning))
+        };
+        [&self.tools, &self.prompts, &self.resources].into_iter().any(may)
+    }
+
+    fn judge_hint(&self, kind: Kind, says_read_only: impl Fn() -> bool) -> Result<(), Why> {
+        if !self.read_only || kind != Kind::Tools || says_read_only() {
+            return Ok(());
+        }
+        Err(Why { setting: format!("{}.read_only", self.place).into(), rule: Rule::NotReadOnly })
+    }
+
+    fn judge_nameless(&self) -> Result<(), Why> {
+        match self.tools.is_open {
+            true => self.judge_hint(Kind::Tools, || false),
+            false => Err(Why { setting: format!("{}.tools", self.place).into(), rule: Rule::Nameless }),
+        }
     }
 
     fn judge(&self, kind: Kind, key: &str, own: &str) -> Result<(), Why> {
@@ -268,6 +321,7 @@ impl Rules {
                 Rule::NotAllowed => ".allow",
                 Rule::NotReadOnly
                 | Rule::Disabled
+                | Rule::NotGiven
                 | Rule::Template(_)
                 | Rule::TooLong
                 | Rule::Devious
@@ -369,6 +423,7 @@ impl fmt::Display for Why {
                 )
             }
             Rule::Disabled => write!(f, "`{setting}` is false"),
+            Rule::NotGiven => write!(f, "none of `{setting}` shows it"),
             Rule::Template(template) => {
                 write!(f, "only the template `{template}` leads to it, which `{setting}` hides")
             }
@@ -559,6 +614,77 @@ mod tests {
                 exposure.shows_uri(&uri);
             }
         }
+    }
+
+    /// What rules give of the server.
+    fn given(rules: &[AccessRule]) -> Arc<Exposure> {
+        let part = rules.iter().map(|rule| Rules::of_access(rule).unwrap()).collect();
+        Exposure::given(&server(), None, &Share::Part(part)).unwrap()
+    }
+
+    fn access_rule(name: &str, change: impl FnOnce(&mut Filters)) -> AccessRule {
+        let mut rule = AccessRule::new(name);
+        change(&mut rule.filters);
+        rule
+    }
+
+    #[test]
+    fn what_one_of_several_rules_gives_is_shown() {
+        let reads = access_rule("reads", |it| it.read_only = true);
+        let named = access_rule("named", |it| {
+            it.tools = filter(&["git hub/set_*"], &["*/set_secret"]);
+            (it.prompts, it.resources) = (filter(&[], &[]), filter(&["git hub/demo://*"], &[]));
+        });
+        let both = given(&[reads.clone(), named.clone()]);
+        let shows = |exposure: &Exposure, kind, own, hint| exposure.judge(kind, own, || hint);
+        for (kind, own, hint, by_reads, by_named) in [
+            (Kind::Tools, "get", true, true, false),
+            (Kind::Tools, "get", false, false, false),
+            (Kind::Tools, "set_x", false, false, true),
+            (Kind::Tools, "set_secret", false, false, false),
+            (Kind::Tools, "set_secret", true, true, false),
+            (Kind::Prompts, "p", false, true, false),
+            (Kind::Resources, "demo://1", false, true, true),
+            (Kind::Templates, "other://{x}", false, true, false),
+        ] {
+            let (one, two) = (given(std::slice::from_ref(&reads)), given(std::slice::from_ref(&named)));
+            assert_eq!(shows(&one, kind, own, hint).is_ok(), by_reads, "{own}");
+            assert_eq!(shows(&two, kind, own, hint).is_ok(), by_named, "{own}");
+            assert_eq!(shows(&both, kind, own, hint).is_ok(), by_reads || by_named, "{own}");
+        }
+        let why = |exposure: &Exposure| shows(exposure, Kind::Tools, "del", false).unwrap_err().to_string();
+        assert_eq!(why(&given(&[named])), "no pattern of `access.named.tools.allow` matches it");
+        assert_eq!(why(&both), "none of `access.reads`, `access.named` shows it");
+    }
+
+    #[test]
+    fn a_rule_gives_nothing_that_the_server_or_the_door_hides() {
+        let mut server = server();
+        server.filters.tools = filter(&["*"], &["x"]);
+        let mut group = Group::new("g", vec![server.key.clone()]);
+        group.filters.tools = filter(&["*"], &["*/y"]);
+        let rules = Rules::of_access(&access_rule("r", |it| it.tools = filter(&["*/?"], &[]))).unwrap();
+        let exposure = Exposure::given(&server, Some(&group), &Share::Part(vec![rules])).unwrap();
+        let shown = |own: &str| exposure.judge(Kind::Tools, own, || false).is_ok();
+        assert_eq!(["x", "y", "z", "zz"].map(shown), [false, false, true, false]);
+        assert!(exposure.is_given_in_part() && !exposure.filters_resources());
+        let task = |tool| Pass::to_task(Some(&exposure), 0, "t", tool, false).is_ok();
+        assert_eq!(["x", "z", "zz", ""].map(task), [false, true, false, false]);
+    }
+
+    #[test]
+    fn a_rule_may_show_something_of_a_server_if_a_pattern_can_match_there() {
+        let may = |tools: &[&str], resources: &[&str]| {
+            let rule = access_rule("r", |it| {
+                (it.tools, it.prompts) = (filter(tools, &[]), filter(&[], &[]));
+                it.resources = filter(resources, &[]);
+            });
+            Rules::of_access(&rule).unwrap().may_show("git hub")
+        };
+        assert!(
+            may(&["*"], &[]) && may(&["git hub/x"], &[]) && may(&["*/x"], &[]) && may(&[], &["git*/x:*"])
+        );
+        assert!(!may(&[], &[]) && !may(&["git/x"], &["gitlab/*"]));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A pattern of a filter, and whether it matches a name or a URI.
 //!
-//! `*` stands for any text, be it none, and `?` for one character; all else stands for itself, so that a URI template and
-//! the brackets of an address need no escapes. Letters are compared as they are. It takes time in proportion to the text,
-//! but for a part with `?`, which is tried at each of its places.
+//! What its signs stand for says `config::pattern`: all but two stand for themselves, so that a URI template and the brackets
+//! of an address need no escapes.
 
 use super::template::closed_braces;
+use crate::config::pattern::{matches, may_begin};
 
 /// One pattern. Two are equal if they are written alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,53 +25,21 @@ impl Glob {
         matches(&self.0, text)
     }
 
-    /// The same of a URI, or of a template: an expression in braces matches itself, and whatever it may expand to.
+    /// Whether it matches any text that begins so.
+    pub fn may_begin(&self, beginning: &str) -> bool {
+        may_begin(&self.0, beginning)
+    }
+
+    /// The same of texts that end with a URI.
+    pub fn may_begin_uri(&self, beginning: &str) -> bool {
+        may_begin(&self.0, beginning)
+            || closed_braces(&self.0).is_some_and(|as_any_text| may_begin(&as_any_text, beginning))
+    }
+
+    /// Whether the whole is such as the pattern says, of a URI, or of a template: an expression in braces matches itself, and whatever it may expand to.
     pub fn matches_uri(&self, uri: &str) -> bool {
         matches(&self.0, uri) || closed_braces(&self.0).is_some_and(|as_any_text| matches(&as_any_text, uri))
     }
-}
-
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return at_start(pattern, text).is_some_and(str::is_empty);
-    };
-    let Some(mut text) = at_start(first, text) else { return false };
-    let mut parts = rest.split('*');
-    // What stands behind the last `*` is to be the end; each part before it may stand where it comes first.
-    let Some(last) = parts.next_back() else { return false };
-    for part in parts {
-        let Some(behind) = after_first(part, text) else { return false };
-        text = behind;
-    }
-    at_end(last, text)
-}
-
-/// What follows the part, if the text begins with it.
-fn at_start<'a>(part: &str, text: &'a str) -> Option<&'a str> {
-    let mut rest = text.chars();
-    for wanted in part.chars() {
-        let found = rest.next()?;
-        if wanted != '?' && wanted != found {
-            return None;
-        }
-    }
-    Some(rest.as_str())
-}
-
-fn at_end(part: &str, text: &str) -> bool {
-    let mut rest = text.chars();
-    part.chars().rev().all(|wanted| rest.next_back().is_some_and(|found| wanted == '?' || wanted == found))
-}
-
-/// What follows the first place where the part stands. Parts take equally many characters wherever they stand, so that
-/// no later place leaves more.
-fn after_first<'a>(part: &str, text: &'a str) -> Option<&'a str> {
-    if !part.contains('?') {
-        let at = memchr::memmem::find(text.as_bytes(), part.as_bytes())?;
-        return text.get(at + part.len()..);
-    }
-    let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-    starts.filter_map(|at| text.get(at..)).find_map(|rest| at_start(part, rest))
 }
 
 #[cfg(test)]
@@ -131,6 +99,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_beginning_is_matched_if_any_text_that_begins_so_is() {
+        for (pattern, beginning, may) in [
+            ("token:*", "token:", true),
+            ("token:ci", "token:", true),
+            ("token", "token:", false),
+            ("*:ci", "token:", true),
+            ("to*", "token:", true),
+            ("?oken?x", "token:", true),
+            ("oauth:*", "token:", false),
+            ("*a", "b", true),
+            ("", "", true),
+            ("", "a", false),
+            ("git*/get_*", "github/", true),
+            ("*/get_*", "github/", true),
+            ("gitlab/*", "github/", false),
+            ("git", "github/", false),
+        ] {
+            assert_eq!(Glob::new(pattern).may_begin(beginning), may, "{pattern} {beginning}");
+        }
+    }
+
     /// Slow, and plainly right.
     fn model(pattern: &[char], text: &[char]) -> bool {
         match (pattern, text) {
@@ -145,6 +135,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_it_matches_may_begin_as_it_does(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}", cut in 0_usize..11) {
+            let glob = Glob::new(&pattern);
+            if glob.matches(&text) {
+                prop_assert!(glob.may_begin(&text[..cut.min(text.len())]));
+            }
+        }
+
         #[test]
         fn it_matches_what_the_model_does(pattern in "[ab*?é]{0,8}", text in "[abé]{0,10}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! FLOOR 2. What is decided without waiting. Pure: it neither waits nor reads a clock.
 //!
-//! Reading order: names and URIs, what is shown and how, an item, the catalog of all items, where a request goes; then the
+//! Reading order: names and URIs, what is shown and how, and to whom, an item, the catalog of all items, where a request goes; then the
 //! tables that outlive a request: ledger, deadline, backoff, queue, buckets; last, whom a server means that speaks first:
 //! levels, subscriptions, owner, asking, and how long a person was asked.
 
@@ -15,6 +15,8 @@ pub mod glob;
 pub mod normal_uri;
 
 pub mod exposure;
+
+pub mod access;
 
 pub mod tool_look;
 

@@ -1,5 +1,6 @@
 //! Integration tests: transcripts over in-memory pipes, and the real binary with real children.
 
+mod access;
 mod admin;
 mod catalog_cache;
 mod cli;

@@ -7,6 +7,7 @@
 use super::super::run::Run;
 use super::report::Finding;
 use crate::config::codes::Code;
+use crate::config::pattern::matches;
 use crate::config::schema::nearest;
 use crate::config::{Filter, Filters, ServerConfig, ToolConfig, toml_key};
 use crate::hub::views::Standing;
@@ -32,6 +33,13 @@ pub(super) fn findings(run: &Run, catalog: &Catalog) -> Vec<Finding> {
     for group in &run.hub.config().groups {
         let idle = patterns(&group.filters).filter(|pattern| heard.is_idle_in(&group.servers, *pattern));
         let place = format!("groups.{}", toml_key(&group.name));
+        findings.extend(idle.map(|pattern| idle_at(None, &place, pattern)));
+    }
+    for rule in &run.access {
+        let is_its = |server: &&ServerConfig| rule.servers.iter().any(|it| matches(it, &server.key));
+        let servers: Vec<String> = heard.servers.iter().filter(is_its).map(|it| it.key.clone()).collect();
+        let idle = patterns(&rule.filters).filter(|pattern| heard.is_idle_in(&servers, *pattern));
+        let place = format!("access.{}", toml_key(&rule.name));
         findings.extend(idle.map(|pattern| idle_at(None, &place, pattern)));
     }
     findings

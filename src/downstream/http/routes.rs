@@ -102,10 +102,12 @@ async fn enter(
     who: Admitted,
     request: Request<Body>,
 ) -> Response {
-    match entrance {
+    let grant = who.grant();
+    // A door by which somebody may use nothing is none to them.
+    match entrance.filter(|entrance| front.hub.admits(entrance, &grant)) {
         Some(entrance) => {
             let gate = Gate { path: Arc::from(request.uri().path()), entrance };
-            front.handle(&gate, who.grant(), request, &Alarm::default()).await
+            front.handle(&gate, grant, request, &Alarm::default()).await
         }
         None => nothing().await,
     }

@@ -87,6 +87,9 @@ impl<H: Head> Call<H> {
                 return Err(Fault::invalid_params(text));
             }
             (Some(None), Some(_)) => return Err(unknown()),
+            (Some(Some(_)), Some(_)) if !lobby.hub.still_admits(&base.seat, method, &message) => {
+                return Err(unknown());
+            }
             (Some(Some(handle)), Some(binding)) => {
                 match round.resumed(&handle, binding, &message, &mut turns).await? {
                     Begun::Before(call) => return round.follow(call).await,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::disallowed_types, reason = "what is printed as JSON is only looked at")]
 
+mod access;
 mod check;
 mod commands;
 mod failures;

@@ -2,12 +2,13 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod server;
-mod way;
+pub(crate) mod server;
+pub(crate) mod way;
 
 use crate::http::house::{House, settled};
 use mcp_braid::config::Config;
 use mcp_braid::config::file::from_text;
+use mcp_braid::mcp::caller::{Grant, Principal};
 use mcp_braid::upstream::dial::Dial;
 use serde_json::{Value, json};
 use server::Server;
@@ -163,7 +164,7 @@ fn server(name: &str) -> Server {
         "resources": listed("resources"), "resourceTemplates": listed("resourceTemplates")}))
 }
 
-fn config(text: &str) -> Config {
+pub(crate) fn config(text: &str) -> Config {
     let loaded = from_text(text, "braid.toml", Path::new("/"), &|_| None);
     loaded.unwrap_or_else(|report| panic!("{}", report.render(false))).config
 }
@@ -175,7 +176,7 @@ fn house() -> (House, [Server; 2]) {
 }
 
 /// Everything that a door lists, by kind.
-async fn listed(way: &mut Way) -> BTreeSet<(String, String)> {
+pub(crate) async fn listed(way: &mut Way) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for (kind, method, key) in [
         ("tools", "tools/list", "name"),
@@ -192,7 +193,7 @@ async fn listed(way: &mut Way) -> BTreeSet<(String, String)> {
 }
 
 /// An error without what was asked for.
-fn plain(answer: &Value, name: &str) -> String {
+pub(crate) fn plain(answer: &Value, name: &str) -> String {
     assert!(answer.get("error").is_some(), "{name}: {answer}");
     answer["error"].to_string().replace(name, "NAME")
 }
@@ -257,6 +258,7 @@ async fn judge(label: &str, door: &str, way: &mut Way, servers: &[Server; 2]) ->
 async fn h09_what_is_listed_is_what_can_be_reached_by_every_door_and_method_in_both_eras() {
     let matrix = async {
         let (house, servers) = house();
+        let nobody = Grant::plain(Principal::anonymous());
         let mut count = 0;
         for (door, of_play, path) in [
             (ALL, None, "/mcp"),
@@ -268,11 +270,11 @@ async fn h09_what_is_listed_is_what_can_be_reached_by_every_door_and_method_in_b
             let mut ways = vec![
                 ("a pipe", Way::pipe(&house, of_play, false).await),
                 ("a pipe, each by itself", Way::pipe(&house, of_play, true).await),
-                ("HTTP", Way::session(&house, path).await),
-                ("HTTP, each by itself", Way::Alone { house: house.clone(), path }),
+                ("HTTP", Way::session(&house, path, &nobody).await),
+                ("HTTP, each by itself", Way::alone(&house, path, &nobody)),
             ];
             if door == ALL {
-                ways.push(("HTTP+SSE", Way::sse(&house).await));
+                ways.push(("HTTP+SSE", Way::sse(&house, &nobody).await));
             }
             for (name, way) in &mut ways {
                 count += judge(&format!("{door} over {name}"), door, way, &servers).await;

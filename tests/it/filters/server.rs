@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex}
 
 /// What it lists, by the member of the result, and what it was asked for.
 #[derive(Clone)]
-pub(super) struct Server(Arc<Inner>);
+pub(crate) struct Server(Arc<Inner>);
 
 struct Inner {
     lists: Value,
@@ -19,12 +19,12 @@ struct Inner {
 }
 
 impl Server {
-    pub(super) fn new(lists: Value) -> Self {
+    pub(crate) fn new(lists: Value) -> Self {
         Self(Arc::new(Inner { lists, asked: Mutex::default() }))
     }
 
     /// The requests that are about an item, since the last time.
-    pub(super) fn asked(&self) -> Vec<Value> {
+    pub(crate) fn asked(&self) -> Vec<Value> {
         std::mem::take(&mut *self.0.asked.lock())
     }
 
@@ -34,7 +34,8 @@ impl Server {
         let result = match message["method"].as_str()? {
             "initialize" => json!({"protocolVersion": message["params"]["protocolVersion"],
                 "capabilities": {"tools": {}, "prompts": {}, "resources": {"subscribe": true}, "completions": {}},
-                "serverInfo": {"name": "memory", "version": "1"}}),
+                "serverInfo": {"name": "memory", "version": "1"},
+                "instructions": self.0.lists["instructions"].as_str().unwrap_or_default()}),
             "ping" => json!({}),
             "tools/list" => listed("tools"),
             "prompts/list" => listed("prompts"),

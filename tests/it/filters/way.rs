@@ -6,24 +6,25 @@ use crate::support::client::Client as Pipe;
 use crate::support::script::Role;
 use axum::body::Body;
 use http::Request;
+use mcp_braid::mcp::caller::Grant;
 use serde_json::{Value, json};
 use std::future::poll_fn;
 
 /// A client that has come in and asks one thing after the other.
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Over stdin and stdout, with a handshake or without.
     Pipe { client: Box<Pipe>, stands: bool },
     /// Streamable HTTP with a session.
     Session(Box<Client>),
     /// The same, each request by itself.
-    Alone { house: House, path: &'static str },
+    Alone { house: House, path: &'static str, grant: Grant },
     /// HTTP+SSE of 2024-11-05.
     Sse { client: Box<Client>, place: String, events: Box<Events> },
 }
 
 impl Way {
     /// `trait_of_door`: as a play says by which door a client comes.
-    pub(super) async fn pipe(house: &House, trait_of_door: Option<&str>, stands: bool) -> Self {
+    pub(crate) async fn pipe(house: &House, trait_of_door: Option<&str>, stands: bool) -> Self {
         let era = if stands { "any era" } else { "by hand" };
         let traits = trait_of_door.into_iter().chain([era]).map(str::to_owned).collect();
         let role = Role { name: "c".to_owned(), traits };
@@ -36,12 +37,16 @@ impl Way {
         way
     }
 
-    pub(super) async fn session(house: &House, path: &'static str) -> Self {
-        Self::Session(Box::new(Client { path, ..house.stranger() }.begun().await))
+    pub(crate) async fn session(house: &House, path: &'static str, grant: &Grant) -> Self {
+        Self::Session(Box::new(Client { path, ..house.stranger_of(grant) }.begun().await))
     }
 
-    pub(super) async fn sse(house: &House) -> Self {
-        let client = Box::new(house.stranger());
+    pub(crate) fn alone(house: &House, path: &'static str, grant: &Grant) -> Self {
+        Self::Alone { house: house.clone(), path, grant: grant.clone() }
+    }
+
+    pub(crate) async fn sse(house: &House, grant: &Grant) -> Self {
+        let client = Box::new(house.stranger_of(grant));
         let request = Request::get("/sse").header("accept", "text/event-stream");
         let mut events = Box::new(client.send(request.body(Body::empty()).unwrap()).await.unwrap().events());
         let Some(Said::Event { data: place, .. }) = events.next().await else { panic!("no endpoint") };
@@ -52,7 +57,7 @@ impl Way {
     }
 
     /// Whether its requests stand by themselves.
-    pub(super) fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         match self {
             Self::Pipe { stands, .. } => *stands,
             Self::Alone { .. } => true,
@@ -61,7 +66,7 @@ impl Way {
     }
 
     /// The response to a request.
-    pub(super) async fn ask(&mut self, method: &str, mut params: Value) -> Value {
+    pub(crate) async fn ask(&mut self, method: &str, mut params: Value) -> Value {
         if self.stands() {
             params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
                 "io.modelcontextprotocol/clientCapabilities": {}});
@@ -73,7 +78,7 @@ impl Way {
                 self.heard().await
             }
             Self::Session(client) => client.post(message).await.unwrap().json().await,
-            Self::Alone { house, path } => alone(house, path, &message).await,
+            Self::Alone { house, path, grant } => alone(house, path, grant, &message).await,
             Self::Sse { .. } => {
                 self.post(message).await;
                 self.heard().await
@@ -119,7 +124,7 @@ impl Way {
     }
 }
 
-async fn alone(house: &House, path: &str, message: &Value) -> Value {
+async fn alone(house: &House, path: &str, grant: &Grant, message: &Value) -> Value {
     let mut request = Request::post(path)
         .header("accept", "application/json, text/event-stream")
         .header("content-type", "application/json")
@@ -130,5 +135,5 @@ async fn alone(house: &House, path: &str, message: &Value) -> Value {
         request = request.header("mcp-name", name);
     }
     let request = request.body(Body::from(message.to_string())).unwrap();
-    house.send(house.stranger().principal, request).await.json().await
+    house.send_as(grant, request).await.json().await
 }

@@ -13,7 +13,7 @@ use mcp_braid::downstream::edge::source::Peer;
 use mcp_braid::downstream::http::endpoint::Front;
 use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::hub::Hub;
-use mcp_braid::mcp::caller::Principal;
+use mcp_braid::mcp::caller::{Grant, Principal, Scopes};
 use mcp_braid::upstream::dial::Dial;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -36,6 +36,7 @@ pub(crate) struct Client {
     pub(crate) house: House,
     pub(crate) path: &'static str,
     pub(crate) principal: Principal,
+    pub(crate) scopes: Scopes,
     pub(crate) session: Option<String>,
     pub(crate) revision: &'static str,
 }
@@ -85,8 +86,13 @@ impl House {
     }
 
     pub(crate) async fn send(&self, who: Principal, request: Request<Body>) -> Reply {
-        let admitted =
-            Admitted { principal: who, scopes: Default::default(), peer: Peer::Unix, cors: Cors::Off };
+        self.send_as(&Grant::plain(who), request).await
+    }
+
+    /// The same of somebody whose token says more.
+    pub(crate) async fn send_as(&self, grant: &Grant, request: Request<Body>) -> Reply {
+        let Grant { principal, scopes } = grant.clone();
+        let admitted = Admitted { principal, scopes, peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
         let (head, body) = answered.into_parts();
@@ -99,9 +105,16 @@ impl House {
             house: self.clone(),
             path: "/mcp",
             principal: Principal::anonymous(),
+            scopes: Scopes::default(),
             session: None,
             revision: "2025-11-25",
         }
+    }
+
+    /// The same in this name.
+    pub(crate) fn stranger_of(&self, grant: &Grant) -> Client {
+        let Grant { principal, scopes } = grant.clone();
+        Client { principal, scopes, ..self.stranger() }
     }
 
     /// A client that has begun, can be asked for forms, and works.
@@ -181,8 +194,8 @@ impl Client {
     }
 
     pub(crate) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
-        let (house, who) = (self.house.clone(), self.principal.clone());
-        tokio::spawn(async move { house.send(who, request).await })
+        let (house, principal, scopes) = (self.house.clone(), self.principal.clone(), self.scopes.clone());
+        tokio::spawn(async move { house.send_as(&Grant { principal, scopes }, request).await })
     }
 
     /// A head as it should be.

@@ -4,7 +4,7 @@ use crate::http::events::{Events, Said};
 use crate::http::house::{House, Reply};
 use axum::body::Body;
 use http::{HeaderMap, Method, Request};
-use mcp_braid::mcp::caller::Principal;
+use mcp_braid::mcp::caller::{Grant, Principal, Scopes};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -14,6 +14,7 @@ pub(crate) struct Client {
     pub(crate) house: House,
     pub(crate) path: &'static str,
     pub(crate) principal: Principal,
+    pub(crate) scopes: Scopes,
     pub(crate) capabilities: Value,
 }
 
@@ -23,6 +24,7 @@ impl Client {
             house: house.clone(),
             path: "/mcp",
             principal: Principal::anonymous(),
+            scopes: Scopes::default(),
             capabilities: json!({"elicitation": {}, "roots": {}}),
         }
     }
@@ -62,13 +64,14 @@ impl Client {
             request = request.header("mcp-method", method);
         }
         let params = &message["params"];
-        if let Some(name) = params["name"].as_str().or_else(|| params["uri"].as_str()) {
+        let named = [&params["name"], &params["uri"], &params["taskId"]];
+        if let Some(name) = named.into_iter().find_map(Value::as_str) {
             request = request.header("mcp-name", name);
         }
         let mut request = request.body(Body::from(text)).unwrap();
         set(request.headers_mut());
-        let (house, who) = (self.house.clone(), self.principal.clone());
-        tokio::spawn(async move { house.send(who, request).await })
+        let (house, principal, scopes) = (self.house.clone(), self.principal.clone(), self.scopes.clone());
+        tokio::spawn(async move { house.send_as(&Grant { principal, scopes }, request).await })
     }
 
     /// A call of a tool that brings this back, as it stands.

@@ -35,6 +35,8 @@ plays! {
     nothing_is_kept_unless_the_configuration_says_so
     instructions_of_the_last_run_are_told_where_a_server_is_slow
     a_filter_changes_no_name_and_no_news_come_of_what_it_hides
+    a_rule_changes_no_name_and_no_news_come_of_what_it_does_not_give
+    an_update_of_what_no_rule_gives_is_told_to_nobody
     a_tool_looks_as_the_configuration_says_and_all_else_is_as_it_was
     an_update_of_a_hidden_resource_is_told_to_nobody
     an_update_that_only_a_hidden_template_leads_to_is_told_to_nobody

@@ -7,6 +7,7 @@
 
 mod clients;
 mod rates;
+mod rights;
 mod servers;
 
 use crate::http::events::{Events, Said};
