@@ -370,12 +370,18 @@ enum Command {
         /// Open nothing: print the page to be opened
         #[arg(long)]
         no_browser: bool,
+        /// For this one alone of those whom Braid serves: token:alice, oauth:SUBJECT (`oauth.per_principal`)
+        #[arg(long = "as", value_name = "PRINCIPAL")]
+        whose: Option<String>,
         #[command(flatten)]
         source: Source,
     },
     /// Forget that login, here and at its issuer
     Logout {
         server: String,
+        /// That of this one alone of those whom Braid serves
+        #[arg(long = "as", value_name = "PRINCIPAL")]
+        whose: Option<String>,
         #[command(flatten)]
         source: Source,
     },
@@ -524,10 +530,13 @@ pub fn main() -> ExitCode {
         Some(Command::Remove { name, file }) => servers::remove(&name, &file.how(), &globals),
         Some(Command::Enable { name, file }) => servers::enable(&name, true, &file.how(), &globals),
         Some(Command::Disable { name, file }) => servers::enable(&name, false, &file.how(), &globals),
-        Some(Command::Login { server, no_browser, source }) => {
-            login::login(&login::How { server: &server, prints: no_browser }, &source, &globals)
+        Some(Command::Login { server, no_browser, whose, source }) => {
+            let how = login::How { server: &server, prints: no_browser, whose: whose.as_deref() };
+            login::login(&how, &source, &globals)
         }
-        Some(Command::Logout { server, source }) => login::logout(&server, &source, &globals),
+        Some(Command::Logout { server, whose, source }) => {
+            login::logout(&server, whose.as_deref(), &source, &globals)
+        }
         Some(Command::Status { ready, which }) => status::run(&which, ready, &globals),
         Some(Command::Top { which }) => top::run(&which, &globals),
         Some(Command::Tap { server, method, payload, which }) => {

@@ -385,6 +385,8 @@ pub struct OAuth {
     pub issuer: Option<String>,
     /// Where the browser comes back to. 0: any free port.
     pub callback_port: u16,
+    /// Each whom we serve needs a login of his own.
+    pub is_per_principal: bool,
 }
 
 /// What a token is given for.
@@ -626,6 +628,7 @@ impl ServerConfig {
             Reach::Http(remote) => {
                 !remote.headers.is_empty()
                     || remote.headers_command.is_some()
+                    || remote.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::Client)
                     || remote.is_referred
                     || remote.url.contains('?')
             }

@@ -267,6 +267,7 @@ fn show_oauth(page: &mut Page, oauth: Option<&OAuth>) {
     page.text("oauth.client_metadata_url", &text(&oauth.client_metadata_url));
     page.words("oauth.scopes", &oauth.scopes);
     page.text("oauth.issuer", &text(&oauth.issuer));
+    page.flag("oauth.per_principal", oauth.is_per_principal);
     page.count("oauth.callback_port", usize::from(oauth.callback_port));
 }
 
@@ -545,6 +546,7 @@ mod tests {
         scopes = ["read", "write"]
         issuer = "https://id.example.com"
         callback_port = 4321
+        per_principal = true
         [servers."Brave Search"]
         command = "bin/é"
         args = ["${NO}", "$${x}", ""]

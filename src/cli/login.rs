@@ -8,7 +8,7 @@ use reqwest::Url;
 use super::exit::Exit;
 use super::instance;
 use super::{Globals, Source, browser, log, out, run, socket, source};
-use crate::config::{Grant, OAuth, Reach, Remote};
+use crate::config::{Config, Grant, OAuth, Reach, Remote, ServerConfig, toml_key};
 use crate::upstream::oauth::{
     Attempt, CallbackEar, EVERYBODY, Kept, Login, Store, Wanted, Web, canonical, probe, revoke,
 };
@@ -19,6 +19,8 @@ pub(super) struct How<'a> {
     pub(super) server: &'a str,
     /// The URL is printed, and nothing is opened.
     pub(super) prints: bool,
+    /// For whom, if it is not for all.
+    pub(super) whose: Option<&'a str>,
 }
 
 /// A server that may be logged in at.
@@ -28,6 +30,8 @@ struct Place {
     remote: Remote,
     oauth: OAuth,
     store: Store,
+    /// For whom.
+    whose: String,
 }
 
 /// `braid login SERVER`.
@@ -37,7 +41,7 @@ pub(super) fn login(how: &How<'_>, from: &Source, globals: &Globals) -> Exit {
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, Some("error"), globals);
-    let place = match place(&config, how.server, globals) {
+    let place = match place(&config, how.server, how.whose, globals) {
         Ok(place) => place,
         Err(exit) => return exit,
     };
@@ -50,18 +54,18 @@ pub(super) fn login(how: &How<'_>, from: &Source, globals: &Globals) -> Exit {
 }
 
 /// `braid logout SERVER`.
-pub(super) fn logout(server: &str, from: &Source, globals: &Globals) -> Exit {
+pub(super) fn logout(server: &str, whose: Option<&str>, from: &Source, globals: &Globals) -> Exit {
     let config = match source::load(from, globals) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
     let _log = log::start(&config.log, Some("error"), globals);
-    let place = match place(&config, server, globals) {
+    let place = match place(&config, server, whose, globals) {
         Ok(place) => place,
         Err(exit) => return exit,
     };
     let name = canonical(&place.url);
-    let removed = match place.store.change(|kept| kept.remove(&name, EVERYBODY)) {
+    let removed = match place.store.change(|kept| kept.remove(&name, &place.whose)) {
         Ok(removed) => removed,
         Err(error) => return out::fail(Exit::Unexpected, &error.to_string(), globals),
     };
@@ -89,10 +93,10 @@ pub(super) fn logout(server: &str, from: &Source, globals: &Globals) -> Exit {
     }
 }
 
-fn place(config: &crate::config::Config, key: &str, globals: &Globals) -> Result<Place, Exit> {
+fn place(config: &Config, key: &str, whose: Option<&str>, globals: &Globals) -> Result<Place, Exit> {
     let fail = |text: String| out::fail(Exit::Usage, &text, globals);
     let Some(server) = config.servers.iter().find(|server| server.key == key) else {
-        let remote = |server: &&crate::config::ServerConfig| matches!(server.reach, Reach::Http(_));
+        let remote = |server: &&ServerConfig| matches!(server.reach, Reach::Http(_));
         let known: Vec<&str> =
             config.servers.iter().filter(remote).map(|server| server.key.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -111,10 +115,32 @@ fn place(config: &crate::config::Config, key: &str, globals: &Globals) -> Result
     if oauth.grant == Grant::Client {
         return Err(fail(format!("{key}: nobody logs in there: `oauth.grant` is \"client_credentials\"")));
     }
+    let setting = format!("servers.{}.oauth.per_principal", toml_key(key));
+    let whose = match whose {
+        Some(whose) if oauth.is_per_principal => whose,
+        None if oauth.is_per_principal => {
+            return Err(fail(format!(
+                "{key}: say whose login it is to be, with --as token:NAME ({setting})"
+            )));
+        }
+        Some(_) => {
+            return Err(fail(format!(
+                "{key}: one login serves all there; {setting} = true gives each their own"
+            )));
+        }
+        None => EVERYBODY,
+    };
     let url = Url::parse(&remote.url).map_err(|_| fail(format!("{key}: its URL cannot be used")))?;
     let store = Store::of_user(|name| std::env::var_os(name));
     let store = store.map_err(|error| out::fail(Exit::Unexpected, &error.to_string(), globals))?;
-    Ok(Place { key: key.to_owned(), url, remote: remote.clone(), oauth: OAuth::clone(oauth), store })
+    Ok(Place {
+        key: key.to_owned(),
+        url,
+        remote: remote.clone(),
+        oauth: OAuth::clone(oauth),
+        store,
+        whose: whose.to_owned(),
+    })
 }
 
 fn web(place: &Place) -> Result<Web, (Exit, String)> {
@@ -132,7 +158,7 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
         return Err((Exit::Usage, "it lets us in as we are; there is nothing to log in to".to_owned()));
     }
     let kept: Kept = place.store.read().map_err(|error| unexpected(&error))?;
-    let before = kept.login(&canonical(&place.url), EVERYBODY);
+    let before = kept.login(&canonical(&place.url), &place.whose);
     // An issuer that knows us knows where the browser comes back to.
     let port = match place.oauth.callback_port {
         0 => before.and_then(Login::callback_port).unwrap_or(0),
@@ -151,7 +177,7 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
     })?;
     send_out(place, &attempt, &url, how, globals);
     let callback = ear.hear(attempt.state()).await.map_err(|error| unreachable(&error))?;
-    let granted = attempt.finish(&web, callback, &place.url, EVERYBODY).await;
+    let granted = attempt.finish(&web, callback, &place.url, &place.whose).await;
     let login = granted.map_err(|error| unreachable(&error))?.0;
     let kept = login.clone();
     place.store.change(|all| all.keep(kept)).map_err(|error| unexpected(&error))?;

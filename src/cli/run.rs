@@ -27,7 +27,7 @@ use crate::upstream::hearing::Hearing;
 use crate::upstream::http::HttpDial;
 use crate::upstream::journal::Journals;
 use crate::upstream::lookout::Came;
-use crate::upstream::oauth::{EVERYBODY, Store};
+use crate::upstream::oauth::Store;
 use crate::upstream::process::{Nursery, Pace};
 use crate::upstream::stdio::StdioDial;
 use crate::wire::caps::Caps;
@@ -76,7 +76,7 @@ impl Dialer {
             Reach::Http(remote) => {
                 let dial = HttpDial::new(&server.key, remote.clone(), self.0.clone());
                 let logins = Store::of_user(|name| std::env::var_os(name)).ok();
-                Arc::new(dial.with_path(server.path_from_shell).with_logins(logins, EVERYBODY))
+                Arc::new(dial.with_path(server.path_from_shell).with_logins(logins, server.allow_anonymous))
             }
         }
     }

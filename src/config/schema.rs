@@ -633,6 +633,12 @@ pub const SETTINGS: &[Setting] = &[
         "the only issuer that is believed; it may be in your own network then",
     ),
     here(
+        "servers.*.oauth.per_principal",
+        Form::Flag,
+        "false",
+        "true: each whom Braid serves needs a login of their own: `braid login NAME --as token:alice`",
+    ),
+    here(
         "servers.*.oauth.callback_port",
         Form::Count { min: 0, max: 65535 },
         "0",

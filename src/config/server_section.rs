@@ -201,6 +201,7 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
         client_metadata_url: text("client_metadata_url"),
         scopes: inner.texts("scopes").unwrap_or_default().to_vec(),
         issuer: text("issuer"),
+        is_per_principal: inner.flag("per_principal").unwrap_or(false),
         callback_port: inner.number("callback_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
     };
     let span = |key: &str| inner.checked(key).map(|checked| checked.span.clone()).unwrap_or_default();

@@ -6,6 +6,7 @@
 use super::carry::Carry;
 use super::pipe::Pipe;
 use super::process::Process;
+use crate::mcp::caller::Principal;
 use crate::wire::fault::Fault;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,6 +42,11 @@ impl Dialed {
 pub trait Dial: Send + Sync + 'static {
     /// The fault is complete but for the server's name.
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>>;
+
+    /// The same for a link of this principal, where it matters whose: another one's credentials are none of its own.
+    fn dial_for(&self, _: &Principal) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        self.dial()
+    }
 
     /// How the server is reached, in a word for people.
     fn transport(&self) -> &'static str;

@@ -11,6 +11,7 @@ mod headers;
 
 mod journey;
 mod leave;
+mod logins;
 
 mod listening;
 
@@ -30,6 +31,7 @@ use self::courier::Courier;
 use self::headers::Headers;
 pub(super) use self::journey::Journey;
 use self::leave::Leave;
+use self::logins::Logins;
 use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
 use super::echo::repeats;
@@ -38,12 +40,12 @@ use super::oauth::{Keeper, Store};
 use super::process::Nursery;
 use super::stream::Stream;
 use crate::config::codes::Code;
-use crate::config::{PathFromShell, Remote, Transport};
+use crate::config::{PathFromShell, Remote, Secret, Transport};
+use crate::mcp::caller::Principal;
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use reqwest::Url;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -58,8 +60,8 @@ pub struct HttpDial {
     /// Made once, for all connections.
     fetch: Mutex<Option<Arc<dyn Fetch>>>,
     spoken: Arc<Mutex<Spoken>>,
-    /// Its login, where one is looked for.
-    keeper: Option<Arc<Keeper>>,
+    /// Its logins, where one is looked for.
+    logins: Option<Logins>,
 }
 
 /// What a server was found to speak.
@@ -80,19 +82,15 @@ impl HttpDial {
             nursery,
             fetch: Mutex::new(None),
             spoken,
-            keeper: None,
+            logins: None,
         }
     }
 
-    /// The same with logins, if the server may have one. `principal`: whose they are.
+    /// The same with the logins of a store, if the server may have one. `lends`: who says nothing of himself acts with them too.
     #[must_use]
-    pub fn with_logins(self, store: Option<Store>, principal: &str) -> Self {
-        let Remote { url, oauth, ca_file, .. } = &self.remote;
-        let keeper = oauth.clone().zip(Url::parse(url).ok()).map(|(oauth, url)| {
-            let kept = (ca_file.clone(), store);
-            Arc::new(Keeper::new(&self.server, &url, principal, *oauth, kept))
-        });
-        Self { keeper, ..self }
+    pub fn with_logins(self, store: Option<Store>, lends: bool) -> Self {
+        let logins = Logins::of(&self.server, &self.remote, store, lends);
+        Self { logins, ..self }
     }
 
     /// The same, whose programs are looked for in such a PATH.
@@ -127,9 +125,10 @@ impl HttpDial {
         }
     }
 
-    async fn dialed(&self) -> Result<Dialed, Fault> {
+    async fn dialed(&self, whose: Option<&Principal>) -> Result<Dialed, Fault> {
         let mut fetch = self.fetch().await?;
-        if let Some(keeper) = &self.keeper {
+        let keeper = self.logins.as_ref().and_then(|logins| logins.of_whom(whose));
+        if let Some(keeper) = &keeper {
             // Somebody may have logged in since the last connection.
             keeper.forget();
             keeper.bearer().await.map_err(|why| {
@@ -141,6 +140,9 @@ impl HttpDial {
         let mut remote = self.remote.clone();
         if let Some(command) = &mut remote.headers_command {
             *command = self.nursery.login_shell.lend(command, self.path_from_shell, &self.nursery).await;
+            if let Some(whose) = whose {
+                command.env.push((PRINCIPAL_VARIABLE.to_owned(), Secret::new(whose.as_str())));
+            }
         }
         let headers = Headers::make(&self.server, &remote, &self.nursery).await?;
         Ok(Dialed::carried(HttpCarry {
@@ -149,14 +151,19 @@ impl HttpDial {
             headers,
             fetch,
             spoken: self.spoken.clone(),
-            keeper: self.keeper.clone(),
+            keeper,
         }))
     }
 }
 
 impl Dial for HttpDial {
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>> {
-        self.dialed().boxed()
+        self.dialed(None).boxed()
+    }
+
+    fn dial_for(&self, whose: &Principal) -> BoxFuture<'_, Result<Dialed, Fault>> {
+        let whose = whose.clone();
+        async move { self.dialed(Some(&whose)).await }.boxed()
     }
 
     fn transport(&self) -> &'static str {
@@ -176,6 +183,8 @@ impl Dial for HttpDial {
 }
 
 const SSE: &str = "sse";
+/// In which a program that makes headers finds for whom.
+const PRINCIPAL_VARIABLE: &str = "BRAID_PRINCIPAL";
 
 /// One connection before its stream begins.
 struct HttpCarry {

@@ -449,6 +449,7 @@ impl Server {
             setups: self.setups.watch(),
             limits: self.surroundings.limits.clone(),
             dial,
+            whose: key.principal.clone(),
             edition,
             introduction: self.surroundings.introduction.clone(),
             told,

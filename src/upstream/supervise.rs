@@ -19,7 +19,7 @@ use super::tally::Tally;
 use super::verdict::{Manner, Verdict};
 use crate::config::codes::Code;
 use crate::config::{Limits, Protocol, Restart, ServerConfig};
-use crate::mcp::caller::Told;
+use crate::mcp::caller::{Principal, Told};
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use futures::FutureExt;
@@ -36,6 +36,8 @@ pub(super) struct Supervisor {
     /// What the server is told to be, as this life of the link has it.
     pub(super) settings: Arc<ServerConfig>,
     pub(super) dial: Arc<dyn Dial>,
+    /// Whose link it is.
+    pub(super) whose: Principal,
     pub(super) edition: u64,
     /// What it is told to be by now.
     pub(super) setups: Watched,
@@ -198,7 +200,7 @@ impl Supervisor {
         };
         let dialed = tokio::select! {
             biased;
-            dialed = self.dial.dial() => dialed,
+            dialed = self.dial.dial_for(&self.whose) => dialed,
             _ = stopped => return self.stopped(),
             () = anew => return self.asked_anew(None),
         };

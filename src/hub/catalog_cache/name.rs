@@ -106,6 +106,7 @@ fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Opt
         scopes,
         issuer,
         callback_port: _,
+        is_per_principal: _,
     }) = oauth.as_deref()
     {
         sealing.part(match grant {

@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::discovery::{self, canonical};
 use super::grant::{GrantError, TokenEndpoint, now};
 use super::registration;
-use super::store::{Kept, Login, Store, StoreError, union};
+use super::store::{EVERYBODY, Kept, Login, Store, StoreError, union};
 use super::web::Web;
 use crate::config::{Grant, OAuth, Secret, toml_key};
 
@@ -212,6 +212,10 @@ impl Keeper {
     /// The sentence for a person.
     fn must_log_in(&self, why: &str) -> String {
         match self.oauth.grant {
+            Grant::Code if self.principal != EVERYBODY => {
+                let (server, whose) = (shell_word(&self.server), shell_word(&self.principal));
+                format!("{why}; `braid login {server} --as {whose}` gives it one")
+            }
             Grant::Code => format!("{why}; run `braid login {}`", shell_word(&self.server)),
             Grant::Client => format!("{why}; look at servers.{}.oauth", toml_key(&self.server)),
         }

@@ -6,4 +6,5 @@
 mod home;
 mod issuer;
 mod login;
+mod principals;
 mod renewal;
