@@ -3,7 +3,7 @@
 //! The command line itself is held to no rule: whoever runs it has the file. It looks at what it finds as another would.
 
 use super::run::Run;
-use crate::config::{AccessRule, Config};
+use crate::config::{AccessRule, Config, toml_key};
 use crate::hub::entrance::Entrance;
 use crate::hub::views::View;
 use crate::mcp::caller::{Principal, Scopes};
@@ -74,8 +74,7 @@ impl Whom {
                 let alone = self.view_by(run, entrance, vec![(*rule).clone()]);
                 alone.with_catalog(is_shown)
             };
-            let names: Vec<String> =
-                run.access.iter().filter(gives).map(|rule| format!("`access.{}`", rule.name)).collect();
+            let names: Vec<String> = run.access.iter().filter(gives).map(|rule| place(&rule.name)).collect();
             return if names.is_empty() { Verdict::Unruled } else { Verdict::Shown(names) };
         }
         let why = view.with_catalog(|catalog| {
@@ -90,7 +89,7 @@ impl Whom {
     fn why_nothing(&self, run: &Run, at: usize) -> String {
         let Some(server) = run.hub.config().servers.get(at) else { return String::new() };
         if self.principal.is_anonymous() && server.keeps_out_anonymous() {
-            return format!("`servers.{}.allow_anonymous` is false (BRAID-A021)", server.key);
+            return format!("`servers.{}.allow_anonymous` is false (BRAID-A021)", toml_key(&server.key));
         }
         let access = access(run, run.access.clone());
         let rights = access.as_ref().and_then(|access| access.rights(&self.principal, &self.scopes));
@@ -98,11 +97,16 @@ impl Whom {
         match names.unwrap_or_default().as_slice() {
             [] => "no rule of `[access]` is for them".to_owned(),
             names => {
-                let names: Vec<String> = names.iter().map(|name| format!("`access.{name}`")).collect();
+                let names: Vec<String> = names.iter().map(|name| place(name)).collect();
                 format!("{} gives nothing of `{}` there", names.join(" or "), server.key)
             }
         }
     }
+}
+
+/// Where a rule stands.
+fn place(name: &str) -> String {
+    format!("`access.{}`", toml_key(name))
 }
 
 fn access(run: &Run, rules: Vec<AccessRule>) -> Option<Access> {
