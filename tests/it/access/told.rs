@@ -1,8 +1,10 @@
 //! What somebody is told beside lists: nothing of what they may not use.
 
-use super::{Grant, Principal, Scopes, house};
+use super::{Grant, Principal, Scopes, Server, house};
 use crate::http::house::{Client, settled};
+use crate::modern::client::{Client as Alone, message};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What a client is greeted with.
 async fn greeting(client: Client) -> Value {
@@ -63,4 +65,47 @@ async fn a_server_that_nobody_may_use_is_not_started_for_them() {
     let links: Vec<usize> = house.hub.survey().servers.iter().map(|it| it.links).collect();
     assert_eq!(links, [0, 1, 0]);
     assert!(servers.iter().all(|server| server.asked().is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_is_told_yes_of_what_it_may_read_alone() {
+    let (house, servers) = house();
+    let wanted = ["files+demo://a", "files+other://1", "notes+note://1", "far+x://1", "nobody+x://1"];
+    for (grant, honored) in [
+        (named(Principal::token("ci"), &[]), &["files+demo://a"][..]),
+        (named(Principal::token("ana"), &["read"]), &["files+demo://a", "files+other://1", "notes+note://1"]),
+        (named(Principal::token("bob"), &["read"]), &[]),
+    ] {
+        let Grant { principal, scopes } = grant.clone();
+        let client = Alone { principal, scopes, ..Alone::of(&house) };
+        let notifications = json!({"toolsListChanged": true, "resourceSubscriptions": wanted});
+        let reply = client.post("subscriptions/listen", json!({"notifications": notifications}));
+        let mut events = reply.await.unwrap().events();
+        let said = message(&mut events).await;
+        assert_eq!(said["method"], "notifications/subscriptions/acknowledged", "{said}");
+        let told = said["params"]["notifications"]["resourceSubscriptions"].clone();
+        let expected = if honored.is_empty() { Value::Null } else { json!(honored) };
+        assert_eq!(told, expected, "{grant:?}");
+        let asked = servers.iter().flat_map(Server::asked);
+        let begun = asked.filter(|asked| asked["method"] == "resources/subscribe").count();
+        assert_eq!(begun, honored.len(), "{grant:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_are_made_once_for_those_of_a_principal_who_have_the_same_rights() {
+    let (house, _) = house();
+    let seat = |principal: Principal, scopes: &[&str]| {
+        let caller = named(principal, scopes).caller(house.hub.next_client());
+        house.hub.seat(caller, &house.hub.entrance_all())
+    };
+    let ci = || Principal::token("ci");
+    let (one, other) = (seat(ci(), &[]), seat(ci(), &["of-no-matter"]));
+    assert!(Arc::ptr_eq(&one.view(), &other.view()));
+    let (reads, writes) =
+        (seat(Principal::token("ana"), &["read"]), seat(Principal::token("ana"), &["write"]));
+    assert!(!Arc::ptr_eq(&reads.view(), &writes.view()));
+    // Two who may use nothing have the same lists, and each its own cursors.
+    let (bob, eve) = (seat(Principal::token("bob"), &[]), seat(Principal::token("eve"), &[]));
+    assert!(!Arc::ptr_eq(&bob.view(), &eve.view()));
 }
