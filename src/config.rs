@@ -620,17 +620,18 @@ impl ServerConfig {
 }
 
 impl ServerConfig {
-    /// Whether it is sent something of ours that lets us in: headers, a URL that has a query or was made of references. What
-    /// a program is told by its variables is its own affair.
+    /// Whether it is sent something of ours that lets us in: headers, a URL that has a query or was made of references, what
+    /// our own secret gets us at its issuer. What a program is told by its variables is its own affair; a login of a person
+    /// comes and goes while we run, and whoever uses it judges that.
     pub fn holds_credential(&self) -> bool {
         match &self.reach {
             Reach::Stdio(_) => false,
             Reach::Http(remote) => {
                 !remote.headers.is_empty()
                     || remote.headers_command.is_some()
-                    || remote.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::Client)
                     || remote.is_referred
                     || remote.url.contains('?')
+                    || remote.oauth.as_ref().is_some_and(|oauth| oauth.client_secret.is_some())
             }
         }
     }

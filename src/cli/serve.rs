@@ -9,7 +9,7 @@ use super::reload::{Asked, Given, Reloader};
 use super::run::{Run, left, runtime_for_many, to_its_end};
 use super::source::Origin;
 use super::{Globals, Source, log, out, source};
-use crate::config::{Address, Auth, Config, Listen};
+use crate::config::{Address, Auth, Config, Listen, Reach, ServerConfig};
 use crate::downstream::admin::Reload;
 use crate::downstream::admin::open::IfTaken;
 use crate::downstream::edge::accept::{self, Stop};
@@ -20,6 +20,8 @@ use crate::downstream::http::endpoint::Front;
 use crate::downstream::http::routes::Routes;
 use crate::mcp::caller::Principal;
 use crate::system::Leaving;
+use crate::upstream::oauth::{EVERYBODY, Store, canonical};
+use reqwest::Url;
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
@@ -69,6 +71,9 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         Ok(guard) => guard,
         Err(error) => return refused(error.to_string()),
     };
+    if listen.auth == Auth::None {
+        config.servers.iter().for_each(warn_of_login);
+    }
     let run = Run::prepare(config, None)?.traced();
     run.recall_lists();
     let warmed = match listen.auth {
@@ -137,6 +142,25 @@ fn shown(address: &Address, listen: &Listen) -> String {
 }
 
 /// Where to point a client, and how it proves itself: the file, never what is in it.
+/// Says that there is a login which those are not lent who say nothing of who they are.
+fn warn_of_login(server: &ServerConfig) {
+    let Reach::Http(remote) = &server.reach else { return };
+    if server.allow_anonymous || remote.oauth.is_none() {
+        return;
+    }
+    let kept = Store::of_user(|name| std::env::var_os(name)).and_then(|logins| logins.read()).ok();
+    if kept
+        .zip(Url::parse(&remote.url).ok())
+        .is_some_and(|(kept, url)| kept.login(&canonical(&url), EVERYBODY).is_some())
+    {
+        tracing::warn!(
+            event = "access",
+            server = server.key,
+            "its login is not lent to clients of whom nobody knows who they are (listen.auth = \"none\"): let them show a token, or set `allow_anonymous = true` for the server"
+        );
+    }
+}
+
 fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> String {
     let mut text = String::new();
     for address in addresses {

@@ -234,6 +234,8 @@ mod tests {
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(warning.contains("BRAID-A021") && warning.contains("`github`"), "{warning}");
         assert_eq!(read("listen.auth = \"token\"").unwrap().1, Vec::<String>::new());
+        let own = "listen.auth = \"none\"\n[servers.own]\nurl = \"https://a.example/mcp\"\noauth = { grant = \"client_credentials\", client_id = \"i\", client_secret = \"s\", issuer = \"https://b.example\" }";
+        assert_eq!(read(own).unwrap().1.iter().filter(|warning| warning.contains("BRAID-A021")).count(), 2);
         let (config, warnings) =
             read("listen.auth = \"none\"\n[servers.open]\nurl = \"https://a.example/x?key=1\"\nallow_anonymous = true").unwrap();
         assert_eq!(warnings.len(), 1);

@@ -75,7 +75,9 @@ Let clients show a token (`auth = \"token\"`, which is the default). Or, if ever
 with this credential, say so for the server:
 
     [servers.NAME]
-    allow_anonymous = true";
+    allow_anonymous = true
+
+A login (`braid login`) is not lent either: the server is shown, and answers as to somebody who has none.";
 
     UnknownKey = "C001", "unknown key",
 "`braid.toml` is read strictly: a key that Braid does not know is an error, because a misspelt setting

@@ -201,7 +201,7 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         sharing,
         protocol,
         required: _,
-        allow_anonymous: _,
+        allow_anonymous,
         timeouts: _,
         filters: _,
         tools: _,
@@ -215,7 +215,9 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         stderr,
         path_from_shell,
     } = had;
+    // Who may use it may be a matter of with what it is reached.
     let is_reached_alike = *reach == wanted.reach
+        && *allow_anonymous == wanted.allow_anonymous
         && *protocol == wanted.protocol
         && *stderr == wanted.stderr
         && *path_from_shell == wanted.path_from_shell;

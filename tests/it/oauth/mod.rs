@@ -5,6 +5,7 @@
 
 mod home;
 mod issuer;
+mod lent;
 mod login;
 mod principals;
 mod renewal;
