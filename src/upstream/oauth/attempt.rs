@@ -109,8 +109,7 @@ impl Attempt {
         web.read(
             found.server.token_endpoint.as_deref().ok_or_else(|| lacks("place where tokens are given"))?,
         )?;
-        let asked = (redirect_uri, &scopes[..]);
-        let registration = registration::of(web, &found, oauth, &kept.registrations, asked).await?;
+        let registration = registration::of(web, &found, oauth, &kept.registrations, redirect_uri).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let unusable = |_| WebError("cannot be asked: its place where people log in is unusable".to_owned());
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(unusable)?;

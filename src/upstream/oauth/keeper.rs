@@ -299,8 +299,7 @@ impl Keeper {
         let found = found.map_err(failed)?;
         let named = challenge.map(|challenge| challenge.scopes).unwrap_or_default();
         let scopes = if scopes.is_empty() { named } else { scopes.to_vec() };
-        let registration =
-            registration::of(web, &found, &self.oauth, &[], ("", &scopes)).await.map_err(failed)?;
+        let registration = registration::of(web, &found, &self.oauth, &[], "").await.map_err(failed)?;
         let url = found.server.token_endpoint.clone();
         let url = url.ok_or_else(|| GrantError::Failed("its issuer names no token endpoint".to_owned()))?;
         let shows = found.server.shows(None, registration.client_secret.is_some());

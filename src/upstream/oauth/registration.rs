@@ -33,7 +33,7 @@ impl std::fmt::Debug for Registration {
 }
 
 /// What a registration asks for (RFC 7591, 2). A program on the user's machine says so (2026-07-28, Dynamic Client
-/// Registration).
+/// Registration). It names no rights: an issuer would hold us to them when a server wants more.
 #[derive(Serialize)]
 struct Request<'a> {
     client_name: &'a str,
@@ -42,8 +42,6 @@ struct Request<'a> {
     response_types: [&'a str; 1],
     token_endpoint_auth_method: &'a str,
     application_type: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +57,7 @@ pub(super) async fn of(
     found: &Found,
     oauth: &OAuth,
     known: &[Registration],
-    (redirect_uri, scopes): (&str, &[String]),
+    redirect_uri: &str,
 ) -> Result<Registration, WebError> {
     let issuer = found.issuer.clone();
     let bare = |client_id: &str| Registration {
@@ -88,7 +86,7 @@ pub(super) async fn of(
         );
         return Err(WebError(why));
     };
-    let registered = register(web, found, endpoint, redirect_uri, scopes).await?;
+    let registered = register(web, found, endpoint, redirect_uri).await?;
     Ok(Registration {
         client_secret: registered.client_secret.filter(|secret| !secret.is_empty()),
         shown_by: registered.token_endpoint_auth_method,
@@ -102,7 +100,6 @@ async fn register(
     found: &Found,
     endpoint: &str,
     redirect_uri: &str,
-    scopes: &[String],
 ) -> Result<Response, WebError> {
     let url = web.read(endpoint)?;
     let request = Request {
@@ -112,7 +109,6 @@ async fn register(
         response_types: ["code"],
         token_endpoint_auth_method: found.server.wanted_shows(),
         application_type: "native",
-        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
     };
     let body =
         serde_json::to_vec(&request).map_err(|_| WebError("no registration can be written".to_owned()))?;
