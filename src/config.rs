@@ -26,6 +26,7 @@ pub mod file;
 pub mod filters;
 pub mod fixed;
 pub mod group_section;
+pub mod identity_provider;
 pub mod import;
 mod imported;
 pub mod json_schema;
@@ -57,6 +58,7 @@ pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
+pub use identity_provider::{Algorithm, IdentityProvider, Introspection, KeySource};
 pub use rate::Rate;
 pub use toml_text::key as toml_key;
 
@@ -93,6 +95,8 @@ pub struct Listen {
     pub auth: Auth,
     /// Where the bearer token is kept; made on the first start. `None`: a file of ours in the user's state folder.
     pub token_file: Option<PathBuf>,
+    /// The identity provider whose tokens let clients in, where `auth` says so.
+    pub oauth: Option<IdentityProvider>,
     /// Tokens beside that one, each with its holder; no two are the same. In the order of the file.
     pub tokens: Vec<NamedToken>,
     /// `Host` values beyond the addresses listened on and the names of loopback, without a port.
@@ -127,6 +131,8 @@ pub enum Address {
 pub enum Auth {
     /// A bearer token on every request.
     Token,
+    /// A bearer token on every request, of the identity provider or of a holder in `tokens`.
+    OAuth,
     /// Whoever reaches us is served. Must be written out, and is refused off loopback.
     None,
 }
@@ -745,6 +751,7 @@ impl Default for Listen {
             addresses: vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8808)))],
             auth: Auth::Token,
             token_file: None,
+            oauth: None,
             tokens: Vec::new(),
             hosts: Vec::new(),
             origins: Vec::new(),

@@ -11,9 +11,9 @@ use crate::config::search::Search;
 use crate::config::toml_text::{key, list, quoted};
 use crate::config::units::{duration_text, size_text};
 use crate::config::{
-    self, Address, Admin, AdminSocket, Auth, Config, Filters, Grant, Instructions, Listen, LogFormat, OAuth,
-    PathFromShell, Prefix, PrefixMode, Protocol, Rate, Reach, Remote, Restart, Secret, ServerConfig, Sharing,
-    Stderr, Timeouts, ToolConfig, Transport, Uris,
+    self, Address, Admin, AdminSocket, Auth, Config, Filters, Grant, IdentityProvider, Instructions,
+    KeySource, Listen, LogFormat, OAuth, PathFromShell, Prefix, PrefixMode, Protocol, Rate, Reach, Remote,
+    Restart, Secret, ServerConfig, Sharing, Stderr, Timeouts, ToolConfig, Transport, Uris,
 };
 use crate::wire::members::{elements, members, string};
 
@@ -197,6 +197,7 @@ fn listen(page: &mut Page, listen: &Listen) {
         "auth",
         match listen.auth {
             Auth::Token => "token",
+            Auth::OAuth => "oauth",
             Auth::None => "none",
         },
     );
@@ -205,6 +206,9 @@ fn listen(page: &mut Page, listen: &Listen) {
         let named = |key: &str| format!("tokens.{}.{key}", self::key(&holder.name));
         page.text(&named("token"), shown(&holder.token));
         page.texts(&named("scopes"), &holder.scopes);
+    }
+    if let Some(oauth) = &listen.oauth {
+        show_provider(page, oauth);
     }
     page.texts("allowed_hosts", &listen.hosts);
     page.texts("allowed_origins", &listen.origins);
@@ -228,6 +232,28 @@ fn listen(page: &mut Page, listen: &Listen) {
     page.size("limits.replay_total", limits.replay_total_bytes_max);
     page.time("limits.head_within", limits.head_within);
     page.time("limits.body_within", limits.body_within);
+}
+
+fn show_provider(page: &mut Page, oauth: &IdentityProvider) {
+    page.text("oauth.issuer", &oauth.issuer);
+    page.text("oauth.resource", &oauth.resource);
+    page.texts("oauth.audiences", &oauth.audiences);
+    page.texts("oauth.scopes", &oauth.scopes);
+    let algorithms: Vec<_> = oauth.algorithms.iter().map(|one| one.name().to_owned()).collect();
+    page.texts("oauth.algorithms", &algorithms);
+    let (uri, keys) = match &oauth.keys {
+        KeySource::Named => ("", None),
+        KeySource::At(uri) => (uri.as_str(), None),
+        KeySource::File(path) => ("", Some(path.as_path())),
+    };
+    page.text("oauth.jwks_uri", uri);
+    page.text("oauth.jwks_file", &file(keys));
+    page.text("oauth.principal", &oauth.principal);
+    if let Some(asked) = &oauth.introspection {
+        page.text("oauth.introspection.url", asked.url.as_deref().unwrap_or_default());
+        page.text("oauth.introspection.client_id", &asked.client_id);
+        page.text("oauth.introspection.client_secret", shown(&asked.client_secret));
+    }
 }
 
 fn show_remote(page: &mut Page, remote: &Remote) {
@@ -505,6 +531,15 @@ mod tests {
         [listen]
         http = ["[::1]:0", "unix:run/b.sock", "0.0.0.0:1"]
         token_file = "${HOME}/token"
+        auth = "oauth"
+        oauth.issuer = "https://id.example.com"
+        oauth.resource = "https://mcp.example.com/mcp"
+        oauth.audiences = ["a", "b"]
+        oauth.scopes = ["read"]
+        oauth.algorithms = ["ES256"]
+        oauth.jwks_file = "${HOME}/keys.json"
+        oauth.principal = "email"
+        oauth.introspection = { client_id = "braid", client_secret = "${S}" }
         tokens = { alice = "${ALICE}", "b@c.d" = { token = "${B}", scopes = ["read", "x:y"] } }
         allowed_hosts = ["mcp.example.com"]
         allowed_origins = ["https://app.example.com"]

@@ -234,7 +234,8 @@ fn own_entry_of(app: App, entry: &Entry, globals: &Globals) -> Result<(OwnEntry,
         Some(url) => {
             Config::for_url(url, Path::new(".")).map_err(|report| source::refused(&report, globals))?;
             let config = configuration(entry.config.as_deref(), globals)?.map(|(config, _)| config);
-            let open = config.as_ref().is_some_and(|config| config.listen.auth == Auth::None);
+            // Of an identity provider the client gets its token by itself.
+            let open = config.as_ref().is_some_and(|config| config.listen.auth != Auth::Token);
             let token_variable = (!open).then(|| entry.token_variable.clone());
             if let Some(name) = &token_variable {
                 let listen = config.map(|config| config.listen);

@@ -18,8 +18,11 @@ use crate::downstream::edge::guard::Guard;
 use crate::downstream::edge::token::Token;
 use crate::downstream::http::endpoint::Front;
 use crate::downstream::http::routes::Routes;
+use crate::downstream::oauth::issuer::Ways;
+use crate::downstream::oauth::{Issuer, IssuerError};
 use crate::mcp::caller::Principal;
 use crate::system::Leaving;
+use crate::upstream::fetch::{Client, FetchError, Proxies};
 use crate::upstream::oauth::{EVERYBODY, Store, canonical};
 use reqwest::Url;
 use std::fmt::Write;
@@ -54,7 +57,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
     let listen = config.listen.clone();
     let refused = |text: String| Ok(out::fail(Exit::BadConfig, &text, &globals));
     let token = match listen.auth {
-        Auth::None => None,
+        Auth::None | Auth::OAuth => None,
         Auth::Token => {
             match Token::find_or_make(listen.token_file.as_deref(), |name| std::env::var_os(name)) {
                 Ok(token) => Some(token),
@@ -62,12 +65,16 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
             }
         }
     };
+    let issuer = match issuer(&listen).await {
+        Ok(issuer) => issuer,
+        Err(why) => return refused(why),
+    };
     let bound = match Bound::bind(&listen.addresses, listen.tls.as_ref()).await {
         Ok(bound) => bound,
         Err(error) => return Ok(out::fail(Exit::Unexpected, &error.to_string(), &globals)),
     };
     let addresses = bound.addresses();
-    let guard = match Guard::new(&listen, &addresses, token.as_ref()) {
+    let guard = match Guard::with_issuer(&listen, &addresses, token.as_ref(), issuer) {
         Ok(guard) => guard,
         Err(error) => return refused(error.to_string()),
     };
@@ -76,12 +83,14 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
     }
     let run = Run::prepare(config, None)?.traced();
     run.recall_lists();
+    // Of an identity provider's people nobody knows who will come, and each has servers of its own.
     let warmed = match listen.auth {
-        Auth::Token => Principal::bearer(),
-        Auth::None => Principal::anonymous(),
+        Auth::Token => Some(Principal::bearer()),
+        Auth::None => Some(Principal::anonymous()),
+        Auth::OAuth => None,
     };
-    if !run.behind_itself {
-        for fault in run.hub.warm(&warmed) {
+    if let Some(warmed) = warmed.as_ref().filter(|_| !run.behind_itself) {
+        for fault in run.hub.warm(warmed) {
             tracing::warn!(why = fault.text, "not started");
         }
     }
@@ -133,6 +142,22 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
     Ok(left(signal))
 }
 
+/// The identity provider, where its tokens let in. To make what it is asked with blocks for some milliseconds.
+async fn issuer(listen: &Listen) -> Result<Option<Arc<Issuer>>, String> {
+    if listen.auth != Auth::OAuth {
+        return Ok(None);
+    }
+    let oauth = listen.oauth.clone().ok_or(IssuerError::NoSettings).map_err(|error| error.to_string())?;
+    let made = tokio::task::spawn_blocking(move || {
+        let sentence = |error: FetchError| error.to_string();
+        let proxies = || Proxies::of(std::env::vars_os()).map_err(sentence);
+        let named = Arc::new(Client::new(None, proxies()?).map_err(sentence)?);
+        let others = Arc::new(Client::to_public(None, proxies()?).map_err(sentence)?);
+        Issuer::new(&oauth, Ways { named, others }).map_err(|error| error.to_string())
+    });
+    made.await.unwrap_or_else(|error| Err(error.to_string())).map(Some)
+}
+
 fn shown(address: &Address, listen: &Listen) -> String {
     let scheme = if listen.tls.is_some() { "https" } else { "http" };
     match address {
@@ -175,6 +200,15 @@ fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> Str
             };
             let file = token.file().display();
             write!(text, "clients send `Authorization: Bearer TOKEN`; the token is in {file}{others}")
+        }
+        (None, others) if listen.auth == Auth::OAuth => {
+            let issuer = listen.oauth.as_ref().map_or("", |oauth| &oauth.issuer);
+            let others = match others {
+                0 => String::new(),
+                1 => ", and that of the holder in listen.tokens".to_owned(),
+                _ => format!(", and those of {others} holders in listen.tokens"),
+            };
+            write!(text, "clients send `Authorization: Bearer TOKEN` with a token of {issuer}{others}")
         }
         (None, _) => write!(text, "anybody who reaches it is served (listen.auth = \"none\")"),
     }

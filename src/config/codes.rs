@@ -107,7 +107,8 @@ Remove one of the two, or split the entry into two servers with two names.";
     [servers.linear]
     url = \"https://mcp.example.com/mcp\"
 
-A group needs `servers`, and a certificate needs its key.";
+A group needs `servers`, a certificate needs its key, a holder in `listen.tokens` its `token`, and `auth =
+\"oauth\"` the `issuer` and the `resource` of `[listen.oauth]`.";
 
     WrongType = "C005", "wrong type of value",
 "The key is right, the type of its value is not: text goes into quotes, numbers and true/false do not,

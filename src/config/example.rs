@@ -31,7 +31,7 @@ pub fn write() -> String {
          #\n\
          #     braid config example > braid.toml && braid check\n\
          #\n\
-         # In texts of servers, in tokens and in paths: ${NAME} and ${NAME:-default} are environment variables,\n\
+         # In texts of servers, tokens, secrets and paths: ${NAME} and ${NAME:-default} are environment variables,\n\
          # ${env:NAME} the same for odd names, ${file:PATH} is the content of a file, ${userHome} your home folder, ${cwd}\n\
          # the folder that Braid was started in, ${braid} Braid itself, and $${ the two characters ${. Relative paths start\n\
          # from this file's folder.\n",

@@ -33,6 +33,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
         addresses,
         auth,
         token_file,
+        oauth,
         tokens,
         hosts,
         origins,
@@ -49,6 +50,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
     note(keys, "listen.auth", auth, &now.auth);
     note(keys, "listen.token_file", token_file, &now.token_file);
     note(keys, "listen.tokens", tokens, &now.tokens);
+    note(keys, "listen.oauth", oauth, &now.oauth);
     note(keys, "listen.allowed_hosts", hosts, &now.hosts);
     note(keys, "listen.allowed_origins", origins, &now.origins);
     note(keys, "listen.trusted_proxy", trusted_proxy, &now.trusted_proxy);

@@ -26,7 +26,7 @@ pub(super) type Written = (Address, Range<usize>);
 impl Listen {
     /// Whether those who are let in may be more than one to us.
     pub fn has_many_principals(&self) -> bool {
-        !self.tokens.is_empty()
+        self.auth == Auth::OAuth || (self.auth == Auth::Token && !self.tokens.is_empty())
     }
 
     /// What speaks against listening at this address; `None` when nothing does.
@@ -34,8 +34,10 @@ impl Listen {
         match self.auth {
             _ if address.is_local() => None,
             Auth::None => Some(Danger::Open),
-            Auth::Token if self.tls.is_none() && self.trusted_proxy.is_none() => Some(Danger::Readable),
-            Auth::Token => None,
+            Auth::Token | Auth::OAuth if self.tls.is_none() && self.trusted_proxy.is_none() => {
+                Some(Danger::Readable)
+            }
+            Auth::Token | Auth::OAuth => None,
         }
     }
 

@@ -12,7 +12,10 @@ use super::listen::{
 use super::problem::quoted;
 use super::resolve::at_most;
 use super::section::{Reader, Section};
-use super::{Address, Auth, Listen, ListenLimits, NamedToken, Secret, Tls};
+use super::{
+    Address, Algorithm, Auth, IdentityProvider, Introspection, KeySource, Listen, ListenLimits, NamedToken,
+    Secret, Tls,
+};
 
 /// The listener that a section describes; what is wrong has been reported.
 pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
@@ -28,10 +31,12 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
         },
         auth: match section.word("auth") {
             Some("none") => Auth::None,
+            Some("oauth") => Auth::OAuth,
             Some(_) => Auth::Token,
             None => default.auth,
         },
         token_file: path("token_file"),
+        oauth: section.section("oauth").and_then(|inner| oauth(reader, inner)),
         tokens: tokens(reader, section),
         hosts: texts("allowed_hosts").map(|host| host.to_ascii_lowercase()).collect(),
         origins: texts("allowed_origins").map(|origin| as_browsers_write(origin)).collect(),
@@ -57,7 +62,135 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
         reader.problems.extend(problems);
     }
     warn_of_no_token(reader, section, &listen);
+    judge_oauth(reader, section, &listen);
     listen
+}
+
+/// The identity provider, if one is named; what is wrong has been reported.
+fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<IdentityProvider> {
+    let text = |key: &str| section.text(key).filter(|text| !text.is_empty());
+    let texts = |key: &str| section.texts(key).unwrap_or_default().to_vec();
+    let (Some(issuer), Some(resource)) = (text("issuer"), text("resource")) else {
+        let missing = if text("issuer").is_none() { "issuer" } else { "resource" };
+        // Where neither is said nobody is asked; one that stands there and is wrong has been reported.
+        if (text("issuer").is_some() || text("resource").is_some()) && !is_wrong(section, missing) {
+            let problem = reader
+                .error(Code::MissingKey, format!("`listen.oauth` has no `{missing}`"))
+                .at(&section.span, "expected `issuer` and `resource`")
+                .help(OAUTH_HELP);
+            reader.problems.push(problem);
+        }
+        return None;
+    };
+    let default = IdentityProvider::new(issuer, resource);
+    if let Some(written) = section.checked("algorithms").filter(|_| section.texts("algorithms") == Some(&[]))
+    {
+        let problem = reader
+            .error(Code::OutOfBounds, "`listen.oauth.algorithms` has no algorithm")
+            .at(&written.span, "expected at least one, such as \"RS256\"");
+        reader.problems.push(problem);
+    }
+    if let Some((_, span)) = section.placed_texts("scopes").find(|(scope, _)| *scope == "offline_access") {
+        let problem = reader
+            .error(Code::BadText, "`offline_access` is nothing that a request needs")
+            .at(span, "it asks the provider for a token that renews others, which is the client's affair");
+        reader.problems.push(problem);
+    }
+    if let Some(written) = section.checked("scopes").filter(|_| texts("scopes").len() > SCOPES_MAX) {
+        let problem = reader
+            .error(Code::OutOfBounds, "`listen.oauth.scopes` has too many scopes")
+            .at(&written.span, format!("expected at most {SCOPES_MAX}"));
+        reader.problems.push(problem);
+    }
+    let keys = match (text("jwks_uri"), text("jwks_file")) {
+        (Some(_), Some(_)) => {
+            let file = section.checked("jwks_file").map_or(0..0, |written| written.span.clone());
+            let mut problem = reader
+                .error(Code::Contradiction, "`listen.oauth` has both `jwks_uri` and `jwks_file`")
+                .at(&file, "keys come from one place");
+            if let Some(uri) = section.checked("jwks_uri") {
+                problem = problem.beside(&uri.span, "this is the other one");
+            }
+            reader.problems.push(problem);
+            KeySource::Named
+        }
+        (Some(uri), None) => KeySource::At(uri.to_owned()),
+        (None, Some(file)) => reader.variables.file_of(file).map_or(KeySource::Named, KeySource::File),
+        (None, None) => KeySource::Named,
+    };
+    Some(IdentityProvider {
+        audiences: texts("audiences"),
+        scopes: texts("scopes"),
+        algorithms: match section.texts("algorithms") {
+            Some(names) => names.iter().filter_map(|name| Algorithm::of(name)).collect(),
+            None => default.algorithms.clone(),
+        },
+        keys,
+        principal: section.text("principal").map_or_else(|| default.principal.clone(), str::to_owned),
+        introspection: section.section("introspection").and_then(|inner| introspection(reader, inner)),
+        ..default
+    })
+}
+
+fn introspection(reader: &mut Reader<'_>, section: &Section) -> Option<Introspection> {
+    let text = |key: &str| section.text(key).filter(|text| !text.is_empty());
+    if let (Some(client_id), Some(secret)) = (text("client_id"), text("client_secret")) {
+        let (client_id, client_secret) = (client_id.to_owned(), Secret::new(secret));
+        return Some(Introspection { url: text("url").map(str::to_owned), client_id, client_secret });
+    }
+    let keys = ["client_id", "client_secret", "url"];
+    let written = keys.into_iter().find(|key| text(key).is_some()).and_then(|key| section.checked(key));
+    if let Some(written) = written.filter(|_| !keys.iter().any(|key| is_wrong(section, key))) {
+        let problem = reader
+            .error(Code::MissingKey, "`listen.oauth.introspection` is incomplete")
+            .at(&written.span, "this stands alone")
+            .help(
+                "the provider answers nobody whom it does not know: it takes `client_id` and `client_secret`",
+            );
+        reader.problems.push(problem);
+    }
+    None
+}
+
+/// Whether a key stands there with something that could not be taken.
+fn is_wrong(section: &Section, key: &str) -> bool {
+    section.has(key).is_some() && section.checked(key).is_none()
+}
+
+const OAUTH_HELP: &str = "`issuer` is the identity provider as its tokens name it, `resource` what clients call us:\n[listen.oauth]\nissuer = \"https://id.example.com\"\nresource = \"https://mcp.example.com/mcp\"";
+
+/// Whether `auth` and the sections that it speaks of go together.
+fn judge_oauth(reader: &mut Reader<'_>, section: &Section, listen: &Listen) {
+    let auth = section.checked("auth").map(|auth| auth.span.clone());
+    if listen.auth == Auth::OAuth {
+        let is_said = section.section("oauth").is_some_and(|inner| {
+            let is_said = |key| inner.text(key).is_some_and(|text| !text.is_empty()) || is_wrong(inner, key);
+            ["issuer", "resource"].into_iter().any(is_said)
+        });
+        if let Some(auth) = auth.as_ref().filter(|_| listen.oauth.is_none() && !is_said) {
+            let problem = reader
+                .error(Code::MissingKey, "`auth = \"oauth\"` needs `[listen.oauth]`")
+                .at(auth, "of which identity provider?")
+                .help(OAUTH_HELP);
+            reader.problems.push(problem);
+        }
+        if let Some(file) = section.checked("token_file").filter(|_| listen.token_file.is_some()) {
+            let mut problem = reader
+                .warning(Code::NoEffect, "`token_file` is not used with `auth = \"oauth\"`")
+                .at(&file.span, "nobody is let in by this token")
+                .help("give it a name: `tokens.NAME = \"${file:PATH}\"`");
+            if let Some(auth) = &auth {
+                problem = problem.beside(auth, "because of this");
+            }
+            reader.problems.push(problem);
+        }
+    } else if let Some(inner) = section.section("oauth").filter(|_| listen.oauth.is_some()) {
+        let problem = reader
+            .warning(Code::NoEffect, "`[listen.oauth]` is not used")
+            .at(&inner.span, "its tokens let nobody in")
+            .help("write `auth = \"oauth\"` in `[listen]`");
+        reader.problems.push(problem);
+    }
 }
 
 /// Whether what is written under a key could be taken.

@@ -5,7 +5,7 @@
 //! so that it is refused by name and never called unknown.
 
 use super::address::is_network;
-use super::{Address, access_section, listen, remote};
+use super::{Address, access_section, identity_provider, listen, remote};
 
 /// One key that may stand in `braid.toml`.
 #[derive(Debug)]
@@ -101,6 +101,16 @@ pub enum Rule {
     Token,
     /// What a token says that its bearer may do.
     Scope,
+    /// An identity provider, or we ourselves; compared letter by letter; may be empty.
+    Identifier,
+    /// Where something of an identity provider is; may be empty.
+    Place,
+    /// How tokens may be signed.
+    Algorithm,
+    /// The name of a claim.
+    Claim,
+    /// What is kept to oneself; may be empty.
+    Secret,
 }
 
 impl Rule {
@@ -130,6 +140,12 @@ impl Rule {
             Self::ToolName => text.len() <= TOOL_NAME_BYTES_MAX && !text.chars().any(char::is_control),
             Self::Token => listen::is_strong(text),
             Self::Scope => listen::is_scope(text),
+            Self::Secret => !text.contains(char::is_control),
+            Self::Identifier | Self::Place if text.is_empty() => true,
+            Self::Identifier => return identity_provider::judge_identifier(text),
+            Self::Place => return identity_provider::judge_url(text),
+            Self::Algorithm => return identity_provider::judge_algorithm(text),
+            Self::Claim => return identity_provider::judge_claim(text),
         };
         if fine { Ok(()) } else { Err(self.expected()) }
     }
@@ -164,8 +180,18 @@ impl Rule {
                 "expected the name of a scope: visible ASCII characters but \" and \\, without blanks"
             }
             Self::Admin => "expected an address with a port, such as \"127.0.0.1:8809\"",
+            Self::Secret => "expected text without control characters",
             // Their judges say more than one thing.
-            Self::Address | Self::Host | Self::Origin | Self::Url | Self::Https | Self::HeaderValue => "",
+            Self::Address
+            | Self::Host
+            | Self::Origin
+            | Self::Url
+            | Self::Https
+            | Self::HeaderValue
+            | Self::Identifier
+            | Self::Place
+            | Self::Algorithm
+            | Self::Claim => "",
         }
     }
 
@@ -183,7 +209,12 @@ impl Rule {
             | Self::Proxy
             | Self::HeaderValue
             | Self::ToolName
-            | Self::Token => None,
+            | Self::Token
+            | Self::Identifier
+            | Self::Place
+            | Self::Algorithm
+            | Self::Claim
+            | Self::Secret => None,
             Self::Https => Some("^([Hh][Tt][Tt][Pp][Ss]?://[^@#]+)?$"),
             Self::Scope => Some(r"^[!#-\[\]-~]{1,256}$"),
             Self::Glob | Self::Principals => Some("^.{1,256}$"),
@@ -707,9 +738,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here(
         "listen.auth",
-        Form::Word(&["token", "none"]),
+        Form::Word(&["token", "oauth", "none"]),
         "\"token\"",
-        "\"token\" on every request | \"none\", refused off loopback",
+        "\"token\" on every request | \"oauth\" see `[listen.oauth]` | \"none\", refused off loopback",
     ),
     here(
         "listen.token_file",
@@ -747,6 +778,64 @@ pub const SETTINGS: &[Setting] = &[
         Form::Text(Rule::Proxy),
         "\"\"",
         "address or network of the proxy that ends TLS before us",
+    ),
+    section("listen.oauth", "the identity provider whose tokens let clients in (`auth = \"oauth\"`)"),
+    here(
+        "listen.oauth.issuer",
+        Form::Text(Rule::Identifier),
+        "\"\"",
+        "the provider, as its tokens name it: \"https://id.example.com\"",
+    ),
+    here(
+        "listen.oauth.resource",
+        Form::Text(Rule::Identifier),
+        "\"\"",
+        "what clients call us, and tokens are made for: \"https://mcp.example.com/mcp\"",
+    ),
+    here(
+        "listen.oauth.audiences",
+        Form::Texts(Rule::Any),
+        "[]",
+        "what tokens may be made for besides, if the provider calls us otherwise",
+    ),
+    here("listen.oauth.scopes", Form::Texts(Rule::Scope), "[]", "what each of its tokens must be good for"),
+    here(
+        "listen.oauth.algorithms",
+        Form::Texts(Rule::Algorithm),
+        "[\"RS256\", \"RS512\", \"PS256\", \"PS512\", \"ES256\", \"ES384\", \"EdDSA\", \"Ed25519\"]",
+        "how they may be signed",
+    ),
+    here(
+        "listen.oauth.jwks_uri",
+        Form::Text(Rule::Place),
+        "\"\"",
+        "where its keys are; \"\" = where its metadata say",
+    ),
+    here("listen.oauth.jwks_file", Form::Text(Rule::Path), "\"\"", "or a file of them, a JWK Set"),
+    here(
+        "listen.oauth.principal",
+        Form::Text(Rule::Claim),
+        "\"sub\"",
+        "the claim that says whose a token is",
+    ),
+    section("listen.oauth.introspection", "how it is asked about tokens that are no JWTs"),
+    here(
+        "listen.oauth.introspection.url",
+        Form::Text(Rule::Place),
+        "\"\"",
+        "where; \"\" = where its metadata say",
+    ),
+    here(
+        "listen.oauth.introspection.client_id",
+        Form::Text(Rule::Secret),
+        "\"\"",
+        "our name there; \"\" = it is not asked",
+    ),
+    here(
+        "listen.oauth.introspection.client_secret",
+        Form::Text(Rule::Secret),
+        "\"\"",
+        "and our secret: \"${BRAID_CLIENT_SECRET}\"",
     ),
     section("listen.tls", "our own certificate"),
     here(
@@ -813,7 +902,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("listen.limits.body_within", PATIENCE, "\"30s\"", "from there to the end of its body"),
     not_yet("listen.path", "the path is /mcp, and /mcp/NAME for a group"),
-    not_yet("listen.oauth", "`auth` is \"token\" or \"none\""),
     section("limits", "bounds of everything that others could make grow"),
     here(
         "limits.client_message",
@@ -972,9 +1060,10 @@ impl Setting {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// References are replaced in texts of servers, in tokens and in paths, and nowhere else.
+    /// References are replaced in texts of servers, in tokens and secrets, and in paths, and nowhere else.
     pub fn expands(&self) -> bool {
-        matches!(self.form, Form::Text(Rule::Path | Rule::Token)) || self.path.starts_with("servers.*.")
+        matches!(self.form, Form::Text(Rule::Path | Rule::Token | Rule::Secret))
+            || self.path.starts_with("servers.*.")
     }
 
     /// Which servers know the key.

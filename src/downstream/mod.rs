@@ -45,4 +45,6 @@ pub mod sse;
 
 pub mod edge;
 
+pub mod oauth;
+
 pub mod admin;

@@ -356,6 +356,22 @@ def doors(stage: Stage) -> None:
         config = stage.config("token.toml", near)
         config.write_text(config.read_text().replace("door.token", "door2.token"))
         stage.say("serve with a wrong token file", "serve", "-c", str(config))
+    # Tokens with names, and one that an identity provider would be asked about, which is away.
+    names = f"""auth = "oauth"
+tokens = {{ ana = "{stage.odd('listen.tokens')}", bob = {{ token = "{stage.plain('listen.tokens')}", scopes = ["read"] }} }}
+oauth = {{ issuer = "http://127.0.0.1:9", resource = "http://127.0.0.1:9/mcp", introspection = {{ client_id = "braid", client_secret = "{stage.odd('listen.tokens')}" }} }}"""
+    names = str(stage.config("tokens.toml", near, listen=names).rename(stage.folder / "named.toml"))
+    stage.say("config show of tokens", "config", "show", "-c", names)
+    stage.say("check of tokens", "check", "--offline", "-c", names)
+    with Serve(stage, "tokens", "serve", "-c", names) as run:
+        client = Client(stage, run, "tokens with names")
+        for token in (stage.odd("listen.tokens"), stage.plain("listen.tokens")):
+            if not client.begin(token):
+                raise SystemExit("a token with a name lets nobody in")
+            client.session = None
+        for token in (stage.odd("client, headers"), "e30.e30." + stage.plain("client, headers"), stage.plain("listen.tokens") + "x"):
+            client.send("a token that is asked about", {}, token=token)
+    stage.keep("the log, tokens", run.said.read_bytes())
     off = stage.config("off.toml", near).read_text().replace("127.0.0.1:0", "0.0.0.0:0")
     stage.say("serve off loopback", "serve", "-c", str(stage.file("off.toml", off)))
 

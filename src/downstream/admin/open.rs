@@ -179,15 +179,16 @@ async fn bind_http(
     let own = Listen {
         addresses: vec![Address::Tcp(address)],
         auth: if is_here { Auth::None } else { Auth::Token },
-        tls: listen.tls.clone().filter(|_| !is_here),
         origins: Vec::new(),
-        // They let clients in, and nobody who looks after us.
+        // These let clients in, and nobody who looks after us.
         tokens: Vec::new(),
+        oauth: None,
+        tls: listen.tls.clone().filter(|_| !is_here),
         limits: limits(),
         ..listen.clone()
     };
     let token = match own.auth {
-        Auth::None => None,
+        Auth::None | Auth::OAuth => None,
         Auth::Token => Some(Token::find_or_make(own.token_file.as_deref(), variable)?),
     };
     let bound = Bound::bind(&own.addresses, own.tls.as_ref()).await.map_err(OpenError::Http)?;

@@ -30,8 +30,9 @@ use super::alarm::Alarm;
 use super::bound::{Accepted, Duplex};
 use super::content::{Content, Response};
 use super::cors::Cors;
-use super::guard::{Admitted, Shown};
+use super::guard::{Inquiry, Judged, Shown};
 use super::paced::Paced;
+use super::reply::Reply;
 use super::serve::Serve;
 use super::silence::Stay;
 use super::source::Peer;
@@ -130,14 +131,6 @@ struct Visit<'a, S> {
     alarm: Alarm,
 }
 
-/// What becomes of a request before anything that serves sees it.
-enum Judged {
-    LetIn(Admitted),
-    Refused(Response),
-    /// Nothing of it is done: the connection is about to be dropped.
-    Dropped,
-}
-
 impl<S: Serve> Visit<'_, S> {
     fn answer(
         &self,
@@ -147,12 +140,20 @@ impl<S: Serve> Visit<'_, S> {
         let judged = self.judged(&head);
         let body = Asked::new(body, self.turn);
         let (cors, answered) = match judged {
-            Judged::LetIn(admitted) => {
+            Some(Ok(Judged::LetIn(admitted))) => {
                 let cors = admitted.cors.clone();
                 (cors, Either::Left(self.front.router.serve(admitted, head, body, &self.alarm)))
             }
-            Judged::Refused(response) => (Cors::Off, Either::Right(Either::Left(ready(response)))),
-            Judged::Dropped => (Cors::Off, Either::Right(Either::Right(pending()))),
+            // On the heap: it is seldom needed, and large.
+            Some(Ok(Judged::Asks(inquiry))) => {
+                (Cors::Off, Either::Right(Either::Right(self.inquired(inquiry, head, body).boxed())))
+            }
+            Some(Ok(Judged::Refused(reply))) => {
+                (Cors::Off, Either::Right(Either::Left(ready(refused(&reply)))))
+            }
+            Some(Err(response)) => (Cors::Off, Either::Right(Either::Left(ready(response)))),
+            // Nothing of it is done: the connection is about to be dropped.
+            None => (Cors::Off, Either::Right(Either::Right(pending().boxed()))),
         };
         answered.map(move |mut response| {
             cors.dress(response.headers_mut());
@@ -160,22 +161,35 @@ impl<S: Serve> Visit<'_, S> {
         })
     }
 
-    fn judged(&self, head: &Parts) -> Judged {
-        if !self.turn.serve() {
-            return Judged::Dropped;
-        }
-        if head.headers.len() > HEADERS_MAX {
-            return Judged::Refused(too_many_headers());
-        }
-        let guard = &self.front.guard;
-        match guard.judge_next(&mut self.shown.lock(), head, &self.peer, std::time::Instant::now) {
-            Ok(admitted) => Judged::LetIn(admitted),
-            Err(reply) => {
-                debug!(status = reply.status().as_u16(), "refused before any route");
-                Judged::Refused(reply.response().map(Content::Whole))
+    /// The answer to a request whose token had to be asked about.
+    async fn inquired(&self, inquiry: Box<Inquiry>, head: Parts, body: Asked<Incoming>) -> Response {
+        match self.front.guard.inquire(inquiry, &self.shown, std::time::Instant::now).await {
+            Ok(admitted) => {
+                let cors = admitted.cors.clone();
+                let mut response = self.front.router.serve(admitted, head, body, &self.alarm).await;
+                cors.dress(response.headers_mut());
+                response
             }
+            Err(reply) => refused(&reply),
         }
     }
+
+    /// What becomes of a request before anything that serves sees it. `None`: nothing.
+    fn judged(&self, head: &Parts) -> Option<Result<Judged, Response>> {
+        if !self.turn.serve() {
+            return None;
+        }
+        if head.headers.len() > HEADERS_MAX {
+            return Some(Err(too_many_headers()));
+        }
+        let guard = &self.front.guard;
+        Some(Ok(guard.judge_next(&mut self.shown.lock(), head, &self.peer, std::time::Instant::now)))
+    }
+}
+
+fn refused(reply: &Reply) -> Response {
+    debug!(status = reply.status().as_u16(), "refused before any route");
+    reply.response().map(Content::Whole)
 }
 
 /// As hyper says it of a head that is too large, and as it ends then.

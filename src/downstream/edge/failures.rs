@@ -32,6 +32,16 @@ impl Failures {
         }
     }
 
+    /// How long a source has to wait that has failed too often. Counts nothing.
+    pub(super) fn rest(&self, source: Source, now: Instant) -> Option<Duration> {
+        let recent = match self.by_source.get(&source) {
+            Some(recent) => recent,
+            None if self.by_source.len() >= SOURCES_MAX => &self.others,
+            None => return None,
+        };
+        recent.rest(now)
+    }
+
     /// Forgets who has not failed for a while; once a second at most, so that a flood pays no more for it.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP_EVERY) {
@@ -44,6 +54,13 @@ impl Failures {
 }
 
 impl Recent {
+    fn rest(&self, now: Instant) -> Option<Duration> {
+        let within = |failed: &&Instant| now.duration_since(**failed) < WINDOW;
+        let first = self.0.iter().find(within)?;
+        let count = self.0.iter().filter(within).count();
+        (count >= FAILURES_MAX).then(|| WINDOW - now.duration_since(*first))
+    }
+
     fn count(&mut self, now: Instant) -> Result<(), Duration> {
         while self.0.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
             self.0.pop_front();
@@ -82,6 +99,8 @@ mod tests {
             assert_eq!(failures.count(source(1), at(second)), Ok(()));
         }
         assert_eq!(failures.count(source(1), at(10)), Err(Duration::from_secs(50)));
+        assert_eq!(failures.rest(source(1), at(10)), Some(Duration::from_secs(50)));
+        assert_eq!((failures.rest(source(2), at(10)), failures.rest(source(1), at(60))), (None, None));
         assert_eq!(failures.count(source(2), at(10)), Ok(()), "another's failures are its own");
         assert_eq!(failures.count(source(1), at(59)), Err(Duration::from_secs(1)));
         assert_eq!(failures.count(source(1), at(60)), Ok(()));

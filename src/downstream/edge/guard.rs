@@ -1,12 +1,13 @@
 //! The one check that every request passes before any route sees it: `Host`, `Origin`, the token.
 //!
 //! Pure but for the count of failures: it reads a head and says who asks, or what is answered instead. It
-//! never reads a body, waits, or looks at the clock.
+//! never reads a body or looks at the clock, and waits for nothing but an identity provider, about a token that nobody knows.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
@@ -19,9 +20,12 @@ use super::failures::Failures;
 use super::holders::Holders;
 use super::origin::{self, Origin};
 use super::reply::{Reply, Why};
-use super::source::{Peer, Proxy};
+use super::source::{Peer, Proxy, Source};
 use super::token::{Digest, Token, is_same};
 use crate::config::{Address, Auth, Listen};
+use crate::downstream::oauth::Issuer;
+use crate::downstream::oauth::issuer::{Doubt, Pass};
+use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
 use crate::mcp::caller::{Grant, Principal, Scopes};
 
 /// Who may ask. One for all listeners.
@@ -44,7 +48,29 @@ pub struct Guard {
 struct Key {
     holders: Holders,
     /// Where one of the tokens is.
-    file: PathBuf,
+    file: Option<PathBuf>,
+    /// Whose tokens let in besides.
+    issuer: Option<Arc<Issuer>>,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(super) enum Judged {
+    LetIn(Admitted),
+    Refused(Reply),
+    /// It shows a token that must be asked about first.
+    Asks(Box<Inquiry>),
+}
+
+/// A request whose token nobody knows yet. Its `Debug` shows nothing of it.
+pub(super) struct Inquiry {
+    token: Box<[u8]>,
+    issuer: Arc<Issuer>,
+    authorization: Box<[u8]>,
+    path: Box<str>,
+    source: Source,
+    peer: Peer,
+    cors: Cors,
 }
 
 /// Leave to ask a route. In the request's extensions.
@@ -73,6 +99,9 @@ pub struct Shown {
 struct Bearer {
     authorization: Box<[u8]>,
     grant: Grant,
+    /// Until when. `None`: as long as we run.
+    until: Option<Instant>,
+    doors: Doors,
 }
 
 /// Why nobody is let in at all.
@@ -94,6 +123,8 @@ pub enum GuardError {
     Clear(SocketAddr),
     #[error("`listen.auth` asks for a token, and there is none")]
     NoToken,
+    #[error("`listen.auth` is \"oauth\", and there is no identity provider")]
+    NoIssuer,
     #[error("the token of `{0}` in `listen.tokens` is somebody else's as well; make one of its own for each")]
     SameToken(String),
     #[error("the scopes of `{0}` in `listen.tokens` cannot be used")]
@@ -115,6 +146,16 @@ impl Admitted {
 impl Guard {
     /// `bound` are the addresses really listened on. A token is needed where `listen.auth` asks for one.
     pub fn new(listen: &Listen, bound: &[Address], token: Option<&Token>) -> Result<Self, GuardError> {
+        Self::with_issuer(listen, bound, token, None)
+    }
+
+    /// The same where tokens of an identity provider let in, which is needed where `listen.auth` asks for them.
+    pub fn with_issuer(
+        listen: &Listen,
+        bound: &[Address],
+        token: Option<&Token>,
+        issuer: Option<Arc<Issuer>>,
+    ) -> Result<Self, GuardError> {
         let bound: Vec<SocketAddr> = bound
             .iter()
             .filter_map(|address| match address {
@@ -127,7 +168,11 @@ impl Guard {
             Auth::Token => {
                 let token = token.ok_or(GuardError::NoToken)?;
                 let holders = Holders::new(Some(token), &listen.tokens)?;
-                Some(Key { holders, file: token.file().to_owned() })
+                Some(Key { holders, file: Some(token.file().to_owned()), issuer: None })
+            }
+            Auth::OAuth => {
+                let issuer = Some(issuer.ok_or(GuardError::NoIssuer)?);
+                Some(Key { holders: Holders::new(None, &listen.tokens)?, file: None, issuer })
             }
         };
         if let Some(open) = bound.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
@@ -154,55 +199,165 @@ impl Guard {
     }
 
     /// Who asks, or what is answered instead. For every request on every route.
+    ///
+    /// What must be asked about first is refused here: whoever serves requests asks by `judge_next`.
     pub fn judge(&self, head: &Parts, peer: &Peer, now: Instant) -> Result<Admitted, Reply> {
-        self.judge_next(&mut Shown::default(), head, peer, || now)
+        match self.judge_next(&mut Shown::default(), head, peer, || now) {
+            Judged::LetIn(admitted) => Ok(admitted),
+            Judged::Refused(reply) => Err(reply),
+            Judged::Asks(inquiry) => Err(inquiry.refused(Doubt::Away(Duration::ZERO))),
+        }
     }
 
-    /// The same for the next request of a connection. `now`: for those who fail.
-    pub fn judge_next(
+    /// The same for the next request of a connection. `now`: for those who fail, and for tokens that end.
+    pub(super) fn judge_next(
         &self,
         shown: &mut Shown,
         head: &Parts,
         peer: &Peer,
-        now: impl FnOnce() -> Instant,
-    ) -> Result<Admitted, Reply> {
+        now: impl Fn() -> Instant,
+    ) -> Judged {
         let open = self.key.is_none().then_some(&self.anonymous);
-        if let Some(grant) = shown.as_before(head, open)
-            && !is_health(head)
+        if let Some(grant) = shown.as_before(head, open, &now)
+            && !self.is_everybodys(head)
         {
             let cors = if self.origins.is_empty() { Cors::Off } else { Cors::Unlisted };
-            return Ok(Admitted::new(grant, peer, cors));
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
         if !shown.is_same_host(head) {
             if !self.is_our_host(head, peer) {
-                return Err(Reply { why: Why::Host, cors: Cors::Off });
+                return Judged::Refused(Reply { why: Why::Host, cors: Cors::Off });
             }
             shown.host = only(&head.headers, &HOST);
         }
         let Some(cors) = self.cors(&head.headers) else {
-            return Err(Reply { why: Why::Origin, cors: Cors::Off });
+            return Judged::Refused(Reply { why: Why::Origin, cors: Cors::Off });
         };
         if is_preflight(head) {
             let why = match cors {
                 Cors::Off | Cors::Unlisted => Why::Origin,
                 Cors::Listed(_) => Why::Preflight(Asked::of(&head.headers)),
             };
-            return Err(Reply { why, cors });
+            return Judged::Refused(Reply { why, cors });
         }
-        let Some(key) = self.key.as_ref().filter(|_| !is_health(head)) else {
-            return Ok(Admitted::new(&self.anonymous, peer, cors));
+        let Some(key) = self.key.as_ref().filter(|_| !self.is_everybodys(head)) else {
+            return Judged::LetIn(Admitted::new(&self.anonymous, peer, cors));
         };
-        if let Some(grant) = shown.same_bearer(head) {
-            return Ok(Admitted::new(grant, peer, cors));
+        if let Some(grant) = shown.same_bearer(head, &now) {
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
-        match self.fits(key, head, peer, now) {
-            Ok(grant) => {
-                let authorization = only(&head.headers, &AUTHORIZATION);
-                shown.bearer = Some(Bearer { authorization, grant: grant.clone() });
-                Ok(Admitted::new(grant, peer, cors))
+        self.judge_token(key, shown, head, peer, cors, now)
+    }
+
+    fn judge_token(
+        &self,
+        key: &Key,
+        shown: &mut Shown,
+        head: &Parts,
+        peer: &Peer,
+        cors: Cors,
+        now: impl Fn() -> Instant,
+    ) -> Judged {
+        let token = match at_most_one(&head.headers, &AUTHORIZATION) {
+            Err(Repeated) => Err(Refusal::InvalidToken),
+            Ok(value) => value.and_then(bearer).ok_or(Refusal::NoToken),
+        };
+        let token = match token {
+            Ok(token) => token,
+            Err(refusal) => return self.refused(key, refusal, head, peer, cors, now),
+        };
+        let digest = Digest::of(token);
+        // The right token is served whatever came before it from the same source: else anyone beside its bearer could lock
+        // the bearer out.
+        if let Some(grant) = key.holders.whose(&digest) {
+            let authorization = only(&head.headers, &AUTHORIZATION);
+            shown.bearer =
+                Some(Bearer { authorization, grant: grant.clone(), until: None, doors: Doors::All });
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
+        }
+        let Some(issuer) = &key.issuer else {
+            return self.refused(key, Refusal::InvalidToken, head, peer, cors, now);
+        };
+        let inquiry = || Inquiry {
+            token: Box::from(token),
+            issuer: issuer.clone(),
+            authorization: only(&head.headers, &AUTHORIZATION),
+            path: Box::from(head.uri.path()),
+            source: peer.source_of(&head.headers, self.proxy.as_ref()),
+            peer: peer.clone(),
+            cors: cors.clone(),
+        };
+        match issuer.known(&digest, now()) {
+            Some(pass) => match inquiry().passed(pass, shown) {
+                Ok(admitted) => Judged::LetIn(admitted),
+                Err(reply) => Judged::Refused(reply),
+            },
+            None => Judged::Asks(Box::new(inquiry())),
+        }
+    }
+
+    /// Finishes what `judge_next` could not say. Waits for the identity provider, if for anything, and not for long.
+    pub(super) async fn inquire(
+        &self,
+        inquiry: Box<Inquiry>,
+        shown: &Mutex<Shown>,
+        now: impl Fn() -> Instant,
+    ) -> Result<Admitted, Reply> {
+        // Whoever guesses would have the provider asked as often as he likes, in our name. One that can be read here is
+        // read, however many were wrong: that costs nobody but us, and little.
+        if inquiry.issuer.is_opaque(&inquiry.token)
+            && let Some(retry_after) = self.failures.lock().rest(inquiry.source, now())
+        {
+            return Err(Reply { why: Why::Throttled { retry_after }, cors: inquiry.cors });
+        }
+        match inquiry.issuer.judge(&inquiry.token, &now).await {
+            Ok(pass) => inquiry.passed(pass, &mut shown.lock()),
+            Err(doubt @ Doubt::Away(_)) => Err(inquiry.refused(doubt)),
+            Err(doubt @ Doubt::Invalid(_)) => match self.failures.lock().count(inquiry.source, now()) {
+                Ok(()) => Err(inquiry.refused(doubt)),
+                Err(retry_after) => Err(Reply { why: Why::Throttled { retry_after }, cors: inquiry.cors }),
+            },
+        }
+    }
+
+    /// Who shows no token, or one that cannot be anybody's.
+    fn refused(
+        &self,
+        key: &Key,
+        refusal: Refusal,
+        head: &Parts,
+        peer: &Peer,
+        cors: Cors,
+        now: impl Fn() -> Instant,
+    ) -> Judged {
+        // Whoever comes through a proxy may be anywhere, even where the proxy is on this machine and nobody named it.
+        let is_passed_on = || PASSED_ON.iter().any(|name| head.headers.contains_key(*name));
+        let is_here = peer.is_local() && !self.is_proxy(peer) && !is_passed_on();
+        let file = || key.file.as_ref().filter(|_| is_here).map(|file| file.display().to_string());
+        let why = match (&key.issuer, refusal) {
+            // So every client begins, to learn where to get one (2026-07-28, basic/authorization): it guesses nothing.
+            (Some(issuer), Refusal::NoToken) => {
+                let why = Why::unproven(issuer.resource(), head.uri.path(), refusal, "there is none");
+                return Judged::Refused(Reply { why, cors });
             }
-            Err(why) => Err(Reply { why, cors }),
-        }
+            (Some(issuer), _) => {
+                Why::unproven(issuer.resource(), head.uri.path(), refusal, "there is more than one")
+            }
+            (None, Refusal::NoToken) => Why::TokenMissing { file: file() },
+            (None, _) => Why::TokenWrong { file: file() },
+        };
+        let source = peer.source_of(&head.headers, self.proxy.as_ref());
+        let why = match self.failures.lock().count(source, now()) {
+            Ok(()) => why,
+            Err(retry_after) => Why::Throttled { retry_after },
+        };
+        Judged::Refused(Reply { why, cors })
+    }
+
+    /// What is no secret: that we are alive, and who makes the tokens that we ask for.
+    fn is_everybodys(&self, head: &Parts) -> bool {
+        let has_issuer = || self.key.as_ref().is_some_and(|key| key.issuer.is_some());
+        is_read(head) && (is_health(head) || (is_metadata(head.uri.path()) && has_issuer()))
     }
 
     /// Whom no limit of one address holds for: this machine's own people, and a proxy behind which are many.
@@ -275,45 +430,54 @@ impl Guard {
         }
         origin.is_loopback().then_some(unlisted)
     }
+}
 
-    /// The right token is served whatever came before it from the same source: else anyone beside its bearer
-    /// could lock the bearer out.
-    fn fits<'k>(
-        &self,
-        key: &'k Key,
-        head: &Parts,
-        peer: &Peer,
-        now: impl FnOnce() -> Instant,
-    ) -> Result<&'k Grant, Why> {
-        // Whoever comes through a proxy may be anywhere, even where the proxy is on this machine and nobody named it.
-        let is_passed_on = || PASSED_ON.iter().any(|name| head.headers.contains_key(*name));
-        let is_here = peer.is_local() && !self.is_proxy(peer) && !is_passed_on();
-        let file = || is_here.then(|| key.file.display().to_string());
-        let why = match at_most_one(&head.headers, &AUTHORIZATION) {
-            Err(Repeated) => Why::TokenWrong { file: file() },
-            Ok(value) => match value.and_then(bearer) {
-                None => Why::TokenMissing { file: file() },
-                Some(token) => match key.holders.whose(&Digest::of(token)) {
-                    Some(grant) => return Ok(grant),
-                    None => Why::TokenWrong { file: file() },
-                },
-            },
-        };
-        let source = peer.source_of(&head.headers, self.proxy.as_ref());
-        match self.failures.lock().count(source, now()) {
-            Ok(()) => Err(why),
-            Err(retry_after) => Err(Why::Throttled { retry_after }),
+impl Inquiry {
+    /// What a good token opens here.
+    fn passed(self, pass: Pass, shown: &mut Shown) -> Result<Admitted, Reply> {
+        let Pass { grant, until, doors } = pass;
+        if !doors.open(&self.path) {
+            return Err(self.refused(Doubt::Invalid("it was made for another door")));
         }
+        let resource = self.issuer.resource();
+        if !grant.scopes.has_all(resource.needed()) {
+            return Err(Reply { why: Why::insufficient(resource, &self.path), cors: self.cors });
+        }
+        let admitted = Admitted::new(&grant, &self.peer, self.cors);
+        let authorization = self.authorization;
+        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), doors });
+        Ok(admitted)
+    }
+
+    fn refused(self, doubt: Doubt) -> Reply {
+        let why = match doubt {
+            Doubt::Invalid(why) => {
+                Why::unproven(self.issuer.resource(), &self.path, Refusal::InvalidToken, why)
+            }
+            Doubt::Away(retry_after) => Why::Unjudged { retry_after },
+        };
+        Reply { why, cors: self.cors }
+    }
+}
+
+impl fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
     }
 }
 
 impl Shown {
     /// In whose name a head comes that shows the same again, each once, and comes from no page: one look at each header.
     /// `open`: in whose, if no token is asked for.
-    fn as_before<'a>(&'a self, head: &Parts, open: Option<&'a Grant>) -> Option<&'a Grant> {
+    fn as_before<'a>(
+        &'a self,
+        head: &Parts,
+        open: Option<&'a Grant>,
+        now: impl Fn() -> Instant,
+    ) -> Option<&'a Grant> {
         let known = match open {
             Some(_) => None,
-            None => Some(self.bearer.as_ref()?),
+            None => Some(self.bearer.as_ref().filter(|bearer| bearer.holds(head, now))?),
         };
         let (mut hosts, mut bearers) = (0, 0);
         for (name, value) in &head.headers {
@@ -345,10 +509,17 @@ impl Shown {
     }
 
     /// Takes as long for a near miss as for any other of its length.
-    fn same_bearer(&self, head: &Parts) -> Option<&Grant> {
-        let known = self.bearer.as_ref()?;
+    fn same_bearer(&self, head: &Parts, now: impl Fn() -> Instant) -> Option<&Grant> {
+        let known = self.bearer.as_ref().filter(|bearer| bearer.holds(head, now))?;
         let value = at_most_one(&head.headers, &AUTHORIZATION).ok().flatten()?;
         is_same(value.as_bytes(), &known.authorization).then_some(&known.grant)
+    }
+}
+
+impl Bearer {
+    /// Whether it still lets in, and there.
+    fn holds(&self, head: &Parts, now: impl Fn() -> Instant) -> bool {
+        self.until.is_none_or(|until| now() < until) && self.doors.open(head.uri.path())
     }
 }
 
@@ -392,10 +563,13 @@ fn is_preflight(head: &Parts) -> bool {
         && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
+fn is_read(head: &Parts) -> bool {
+    head.method == Method::GET || head.method == Method::HEAD
+}
+
 /// Whether we are alive is no secret, and those who ask have no token.
 fn is_health(head: &Parts) -> bool {
-    (head.method == Method::GET || head.method == Method::HEAD)
-        && (head.uri.path() == "/healthz" || head.uri.path() == "/readyz")
+    head.uri.path() == "/healthz" || head.uri.path() == "/readyz"
 }
 
 const BEARER: &[u8] = b"bearer";

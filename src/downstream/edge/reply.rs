@@ -10,6 +10,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::cors::{Asked, Cors};
+use crate::downstream::oauth::resource::{Refusal, Resource};
 use crate::wire::fault::{Fault, Reason};
 
 /// What is answered before any route is asked.
@@ -31,8 +32,26 @@ pub enum Why {
     TokenMissing { file: Option<String> },
     /// A token, but not ours.
     TokenWrong { file: Option<String> },
+    /// No token of the identity provider that counts. `challenge`: where to get one.
+    Unproven { challenge: Option<HeaderValue>, why: &'static str, refusal: Refusal },
+    /// One that counts, and is not good for enough.
+    Insufficient { challenge: Option<HeaderValue>, needed: String },
+    /// One that may count: the identity provider is away.
+    Unjudged { retry_after: Duration },
     /// Too many failures of this source.
     Throttled { retry_after: Duration },
+}
+
+impl Why {
+    pub(super) fn unproven(resource: &Resource, path: &str, refusal: Refusal, why: &'static str) -> Self {
+        Self::Unproven { challenge: resource.challenge(path, refusal), why, refusal }
+    }
+
+    pub(super) fn insufficient(resource: &Resource, path: &str) -> Self {
+        let needed: Vec<&str> = resource.needed().iter().collect();
+        let challenge = resource.challenge(path, Refusal::InsufficientScope);
+        Self::Insufficient { challenge, needed: needed.join(" ") }
+    }
 }
 
 impl Reply {
@@ -53,7 +72,11 @@ impl Reply {
             Why::TokenWrong { .. } => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
-            Why::Throttled { retry_after } => {
+            Why::Unproven { challenge, .. } | Why::Insufficient { challenge, .. } => {
+                let challenge = challenge.clone().unwrap_or(HeaderValue::from_static("Bearer"));
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            Why::Throttled { retry_after } | Why::Unjudged { retry_after } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds(*retry_after)));
             }
         }
@@ -65,8 +88,11 @@ impl Reply {
     pub fn status(&self) -> StatusCode {
         match &self.why {
             Why::Preflight(_) => StatusCode::NO_CONTENT,
-            Why::Host | Why::Origin => StatusCode::FORBIDDEN,
-            Why::TokenMissing { .. } | Why::TokenWrong { .. } => StatusCode::UNAUTHORIZED,
+            Why::Host | Why::Origin | Why::Insufficient { .. } => StatusCode::FORBIDDEN,
+            Why::TokenMissing { .. } | Why::TokenWrong { .. } | Why::Unproven { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
+            Why::Unjudged { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Why::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -79,6 +105,21 @@ impl Reply {
             }
             Why::TokenWrong { file } => {
                 (Reason::Refused, format!("the bearer token is wrong; {}", where_to_find(file)))
+            }
+            Why::Unproven { refusal: Refusal::NoToken, .. } => {
+                let text = "no bearer token; `WWW-Authenticate` says where to get one, and it is sent as `Authorization: Bearer TOKEN`";
+                (Reason::Refused, text.to_owned())
+            }
+            Why::Unproven { why, .. } => (Reason::Refused, format!("the bearer token does not count: {why}")),
+            Why::Insufficient { needed, .. } => {
+                (Reason::Refused, format!("the bearer token is not good for all that is needed: {needed}"))
+            }
+            Why::Unjudged { retry_after } => {
+                let seconds = seconds(*retry_after);
+                let text = format!(
+                    "the identity provider cannot be asked about the bearer token; try again in {seconds} s"
+                );
+                (Reason::Unreachable, text)
             }
             Why::Throttled { retry_after } => {
                 let seconds = seconds(*retry_after);

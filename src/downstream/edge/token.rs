@@ -31,8 +31,9 @@ pub enum Origin {
     Made,
 }
 
-/// What stands in memory for a token. Says nothing of it.
-#[derive(Clone, Copy)]
+/// What stands in memory for a token. Says nothing of it. As a key of a table it is compared as fast as can be: how near it
+/// is to another says nothing of how near the tokens are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use super::head::{self, LAST_EVENT_ID, SESSION_ID};
 use super::live::{self, Came, Live, Posted};
 use super::replies::{self, Opening};
 use super::sessions::{SessionId, Sessions};
-use crate::config::Listen;
+use crate::config::{Auth, Listen};
 use crate::downstream::admin::{Guests, Present};
 use crate::downstream::edge::alarm::Alarm;
 use crate::downstream::edge::body::{Whole, read_body};
@@ -17,6 +17,7 @@ use crate::downstream::events::Label;
 use crate::downstream::modern::ladder::{self, Claims};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::modern::posts::Posts;
+use crate::downstream::oauth::Resource;
 use crate::downstream::open::Ids;
 use crate::downstream::outlet::Outlets;
 use crate::downstream::replay::Replay;
@@ -72,8 +73,10 @@ pub struct Front {
     pub(crate) behind_itself: bool,
     /// What those may have in memory together who have no session yet.
     greeting: Allowance,
-    /// For whom the shared servers were started before anybody came.
-    pub(crate) warmed: Principal,
+    /// For whom the shared servers were started before anybody came, if it was known who would.
+    pub(crate) warmed: Option<Principal>,
+    /// What is told of us to those who need a token of an identity provider.
+    pub(crate) resource: Option<Resource>,
     /// The tasks of sessions.
     pub(crate) tracker: TaskTracker,
     /// The tasks of requests.
@@ -93,7 +96,7 @@ impl Front {
         listen: Listen,
         identity: &str,
         behind_itself: bool,
-        warmed: Principal,
+        warmed: impl Into<Option<Principal>>,
     ) -> Arc<Self> {
         let (calls, closing) = (TaskTracker::new(), CancellationToken::new());
         let lobby = Lobby::new(hub.clone(), identity, behind_itself, closing.clone());
@@ -104,10 +107,11 @@ impl Front {
             sessions: Sessions::new(listen.limits.sessions_max, listen.limits.sessions_per_principal_max),
             pipes: Pipes::default(),
             replay: Arc::new(Replay::new(&listen.limits)),
+            resource: listen.oauth.as_ref().filter(|_| listen.auth == Auth::OAuth).map(Resource::new),
             listen,
             identity: Arc::from(identity),
             behind_itself,
-            warmed,
+            warmed: warmed.into(),
             tracker: TaskTracker::new(),
             calls,
             closing,

@@ -6,6 +6,7 @@ use crate::downstream::edge::alarm::Alarm;
 use crate::downstream::edge::content::Response;
 use crate::downstream::edge::guard::Admitted;
 use crate::downstream::edge::serve::{Asking, Serve};
+use crate::downstream::oauth::resource::WELL_KNOWN;
 use crate::hub::entrance::Entrance;
 use crate::hub::readiness::Readiness;
 use crate::wire::members::quote;
@@ -66,6 +67,10 @@ fn others(front: Arc<Front>) -> Router {
         .route("/servers/{server}/mcp", any(server))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready));
+    if front.resource.is_some() {
+        router =
+            router.route(WELL_KNOWN, get(metadata)).route(&format!("{WELL_KNOWN}/{{*door}}"), get(metadata));
+    }
     if front.listen.legacy_sse {
         router = router.route("/sse", any(open)).route("/messages", post(message));
     }
@@ -121,6 +126,15 @@ async fn message(State(front): State<Arc<Front>>, Extension(who): Who, request: 
     front.post_to_pipe(who.grant(), request).await
 }
 
+/// Who makes the tokens that we ask for. For everybody.
+async fn metadata(State(front): State<Arc<Front>>, request: Request<Body>) -> Response {
+    let metadata = front.resource.as_ref().and_then(|resource| resource.metadata(request.uri().path()));
+    match metadata {
+        Some(metadata) => replies::json(StatusCode::OK, metadata.into()),
+        None => nothing().await,
+    }
+}
+
 /// The process runs.
 async fn healthy() -> &'static str {
     "ok\n"
@@ -129,7 +143,9 @@ async fn healthy() -> &'static str {
 /// Whether it is time to send clients here. Which servers are awaited is no secret's business: their names are not told,
 /// because nobody shows a token here.
 async fn ready(State(front): State<Arc<Front>>) -> Response {
-    let Readiness { stopping, awaited, missing } = front.hub.readiness(&front.warmed);
+    // Where nobody knows who will come, everybody's servers are started when he does.
+    let readiness = front.warmed.as_ref().map(|warmed| front.hub.readiness(warmed));
+    let Readiness { stopping, awaited, missing } = readiness.unwrap_or_default();
     let (code, state) = match (stopping || front.is_closing(), awaited.len(), missing.len()) {
         (true, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, 0, 0) => (StatusCode::OK, "ready"),

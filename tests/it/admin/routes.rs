@@ -3,7 +3,7 @@
 use super::names::watched;
 use crate::http::house::House;
 use crate::http::server::Server;
-use mcp_braid::config::{Admin, AdminSocket, Listen};
+use mcp_braid::config::{Admin, AdminSocket, Auth, IdentityProvider, Listen, NamedToken, Secret};
 use mcp_braid::downstream::admin::open::{Doors, IfTaken, Serving};
 use mcp_braid::upstream::tap::WATCHERS_MAX;
 use std::io::{Read, Write};
@@ -128,6 +128,43 @@ async fn off_this_machine_it_is_refused_without_a_certificate() {
     let listen = Listen { token_file: Some(folder.path().join("token")), ..Listen::default() };
     let error = Doors::bind(&admin, &listen, IfTaken::Fails, |_| None).await.unwrap_err().to_string();
     assert!(error.starts_with("admin.http: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lets_clients_in_lets_nobody_look_after_us() {
+    let folder = tempfile::tempdir().unwrap();
+    let http = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let admin = Admin { socket: AdminSocket::Off, http, ..Admin::default() };
+    let clients = "a-token-that-lets-a-client-in-and-nobody-else";
+    let token = Secret::new(clients);
+    let listen = Listen {
+        auth: Auth::OAuth,
+        oauth: Some(IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp")),
+        tokens: vec![NamedToken { name: "ana".to_owned(), token, scopes: Vec::new() }],
+        token_file: Some(folder.path().join("token")),
+        trusted_proxy: Some("10.0.0.1".to_owned()),
+        ..Listen::default()
+    };
+    let doors = Doors::bind(&admin, &listen, IfTaken::Fails, |_| None).await.unwrap();
+    let port = doors.http().unwrap().port();
+    let house = House::shared(&Server::new(&["echo"]));
+    let serving = doors.serve(watched(&house));
+    let ask = move |token: String| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(
+            stream,
+            "GET /status HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        )
+        .unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        std::str::from_utf8(&head[9..]).unwrap().to_owned()
+    };
+    let own = std::fs::read_to_string(folder.path().join("token")).unwrap().trim().to_owned();
+    for (token, status) in [(own, "200"), (clients.to_owned(), "401")] {
+        assert_eq!(tokio::task::spawn_blocking(move || ask(token)).await.unwrap(), status);
+    }
+    serving.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,28 @@
 //! Which listeners are opened and which are refused: one table for the file and for `--listen`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use mcp_braid::config::codes::Code;
 use mcp_braid::config::file::{self, Loaded};
 use mcp_braid::config::listen::{Danger, TOKENS_MAX};
 use mcp_braid::config::problem::{Report, Severity};
-use mcp_braid::config::{Address, Auth, Listen, ListenLimits, NamedToken, Secret, Tls};
+use mcp_braid::config::{
+    Address, Algorithm, Auth, IdentityProvider, Introspection, KeySource, Listen, ListenLimits, NamedToken,
+    Secret, Tls,
+};
 use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::edge::token::Token;
+use mcp_braid::downstream::oauth::Issuer;
+use mcp_braid::downstream::oauth::issuer::Ways;
+use mcp_braid::upstream::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
 
 const TLS: &str = "tls = { cert = \"c.pem\", key = \"k.pem\" }\n";
 const PROXY: &str = "trusted_proxy = \"10.0.0.5\"\n";
 const NONE: &str = "auth = \"none\"\n";
+const OAUTH: &str = "auth = \"oauth\"\noauth = { issuer = \"https://id.example.com\", resource = \"https://gw.example.com/mcp\" }\n";
 
 fn read(listen: &str) -> Result<Loaded, Report> {
     let text = format!("[servers.a]\ncommand = \"x\"\n[listen]\n{listen}");
@@ -25,11 +34,21 @@ fn errors(report: &Report) -> Vec<Code> {
     errors.map(|problem| problem.code).collect()
 }
 
+/// An identity provider that is away.
+struct Nowhere;
+
+impl Fetch for Nowhere {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
+        Box::pin(async { Err(FetchError::NotSent("it is away".to_owned())) })
+    }
+}
+
 /// Addresses, what else stands in `[listen]`, and the code of the refusal.
 fn table() -> Vec<(&'static str, String, Option<Code>)> {
     let none_tls = [NONE, TLS].concat();
     let none_proxy = [NONE, PROXY].concat();
     let both = [TLS, PROXY].concat();
+    let (oauth_tls, oauth_proxy) = ([OAUTH, TLS].concat(), [OAUTH, PROXY].concat());
     let token = "auth = \"token\"\n";
     let mut table = Vec::new();
     // Whoever is on this machine may be served with anything.
@@ -42,7 +61,7 @@ fn table() -> Vec<(&'static str, String, Option<Code>)> {
         "unix:/run/b",
         "[::ffff:127.0.0.1]:1",
     ] {
-        for rest in ["", token, NONE, TLS] {
+        for rest in ["", token, NONE, TLS, OAUTH] {
             table.push((address, rest.to_owned(), None));
         }
     }
@@ -56,10 +75,10 @@ fn table() -> Vec<(&'static str, String, Option<Code>)> {
         "[::ffff:10.0.0.1]:1",
         "169.254.0.1:80",
     ] {
-        for rest in ["", token, NONE, &none_tls, &none_proxy] {
+        for rest in ["", token, NONE, OAUTH, &none_tls, &none_proxy] {
             table.push((address, rest.to_owned(), Some(Code::Exposed)));
         }
-        for rest in [TLS, PROXY, &both] {
+        for rest in [TLS, PROXY, &both, &oauth_tls, &oauth_proxy] {
             table.push((address, rest.to_owned(), None));
         }
     }
@@ -113,7 +132,10 @@ fn the_guard_before_every_route_takes_what_the_configuration_took() {
     let token = Token::find_or_make(Some(&folder.path().join("token")), |_| None).unwrap();
     let guard = |listen: &Listen, address: &Address| {
         let token = (listen.auth == Auth::Token).then_some(&token);
-        Guard::new(listen, std::slice::from_ref(address), token).map(drop)
+        let issuer = listen.oauth.as_ref().map(|oauth| {
+            Issuer::new(oauth, Ways { named: Arc::new(Nowhere), others: Arc::new(Nowhere) }).unwrap()
+        });
+        Guard::with_issuer(listen, std::slice::from_ref(address), token, issuer).map(drop)
     };
     for (address, rest, _) in table() {
         let Ok(address) = Address::parse(address) else { continue };
@@ -206,6 +228,7 @@ fn what_is_written_is_what_holds() {
                 scopes: vec!["x".to_owned()],
             },
         ],
+        oauth: None,
         hosts: vec!["mcp.example.com".to_owned()],
         origins: vec!["https://app.example.com".to_owned()],
         trusted_proxy: None,
@@ -270,4 +293,76 @@ fn so_many_may_hold_tokens() {
     };
     assert_eq!(read(&tokens(TOKENS_MAX)).unwrap().config.listen.tokens.len(), TOKENS_MAX);
     assert_eq!(errors(&read(&tokens(TOKENS_MAX + 1)).unwrap_err()), [Code::OutOfBounds]);
+}
+
+const TWO: &str = "issuer = \"https://id.example.com\"\nresource = \"https://gw.example.com/mcp\"\n";
+
+fn oauth(lines: &str) -> Result<Loaded, Report> {
+    read(&format!("auth = \"oauth\"\n[listen.oauth]\n{lines}"))
+}
+
+#[test]
+fn what_is_written_of_an_identity_provider_is_what_holds() {
+    let plain = IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp");
+    let listen = oauth(TWO).unwrap().config.listen;
+    assert_eq!((listen.auth, listen.oauth.as_ref()), (Auth::OAuth, Some(&plain)));
+    assert_eq!(listen.limits.sessions_per_principal_max, 64);
+    let lines = format!(
+        "{TWO}audiences = [\"api://braid\"]\nscopes = [\"read\"]\nalgorithms = [\"EdDSA\", \"RS384\"]\njwks_file = \"keys.json\"\n\
+         principal = \"email\"\nintrospection = {{ url = \"https://id.example.com/i\", client_id = \"b\", client_secret = \"s\" }}\n"
+    );
+    let expected = IdentityProvider {
+        audiences: vec!["api://braid".to_owned()],
+        scopes: vec!["read".to_owned()],
+        algorithms: vec![Algorithm::EdDsa, Algorithm::Rs384],
+        keys: KeySource::File(PathBuf::from("/etc/braid/keys.json")),
+        principal: "email".to_owned(),
+        introspection: Some(Introspection {
+            url: Some("https://id.example.com/i".to_owned()),
+            client_id: "b".to_owned(),
+            client_secret: Secret::new("s"),
+        }),
+        ..plain
+    };
+    assert_eq!(oauth(&lines).unwrap().config.listen.oauth, Some(expected));
+    let at = oauth(&format!("{TWO}jwks_uri = \"https://id.example.com/k?a\"")).unwrap().config.listen.oauth;
+    assert_eq!(at.unwrap().keys, KeySource::At("https://id.example.com/k?a".to_owned()));
+}
+
+#[test]
+fn h06_an_identity_provider_that_cannot_be_relied_on_is_refused() {
+    let with = |line: &str| format!("{TWO}{line}");
+    for (lines, code) in [
+        (String::new(), Code::MissingKey),
+        ("issuer = \"https://id.example.com\"".to_owned(), Code::MissingKey),
+        ("resource = \"https://gw.example.com/mcp\"".to_owned(), Code::MissingKey),
+        (
+            "issuer = \"http://id.example.com\"\nresource = \"https://gw.example.com/mcp\"".to_owned(),
+            Code::BadText,
+        ),
+        ("issuer = \"https://id.example.com\"\nresource = \"gw.example.com\"".to_owned(), Code::BadText),
+        (with("algorithms = [\"none\"]"), Code::BadText),
+        (with("algorithms = [\"RS256\", \"HS256\"]"), Code::BadText),
+        (with("algorithms = []"), Code::OutOfBounds),
+        (with("scopes = [\"offline_access\"]"), Code::BadText),
+        (with("scopes = [\"a b\"]"), Code::BadText),
+        (with("jwks_uri = \"http://id.example.com/k\""), Code::BadText),
+        (with("jwks_uri = \"https://a\"\njwks_file = \"k\""), Code::Contradiction),
+        (with("principal = \"\""), Code::BadText),
+        (with("introspection = { client_id = \"b\" }"), Code::MissingKey),
+        (with("introspection = { client_secret = \"b\" }"), Code::MissingKey),
+        (with("introspection = { url = \"https://a\" }"), Code::MissingKey),
+    ] {
+        assert_eq!(errors(&oauth(&lines).unwrap_err()), [code], "{lines}");
+    }
+    assert_eq!(errors(&read("auth = \"oauth\"").unwrap_err()), [Code::MissingKey]);
+    assert_eq!(oauth(&with("introspection = {}")).unwrap().config.listen.oauth.unwrap().introspection, None);
+    for lines in [format!("[listen.oauth]\n{TWO}"), format!("{OAUTH}token_file = \"t\"\n")] {
+        let warnings = read(&lines).unwrap().warnings;
+        assert_eq!(
+            warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(),
+            [Code::NoEffect],
+            "{lines}"
+        );
+    }
 }

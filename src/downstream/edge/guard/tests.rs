@@ -1,7 +1,10 @@
 //! What a guard says of listeners and clients that no test may have: other addresses than loopback.
 
 use super::*;
-use crate::config::{NamedToken, Secret, Tls};
+use crate::config::{IdentityProvider, NamedToken, Secret, Tls};
+use crate::downstream::oauth::issuer::Ways;
+use crate::upstream::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
+use futures::future::BoxFuture;
 use http::Request;
 use std::time::Duration;
 
@@ -31,9 +34,33 @@ fn why(judged: Result<Admitted, Reply>) -> Option<Why> {
     judged.err().map(|reply| reply.why)
 }
 
+/// What was judged of a request about which nobody must be asked.
+fn next_of(judged: Judged) -> Result<Admitted, Reply> {
+    match judged {
+        Judged::LetIn(admitted) => Ok(admitted),
+        Judged::Refused(reply) => Err(reply),
+        Judged::Asks(_) => panic!("nobody is there to be asked"),
+    }
+}
+
+/// One that is away.
+struct Nowhere;
+
+fn nowhere() -> Ways {
+    Ways { named: Arc::new(Nowhere), others: Arc::new(Nowhere) }
+}
+
+impl Fetch for Nowhere {
+    fn fetch(&self, _: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
+        Box::pin(async { Err(FetchError::NotSent("it is away".to_owned())) })
+    }
+}
+
 #[test]
 fn h02_off_loopback_there_is_a_token_and_it_does_not_travel_in_clear_text() {
     let (_home, token) = token();
+    let oauth = IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp");
+    let issuer = Issuer::new(&oauth, nowhere()).unwrap();
     let tls = || Some(Tls { cert: PathBuf::new(), key: PathBuf::new() });
     let proxy = || Some("10.0.0.7".to_owned());
     let unix = || Address::Unix(PathBuf::from("/run/s"));
@@ -63,10 +90,14 @@ fn h02_off_loopback_there_is_a_token_and_it_does_not_travel_in_clear_text() {
             (Auth::Token, tls(), None, None),
             (Auth::Token, None, proxy(), None),
             (Auth::Token, tls(), proxy(), None),
+            (Auth::OAuth, None, None, CLEAR),
+            (Auth::OAuth, tls(), None, None),
+            (Auth::OAuth, None, proxy(), None),
+            (Auth::OAuth, tls(), proxy(), None),
         ] {
             let listen = Listen { auth, tls, trusted_proxy, ..Listen::default() };
-            let made =
-                Guard::new(&listen, &bound, Some(&token)).map(|_| ()).map_err(|error| error.to_string());
+            let made = Guard::with_issuer(&listen, &bound, Some(&token), Some(issuer.clone()));
+            let made = made.map(drop).map_err(|error| error.to_string());
             match refused.filter(|_| is_off) {
                 Some(sentence) => assert!(made.unwrap_err().contains(sentence), "{bound:?} {listen:?}"),
                 None => assert_eq!(made, Ok(()), "{bound:?} {listen:?}"),
@@ -74,7 +105,7 @@ fn h02_off_loopback_there_is_a_token_and_it_does_not_travel_in_clear_text() {
             rows += 1;
         }
     }
-    assert_eq!(rows, 96);
+    assert_eq!(rows, 144);
     assert_eq!(Guard::new(&Listen::default(), &[], None).map(|_| ()), Err(GuardError::NoToken));
 }
 
@@ -154,9 +185,9 @@ fn who_was_let_in_before_is_judged_as_if_it_came_anew() {
             let with = all.iter().map(|some| [some.as_slice(), &[other]].concat());
             for headers in all.clone().into_iter().chain(with) {
                 // As it is after one that was let in.
-                guard().judge_next(&mut shown, &head(&own), &reached, Instant::now).unwrap();
+                next_of(guard().judge_next(&mut shown, &head(&own), &reached, Instant::now)).unwrap();
                 let head = head(&headers);
-                let next = told(guard().judge_next(&mut shown, &head, &reached, Instant::now));
+                let next = told(next_of(guard().judge_next(&mut shown, &head, &reached, Instant::now)));
                 let anew = told(guard().judge(&head, &reached, Instant::now()));
                 assert_eq!(next, anew, "{headers:?}");
                 let_in += usize::from(next.is_ok());
@@ -194,14 +225,50 @@ fn s01_each_token_is_a_principal_of_its_own_on_one_connection_too() {
         (&shows[1], &bob, ""),
     ] {
         let head = head(&[("host", "localhost:1"), ("authorization", authorization)]);
-        let admitted = guard.judge_next(&mut shown, &head, &reached, Instant::now).unwrap();
+        let admitted = next_of(guard.judge_next(&mut shown, &head, &reached, Instant::now)).unwrap();
         let granted: Vec<&str> = admitted.scopes.iter().collect();
         assert_eq!((&admitted.principal, granted.join(" ").as_str()), (principal, scopes));
     }
     let wrong = format!("{}x", shows[0]);
     let head = head(&[("host", "localhost:1"), ("authorization", &wrong)]);
-    let judged = guard.judge_next(&mut shown, &head, &reached, Instant::now);
+    let judged = next_of(guard.judge_next(&mut shown, &head, &reached, Instant::now));
     assert!(matches!(why(judged), Some(Why::TokenWrong { .. })));
+}
+
+#[test]
+fn s01_a_token_that_ends_is_forgotten_on_its_connection_too() {
+    let oauth = IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp");
+    let issuer = Issuer::new(&oauth, nowhere()).unwrap();
+    let listen = Listen { auth: Auth::OAuth, oauth: Some(oauth), ..Listen::default() };
+    let bound = [tcp("127.0.0.1:1")];
+    assert_eq!(Guard::new(&listen, &bound, None).map(drop), Err(GuardError::NoIssuer));
+    let guard = Guard::with_issuer(&listen, &bound, None, Some(issuer)).unwrap();
+    let reached = peer("127.0.0.1:5", "127.0.0.1:1");
+    let (now, mut shown) = (Instant::now(), Shown::default());
+    let own = head(&[("host", "localhost:1"), ("authorization", "Bearer a.b.c")]);
+    let ask = |shown: &mut Shown, head: &Parts, seconds: u64| {
+        guard.judge_next(shown, head, &reached, || now + Duration::from_secs(seconds))
+    };
+    let Judged::Asks(inquiry) = ask(&mut shown, &own, 0) else { panic!("nobody knows it") };
+    assert_eq!(format!("{inquiry:?}"), "[redacted]");
+    let pass = Pass {
+        grant: Grant::plain(Principal::oauth("ana")),
+        until: now + Duration::from_secs(10),
+        doors: Doors::These(Arc::from([Box::from("/mcp")])),
+    };
+    assert_eq!(inquiry.passed(pass, &mut shown).unwrap().principal, Principal::oauth("ana"));
+    let is_in =
+        |judged| matches!(judged, Judged::LetIn(admitted) if admitted.principal == Principal::oauth("ana"));
+    assert!(is_in(ask(&mut shown, &own, 0)) && is_in(ask(&mut shown, &own, 9)));
+    // By way of an origin it is looked at another way.
+    let page = [("host", "localhost:1"), ("authorization", "Bearer a.b.c"), ("origin", "http://localhost:2")];
+    assert!(is_in(ask(&mut shown, &head(&page), 9)));
+    for later in [head(&page), own] {
+        assert!(matches!(ask(&mut shown, &later, 10), Judged::Asks(_)), "it has ended");
+        let mut elsewhere = later;
+        elsewhere.uri = "/mcp/dev".parse().unwrap();
+        assert!(matches!(ask(&mut shown, &elsewhere, 0), Judged::Asks(_)), "it was made for one door");
+    }
 }
 
 #[test]
@@ -257,7 +324,13 @@ fn h16_failures_are_their_sources_own_and_pass() {
         match why(guard.judge(&head(&headers), &peer(remote, "10.0.0.1:80"), now)).unwrap() {
             Why::TokenWrong { .. } => None,
             Why::Throttled { retry_after } => Some(retry_after.as_secs()),
-            Why::Preflight(_) | Why::Host | Why::Origin | Why::TokenMissing { .. } => {
+            Why::Preflight(_)
+            | Why::Host
+            | Why::Origin
+            | Why::TokenMissing { .. }
+            | Why::Unproven { .. }
+            | Why::Insufficient { .. }
+            | Why::Unjudged { .. } => {
                 panic!("of another kind")
             }
         }
