@@ -152,6 +152,17 @@ pub struct NamedToken {
 pub struct Tls {
     pub cert: PathBuf,
     pub key: PathBuf,
+    /// Whose certificates clients may show. `None`: they are asked for none.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Certificates of clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Who makes them, in PEM.
+    pub ca: PathBuf,
+    /// A connection without one does not come about.
+    pub are_required: bool,
 }
 
 /// Bounds of the HTTP side.

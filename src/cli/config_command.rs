@@ -216,6 +216,10 @@ fn listen(page: &mut Page, listen: &Listen) {
     let tls = listen.tls.as_ref();
     page.text("tls.cert", &path(&tls.map(|tls| tls.cert.clone())));
     page.text("tls.key", &path(&tls.map(|tls| tls.key.clone())));
+    let clients = tls.and_then(|tls| tls.clients.as_ref());
+    page.text("tls.client_ca", &path(&clients.map(|clients| clients.ca.clone())));
+    let is_optional = clients.is_some_and(|clients| !clients.are_required);
+    page.text("tls.client_auth", if is_optional { "optional" } else { "required" });
     page.flag("legacy_sse", listen.legacy_sse);
     page.time("stream_after", listen.stream_after);
     page.time("keep_alive", listen.keep_alive);
@@ -544,7 +548,7 @@ mod tests {
         allowed_hosts = ["mcp.example.com"]
         allowed_origins = ["https://app.example.com"]
         trusted_proxy = "10.0.0.0/8"
-        tls = { cert = "c.pem", key = "/k.pem" }
+        tls = { cert = "c.pem", key = "/k.pem", client_ca = "ca.pem", client_auth = "optional" }
         legacy_sse = false
         stream_after = "0"
         limits.replay_kept = "0"

@@ -26,7 +26,8 @@ pub(super) type Written = (Address, Range<usize>);
 impl Listen {
     /// Whether those who are let in may be more than one to us.
     pub fn has_many_principals(&self) -> bool {
-        self.auth == Auth::OAuth || (self.auth == Auth::Token && !self.tokens.is_empty())
+        let has_certificates = self.tls.as_ref().is_some_and(|tls| tls.clients.is_some());
+        self.auth == Auth::OAuth || has_certificates || (self.auth == Auth::Token && !self.tokens.is_empty())
     }
 
     /// What speaks against listening at this address; `None` when nothing does.

@@ -13,8 +13,8 @@ use super::problem::quoted;
 use super::resolve::at_most;
 use super::section::{Reader, Section};
 use super::{
-    Address, Algorithm, Auth, IdentityProvider, Introspection, KeySource, Listen, ListenLimits, NamedToken,
-    Secret, Tls,
+    Address, Algorithm, Auth, ClientCertificates, IdentityProvider, Introspection, KeySource, Listen,
+    ListenLimits, NamedToken, Secret, Tls,
 };
 
 /// The listener that a section describes; what is wrong has been reported.
@@ -280,8 +280,21 @@ fn tls(reader: &mut Reader<'_>, section: &Section) -> Option<Tls> {
     let variables = reader.variables;
     let path = |key: &str| section.text(key).and_then(|text| variables.file_of(text));
     let (there, missing) = match (path("cert"), path("key")) {
-        (Some(cert), Some(key)) => return Some(Tls { cert, key }),
-        (None, None) => return None,
+        (Some(cert), Some(key)) => {
+            let are_required = section.word("client_auth") != Some("optional");
+            let clients = path("client_ca").map(|ca| ClientCertificates { ca, are_required });
+            return Some(Tls { cert, key, clients });
+        }
+        (None, None) => {
+            if let Some(written) = section.checked("client_ca").filter(|_| path("client_ca").is_some()) {
+                let problem = reader
+                    .error(Code::MissingKey, "`listen.tls.client_ca` has no TLS that it belongs to")
+                    .at(&written.span, "clients show a certificate to one who has one")
+                    .help("add `cert` and `key` of our own");
+                reader.problems.push(problem);
+            }
+            return None;
+        }
         (Some(_), None) => ("cert", "key"),
         (None, Some(_)) => ("key", "cert"),
     };

@@ -845,6 +845,18 @@ pub const SETTINGS: &[Setting] = &[
         "certificate and its chain, in PEM; \"\" = no TLS",
     ),
     here("listen.tls.key", Form::Text(Rule::Path), "\"\"", "its key, in PEM"),
+    here(
+        "listen.tls.client_ca",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "who makes certificates of clients, in PEM: who shows one needs no token",
+    ),
+    here(
+        "listen.tls.client_auth",
+        Form::Word(&["required", "optional"]),
+        "\"required\"",
+        "with `client_ca`: \"required\" of every connection | \"optional\"",
+    ),
     here("listen.legacy_sse", Form::Flag, "true", "serve clients of 2024-11-05: /sse and /messages"),
     here(
         "listen.stream_after",

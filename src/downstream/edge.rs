@@ -9,6 +9,8 @@ pub mod bound;
 
 pub mod accept;
 
+mod certificate;
+
 mod holders;
 
 mod places;

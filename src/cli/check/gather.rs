@@ -3,7 +3,7 @@
 //! Owns what is asked of whom, and in which order findings stand. What it says of a thing is said by those who know the
 //! thing: programs, lists, clients.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::run::Run;
@@ -15,7 +15,7 @@ use super::{idle, listed};
 use crate::config::codes::Code;
 use crate::config::units::{duration_text, size_text};
 use crate::config::values::{Remark, remarks};
-use crate::config::{Command, Config, Reach, ServerConfig, Tls, toml_key};
+use crate::config::{Command, Config, KeySource, Listen, Reach, Secret, ServerConfig, Tls, toml_key};
 use crate::hub;
 use crate::mcp::method::Kind;
 use crate::upstream::link::{Link, State};
@@ -120,22 +120,50 @@ pub(super) fn offline(config: &Config, client: Option<&'static Client>, written:
 fn of_configuration(config: &Config, written: Option<&Config>) -> Report {
     let mut report = Report { config: config.origin.clone(), ..Report::default() };
     let remarks = written.map(|written| remarks(config, written)).unwrap_or_default();
-    let has_secret = remarks.iter().any(|remark| remark.code == Code::LiteralSecret);
+    let told = written.map(|written| told(&written.listen)).unwrap_or_default();
+    let has_secret = !told.is_empty() || remarks.iter().any(|remark| remark.code == Code::LiteralSecret);
+    report.findings.extend(told.into_iter().map(|key| {
+        let text = format!("`listen.{key}` is written out");
+        Finding::warning(None, Code::LiteralSecret, text).help("write `${file:PATH}` or `${NAME}` instead")
+    }));
     report.findings.extend(remarks.into_iter().map(|remark| {
         let Remark { code, server, key, text, help } = remark;
         Finding::warning(Some(&server), code, format!("`{key}` {text}")).help(help)
     }));
     report.findings.extend(others_may_read(config).filter(|_| has_secret));
-    if let Some(Tls { cert, key }) = &config.listen.tls {
-        for (name, file) in [("cert", cert), ("key", key)] {
-            if !file.is_file() {
-                let text = format!("`listen.tls.{name}` does not exist: {}", file.display());
-                let help = "`braid serve` needs it";
-                report.findings.push(Finding::warning(None, Code::Unreadable, text).help(help));
-            }
+    for (name, file) in files_of(&config.listen) {
+        if !file.is_file() {
+            let text = format!("`listen.{name}` does not exist: {}", file.display());
+            let help = "`braid serve` needs it";
+            report.findings.push(Finding::warning(None, Code::Unreadable, text).help(help));
         }
     }
     report
+}
+
+/// The keys of secrets that stand in the file themselves.
+fn told(listen: &Listen) -> Vec<String> {
+    let is_told = |secret: &Secret| !secret.expose().contains("${");
+    let tokens = listen.tokens.iter().filter(|holder| is_told(&holder.token));
+    let asked = listen.oauth.as_ref().and_then(|oauth| oauth.introspection.as_ref());
+    let asked = asked.filter(|asked| is_told(&asked.client_secret));
+    tokens
+        .map(|holder| format!("tokens.{}", toml_key(&holder.name)))
+        .chain(asked.map(|_| "oauth.introspection.client_secret".to_owned()))
+        .collect()
+}
+
+/// The files that must be there before anybody listens.
+fn files_of(listen: &Listen) -> Vec<(&'static str, &Path)> {
+    let mut files: Vec<(_, &Path)> = Vec::new();
+    if let Some(Tls { cert, key, clients }) = &listen.tls {
+        files.extend([("tls.cert", cert.as_path()), ("tls.key", key)]);
+        files.extend(clients.iter().map(|clients| ("tls.client_ca", clients.ca.as_path())));
+    }
+    if let Some(KeySource::File(file)) = listen.oauth.as_ref().map(|oauth| &oauth.keys) {
+        files.push(("oauth.jwks_file", file));
+    }
+    files
 }
 
 /// That the file can be read by others than its owner.

@@ -5,7 +5,7 @@
 
 use super::house::House;
 use super::{place, routes};
-use crate::config::{Address, Admin, AdminSocket, Auth, Listen, ListenLimits};
+use crate::config::{Address, Admin, AdminSocket, Auth, Listen, ListenLimits, Tls};
 use crate::downstream::edge::accept::{self, Front, Stop};
 use crate::downstream::edge::bound::{BindError, Bound};
 use crate::downstream::edge::guard::{Guard, GuardError};
@@ -183,7 +183,7 @@ async fn bind_http(
         // These let clients in, and nobody who looks after us.
         tokens: Vec::new(),
         oauth: None,
-        tls: listen.tls.clone().filter(|_| !is_here),
+        tls: listen.tls.clone().filter(|_| !is_here).map(|tls| Tls { clients: None, ..tls }),
         limits: limits(),
         ..listen.clone()
     };

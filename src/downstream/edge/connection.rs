@@ -28,6 +28,7 @@ use tracing::debug;
 use super::accept::{Front, Stop};
 use super::alarm::Alarm;
 use super::bound::{Accepted, Duplex};
+use super::certificate;
 use super::content::{Content, Response};
 use super::cors::Cors;
 use super::guard::{Inquiry, Judged, Shown};
@@ -37,6 +38,7 @@ use super::serve::Serve;
 use super::silence::Stay;
 use super::source::Peer;
 use super::turn::{Answered, Asked, Turn, Within};
+use crate::mcp::caller::Principal;
 use crate::upstream::aside::Aside;
 
 /// Serves one connection until it ends, is put out, or `stop` is said.
@@ -73,9 +75,10 @@ async fn serve<S: Serve>(
     let Accepted { stream, peer } = accepted;
     let within = Within { head: front.limits.head_within, idle: IDLE_WITHIN };
     let turn = Turn::opened(Instant::now(), within, stay);
-    let Some(stream) = greet(stream, tls, within.head).await else { return };
+    let Some((stream, certificate)) = greet(stream, tls, within.head).await else { return };
     let socket = TokioIo::new(Paced::new(stream, Arc::clone(&turn)));
-    let visit = Visit { front: &front, peer, turn: &turn, shown: Mutex::default(), alarm: Alarm::default() };
+    let shown = Mutex::new(Shown::of(certificate));
+    let visit = Visit { front: &front, peer, turn: &turn, shown, alarm: Alarm::default() };
     let service = service_fn(|request| visit.answer(request));
     let connection = http1::Builder::new()
         // The socket knows as well when a head is late, and sets no timer for each.
@@ -101,19 +104,24 @@ async fn serve<S: Serve>(
     }
 }
 
-/// The handshake has the time of a head: nothing was said before it either.
+/// What is said from then on, and in whose name where a certificate says that. The handshake has the time of a head: nothing
+/// was said before it either.
 async fn greet(
     stream: Box<dyn Duplex>,
     tls: Option<TlsAcceptor>,
     within: Duration,
-) -> Option<Box<dyn Duplex>> {
-    let Some(tls) = tls else { return Some(stream) };
+) -> Option<(Box<dyn Duplex>, Option<Principal>)> {
+    let Some(tls) = tls else { return Some((stream, None)) };
     let shaken = match timeout(within, tls.accept(stream)).await {
         Ok(shaken) => shaken,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
     match shaken {
-        Ok(stream) => Some(Box::new(stream)),
+        Ok(stream) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let name = shown.and_then(|certificate| certificate::name(certificate));
+            Some((Box::new(stream), name.map(|name| Principal::certificate(&name))))
+        }
         Err(error) => {
             debug!("TLS handshake: {error}");
             None

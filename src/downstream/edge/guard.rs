@@ -93,6 +93,9 @@ pub struct Admitted {
 pub struct Shown {
     host: Box<[u8]>,
     bearer: Option<Bearer>,
+    /// In whose name the connection itself is. A token that is shown on it says more: it is of the one request, and whoever
+    /// passes on what others ask shows theirs. One that is wrong is refused; it does not become the certificate's.
+    certificate: Option<Grant>,
 }
 
 /// A header that let somebody in, and in whose name.
@@ -217,7 +220,7 @@ impl Guard {
         peer: &Peer,
         now: impl Fn() -> Instant,
     ) -> Judged {
-        let open = self.key.is_none().then_some(&self.anonymous);
+        let open = self.key.is_none().then(|| shown.certificate.as_ref().unwrap_or(&self.anonymous));
         if let Some(grant) = shown.as_before(head, open, &now)
             && !self.is_everybodys(head)
         {
@@ -240,8 +243,12 @@ impl Guard {
             };
             return Judged::Refused(Reply { why, cors });
         }
-        let Some(key) = self.key.as_ref().filter(|_| !self.is_everybodys(head)) else {
+        if self.is_everybodys(head) {
             return Judged::LetIn(Admitted::new(&self.anonymous, peer, cors));
+        }
+        let Some(key) = &self.key else {
+            let grant = shown.certificate.as_ref().unwrap_or(&self.anonymous);
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
         };
         if let Some(grant) = shown.same_bearer(head, &now) {
             return Judged::LetIn(Admitted::new(grant, peer, cors));
@@ -258,7 +265,11 @@ impl Guard {
         cors: Cors,
         now: impl Fn() -> Instant,
     ) -> Judged {
-        let token = match at_most_one(&head.headers, &AUTHORIZATION) {
+        let authorization = at_most_one(&head.headers, &AUTHORIZATION);
+        if let (Ok(None), Some(grant)) = (&authorization, &shown.certificate) {
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
+        }
+        let token = match authorization {
             Err(Repeated) => Err(Refusal::InvalidToken),
             Ok(value) => value.and_then(bearer).ok_or(Refusal::NoToken),
         };
@@ -467,6 +478,11 @@ impl fmt::Debug for Inquiry {
 }
 
 impl Shown {
+    /// Of a connection whose certificate names somebody.
+    pub(super) fn of(certificate: Option<Principal>) -> Self {
+        Self { certificate: certificate.map(Grant::plain), ..Self::default() }
+    }
+
     /// In whose name a head comes that shows the same again, each once, and comes from no page: one look at each header.
     /// `open`: in whose, if no token is asked for.
     fn as_before<'a>(

@@ -10,8 +10,8 @@ use mcp_braid::config::file::{self, Loaded};
 use mcp_braid::config::listen::{Danger, TOKENS_MAX};
 use mcp_braid::config::problem::{Report, Severity};
 use mcp_braid::config::{
-    Address, Algorithm, Auth, IdentityProvider, Introspection, KeySource, Listen, ListenLimits, NamedToken,
-    Secret, Tls,
+    Address, Algorithm, Auth, ClientCertificates, IdentityProvider, Introspection, KeySource, Listen,
+    ListenLimits, NamedToken, Secret, Tls,
 };
 use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::edge::token::Token;
@@ -232,7 +232,7 @@ fn what_is_written_is_what_holds() {
         hosts: vec!["mcp.example.com".to_owned()],
         origins: vec!["https://app.example.com".to_owned()],
         trusted_proxy: None,
-        tls: Some(Tls { cert: "/etc/braid/c.pem".into(), key: "/k.pem".into() }),
+        tls: Some(Tls { cert: "/etc/braid/c.pem".into(), key: "/k.pem".into(), clients: None }),
         legacy_sse: false,
         stream_after: Duration::ZERO,
         keep_alive: Duration::from_secs(1),
@@ -327,6 +327,11 @@ fn what_is_written_of_an_identity_provider_is_what_holds() {
     assert_eq!(oauth(&lines).unwrap().config.listen.oauth, Some(expected));
     let at = oauth(&format!("{TWO}jwks_uri = \"https://id.example.com/k?a\"")).unwrap().config.listen.oauth;
     assert_eq!(at.unwrap().keys, KeySource::At("https://id.example.com/k?a".to_owned()));
+    let tls = "tls = { cert = \"c\", key = \"k\", client_ca = \"ca.pem\" }\n";
+    let listen = read(tls).unwrap().config.listen;
+    let clients = ClientCertificates { ca: "/etc/braid/ca.pem".into(), are_required: true };
+    assert_eq!(listen.tls.unwrap().clients, Some(clients));
+    assert_eq!(listen.limits.sessions_per_principal_max, 64);
 }
 
 #[test]
@@ -356,6 +361,7 @@ fn h06_an_identity_provider_that_cannot_be_relied_on_is_refused() {
         assert_eq!(errors(&oauth(&lines).unwrap_err()), [code], "{lines}");
     }
     assert_eq!(errors(&read("auth = \"oauth\"").unwrap_err()), [Code::MissingKey]);
+    assert_eq!(errors(&read("tls = { client_ca = \"ca.pem\" }").unwrap_err()), [Code::MissingKey]);
     assert_eq!(oauth(&with("introspection = {}")).unwrap().config.listen.oauth.unwrap().introspection, None);
     for lines in [format!("[listen.oauth]\n{TWO}"), format!("{OAUTH}token_file = \"t\"\n")] {
         let warnings = read(&lines).unwrap().warnings;

@@ -140,7 +140,7 @@ pub(super) fn loopback() -> Address {
 
 /// A certificate for `localhost` and 127.0.0.1 that is its own authority, and its key.
 pub(super) fn tls() -> Tls {
-    Tls { cert: file("localhost.pem"), key: file("localhost.key") }
+    Tls { cert: file("localhost.pem"), key: file("localhost.key"), clients: None }
 }
 
 pub(super) fn file(name: &str) -> std::path::PathBuf {

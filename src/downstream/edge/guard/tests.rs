@@ -61,7 +61,7 @@ fn h02_off_loopback_there_is_a_token_and_it_does_not_travel_in_clear_text() {
     let (_home, token) = token();
     let oauth = IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp");
     let issuer = Issuer::new(&oauth, nowhere()).unwrap();
-    let tls = || Some(Tls { cert: PathBuf::new(), key: PathBuf::new() });
+    let tls = || Some(Tls { cert: PathBuf::new(), key: PathBuf::new(), clients: None });
     let proxy = || Some("10.0.0.7".to_owned());
     let unix = || Address::Unix(PathBuf::from("/run/s"));
     const OPEN: Option<&str> = Some("is \"none\"");
@@ -284,7 +284,7 @@ fn who_is_elsewhere_does_not_learn_where_the_token_is() {
     ] {
         let listen = Listen {
             hosts: vec!["a".to_owned()],
-            tls: Some(Tls { cert: PathBuf::new(), key: PathBuf::new() }),
+            tls: Some(Tls { cert: PathBuf::new(), key: PathBuf::new(), clients: None }),
             trusted_proxy: proxy.map(str::to_owned),
             ..Listen::default()
         };
