@@ -9,7 +9,7 @@ of the page's own, and on PATH are Braid, what Debian has, and stand-ins: for th
 of what is built already. README.md speaks of `config.example.toml`, which lies in that folder. A comment before a block says more:
 
     <!-- file: braid.toml -->         the block is that file from here on
-    <!-- serve -->                    its one command goes on running until the end of the page, at any free port; what it says at first may be shown
+    <!-- serve -->                    its one command goes on running until the end of the page, at any free port, which commands may call the usual one; what it says at first may be shown
     <!-- shown: why -->               nobody runs it here, for this reason; there must be one
 
 Any other block ```sh, ```console, or with `$ ` at its beginning, is run or an error: what a page shows is run, or the page says why not.
@@ -99,7 +99,7 @@ class Page:
     def said(self, command: str) -> str:
         self.commands += 1
         done = subprocess.run(
-            ["sh", "-c", command.replace(HOME, str(self.home))], cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL,
+            ["sh", "-c", command.replace(HOME, str(self.home)).replace(USUAL_PORT, self.port)], cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS_MAX,
         )
         said = self.readers_view(done.stdout)
