@@ -1,8 +1,12 @@
 //! What somebody is told beside lists: nothing of what they may not use.
 
-use super::{Grant, Principal, Scopes, Server, house};
+use super::{CONFIG, Grant, Principal, Scopes, Server, config, house};
+use crate::http::events::{Events, Said};
 use crate::http::house::{Client, settled};
 use crate::modern::client::{Client as Alone, message};
+use futures::FutureExt;
+use mcp_braid::config::ServerConfig;
+use mcp_braid::upstream::dial::Dial;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -108,4 +112,52 @@ async fn lists_are_made_once_for_those_of_a_principal_who_have_the_same_rights()
     // Two who may use nothing have the same lists, and each its own cursors.
     let (bob, eve) = (seat(Principal::token("bob"), &[]), seat(Principal::token("eve"), &[]));
     assert!(!Arc::ptr_eq(&bob.view(), &eve.view()));
+}
+
+/// Which notifications have come on a stream by now.
+async fn heard(events: &mut Events) -> Vec<String> {
+    settled().await;
+    let mut heard = Vec::new();
+    while let Some(Some(Said::Event { data, .. })) = events.next().now_or_never() {
+        let message: Value = serde_json::from_str(&data).unwrap();
+        heard.push(message["method"].as_str().unwrap().to_owned());
+    }
+    heard
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_a_right_hears_no_more_of_what_it_had_subscribed_to() {
+    const UPDATED: &str = "notifications/resources/updated";
+    let (house, servers) = house();
+    let client = house.stranger_of(&named(Principal::token("ana"), &["read"])).begun().await;
+    let mut events = client.listen().await;
+    let subscribe = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe",
+        "params": {"uri": "notes+note://1"}});
+    let answer = client.post(subscribe).await.unwrap().json().await;
+    assert!(answer["result"].is_object(), "{answer}");
+    let update = json!({"jsonrpc": "2.0", "method": UPDATED, "params": {"uri": "note://1"}});
+    servers[1].tell(&update);
+    assert_eq!(heard(&mut events).await, [UPDATED]);
+    let readers = "servers = [\"files\", \"notes\"]\nread_only";
+    for (less, hears) in [
+        // The resource alone, the server, and what it was in the beginning.
+        ("resources = [\"files/*\", \"notes/note://2\"]\nread_only", &[][..]),
+        ("servers = [\"files\"]\nread_only", &[]),
+        (readers, &[UPDATED]),
+    ] {
+        let config = config(&CONFIG.replacen(readers, less, 1));
+        let by_key = |key: &str| ["files", "notes", "far"].iter().position(|known| *known == key).unwrap();
+        let dial =
+            |wanted: &ServerConfig| -> Arc<dyn Dial> { Arc::new(servers[by_key(&wanted.key)].clone()) };
+        house.hub.adopt(config, dial).await;
+        settled().await;
+        if !hears.is_empty() {
+            // It was left, and must be asked to tell again.
+            let again = json!({"jsonrpc": "2.0", "id": 2, "method": "resources/subscribe",
+                "params": {"uri": "notes+note://1"}});
+            assert!(client.post(again).await.unwrap().json().await["result"].is_object());
+        }
+        servers[1].tell(&update);
+        assert_eq!(heard(&mut events).await, hears, "{less}");
+    }
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::sync::mpsc;
 
 /// What it lists, by the member of the result, and what it was asked for.
 #[derive(Clone)]
@@ -16,16 +17,25 @@ pub(crate) struct Server(Arc<Inner>);
 struct Inner {
     lists: Value,
     asked: Mutex<Vec<Value>>,
+    /// To each of those who are connected.
+    lives: Mutex<Vec<mpsc::Sender<Value>>>,
 }
 
 impl Server {
     pub(crate) fn new(lists: Value) -> Self {
-        Self(Arc::new(Inner { lists, asked: Mutex::default() }))
+        Self(Arc::new(Inner { lists, asked: Mutex::default(), lives: Mutex::default() }))
     }
 
     /// The requests that are about an item, since the last time.
     pub(crate) fn asked(&self) -> Vec<Value> {
         std::mem::take(&mut *self.0.asked.lock())
+    }
+
+    /// Says something by itself, to everybody who is connected.
+    pub(crate) fn tell(&self, message: &Value) {
+        for life in self.0.lives.lock().iter() {
+            life.try_send(message.clone()).ok();
+        }
     }
 
     fn reply(&self, message: &Value) -> Option<Value> {
@@ -71,9 +81,18 @@ impl Dial for Server {
 
 async fn live(server: Server, stdin: DuplexStream, mut stdout: DuplexStream) {
     let mut lines = BufReader::new(stdin).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let message: Value = serde_json::from_str(&line).expect("a message is one line");
-        let Some(reply) = server.reply(&message) else { continue };
+    let (tell, mut told) = mpsc::channel(16);
+    server.0.lives.lock().push(tell);
+    loop {
+        let reply = tokio::select! {
+            Ok(Some(line)) = lines.next_line() => {
+                let message: Value = serde_json::from_str(&line).expect("a message is one line");
+                server.reply(&message)
+            }
+            Some(message) = told.recv() => Some(message),
+            else => return,
+        };
+        let Some(reply) = reply else { continue };
         if stdout.write_all(format!("{reply}\n").as_bytes()).await.is_err() {
             return;
         }
