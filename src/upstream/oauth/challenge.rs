@@ -8,7 +8,7 @@
 pub struct Challenge {
     /// Where the server says what it wants.
     pub resource_metadata: Option<String>,
-    /// The rights that are needed, in the server's order; at most [`SCOPES_MAX`], each of characters that a scope may have.
+    /// The rights that are needed, in the server's order; at most `SCOPES_MAX`, each of characters that a scope may have.
     pub scopes: Vec<String>,
     /// It is not a token that is missing but a right.
     pub is_for_scope: bool,

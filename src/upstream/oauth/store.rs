@@ -180,7 +180,7 @@ impl Store {
     }
 }
 
-/// Both, each once, in their order; at most [`SCOPES_MAX`].
+/// Both, each once, in their order; at most `SCOPES_MAX`.
 pub(super) fn union(one: &[String], other: &[String]) -> Vec<String> {
     let mut all = one.to_vec();
     for scope in other {
