@@ -131,7 +131,10 @@ impl Reader {
                     let name = line.get(word.clone()).filter(|name| can_be && is_name(name))?;
                     self.key = Key::of(name);
                     // What ends with the sign of a key may be the end of a secret: `c2VjcmV0=`.
-                    if rest.peek().is_some() || is_known_word(name) {
+                    let first = name.split('.').next().unwrap_or_default();
+                    // And behind a quote that is missing, the end of a text of several lines.
+                    let may_be_key = rest.peek().is_some() && (!self.in_doubt || is_known_word(first));
+                    if may_be_key || is_known_word(name) {
                         self.shown.push(word.clone());
                     }
                     Last::Sign
@@ -383,6 +386,8 @@ fn secret_words(text: &str) -> Vec<Range<usize>> {
     const BETWEEN: [char; 8] = ['"', '\'', '[', ']', '{', '}', ',', '\n'];
     let mut words: Vec<(usize, &str)> = Vec::new();
     let mut told: Vec<(usize, &str)> = Vec::new();
+    // A quote that is missing makes one text of a word and the comment behind it.
+    let mut parts: Vec<(usize, &str)> = Vec::new();
     let (mut start, mut in_comment) = (0, false);
     for piece in text.split_inclusive(BETWEEN) {
         let word = piece.trim_end_matches(BETWEEN).trim();
@@ -391,7 +396,15 @@ fn secret_words(text: &str) -> Vec<Range<usize>> {
         if !word.is_empty() && !word.contains("://") {
             let found = (start + piece.find(word).unwrap_or(0), word);
             words.push(found);
-            told.extend((!in_comment).then_some(found));
+            if !in_comment {
+                told.push(found);
+                let mut at = found.0;
+                for part in word.split_inclusive(char::is_whitespace) {
+                    let bare = part.trim_end();
+                    parts.extend((!bare.is_empty()).then_some((at, bare)));
+                    at += part.len();
+                }
+            }
         }
         in_comment &= !piece.ends_with('\n');
         start += piece.len();
@@ -403,7 +416,7 @@ fn secret_words(text: &str) -> Vec<Range<usize>> {
     };
     let of_several = words.iter().filter(|(_, word)| hides(word.split_whitespace()).any(|hidden| hidden));
     let of_several = of_several.map(|(at, word)| *at..at + word.len());
-    [alike(&words), alike(&told)].concat().into_iter().chain(of_several).collect()
+    [alike(&words), alike(&told), alike(&parts)].concat().into_iter().chain(of_several).collect()
 }
 
 /// Where letters and digits stand together for so long that they are a name of nothing: what table they are in, a broken text
@@ -466,6 +479,10 @@ mod tests {
             ("command = npx \ncwd = \"x\"", "command = npx \ncwd = \"*\""),
             ("env.A = npx\n", "env.A = ***\n"),
             ("c2VjcmV0=\n", "********=\n"),
+            (
+                "args = [\n  \"--token\", # of \"ana\", too\n  \"s3cretword # mine\n]\n",
+                "args = [\n  \"--token\", * ** \"***\", ***\n  \"********** # mine\n]\n",
+            ),
             ("A = \"${TOKEN, s3\" }", "A = \"${*****, **\" }"),
         ] {
             assert_eq!(broken(text), covered);
