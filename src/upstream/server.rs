@@ -44,6 +44,7 @@ use crate::wire::id::Raw;
 use crate::wire::message::Message;
 use bytes::Bytes;
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use smallvec::smallvec;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -125,7 +126,8 @@ pub struct Server {
     sharing: Sharing,
     setups: Setups,
     surroundings: Surroundings,
-    links: DashMap<LinkKey, Slot>,
+    /// Looked into several times for each call, by keys that nobody chooses freely.
+    links: DashMap<LinkKey, Slot, RandomState>,
     verdict: Arc<Verdict>,
     gate: Gate,
     /// `None`: none of its results are kept.
@@ -177,7 +179,7 @@ impl Server {
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
             cache: Cache::of(&settings.cache),
             setups: Setups::new(settings, dial),
-            links: DashMap::new(),
+            links: DashMap::with_hasher(RandomState::default()),
             verdict: Arc::default(),
             tally: Arc::new(Tally::new(&surroundings.lookout)),
             surroundings,

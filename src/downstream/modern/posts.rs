@@ -26,6 +26,7 @@ use crate::wire::id::Id;
 use crate::wire::message::{Head as Shape, Message};
 use crate::wire::sse::{SsePieces, sse_comment};
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use futures::future::BoxFuture;
 use futures::{FutureExt, stream};
 use http::{HeaderMap, StatusCode};
@@ -46,7 +47,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 /// What they find.
 pub(crate) struct Posts {
     lobby: Lobby,
-    bases: Mutex<HashMap<Whose, Arc<Base>>>,
+    bases: Mutex<HashMap<Whose, Arc<Base>, RandomState>>,
     /// What those may have in memory together whose door was not opened yet.
     greeting: Allowance,
     room: Room,
