@@ -667,7 +667,7 @@ pub const SETTINGS: &[Setting] = &[
         "servers.*.oauth.per_principal",
         Form::Flag,
         "false",
-        "true: each whom Braid serves needs a login of their own: `braid login NAME --as token:alice`",
+        "true: each principal needs its own login: `braid login NAME --as token:alice`",
     ),
     here(
         "servers.*.oauth.callback_port",
