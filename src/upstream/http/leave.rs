@@ -47,7 +47,12 @@ async fn shown(
                 Some(challenge) => keeper.lacks(bearer.as_ref(), &challenge).await,
                 None => return Ok(response),
             },
-            _ => return Ok(response),
+            _ => {
+                if let Some(bearer) = &bearer {
+                    bearer.accepted();
+                }
+                return Ok(response);
+            }
         };
         let another = match remedy {
             Remedy::Login(why) | Remedy::Failed(why) => return Err(FetchError::Refused(why)),

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,7 +38,13 @@ pub struct Keeper {
 
 /// A token to be shown. Its `Debug` does not.
 #[derive(Clone)]
-pub struct Bearer(Arc<Login>);
+pub struct Bearer(Arc<Shown>);
+
+struct Shown {
+    login: Login,
+    /// The server has answered something else than that it wants another.
+    is_accepted: AtomicBool,
+}
 
 enum Held {
     /// Nobody has looked yet.
@@ -64,11 +71,16 @@ pub enum Remedy {
 impl Bearer {
     /// What goes behind `Bearer `.
     pub fn token(&self) -> Secret {
-        self.0.token()
+        self.0.login.token()
+    }
+
+    /// The server has taken it.
+    pub fn accepted(&self) {
+        self.0.is_accepted.store(true, Ordering::Relaxed);
     }
 
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.access_token == other.0.access_token
+        Arc::ptr_eq(&self.0, &other.0) || self.0.login.access_token == other.0.login.access_token
     }
 }
 
@@ -105,7 +117,7 @@ impl Keeper {
         match &*self.held.lock() {
             Held::Unknown => None,
             Held::Nothing => Some(None),
-            Held::Login { bearer, .. } => bearer.0.is_fresh().then(|| Some(bearer.clone())),
+            Held::Login { bearer, .. } => bearer.0.login.is_fresh().then(|| Some(bearer.clone())),
         }
     }
 
@@ -150,14 +162,15 @@ impl Keeper {
             Err(why) => return Remedy::Failed(why),
         };
         if let Some(kept) = &kept
-            && shown.is_none_or(|shown| shown.0.access_token != kept.access_token)
+            && shown.is_none_or(|shown| shown.0.login.access_token != kept.access_token)
             && kept.is_fresh()
         {
             self.hold(Some(kept.clone()), false);
             return Remedy::Another;
         }
         // What was made a moment ago and is refused all the same would be refused again.
-        if renewed_at.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS) {
+        let is_new = held.as_ref().is_some_and(|held| !held.0.is_accepted.load(Ordering::Relaxed));
+        if is_new && renewed_at.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS) {
             return Remedy::Login(self.must_log_in("refuses the token that was made for it"));
         }
         match self.renewed(kept, shown).await {
@@ -176,7 +189,7 @@ impl Keeper {
         let _turn = self.turn.acquire().await;
         let wanted = challenge.scopes.clone();
         if self.oauth.grant == Grant::Client {
-            let had = shown.map(|shown| shown.0.scopes.clone()).unwrap_or_default();
+            let had = shown.map(|shown| shown.0.login.scopes.clone()).unwrap_or_default();
             let is_new = wanted.iter().any(|scope| !had.contains(scope));
             if !is_new {
                 return Remedy::Failed("wants rights that its issuer does not give us".to_owned());
@@ -223,7 +236,8 @@ impl Keeper {
 
     /// `is_new`: it was made a moment ago.
     fn hold(&self, login: Option<Login>, is_new: bool) -> Option<Bearer> {
-        let bearer = login.map(|login| Bearer(Arc::new(login)));
+        let bearer =
+            login.map(|login| Bearer(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) })));
         let renewed_at = is_new.then(Instant::now);
         *self.held.lock() = match &bearer {
             Some(bearer) => Held::Login { bearer: bearer.clone(), renewed_at },
@@ -244,7 +258,7 @@ impl Keeper {
     async fn renewed(&self, kept: Option<Login>, refused: Option<&Bearer>) -> Result<Option<Login>, Remedy> {
         if self.oauth.grant == Grant::Client {
             let scopes =
-                refused.map_or_else(|| self.oauth.scopes.clone(), |refused| refused.0.scopes.clone());
+                refused.map_or_else(|| self.oauth.scopes.clone(), |refused| refused.0.login.scopes.clone());
             let made = self.of_ourselves(&scopes).await;
             return made.map(Some).map_err(|error| Remedy::Failed(error.to_string()));
         }
@@ -253,7 +267,9 @@ impl Keeper {
         let waits = self.stored(move |store| store.renewing(&server, &principal));
         let _lock = waits.await.map_err(Remedy::Failed)?;
         let Some(login) = self.read().await.map_err(Remedy::Failed)? else { return Ok(None) };
-        if login.is_fresh() && refused.is_none_or(|refused| refused.0.access_token != login.access_token) {
+        if login.is_fresh()
+            && refused.is_none_or(|refused| refused.0.login.access_token != login.access_token)
+        {
             return Ok(Some(login));
         }
         let Some(refresh) = login.refresh_token.as_deref().map(Secret::new) else {

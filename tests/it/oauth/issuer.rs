@@ -215,7 +215,7 @@ async fn authorize(State(world): State<Shared>, uri: http::Uri) -> Response {
     Response::builder().status(302).header(header::LOCATION, back).body(Body::empty()).unwrap()
 }
 
-async fn token(State(world): State<Shared>, body: String) -> Response {
+async fn token(State(world): State<Shared>, headers: HeaderMap, body: String) -> Response {
     // Time for others to come meanwhile.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut world = world.lock().unwrap();
@@ -245,6 +245,16 @@ async fn token(State(world): State<Shared>, body: String) -> Response {
             // Each works once.
             let Some(scopes) = world.refreshes.remove(&of("refresh_token")) else { return no() };
             let given = world.gives(scopes);
+            answer(200, &given)
+        }
+        "client_credentials" => {
+            world.counts("machine");
+            // RFC 6749, 2.3.1: `machine:s3cret`.
+            let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            if shown != Some("Basic bWFjaGluZTpzM2NyZXQ=") {
+                return answer(401, &json!({"error": "invalid_client"}));
+            }
+            let given = world.gives(of("scope").split_whitespace().map(str::to_owned).collect());
             answer(200, &given)
         }
         _ => answer(400, &json!({"error": "unsupported_grant_type"})),

@@ -148,3 +148,26 @@ fn a_login_that_ended_is_said_once_and_taken_up_again() {
     assert_eq!(home.login(&[]).code, 0);
     client.all_fine(1);
 }
+
+#[test]
+fn a_machine_has_its_own_tokens_and_takes_the_rights_that_a_call_wants() {
+    let issuer = Issuer::start();
+    issuer.world().says.insert("token_endpoint_auth_methods_supported", json!(["client_secret_basic"]));
+    let home = Home::before(&issuer, "");
+    let config = format!(
+        "[servers.far]\nurl = \"{0}/mcp\"\n[servers.far.oauth]\ngrant = \"client_credentials\"\nclient_id = \"machine\"\nclient_secret = \"s3cret\"\nissuer = \"{0}\"\n",
+        issuer.base
+    );
+    std::fs::write(home.folder.path().join("braid.toml"), config).unwrap();
+    let mut client = Client::of(&home);
+    client.all_fine(20);
+    assert_eq!(issuer.asked("machine"), 1);
+    issuer.world().needs = ["mcp".to_owned(), "write".to_owned()].into();
+    client.all_fine(1);
+    assert_eq!(issuer.asked("machine"), 2);
+    issuer.forgets_tokens();
+    client.all_fine(20);
+    assert_eq!((issuer.asked("machine"), issuer.asked("authorize")), (3, 0));
+    assert!(!home.logins().exists(), "nothing of it is kept");
+    assert_eq!(home.login(&[]).code, 2, "nobody logs in there");
+}
