@@ -20,6 +20,7 @@ use crate::hub;
 use crate::mcp::method::Kind;
 use crate::upstream::link::{Link, State};
 use crate::upstream::login_shell::Surroundings;
+use crate::upstream::oauth::shell_word;
 use crate::wire::fault::Reason;
 
 /// A run whose servers were heard or have failed.
@@ -243,6 +244,7 @@ fn of_remote(settings: &ServerConfig, mut failure: Failure) -> Failure {
             !has_token,
             format!("servers.{key}.headers = {{ Authorization = \"Bearer ${{file:PATH}}\" }}"),
         ),
+        (Code::LoginNeeded, true, format!("braid login {}", shell_word(&settings.key))),
         (Code::RemoteRefused, true, "the path of the MCP endpoint in `url`: often /mcp or /sse".to_owned()),
         (Code::NoHandshake, true, format!("servers.{key}.timeouts.start = \"1m\"")),
     ];

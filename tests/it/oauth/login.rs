@@ -13,6 +13,9 @@ fn a_login_lets_calls_in_and_a_logout_takes_it_back() {
     assert_ne!(before.code, 0);
     assert!(before.err.contains("braid login far"), "{before:?}");
 
+    let check = home.braid(&["check"]);
+    assert!(check.out.contains("BRAID-A003") && check.out.contains("fix: braid login far"), "{check:?}");
+
     let login = home.login(&[]);
     assert_eq!(login.code, 0, "{login:?}");
     let said: serde_json::Value = serde_json::from_str(login.out.lines().last().unwrap()).unwrap();
