@@ -28,6 +28,8 @@ pub mod canon;
 
 pub mod hex;
 
+pub mod same;
+
 pub mod letters;
 
 pub mod percent;

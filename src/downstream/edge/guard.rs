@@ -21,12 +21,13 @@ use super::holders::Holders;
 use super::origin::{self, Origin};
 use super::reply::{Reply, Why};
 use super::source::{Peer, Proxy, Source};
-use super::token::{Digest, Token, is_same};
+use super::token::{Digest, Token};
 use crate::config::{Address, Auth, Listen};
 use crate::downstream::oauth::Issuer;
 use crate::downstream::oauth::issuer::{Doubt, Pass};
 use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
 use crate::mcp::caller::{Grant, Principal, Scopes};
+use crate::wire::same::is_same;
 
 /// Who may ask. One for all listeners.
 #[derive(Debug)]

@@ -5,9 +5,9 @@
 //! look-up; a new session never ends another's.
 
 use super::live::Live;
-use crate::downstream::edge::token::is_same;
 use crate::mcp::caller::{Grant, Principal};
 use crate::wire::hex::hex;
+use crate::wire::same::is_same;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::HashMap;
