@@ -370,6 +370,9 @@ enum Command {
         /// Open nothing: print the page to be opened
         #[arg(long)]
         no_browser: bool,
+        /// In a browser of any machine: a page, and a code to type into it
+        #[arg(long, conflicts_with = "no_browser")]
+        device: bool,
         /// For this one alone of those whom Braid serves: token:alice, oauth:SUBJECT (`oauth.per_principal`)
         #[arg(long = "as", value_name = "PRINCIPAL")]
         whose: Option<String>,
@@ -530,8 +533,13 @@ pub fn main() -> ExitCode {
         Some(Command::Remove { name, file }) => servers::remove(&name, &file.how(), &globals),
         Some(Command::Enable { name, file }) => servers::enable(&name, true, &file.how(), &globals),
         Some(Command::Disable { name, file }) => servers::enable(&name, false, &file.how(), &globals),
-        Some(Command::Login { server, no_browser, whose, source }) => {
-            let how = login::How { server: &server, prints: no_browser, whose: whose.as_deref() };
+        Some(Command::Login { server, no_browser, device, whose, source }) => {
+            let browser = match (no_browser, device) {
+                (_, true) => login::Browser::Elsewhere,
+                (true, false) => login::Browser::Printed,
+                (false, false) => login::Browser::Opened,
+            };
+            let how = login::How { server: &server, browser, whose: whose.as_deref() };
             login::login(&how, &source, &globals)
         }
         Some(Command::Logout { server, whose, source }) => {

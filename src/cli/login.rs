@@ -10,17 +10,26 @@ use super::instance;
 use super::{Globals, Source, browser, log, out, run, socket, source};
 use crate::config::{Config, Grant, OAuth, Reach, Remote, ServerConfig, toml_key};
 use crate::upstream::oauth::{
-    Attempt, CallbackEar, EVERYBODY, Kept, Login, Store, Wanted, Web, canonical, probe, revoke,
+    Attempt, CallbackEar, Device, EVERYBODY, Kept, Login, Store, Wanted, Web, canonical, probe, revoke,
 };
 use crate::wire::members::quote;
 
 /// How a login is made.
 pub(super) struct How<'a> {
     pub(super) server: &'a str,
-    /// The URL is printed, and nothing is opened.
-    pub(super) prints: bool,
+    pub(super) browser: Browser,
     /// For whom, if it is not for all.
     pub(super) whose: Option<&'a str>,
+}
+
+/// In which browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Browser {
+    Opened,
+    /// The page is printed, and nothing is opened.
+    Printed,
+    /// Of any machine: what is printed holds there too.
+    Elsewhere,
 }
 
 /// A server that may be logged in at.
@@ -159,6 +168,12 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
     }
     let kept: Kept = place.store.read().map_err(|error| unexpected(&error))?;
     let before = kept.login(&canonical(&place.url), &place.whose);
+    if how.browser == Browser::Elsewhere {
+        let wanted =
+            Wanted { server: &place.url, oauth: &place.oauth, challenge: challenge.as_ref(), before };
+        let login = elsewhere(place, &web, &wanted, &kept, globals).await?;
+        return keep(place, login);
+    }
     // An issuer that knows us knows where the browser comes back to.
     let port = match place.oauth.callback_port {
         0 => before.and_then(Login::callback_port).unwrap_or(0),
@@ -178,18 +193,56 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
     send_out(place, &attempt, &url, how, globals);
     let callback = ear.hear(attempt.state()).await.map_err(|error| unreachable(&error))?;
     let granted = attempt.finish(&web, callback, &place.url, &place.whose).await;
-    let login = granted.map_err(|error| unreachable(&error))?.0;
+    keep(place, granted.map_err(|error| unreachable(&error))?.0)
+}
+
+fn keep(place: &Place, login: Login) -> Result<Login, (Exit, String)> {
     let kept = login.clone();
-    place.store.change(|all| all.keep(kept)).map_err(|error| unexpected(&error))?;
+    let changed = place.store.change(|all| all.keep(kept));
+    changed.map_err(|error| (Exit::Unexpected, error.to_string()))?;
     Ok(login)
+}
+
+/// Logs in by a page and a code, in a browser that need not be here.
+async fn elsewhere(
+    place: &Place,
+    web: &Web,
+    wanted: &Wanted<'_>,
+    kept: &Kept,
+    globals: &Globals,
+) -> Result<Login, (Exit, String)> {
+    let unreachable = |error: &dyn std::fmt::Display| (Exit::Unreachable, error.to_string());
+    let device = Device::begin(web, wanted, kept).await.map_err(|error| unreachable(&error))?;
+    let page = browser::judge(device.page()).map_err(|why| {
+        (Exit::Unreachable, format!("where it wants people to log in cannot be opened: {why}"))
+    })?;
+    let code: String = device.code().chars().filter(|c| !c.is_control()).take(CODE_CHARS_MAX).collect();
+    if globals.json() {
+        let (server, code) = (quote(&place.key), quote(&code));
+        out::print_on(&format!(r#"{{"server":{server},"open":{},"code":{code}}}"#, quote(&page)));
+    } else {
+        let rights = said_of(device.scopes());
+        out::say_unless_json(
+            &format!("{} wants you to log in{rights}. Open this page anywhere:", place.key),
+            globals,
+        );
+        out::say(&format!("\n  {page}\n"));
+        out::say(&format!(
+            "The code there is {}. Waiting until you have agreed (Ctrl-C ends it) …",
+            super::printable::line(&code)
+        ));
+    }
+    let granted = device.finish(web, &place.url, &place.whose).await;
+    Ok(granted.map_err(|error| unreachable(&error))?.0)
+}
+
+fn said_of(scopes: &[String]) -> String {
+    if scopes.is_empty() { String::new() } else { format!(", for: {}", scopes.join(" ")) }
 }
 
 /// Says where the person is sent before anything opens.
 fn send_out(place: &Place, attempt: &Attempt, url: &str, how: &How<'_>, globals: &Globals) {
-    let rights = match attempt.scopes() {
-        [] => String::new(),
-        scopes => format!(", for: {}", scopes.join(" ")),
-    };
+    let rights = said_of(attempt.scopes());
     if globals.json() {
         let (server, host) = (quote(&place.key), quote(attempt.host()));
         out::print_on(&format!(r#"{{"server":{server},"host":{host},"open":{}}}"#, quote(url)));
@@ -199,7 +252,7 @@ fn send_out(place: &Place, attempt: &Attempt, url: &str, how: &How<'_>, globals:
             globals,
         );
     }
-    let is_open = !how.prints && browser::open(url, |name| std::env::var_os(name));
+    let is_open = how.browser == Browser::Opened && browser::open(url, |name| std::env::var_os(name));
     if globals.json() {
         return;
     }
@@ -224,7 +277,7 @@ fn welcome(place: &Place, login: &Login, globals: &Globals) -> Exit {
             scopes.join(",")
         ));
     }
-    let rights = if scopes.is_empty() { String::new() } else { format!(", for: {}", scopes.join(" ")) };
+    let rights = said_of(scopes);
     let file = place.store.file().display();
     let text =
         format!("{}: logged in at {issuer}{rights}\nIt is kept in {file}, for this server alone.", place.key);
@@ -246,3 +299,6 @@ fn tell_runs(key: &str, globals: &Globals) {
         }
     }
 }
+
+/// Codes are short: people type them.
+const CODE_CHARS_MAX: usize = 64;

@@ -7,11 +7,12 @@
 //! is asked with care (`Web`).
 //!
 //! Reading order: `challenge` is what a server says with 401; `discovery` follows it; `registration` makes us a client;
-//! `Attempt` is one login; `Keeper` has the token of a running server renewed.
+//! `Attempt` is one login, `Device` one in a browser elsewhere; `Keeper` has the token of a running server renewed.
 
 mod attempt;
 mod callback;
 mod challenge;
+mod device;
 mod discovery;
 mod grant;
 mod keeper;
@@ -25,6 +26,7 @@ mod well_known;
 pub use self::attempt::{Attempt, Granted, LoginError, Wanted, probe};
 pub use self::callback::{Callback, CallbackError, Ear as CallbackEar};
 pub use self::challenge::Challenge;
+pub use self::device::Device;
 pub use self::discovery::canonical;
 pub use self::keeper::{Bearer, Keeper, Remedy, shell_word};
 pub use self::revocation::revoke;

@@ -11,10 +11,10 @@ use reqwest::Url;
 
 use super::callback::Callback;
 use super::challenge::{Challenge, SCOPES_MAX};
-use super::discovery::{self, Found};
-use super::grant::{GrantError, TokenEndpoint, now};
+use super::discovery::{self, Found, canonical};
+use super::grant::{GrantError, TokenEndpoint};
 use super::metadata::OFFLINE_ACCESS;
-use super::registration::{self, Registration};
+use super::registration::{self, By, Registration};
 use super::store::{Kept, Login};
 use super::web::{Question, Web, WebError};
 use crate::config::{OAuth, Secret};
@@ -65,6 +65,22 @@ pub struct Wanted<'a> {
     pub before: Option<&'a Login>,
 }
 
+impl Wanted<'_> {
+    /// Where leave is given, and for which rights it is asked for.
+    pub(super) async fn found(&self, web: &Web) -> Result<(Found, Vec<String>), LoginError> {
+        let Self { server, oauth, challenge, before } = *self;
+        let found = discovery::find(web, server, challenge, oauth.issuer.as_deref()).await?;
+        // A name that was given out by hand is one issuer's, and so is its secret.
+        let by_hand = before.filter(|_| oauth.client_id.is_some() && oauth.issuer.is_none());
+        if let Some(before) = by_hand.filter(|before| before.issuer() != found.issuer) {
+            return Err(LoginError::Moved { before: before.issuer().to_owned(), now: found.issuer });
+        }
+        let also = before.map(Login::wanted_scopes).unwrap_or_default();
+        let scopes = scopes(&found, oauth, challenge, &also);
+        Ok((found, scopes))
+    }
+}
+
 /// What a server answers to who shows nothing: whether it lets us in so, and what it says that it wants. Some let everybody say
 /// hello and nothing else, so that is asked last.
 pub async fn probe(web: &Web, server: &Url) -> Result<(bool, Option<Challenge>), WebError> {
@@ -91,25 +107,19 @@ impl Attempt {
         redirect_uri: &str,
         kept: &Kept,
     ) -> Result<Self, LoginError> {
-        let Wanted { server, oauth, challenge, before } = *wanted;
-        let found = discovery::find(web, server, challenge, oauth.issuer.as_deref()).await?;
-        // A name that was given out by hand is one issuer's, and so is its secret.
-        let by_hand = before.filter(|_| oauth.client_id.is_some() && oauth.issuer.is_none());
-        if let Some(before) = by_hand.filter(|before| before.issuer() != found.issuer) {
-            return Err(LoginError::Moved { before: before.issuer().to_owned(), now: found.issuer });
-        }
+        let (found, scopes) = wanted.found(web).await?;
         if !found.server.has_pkce() {
             return Err(LoginError::NoPkce(found.issuer));
         }
-        let also = before.map(Login::wanted_scopes).unwrap_or_default();
-        let scopes = scopes(&found, oauth, challenge, &also);
+        let oauth = wanted.oauth;
         let lacks = |what| LoginError::Lacks { issuer: found.issuer.clone(), what };
         let endpoint = found.server.authorization_endpoint.as_deref();
         let endpoint = web.read(endpoint.ok_or_else(|| lacks("place where people log in"))?)?;
         web.read(
             found.server.token_endpoint.as_deref().ok_or_else(|| lacks("place where tokens are given"))?,
         )?;
-        let registration = registration::of(web, &found, oauth, &kept.registrations, redirect_uri).await?;
+        let registration =
+            registration::of(web, &found, oauth, &kept.registrations, By::Browser(redirect_uri)).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let unusable = |_| WebError("cannot be asked: its place where people log in is unusable".to_owned());
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(unusable)?;
@@ -181,21 +191,8 @@ impl Attempt {
         };
         let tokens = endpoint.of_code(code, verifier.expose().to_owned(), &redirect_uri).await;
         let tokens = tokens.map_err(|error: GrantError| LoginError::Grant(error.to_string()))?;
-        let bare = Login {
-            server: discovery::canonical(server),
-            principal: principal.to_owned(),
-            resource: found.resource.clone(),
-            token_endpoint: token_endpoint.clone(),
-            revocation_endpoint: found.server.revocation_endpoint.clone(),
-            shows,
-            registration: registration.clone(),
-            access_token: String::new(),
-            refresh_token: None,
-            expires_at: None,
-            given_at: now(),
-            scopes,
-            wanted: Vec::new(),
-        };
+        let of = (canonical(server), principal.to_owned());
+        let bare = Login::bare(of, &found, registration.clone(), (token_endpoint.clone(), shows), scopes);
         Ok(Granted(bare.renewed(tokens)))
     }
 }

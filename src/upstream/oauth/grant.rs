@@ -151,6 +151,11 @@ fn read(
             GrantError::Failed("the token endpoint answered neither a token nor an error".to_owned())
         }
     })?;
+    tokens(&given)
+}
+
+/// What an answer gives, if it can be used.
+pub(super) fn tokens(given: &BasicTokenResponse) -> Result<Tokens, GrantError> {
     let token = given.access_token().secret();
     // It goes into a header (RFC 6750, 2.1).
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic())

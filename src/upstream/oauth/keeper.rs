@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::challenge::Challenge;
 use super::discovery::{self, canonical};
 use super::grant::{GrantError, TokenEndpoint, now};
-use super::registration;
+use super::registration::{self, By};
 use super::store::{EVERYBODY, Kept, Login, Store, StoreError, union};
 use super::web::Web;
 use crate::config::{Grant, OAuth, Secret, toml_key};
@@ -315,28 +315,16 @@ impl Keeper {
         let found = found.map_err(failed)?;
         let named = challenge.map(|challenge| challenge.scopes).unwrap_or_default();
         let scopes = if scopes.is_empty() { named } else { scopes.to_vec() };
-        let registration = registration::of(web, &found, &self.oauth, &[], "").await.map_err(failed)?;
+        let registration =
+            registration::of(web, &found, &self.oauth, &[], By::Ourselves).await.map_err(failed)?;
         let url = found.server.token_endpoint.clone();
         let url = url.ok_or_else(|| GrantError::Failed("its issuer names no token endpoint".to_owned()))?;
         let shows = found.server.shows(None, registration.client_secret.is_some());
         let resource = &found.resource;
         let endpoint = TokenEndpoint { web, url: &url, registration: &registration, shows, resource };
         let tokens = endpoint.of_ourselves(&scopes).await?;
-        let bare = Login {
-            server: canonical(&self.url),
-            principal: self.principal.clone(),
-            resource: found.resource.clone(),
-            token_endpoint: url.clone(),
-            revocation_endpoint: None,
-            shows,
-            registration: registration.clone(),
-            access_token: String::new(),
-            refresh_token: None,
-            expires_at: None,
-            given_at: now(),
-            scopes,
-            wanted: Vec::new(),
-        };
+        let of = (canonical(&self.url), self.principal.clone());
+        let bare = Login::bare(of, &found, registration.clone(), (url.clone(), shows), scopes);
         Ok(bare.renewed(tokens))
     }
 

@@ -26,6 +26,7 @@ pub(super) struct ServerMetadata {
     pub(super) token_endpoint: Option<String>,
     pub(super) registration_endpoint: Option<String>,
     pub(super) revocation_endpoint: Option<String>,
+    pub(super) device_authorization_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
     code_challenge_methods_supported: Option<Vec<String>>,

@@ -32,13 +32,40 @@ impl std::fmt::Debug for Registration {
     }
 }
 
+/// How leave is to be obtained under the name.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    /// A browser that comes back to this place.
+    Browser(&'a str),
+    /// A browser elsewhere, that does not.
+    Device,
+    /// Our own secret.
+    Ourselves,
+}
+
+impl<'a> By<'a> {
+    fn comes_back_to(self) -> Option<&'a str> {
+        match self {
+            Self::Browser(place) => Some(place),
+            Self::Device | Self::Ourselves => None,
+        }
+    }
+
+    fn grants(self) -> &'static [&'static str] {
+        match self {
+            Self::Device => &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+            Self::Browser(_) | Self::Ourselves => &["authorization_code", "refresh_token"],
+        }
+    }
+}
+
 /// What a registration asks for (RFC 7591, 2). A program on the user's machine says so (2026-07-28, Dynamic Client
 /// Registration). It names no rights: an issuer would hold us to them when a server wants more.
 #[derive(Serialize)]
 struct Request<'a> {
     client_name: &'a str,
     redirect_uris: [&'a str; 1],
-    grant_types: [&'a str; 2],
+    grant_types: &'a [&'a str],
     response_types: [&'a str; 1],
     token_endpoint_auth_method: &'a str,
     application_type: &'a str,
@@ -57,7 +84,7 @@ pub(super) async fn of(
     found: &Found,
     oauth: &OAuth,
     known: &[Registration],
-    redirect_uri: &str,
+    by: By<'_>,
 ) -> Result<Registration, WebError> {
     let issuer = found.issuer.clone();
     let bare = |client_id: &str| Registration {
@@ -76,8 +103,8 @@ pub(super) async fn of(
     {
         return Ok(bare(document));
     }
-    let fits = |it: &&Registration| it.issuer == issuer && it.redirect_uri.as_deref() == Some(redirect_uri);
-    if let Some(registration) = known.iter().find(fits) {
+    let fits = |it: &&Registration| it.issuer == issuer && it.redirect_uri.as_deref() == by.comes_back_to();
+    if let Some(registration) = known.iter().find(fits).filter(|_| by.comes_back_to().is_some()) {
         return Ok(registration.clone());
     }
     let Some(endpoint) = &found.server.registration_endpoint else {
@@ -86,26 +113,21 @@ pub(super) async fn of(
         );
         return Err(WebError(why));
     };
-    let registered = register(web, found, endpoint, redirect_uri).await?;
+    let registered = register(web, found, endpoint, by).await?;
     Ok(Registration {
         client_secret: registered.client_secret.filter(|secret| !secret.is_empty()),
         shown_by: registered.token_endpoint_auth_method,
-        redirect_uri: Some(redirect_uri.to_owned()),
+        redirect_uri: by.comes_back_to().map(str::to_owned),
         ..bare(&registered.client_id)
     })
 }
 
-async fn register(
-    web: &Web,
-    found: &Found,
-    endpoint: &str,
-    redirect_uri: &str,
-) -> Result<Response, WebError> {
+async fn register(web: &Web, found: &Found, endpoint: &str, by: By<'_>) -> Result<Response, WebError> {
     let url = web.read(endpoint)?;
     let request = Request {
         client_name: CLIENT_NAME,
-        redirect_uris: [redirect_uri],
-        grant_types: ["authorization_code", "refresh_token"],
+        redirect_uris: [by.comes_back_to().unwrap_or(NOWHERE)],
+        grant_types: by.grants(),
         response_types: ["code"],
         token_endpoint_auth_method: found.server.wanted_shows(),
         application_type: "native",
@@ -139,6 +161,8 @@ impl Registration {
     }
 }
 
+/// A registration must name a place, where nobody comes back too.
+const NOWHERE: &str = "http://localhost/callback";
 /// What people read where they are asked whether they agree.
 const CLIENT_NAME: &str = "Braid";
 const CLIENT_ID_BYTES_MAX: usize = 4096;

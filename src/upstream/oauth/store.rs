@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::challenge::SCOPES_MAX;
+use super::discovery::Found;
 use super::grant::{Tokens, now};
 use super::metadata::Shows;
 use super::registration::Registration;
@@ -228,6 +229,31 @@ impl Kept {
 impl Login {
     fn is_of(&self, server: &str, principal: &str) -> bool {
         self.server == server && self.principal == principal
+    }
+
+    /// One that has no tokens yet. `of`: the server, and for whom; `at`: where tokens are given, and how we show who we are.
+    pub(super) fn bare(
+        of: (String, String),
+        found: &Found,
+        registration: Registration,
+        at: (String, Shows),
+        scopes: Vec<String>,
+    ) -> Self {
+        Self {
+            server: of.0,
+            principal: of.1,
+            resource: found.resource.clone(),
+            token_endpoint: at.0,
+            revocation_endpoint: found.server.revocation_endpoint.clone(),
+            shows: at.1,
+            registration,
+            access_token: String::new(),
+            refresh_token: None,
+            expires_at: None,
+            given_at: now(),
+            scopes,
+            wanted: Vec::new(),
+        }
     }
 
     /// Who gave it.

@@ -81,6 +81,7 @@ impl Issuer {
             .route("/register", post(register))
             .route("/authorize", get(authorize))
             .route("/token", post(token))
+            .route("/device", post(device))
             .route("/revoke", post(revoke))
             .route("/mcp", post(mcp))
             .with_state(world.clone());
@@ -160,6 +161,7 @@ async fn metadata(State(world): State<Shared>) -> Response {
         "token_endpoint": at("/token"),
         "registration_endpoint": at("/register"),
         "revocation_endpoint": at("/revoke"),
+        "device_authorization_endpoint": at("/device"),
         "response_types_supported": ["code"],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": ["none"],
@@ -247,6 +249,19 @@ async fn token(State(world): State<Shared>, headers: HeaderMap, body: String) ->
             let given = world.gives(scopes);
             answer(200, &given)
         }
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            world.counts("device token");
+            if world.asked["device token"] < 2 {
+                return answer(400, &json!({"error": "authorization_pending"}));
+            }
+            match world.codes.remove(&of("device_code")) {
+                Some(code) => {
+                    let given = world.gives(code.scopes);
+                    answer(200, &given)
+                }
+                None => answer(400, &json!({"error": "expired_token"})),
+            }
+        }
         "client_credentials" => {
             world.counts("machine");
             // RFC 6749, 2.3.1: `machine:s3cret`.
@@ -259,6 +274,27 @@ async fn token(State(world): State<Shared>, headers: HeaderMap, body: String) ->
         }
         _ => answer(400, &json!({"error": "unsupported_grant_type"})),
     }
+}
+
+/// The person agrees between the first question and the second.
+async fn device(State(world): State<Shared>, body: String) -> Response {
+    let mut world = world.lock().unwrap();
+    world.counts("device");
+    let asked = pairs(&body);
+    let of = |key: &str| asked.get(key).cloned().unwrap_or_default();
+    if of("resource") != format!("{}/mcp", world.base) || !world.clients.contains(&of("client_id")) {
+        world.faults.push(format!("a code is asked for with {asked:?}"));
+    }
+    let code = world.mints("device");
+    let scopes = of("scope").split_whitespace().map(str::to_owned).collect();
+    let given = Code { client: of("client_id"), redirect: String::new(), challenge: String::new(), scopes };
+    world.codes.insert(code.clone(), given);
+    let page =
+        world.says.get("verification_uri").cloned().unwrap_or_else(|| json!(format!("{}/page", world.base)));
+    answer(
+        200,
+        &json!({"device_code": code, "user_code": "WDJB-MJHT", "verification_uri": page, "expires_in": 600, "interval": 1}),
+    )
 }
 
 async fn revoke(State(world): State<Shared>, body: String) -> Response {

@@ -62,6 +62,27 @@ fn a_right_that_is_lacking_is_asked_for_at_the_next_login() {
 }
 
 #[test]
+fn a_login_needs_no_browser_on_this_machine() {
+    let issuer = Issuer::start();
+    let home = Home::before(&issuer, "");
+    let login = home.braid(&["login", "far", "--device"]);
+    assert_eq!(login.code, 0, "{login:?}");
+    assert!(
+        login.err.contains(&format!("{}/page", issuer.base)) && login.err.contains("WDJB-MJHT"),
+        "{login:?}"
+    );
+    assert_eq!((issuer.asked("device token"), issuer.asked("authorize")), (2, 0));
+    assert_eq!(home.braid(&["call", "far__echo", "text=hi"]).out.trim(), "hi");
+    assert_eq!(issuer.world().faults, Vec::<String>::new());
+    for secret in &issuer.world().secrets {
+        assert!(!login.out.contains(secret) && !login.err.contains(secret), "{login:?}");
+    }
+    issuer.world().says.insert("verification_uri", json!("javascript:alert(1)"));
+    let refused = home.braid(&["login", "far", "--device"]);
+    assert!(refused.code == 4 && !refused.err.contains("alert"), "{refused:?}");
+}
+
+#[test]
 fn h11_what_does_not_fit_together_ends_a_login_before_any_token() {
     let other = Issuer::start();
     for (what, says, iss, word) in [
