@@ -2,8 +2,12 @@
 
 use super::home::Home;
 use super::issuer::Issuer;
+use crate::said::PATIENCE;
 use serde_json::json;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_login_lets_calls_in_and_a_logout_takes_it_back() {
@@ -21,7 +25,7 @@ fn a_login_lets_calls_in_and_a_logout_takes_it_back() {
     let said: serde_json::Value = serde_json::from_str(login.out.lines().last().unwrap()).unwrap();
     assert_eq!((&said["server"], &said["issuer"]), (&json!("far"), &json!(issuer.base)));
     assert_eq!(said["scopes"], json!(["mcp"]));
-    let mode = std::fs::metadata(home.logins()).unwrap().permissions().mode();
+    let mode = fs::metadata(home.logins()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let call = home.braid(&["call", "far__echo", "text=hi"]);
@@ -175,5 +179,56 @@ fn c05_no_token_is_seen_anywhere_but_in_its_file() {
         for said in &said {
             assert!(!said.out.contains(secret) && !said.err.contains(secret), "{secret}: {said:?}");
         }
+    }
+}
+
+/// What the program in `BROWSER` was started with, if it was: how many arguments, and the first.
+fn opened(home: &Home, is_awaited: bool) -> Option<(String, String)> {
+    let folder = home.folder.path();
+    let browser = folder.join("browser");
+    fs::write(&browser, "#!/bin/sh\nprintf '%s\\n' \"$#\" \"$1\" > seen.draft && mv seen.draft seen\n")
+        .unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut child = home
+        .command(&["login", "far", "--json"])
+        .env("BROWSER", &browser)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let seen = folder.join("seen");
+    let until = Instant::now() + PATIENCE;
+    while !seen.exists() && Instant::now() < until {
+        let has_ended = child.try_wait().unwrap().is_some();
+        if has_ended && !is_awaited {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().ok();
+    child.wait().unwrap();
+    let said = fs::read_to_string(&seen).ok()?;
+    let (count, first) = said.trim_end().split_once('\n')?;
+    Some((count.to_owned(), first.to_owned()))
+}
+
+#[test]
+fn h12_a_page_is_one_argument_of_one_program_and_no_shell_reads_it() {
+    let issuer = Issuer::start();
+    let home = Home::before(&issuer, "");
+    let hostile = format!("{}/authorize?a=$(touch${{IFS}}pwned)&b=`touch pwned`;c|d'e\"f&g= h", issuer.base);
+    issuer.world().says.insert("authorization_endpoint", json!(hostile));
+    let (count, page) = opened(&home, true).unwrap();
+    assert_eq!(count, "1");
+    assert!(page.starts_with(&format!("{}/authorize?a=%24%28touch", issuer.base)), "{page}");
+    assert!(
+        page.bytes().all(|byte| byte.is_ascii_graphic() && !b"$`;|'\"()<>{}*!\\".contains(&byte)),
+        "{page}"
+    );
+    assert!(!home.folder.path().join("pwned").exists());
+    for hostile in ["javascript:alert(1)", "file:///etc/passwd", "http://id.example.com/a", "--help", "x"] {
+        let home = Home::before(&issuer, "");
+        issuer.world().says.insert("authorization_endpoint", json!(hostile));
+        assert_eq!(opened(&home, false), None, "{hostile}");
     }
 }
