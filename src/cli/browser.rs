@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use reqwest::Url;
 
+use crate::config::remote::{authority, is_of_this_machine};
 use crate::system::{Here, System};
 
 /// A URL that may be opened, in a spelling without a character that any shell or program could take for something else.
@@ -27,7 +28,7 @@ pub(super) fn judge(text: &str) -> Result<String, &'static str> {
     match url.scheme() {
         _ if host.is_empty() || authority(text).is_empty() => Err("it has no host"),
         "https" => Ok(plain(url.as_str())),
-        "http" if is_of_this_machine(host) => Ok(plain(url.as_str())),
+        "http" if is_of_this_machine(&url) => Ok(plain(url.as_str())),
         "http" => Err("it is not https"),
         _ => Err("it is neither https nor http"),
     }
@@ -52,18 +53,6 @@ pub(super) fn open(url: &str, variable: impl Fn(&str) -> Option<OsString>) -> bo
             Err(_) => false,
         }
     })
-}
-
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
-}
-
-fn is_of_this_machine(host: &str) -> bool {
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
 }
 
 /// Everything but what a URL is made of, escaped: to whom it leads it means the same.

@@ -142,7 +142,7 @@ pub(super) fn judge_https(text: &str) -> Result<(), &'static str> {
 }
 
 /// What stands between `://` and the path.
-fn authority(url: &str) -> &str {
+pub fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
@@ -155,14 +155,16 @@ fn host(url: &str) -> Option<String> {
 
 /// Whether what is sent there can be read on the way.
 pub(super) fn travels_readable(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
+    Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !is_of_this_machine(&url))
+}
+
+/// Whether a URL leads to this machine by what it says.
+pub fn is_of_this_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let local = ip.map_or_else(
-        |_| host == "localhost" || host.ends_with(".localhost"),
-        |ip| ip.to_canonical().is_loopback(),
-    );
-    url.scheme() == "http" && !local
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 /// Whether the value of this header lets somebody in.

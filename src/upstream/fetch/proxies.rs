@@ -10,6 +10,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
 use super::FetchError;
+use crate::config::remote::is_of_this_machine;
 
 /// The proxies of an environment. Its `Debug` shows no user and no password.
 pub struct Proxies {
@@ -68,7 +69,7 @@ impl Proxies {
             _ => None,
         }?;
         let allowed = url.as_str().parse().is_ok_and(|uri| self.allowed.intercept(&uri).is_some());
-        (allowed && !is_here(url)).then_some(proxy)
+        (allowed && !is_of_this_machine(url)).then_some(proxy)
     }
 }
 
@@ -97,16 +98,6 @@ impl fmt::Debug for Proxies {
             .field("http", &place(&self.http))
             .field("https", &place(&self.https))
             .finish_non_exhaustive()
-    }
-}
-
-/// Whether the host is this machine.
-fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<std::net::IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => bare == "localhost" || bare.ends_with(".localhost"),
     }
 }
 

@@ -4,7 +4,6 @@
 //! everything else only over TLS and on the public network. Where the server itself is on this machine, others on it are as
 //! well. Nothing of a client, and no header of the configuration, goes along.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 use super::super::fetch::{
     Address, BodyError, Client, Common, Fetch, FetchError, FetchRequest, Fields, Proxies, shown,
 };
+use crate::config::remote::is_of_this_machine;
 
 /// Asks on behalf of one server.
 #[derive(Clone)]
@@ -136,15 +136,6 @@ impl Web {
 /// Scheme, host and port.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// Whether a URL leads to this machine by what it says.
-pub(super) fn is_of_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
 }
 
 /// A URL in a sentence: without what may be a secret, and not for ever.
