@@ -95,6 +95,24 @@ pub fn make_once(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     written
 }
 
+/// Puts a file in the place of what is there, be it a link, which is not written through: 0600, whole or not at all.
+pub fn replace(file: &Path, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
+    let draft = draft_of(file)?;
+    let written = make_file(&draft).and_then(write).and_then(|()| fs::rename(&draft, file));
+    if written.is_err() {
+        fs::remove_file(&draft).ok();
+    }
+    written
+}
+
+/// Who may do what with it. Windows keeps a user's folders from others by lists of its own.
+pub fn mode(found: &Metadata) -> u32 {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::mode(found) & 0o7777;
+    #[cfg(not(unix))]
+    return if found.is_file() || found.is_dir() { 0o600 } else { 0 };
+}
+
 /// Makes a file that must not be there yet: 0600.
 pub fn make_file(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();

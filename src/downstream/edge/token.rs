@@ -121,7 +121,7 @@ fn read(file: &Path) -> Result<Secret, TokenError> {
         return Err(TokenError::NoFile(file.to_owned()));
     }
     let opened = File::open(file).map_err(io)?;
-    let mode = mode(&opened.metadata().map_err(io)?);
+    let mode = private::mode(&opened.metadata().map_err(io)?);
     if mode & 0o077 != 0 {
         return Err(TokenError::Open { file: file.to_owned(), mode });
     }
@@ -141,17 +141,6 @@ fn make(file: &Path) -> io::Result<Origin> {
     getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     let line = format!("{}\n", base64url(&secret));
     private::make_once(file, line.as_bytes()).map(|made| if made { Origin::Made } else { Origin::Found })
-}
-
-#[cfg(unix)]
-fn mode(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::mode(metadata) & 0o7777
-}
-
-/// Windows keeps a user's folders from others by lists of its own.
-#[cfg(windows)]
-fn mode(_: &fs::Metadata) -> u32 {
-    0o600
 }
 
 /// RFC 4648, 5, without padding.

@@ -56,15 +56,7 @@ impl Folder {
 
     /// Puts a text under a name, in the place of what is there, and makes room for it.
     pub(super) fn write(&self, name: &Name, text: &[u8]) -> io::Result<()> {
-        let file = self.file(name);
-        let draft = private::draft_of(&file)?;
-        let written = private::make_file(&draft)
-            .and_then(|mut opened| opened.write_all(text))
-            // What is at the place is replaced, be it a link: nothing is written through it.
-            .and_then(|()| fs::rename(&draft, file));
-        if written.is_err() {
-            fs::remove_file(&draft).ok();
-        }
+        let written = private::replace(&self.file(name), |mut opened| opened.write_all(text));
         self.tidy();
         written
     }

@@ -5,7 +5,7 @@
 //! a time. What stands in it is never shown.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ impl Store {
             return Err(StoreError::Garbled(self.file.clone()));
         }
         if !private::is_its_owners_alone(&found) {
-            return Err(StoreError::Open { file: self.file.clone(), mode: mode(&found) });
+            return Err(StoreError::Open { file: self.file.clone(), mode: private::mode(&found) });
         }
         let mut text = Vec::new();
         opened.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(|error| self.io(error))?;
@@ -131,7 +131,8 @@ impl Store {
         if text.len() as u64 >= FILE_BYTES_MAX {
             return Err(StoreError::Full(self.file.clone()));
         }
-        self.replace(&text).map_err(|error| self.io(error))?;
+        let write = |mut opened: File| opened.write_all(&text).and_then(|()| opened.sync_all());
+        private::replace(&self.file, write).map_err(|error| self.io(error))?;
         Ok(changed)
     }
 
@@ -162,18 +163,6 @@ impl Store {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_LOOKED_AT_EVERY),
             }
         }
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        let draft = private::draft_of(&self.file)?;
-        let written = private::make_file(&draft)
-            .and_then(|mut opened| opened.write_all(text).and_then(|()| opened.sync_all()))
-            // What is at the place is replaced, be it a link: nothing is written through it.
-            .and_then(|()| fs::rename(&draft, &self.file));
-        if written.is_err() {
-            fs::remove_file(&draft).ok();
-        }
-        written
     }
 
     fn io(&self, error: io::Error) -> StoreError {
@@ -326,16 +315,6 @@ impl std::fmt::Debug for Login {
     }
 }
 
-#[cfg(unix)]
-fn mode(found: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::mode(found) & 0o7777
-}
-
-#[cfg(not(unix))]
-fn mode(_: &fs::Metadata) -> u32 {
-    0
-}
-
 const VERSION: u32 = 1;
 /// How long another program may hold the file, or renew a login.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(15);
@@ -354,6 +333,7 @@ const MARGIN_SECONDS: u64 = 30;
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn login(server: &str, principal: &str) -> Login {
