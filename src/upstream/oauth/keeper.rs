@@ -206,6 +206,11 @@ impl Keeper {
         let (server, principal) = (canonical(&self.url), self.principal.clone());
         let rights = wanted.join(" ");
         let noted = self.stored(move |store| {
+            // As a rule the call before has noted it, and the file is as it should be.
+            let is_news = |login: &Login| union(&login.wanted, &wanted) != login.wanted;
+            if !store.read()?.login(&server, &principal).is_some_and(is_news) {
+                return Ok(());
+            }
             store.change(|kept| {
                 if let Some(login) = kept.login_mut(&server, &principal) {
                     login.wanted = union(&login.wanted, &wanted);
