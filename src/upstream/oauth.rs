@@ -21,7 +21,7 @@ mod registration;
 mod revocation;
 mod store;
 mod web;
-mod well_known;
+pub mod well_known;
 
 pub use self::attempt::{Attempt, Granted, LoginError, Wanted, probe};
 pub use self::callback::{Callback, CallbackError, Ear as CallbackEar};

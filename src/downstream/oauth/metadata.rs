@@ -5,6 +5,7 @@
 use reqwest::Url;
 
 use super::object::Object;
+use crate::upstream::oauth::well_known::of_issuer;
 
 /// What is used of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,17 +16,9 @@ pub(super) struct Metadata {
 
 /// Where a provider's metadata may stand, in the order in which it is looked for: OAuth's, then OpenID Connect's.
 pub(super) fn places(issuer: &str) -> Vec<String> {
-    let Ok(url) = Url::parse(issuer) else { return Vec::new() };
-    let path = url.path().trim_end_matches('/');
-    let origin = url.origin().ascii_serialization();
-    let mut places = vec![
-        format!("{origin}/.well-known/oauth-authorization-server{path}"),
-        format!("{origin}/.well-known/openid-configuration{path}"),
-    ];
-    if !path.is_empty() {
-        places.push(format!("{origin}{path}/.well-known/openid-configuration"));
-    }
-    places
+    Url::parse(issuer)
+        .map(|issuer| of_issuer(&issuer).into_iter().map(String::from).collect())
+        .unwrap_or_default()
 }
 
 impl Metadata {

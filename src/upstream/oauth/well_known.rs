@@ -15,7 +15,7 @@ pub(super) fn of_resource(server: &Url) -> Vec<Url> {
 }
 
 /// Where an issuer's metadata may be.
-pub(super) fn of_issuer(issuer: &Url) -> Vec<Url> {
+pub fn of_issuer(issuer: &Url) -> Vec<Url> {
     let path = path_of(issuer);
     match path.as_str() {
         "" => vec![at(issuer, AUTHORIZATION_SERVER), at(issuer, OPENID)],
