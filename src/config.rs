@@ -58,7 +58,7 @@ pub mod values;
 pub mod variables;
 
 pub use filters::{Filter, Filters};
-pub use identity_provider::{Algorithm, IdentityProvider, Introspection, KeySource};
+pub use identity_provider::{Algorithm, IdentityProvider, Introspection, KeySource, ProviderClient};
 pub use rate::Rate;
 pub use toml_text::key as toml_key;
 
@@ -107,6 +107,8 @@ pub struct Listen {
     ///
     /// An address, or a network in the form of `10.0.0.0/8`.
     pub trusted_proxy: Option<String>,
+    /// What people's browsers call us, without a path of ours.
+    pub public_url: Option<String>,
     pub tls: Option<Tls>,
     /// Whether clients of 2024-11-05 are served: `/sse` and `/messages`.
     pub legacy_sse: bool,
@@ -767,6 +769,7 @@ impl Default for Listen {
             hosts: Vec::new(),
             origins: Vec::new(),
             trusted_proxy: None,
+            public_url: None,
             tls: None,
             legacy_sse: true,
             stream_after: Duration::from_millis(100),

@@ -179,8 +179,8 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
         0 => before.and_then(Login::callback_port).unwrap_or(0),
         port => port,
     };
-    let ear = match CallbackEar::bind(port).await {
-        Err(_) if place.oauth.callback_port == 0 => CallbackEar::bind(0).await,
+    let ear = match CallbackEar::bind(port) {
+        Err(_) if place.oauth.callback_port == 0 => CallbackEar::bind(0),
         bound => bound,
     };
     let ear = ear.map_err(|error| unexpected(&error))?;

@@ -18,6 +18,7 @@ use crate::downstream::edge::guard::Guard;
 use crate::downstream::edge::token::Token;
 use crate::downstream::http::endpoint::Front;
 use crate::downstream::http::routes::Routes;
+use crate::downstream::login::{self, AtListener};
 use crate::downstream::oauth::issuer::Ways;
 use crate::downstream::oauth::{Issuer, IssuerError};
 use crate::mcp::caller::Principal;
@@ -78,6 +79,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         Ok(guard) => guard,
         Err(error) => return refused(error.to_string()),
     };
+    let proofs = guard.proofs(&listen);
     if listen.auth == Auth::None {
         config.servers.iter().for_each(warn_of_login);
     }
@@ -95,6 +97,11 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         }
     }
     let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
+    if let (Some(base), Ok(store)) =
+        (login::base(&listen, &addresses), Store::of_user(|name| std::env::var_os(name)))
+    {
+        front.has_pages(AtListener::open(&run.hub, store, proofs, base));
+    }
     let counted = front.clone();
     let reloader = Reloader::new(&run, origin, given);
     let mode = Mode {

@@ -10,10 +10,12 @@ use crate::config::Config;
 use crate::downstream::admin::open::IfTaken;
 use crate::downstream::admin::{Guests, Present, Reload};
 use crate::downstream::door::{Closed, Door};
+use crate::downstream::login::OnThisMachine;
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
 use crate::mcp::caller::{Grant, Principal};
 use crate::system::Leaving;
+use crate::upstream::oauth::Store;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +46,9 @@ async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) ->
             event = "access",
             "no rule of `[access]` gives `local` anything here: this client sees nothing"
         );
+    }
+    if let Ok(store) = Store::of_user(|name| std::env::var_os(name)) {
+        OnThisMachine::open(&run.hub, store);
     }
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };

@@ -38,6 +38,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
         hosts,
         origins,
         trusted_proxy,
+        public_url,
         tls,
         legacy_sse,
         stream_after,
@@ -54,6 +55,7 @@ fn listen(keys: &mut Vec<&'static str>, before: &Listen, now: &Listen) {
     note(keys, "listen.allowed_hosts", hosts, &now.hosts);
     note(keys, "listen.allowed_origins", origins, &now.origins);
     note(keys, "listen.trusted_proxy", trusted_proxy, &now.trusted_proxy);
+    note(keys, "listen.public_url", public_url, &now.public_url);
     note(keys, "listen.legacy_sse", legacy_sse, &now.legacy_sse);
     note(keys, "listen.stream_after", stream_after, &now.stream_after);
     note(keys, "listen.keep_alive", keep_alive, &now.keep_alive);

@@ -27,6 +27,15 @@ pub struct IdentityProvider {
     pub principal: String,
     /// How the provider is asked about tokens that are no JWTs. `None`: there are none.
     pub introspection: Option<Introspection>,
+    /// What we are called where people say who they are. `None`: we cannot ask them.
+    pub client: Option<ProviderClient>,
+}
+
+/// What the provider knows us as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderClient {
+    pub id: String,
+    pub secret: Option<Secret>,
 }
 
 /// Where the provider's keys are.
@@ -129,6 +138,7 @@ impl IdentityProvider {
             keys: KeySource::Named,
             principal: "sub".to_owned(),
             introspection: None,
+            client: None,
         }
     }
 }

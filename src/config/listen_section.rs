@@ -14,7 +14,7 @@ use super::resolve::at_most;
 use super::section::{Reader, Section};
 use super::{
     Address, Algorithm, Auth, ClientCertificates, IdentityProvider, Introspection, KeySource, Listen,
-    ListenLimits, NamedToken, Secret, Tls,
+    ListenLimits, NamedToken, ProviderClient, Secret, Tls,
 };
 
 /// The listener that a section describes; what is wrong has been reported.
@@ -41,6 +41,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, section: &Section) -> Listen {
         hosts: texts("allowed_hosts").map(|host| host.to_ascii_lowercase()).collect(),
         origins: texts("allowed_origins").map(|origin| as_browsers_write(origin)).collect(),
         trusted_proxy: section.text("trusted_proxy").filter(|text| !text.is_empty()).map(str::to_owned),
+        public_url: section.text("public_url").filter(|text| !text.is_empty()).map(str::to_owned),
         tls: section.section("tls").and_then(|inner| tls(reader, inner)),
         legacy_sse: section.flag("legacy_sse").unwrap_or(default.legacy_sse),
         stream_after: section.time("stream_after").unwrap_or(default.stream_after),
@@ -128,6 +129,8 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<IdentityProvider>
         keys,
         principal: section.text("principal").map_or_else(|| default.principal.clone(), str::to_owned),
         introspection: section.section("introspection").and_then(|inner| introspection(reader, inner)),
+        client: text("client_id")
+            .map(|id| ProviderClient { id: id.to_owned(), secret: text("client_secret").map(Secret::new) }),
         ..default
     })
 }

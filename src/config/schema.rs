@@ -779,6 +779,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"\"",
         "address or network of the proxy that ends TLS before us",
     ),
+    here(
+        "listen.public_url",
+        Form::Text(Rule::Identifier),
+        "\"\"",
+        "where people's browsers reach us, for pages of logins: \"https://mcp.example.com\"",
+    ),
     section("listen.oauth", "the identity provider whose tokens let clients in (`auth = \"oauth\"`)"),
     here(
         "listen.oauth.issuer",
@@ -818,6 +824,13 @@ pub const SETTINGS: &[Setting] = &[
         "\"sub\"",
         "the claim that says whose a token is",
     ),
+    here(
+        "listen.oauth.client_id",
+        Form::Text(Rule::Any),
+        "\"\"",
+        "our name there, where people say who they are before they log in at a server; \"\" = they are not asked",
+    ),
+    here("listen.oauth.client_secret", Form::Text(Rule::Secret), "\"\"", "and our secret, if we have one"),
     section("listen.oauth.introspection", "how it is asked about tokens that are no JWTs"),
     here(
         "listen.oauth.introspection.url",

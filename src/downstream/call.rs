@@ -4,14 +4,17 @@
 //! goes to the `Outlet` that it was given.
 
 use super::delivery::{Delivery, fit_response};
+use super::login;
 use super::news::Given;
 use super::open::Entry;
 use super::outlet::Outlet;
 use super::session::ended;
 use crate::hub::begin::{self, Answer, AtOnce};
+use crate::hub::logins::is_about_login;
 use crate::hub::seat::Seat;
 use crate::mcp::method::Method;
 use crate::mcp::revision::Revision;
+use crate::routing::asking::URL_REQUIRED;
 use crate::upstream::allowance::Held;
 use crate::upstream::budget::{Budget, Taken};
 use crate::upstream::exchange::{Arrived, Awaiting, Exchange, Step};
@@ -205,7 +208,23 @@ impl Call {
     fn said(&self, reply: Result<Bytes, Fault>, id: &Id, method: Method) -> Bytes {
         match reply {
             Ok(text) => fit_response(text, method, self.revision),
+            Err(fault) if is_about_login(&fault) && method.has_rounds() => {
+                self.sent_to_page(&fault).unwrap_or(fault).render(Some(id))
+            }
             Err(fault) => fault.render(Some(id)),
         }
+    }
+
+    /// A client that can be sent to a page is, where its server wants a login (2025-11-25, client/elicitation, URL elicitation
+    /// required error); it hears of it when the login is there.
+    #[cold]
+    fn sent_to_page(&self, fault: &Fault) -> Option<Fault> {
+        let seat = &self.client.seat;
+        let ticket = seat.hub().page_for(fault, seat, &seat.mail().askable())?;
+        let elicitation = login::elicitation(&ticket, fault, Some(ticket.number()));
+        Some(
+            Fault::plain(URL_REQUIRED as i32, fault.text.clone())
+                .data(format!(r#"{{"elicitations":[{elicitation}]}}"#)),
+        )
     }
 }

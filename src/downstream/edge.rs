@@ -11,7 +11,7 @@ pub mod accept;
 
 mod certificate;
 
-mod holders;
+pub(in crate::downstream) mod holders;
 
 mod places;
 

@@ -47,4 +47,6 @@ pub mod edge;
 
 pub mod oauth;
 
+pub mod login;
+
 pub mod admin;

@@ -22,6 +22,8 @@ pub mod views;
 
 pub mod lists;
 
+pub mod logins;
+
 pub mod catalog_cache;
 
 pub mod readiness;
@@ -35,6 +37,7 @@ pub mod survey;
 use self::catalog_cache::{CatalogCache, Whose};
 use self::edition::Edition;
 use self::entrance::Entrance;
+use self::logins::Logins;
 use self::outlook::Outlook;
 use self::parked::Parked;
 use self::seat::Seat;
@@ -82,6 +85,7 @@ pub struct Hub {
     memory: Arc<Memory>,
     lookout: Arc<Lookout>,
     catalog_cache: OnceLock<Arc<CatalogCache>>,
+    logins: OnceLock<Logins>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     clients: AtomicU64,
@@ -141,6 +145,7 @@ impl Hub {
             retired: Mutex::default(),
             warmed: Mutex::default(),
             catalog_cache: OnceLock::new(),
+            logins: OnceLock::new(),
             config,
             tracker,
             stopping: CancellationToken::new(),

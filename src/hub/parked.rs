@@ -17,6 +17,7 @@ use crate::upstream::allowance::Permits;
 use crate::upstream::ask::Ask;
 use crate::upstream::exchange::{Exchange, Step};
 use crate::upstream::mail::Letter;
+use crate::upstream::oauth::Ticket;
 use crate::upstream::server::ServerId;
 use crate::wire::canon::canon;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
@@ -97,8 +98,8 @@ enum Kept {
         server: ServerId,
         _room: Held,
     },
-    /// `rounds`: how often it was made before.
-    Again { rounds: usize },
+    /// `rounds`: how often it was made before. `login`: what is awaited first.
+    Again { rounds: usize, login: Option<Ticket> },
 }
 
 /// What somebody who comes back finds.
@@ -108,7 +109,7 @@ pub enum Resumed {
     /// A JSON string of a server's, as it stood: the request goes to that one again with this.
     State { text: Bytes, taken: Taken, again: Again },
     /// The request is to be made again as if it were the first time.
-    Again { rounds: usize, taken: Taken, again: Again },
+    Again { rounds: usize, login: Option<Ticket>, taken: Taken, again: Again },
 }
 
 /// What was taken out for a request that is not sent yet. Dropped before that, it is where it was, and the same request
@@ -359,9 +360,15 @@ impl Hub {
         self.park_still(binding, Kept::State { text, server, _room: room })
     }
 
-    /// The same for a request that is to be made again. `rounds`: how often it was made already.
-    pub fn park_again(&self, binding: Binding, rounds: usize) -> Result<String, Fault> {
-        self.park_still(binding, Kept::Again { rounds })
+    /// The same for a request that is to be made again. `rounds`: how often it was made already; `login`: what is awaited
+    /// before.
+    pub fn park_again(
+        &self,
+        binding: Binding,
+        rounds: usize,
+        login: Option<Ticket>,
+    ) -> Result<String, Fault> {
+        self.park_still(binding, Kept::Again { rounds, login })
     }
 
     /// What a handle stands for, once. Nothing is sent anywhere before it is found.
@@ -378,8 +385,9 @@ impl Hub {
                 let (text, again) = (text.clone(), Again { place, only: Some(server) });
                 Ok(Resumed::State { text, taken: taken(entry), again })
             }
-            Kept::Again { rounds } => {
-                Ok(Resumed::Again { rounds, taken: taken(entry), again: Again { place, only: None } })
+            Kept::Again { rounds, ref login } => {
+                let (login, again) = (login.clone(), Again { place, only: None });
+                Ok(Resumed::Again { rounds, login, taken: taken(entry), again })
             }
             Kept::Call(asking) => {
                 let (back, call) = oneshot::channel();

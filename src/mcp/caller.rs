@@ -14,6 +14,19 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal(Arc<str>);
 
+/// What says who somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The machine: whoever started us.
+    Machine,
+    /// A token that this run knows.
+    Token,
+    /// The identity provider.
+    Provider,
+    Certificate,
+    Nothing,
+}
+
 impl Principal {
     /// What tells it from others.
     pub fn as_str(&self) -> &str {
@@ -48,6 +61,17 @@ impl Principal {
     /// Whoever reaches us, where no token is asked for.
     pub fn anonymous() -> Self {
         Self(Arc::from("anonymous"))
+    }
+
+    /// How we know who it is.
+    pub fn known_by(&self) -> KnownBy {
+        match self.0.split_once(':').map_or(&*self.0, |(kind, _)| kind) {
+            "local" => KnownBy::Machine,
+            "bearer" | "token" => KnownBy::Token,
+            "oauth" => KnownBy::Provider,
+            "cert" => KnownBy::Certificate,
+            _ => KnownBy::Nothing,
+        }
     }
 
     /// Whether nobody knows who it is.

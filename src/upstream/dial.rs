@@ -48,6 +48,9 @@ pub trait Dial: Send + Sync + 'static {
         self.dial()
     }
 
+    /// What is shown to the server may be another by now: a login.
+    fn looks_again(&self) {}
+
     /// How the server is reached, in a word for people.
     fn transport(&self) -> &'static str;
 

@@ -166,6 +166,12 @@ impl Dial for HttpDial {
         async move { self.dialed(Some(&whose)).await }.boxed()
     }
 
+    fn looks_again(&self) {
+        if let Some(logins) = &self.logins {
+            logins.look_again();
+        }
+    }
+
     fn transport(&self) -> &'static str {
         match (self.remote.transport, *self.spoken.lock()) {
             (Transport::Sse, _) | (Transport::Auto, Spoken::Sse) => SSE,

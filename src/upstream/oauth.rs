@@ -7,28 +7,34 @@
 //! is asked with care (`Web`).
 //!
 //! Reading order: `challenge` is what a server says with 401; `discovery` follows it; `registration` makes us a client;
-//! `Attempt` is one login, `Device` one in a browser elsewhere; `Keeper` has the token of a running server renewed.
+//! `Attempt` is one login, `Device` one in a browser elsewhere, `Desk` has those that clients ask for; `Keeper` has the token of a running server renewed.
 
 mod attempt;
 mod callback;
 mod challenge;
+mod desk;
 mod device;
 mod discovery;
 mod grant;
 mod keeper;
 mod metadata;
+mod page;
 mod registration;
 mod revocation;
 mod store;
 mod web;
 pub mod well_known;
 
-pub use self::attempt::{Attempt, Granted, LoginError, Wanted, probe};
-pub use self::callback::{Callback, CallbackError, Ear as CallbackEar};
+pub use self::attempt::{Attempt, Granted, LoginError, SignIn, Wanted, probe};
+pub use self::callback::{
+    Answers, Callback, CallbackError, Ear as CallbackEar, PATH as CALLBACK_PATH, is_here,
+};
 pub use self::challenge::Challenge;
+pub use self::desk::{Came, Desk, Finished, Placed, Sent, Ticket, Unwanted, Wish};
 pub use self::device::Device;
 pub use self::discovery::canonical;
 pub use self::keeper::{Bearer, Keeper, Remedy, shell_word};
+pub use self::page::{escaped, page};
 pub use self::revocation::revoke;
 pub use self::store::{EVERYBODY, Kept, Login, Store, StoreError};
 pub use self::web::{Web, WebError};

@@ -262,6 +262,16 @@ impl Server {
         links.map(|slot| slot.anew.notify_one()).count()
     }
 
+    /// There is another login than before. Links that are down begin at once; those that are up show it from now on.
+    pub fn has_login(&self) {
+        self.setups.now().dial.looks_again();
+        for slot in self.links.iter() {
+            if matches!(*slot.state.borrow(), State::Down { .. }) {
+                slot.anew.notify_one();
+            }
+        }
+    }
+
     pub fn settings(&self) -> Arc<ServerConfig> {
         self.setups.now().settings
     }

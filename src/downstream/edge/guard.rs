@@ -23,6 +23,7 @@ use super::reply::{Reply, Why};
 use super::source::{Peer, Proxy, Source};
 use super::token::{Digest, Token};
 use crate::config::{Address, Auth, Listen};
+use crate::downstream::login::{PAGES_PREFIX, Proofs, is_sent_from_here};
 use crate::downstream::oauth::Issuer;
 use crate::downstream::oauth::issuer::{Doubt, Pass};
 use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
@@ -47,7 +48,7 @@ pub struct Guard {
 /// What a bearer must show.
 #[derive(Debug)]
 struct Key {
-    holders: Holders,
+    holders: Arc<Holders>,
     /// Where one of the tokens is.
     file: Option<PathBuf>,
     /// Whose tokens let in besides.
@@ -171,12 +172,13 @@ impl Guard {
             Auth::None => None,
             Auth::Token => {
                 let token = token.ok_or(GuardError::NoToken)?;
-                let holders = Holders::new(Some(token), &listen.tokens)?;
+                let holders = Arc::new(Holders::new(Some(token), &listen.tokens)?);
                 Some(Key { holders, file: Some(token.file().to_owned()), issuer: None })
             }
             Auth::OAuth => {
                 let issuer = Some(issuer.ok_or(GuardError::NoIssuer)?);
-                Some(Key { holders: Holders::new(None, &listen.tokens)?, file: None, issuer })
+                let holders = Arc::new(Holders::new(None, &listen.tokens)?);
+                Some(Key { holders, file: None, issuer })
             }
         };
         if let Some(open) = bound.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
@@ -200,6 +202,13 @@ impl Guard {
             failures: Mutex::new(Failures::default()),
             anonymous: Grant::plain(Principal::anonymous()),
         })
+    }
+
+    /// By what people prove on a page who they are: by what lets their clients in.
+    pub fn proofs(&self, listen: &Listen) -> Proofs {
+        let key = self.key.as_ref();
+        let holders = key.map(|key| key.holders.clone());
+        Proofs::of(listen, holders, key.and_then(|key| key.issuer.clone()))
     }
 
     /// Who asks, or what is answered instead. For every request on every route.
@@ -234,7 +243,8 @@ impl Guard {
             }
             shown.host = only(&head.headers, &HOST);
         }
-        let Some(cors) = self.cors(&head.headers) else {
+        let of_own_page = || (is_login(head) && is_sent_from_here(&head.headers)).then_some(Cors::Off);
+        let Some(cors) = self.cors(&head.headers).or_else(of_own_page) else {
             return Judged::Refused(Reply { why: Why::Origin, cors: Cors::Off });
         };
         if is_preflight(head) {
@@ -246,6 +256,11 @@ impl Guard {
         }
         if self.is_everybodys(head) {
             return Judged::LetIn(Admitted::new(&self.anonymous, peer, cors));
+        }
+        if is_login(head) {
+            // A browser has no token. What it may do, and whose page it is, that page asks.
+            let grant = shown.certificate.as_ref().unwrap_or(&self.anonymous);
+            return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
         let Some(key) = &self.key else {
             let grant = shown.certificate.as_ref().unwrap_or(&self.anonymous);
@@ -587,6 +602,12 @@ fn is_read(head: &Parts) -> bool {
 /// Whether we are alive is no secret, and those who ask have no token.
 fn is_health(head: &Parts) -> bool {
     head.uri.path() == "/healthz" || head.uri.path() == "/readyz"
+}
+
+/// A page on which people log in, or where their browsers come back to.
+fn is_login(head: &Parts) -> bool {
+    [Method::GET, Method::HEAD, Method::POST].contains(&head.method)
+        && head.uri.path().starts_with(PAGES_PREFIX)
 }
 
 const BEARER: &[u8] = b"bearer";

@@ -10,7 +10,7 @@ use crate::mcp::caller::{Grant, Principal, Scopes};
 
 /// All holders. Nothing is kept of a token but its digest.
 #[derive(Debug, Default)]
-pub(super) struct Holders(Vec<(Digest, Grant)>);
+pub(in crate::downstream) struct Holders(Vec<(Digest, Grant)>);
 
 impl Holders {
     /// That of the file, if there is one, and those with names.
@@ -32,7 +32,7 @@ impl Holders {
     }
 
     /// In whose name a token is shown.
-    pub(super) fn whose(&self, digest: &Digest) -> Option<&Grant> {
+    pub(in crate::downstream) fn whose(&self, digest: &Digest) -> Option<&Grant> {
         let all = self.0.iter().map(|(known, grant)| (known.is(digest), grant));
         all.fold(None, |found, (is_it, grant)| if is_it { Some(grant) } else { found })
     }

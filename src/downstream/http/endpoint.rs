@@ -14,6 +14,7 @@ use crate::downstream::edge::body::{Whole, read_body};
 use crate::downstream::edge::content::Response;
 use crate::downstream::edge::serve::Asking;
 use crate::downstream::events::Label;
+use crate::downstream::login::Pages;
 use crate::downstream::modern::ladder::{self, Claims};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::modern::posts::Posts;
@@ -39,8 +40,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Body;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -77,6 +78,8 @@ pub struct Front {
     pub(crate) warmed: Option<Principal>,
     /// What is told of us to those who need a token of an identity provider.
     pub(crate) resource: Option<Resource>,
+    /// Where people log in, if there is such a place. Said before anybody is served.
+    pub(crate) pages: OnceLock<Arc<Pages>>,
     /// The tasks of sessions.
     pub(crate) tracker: TaskTracker,
     /// The tasks of requests.
@@ -112,12 +115,18 @@ impl Front {
             identity: Arc::from(identity),
             behind_itself,
             warmed: warmed.into(),
+            pages: OnceLock::new(),
             tracker: TaskTracker::new(),
             calls,
             closing,
             is_closing: AtomicBool::new(false),
             claims: Claims::default(),
         })
+    }
+
+    /// People log in there from now on. Of two the first holds; to be said before the routes are made.
+    pub fn has_pages(&self, pages: Arc<Pages>) {
+        self.pages.set(pages).ok();
     }
 
     /// We are about to stop: nothing new is begun, and streams on which nothing is awaited end.

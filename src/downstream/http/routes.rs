@@ -3,15 +3,16 @@
 use super::endpoint::{Front, Gate};
 use super::replies;
 use crate::downstream::edge::alarm::Alarm;
-use crate::downstream::edge::content::Response;
+use crate::downstream::edge::content::{Content, Response};
 use crate::downstream::edge::guard::Admitted;
 use crate::downstream::edge::serve::{Asking, Serve};
+use crate::downstream::login::{Asks, FORM_BYTES_MAX};
 use crate::downstream::oauth::resource::WELL_KNOWN;
 use crate::hub::entrance::Entrance;
 use crate::hub::readiness::Readiness;
 use crate::wire::members::quote;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::routing::{any, get, post};
@@ -20,6 +21,7 @@ use futures::future::Either;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// Everything that is served. Who may come was decided before: each request carries its leave.
 pub struct Routes {
@@ -67,6 +69,9 @@ fn others(front: Arc<Front>) -> Router {
         .route("/servers/{server}/mcp", any(server))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready));
+    if front.pages.get().is_some() {
+        router = router.route("/login/callback", any(come_back)).route("/login/{id}", any(page));
+    }
     if front.resource.is_some() {
         router =
             router.route(WELL_KNOWN, get(metadata)).route(&format!("{WELL_KNOWN}/{{*door}}"), get(metadata));
@@ -124,6 +129,31 @@ async fn open(State(front): State<Arc<Front>>, Extension(who): Who, request: Req
 
 async fn message(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
     front.post_to_pipe(who.grant(), request).await
+}
+
+/// A page on which somebody logs in.
+async fn page(
+    State(front): State<Arc<Front>>,
+    id: Name,
+    Extension(who): Who,
+    request: Request<Body>,
+) -> Response {
+    let (Some(pages), Ok(Path(id))) = (front.pages.get(), id) else { return nothing().await };
+    let (head, body) = request.into_parts();
+    let Ok(body) = timeout(front.listen.limits.body_within, to_bytes(body, FORM_BYTES_MAX)).await else {
+        return replies::status(StatusCode::REQUEST_TIMEOUT);
+    };
+    let Ok(body) = body else { return replies::status(StatusCode::PAYLOAD_TOO_LARGE) };
+    let asks = Asks { head: &head, body: &body, whose: &who.principal };
+    pages.page(&id, &asks).await.map(Content::Flowing)
+}
+
+/// Where the browser comes back to.
+async fn come_back(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
+    let Some(pages) = front.pages.get() else { return nothing().await };
+    let (head, _) = request.into_parts();
+    let asks = Asks { head: &head, body: &[], whose: &who.principal };
+    pages.come_back(&asks).await.map(Content::Flowing)
 }
 
 /// Who makes the tokens that we ask for. For everybody.

@@ -8,7 +8,9 @@ use super::base::Admission;
 use super::ladder::{self, Fit, Head, mismatch};
 use super::lobby::Lobby;
 use super::rounds;
+use crate::downstream::login;
 use crate::hub::begin::{self, Asked};
+use crate::hub::logins::is_about_login;
 use crate::hub::parked::{Binding, Event, OpenCall, Resumed, Returning, Taken, unknown};
 use crate::hub::seat::Seat;
 use crate::mcp::askable::Askable;
@@ -184,10 +186,14 @@ impl Round<'_> {
                 return Ok(Begun::Before(call));
             }
             Resumed::State { text, again, taken } => (rounds::with_state(message, text), 0, again, taken),
-            Resumed::Again { rounds, again, taken } => {
+            Resumed::Again { rounds, login, again, taken } => {
                 if let Err(fault) = rounds::refuse_declined(message) {
                     taken.spend();
                     return Err(fault);
+                }
+                if let Some(login) = login {
+                    // Who agrees to open a page says nothing of what is done there.
+                    login.settled(LOGIN_AWAITED).await;
                 }
                 (rounds::without_rounds(message), rounds, again, taken)
             }
@@ -281,8 +287,26 @@ impl Round<'_> {
 
     /// The last that a server says, as its client reads it.
     fn finished(&self, reply: Result<Bytes, Fault>, guest: Option<&Seat>) -> Result<Answer, Fault> {
-        let response = Message::parse_server(reply?).map_err(|bad| bad.fault())?;
+        let reply = match reply {
+            Err(fault) if is_about_login(&fault) => return self.sent_to_page(fault, guest),
+            reply => reply?,
+        };
+        let response = Message::parse_server(reply).map_err(|bad| bad.fault())?;
         Ok(self.told(&response, guest)?.keeping(response.text()))
+    }
+
+    /// A client that can be sent to a page is, where its server wants a login.
+    #[cold]
+    fn sent_to_page(&self, fault: Fault, guest: Option<&Seat>) -> Result<Answer, Fault> {
+        let (Some(binding), Some(guest)) = (self.binding.filter(|_| self.rounds < ROUNDS_MAX), guest) else {
+            return Err(fault);
+        };
+        let page = self.lobby.hub.page_for(&fault, guest, &guest.mail().askable());
+        let Some(ticket) = page else { return Err(fault) };
+        let request = era::input_request("elicitation/create", &login::elicitation(&ticket, &fault, None));
+        let handle = self.lobby.hub.park_again(binding.clone(), self.rounds + 1, Some(ticket))?;
+        let requests = std::iter::once(("login".to_owned(), request));
+        Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests, &handle)))
     }
 
     fn told(&self, response: &Message, guest: Option<&Seat>) -> Result<Answer, Fault> {
@@ -299,7 +323,7 @@ impl Round<'_> {
                         Err(Fault::ours(Reason::Refused, "its server sends its client to ever more pages"))
                     }
                     Some(binding) => {
-                        let handle = self.lobby.hub.park_again(binding.clone(), self.rounds + 1)?;
+                        let handle = self.lobby.hub.park_again(binding.clone(), self.rounds + 1, None)?;
                         let requests =
                             pages.into_iter().zip(1..).map(|(page, at)| (format!("page-{at}"), page));
                         Ok(Answer::result(rounds::asking(self.id, &self.lobby.info, requests, &handle)))
@@ -413,6 +437,8 @@ async fn refuse_other_arguments(
 const URL_REQUIRED: i64 = -32042;
 /// How often one request may send its client to pages.
 const ROUNDS_MAX: usize = 10;
+/// How long a request waits for a login before its client is asked once more: clients give up at 60 s.
+const LOGIN_AWAITED: Duration = Duration::from_secs(45);
 /// How long more may be asked in one answer.
 const GATHER: Duration = Duration::from_millis(20);
 /// Notes of one call that are held while those before them are not read.

@@ -51,6 +51,11 @@ impl Logins {
         keepers.insert(name.to_owned(), made.clone());
         Some(made)
     }
+
+    /// What was known of each is looked up once more.
+    pub(super) fn look_again(&self) {
+        self.keepers.lock().values().for_each(|keeper| keeper.forget());
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Owns what belongs to this attempt alone and is worth nothing after it: the state, the code's proof, the issuer that was
 //! chosen before the browser was sent out. Who opens the browser, and waits for it, is the caller's business.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use oauth2::basic::BasicClient;
@@ -54,6 +56,18 @@ pub enum LoginError {
     Denied(String),
     #[error("{0}")]
     Grant(String),
+}
+
+/// Our own identity provider, as it knows us where people say who they are.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    pub issuer: String,
+    /// What its tokens are made for: ourselves.
+    pub resource: String,
+    pub scopes: Vec<String>,
+    /// What we are called there.
+    pub client: OAuth,
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is asked for.
@@ -108,18 +122,35 @@ impl Attempt {
         kept: &Kept,
     ) -> Result<Self, LoginError> {
         let (found, scopes) = wanted.found(web).await?;
+        Self::at(web, (found, scopes), wanted.oauth, redirect_uri, &kept.registrations).await
+    }
+
+    /// The same where a person is only to say who he is, to us.
+    pub async fn sign_in(web: &Web, sign_in: &SignIn, redirect_uri: &str) -> Result<Self, LoginError> {
+        let SignIn { issuer, resource, scopes, client, .. } = sign_in;
+        let nothing = || WebError(format!("cannot be asked: `{issuer}` says nothing of itself"));
+        let server = discovery::of_issuer(web, issuer).await?.ok_or_else(nothing)?;
+        let found = Found { resource: resource.clone(), issuer: issuer.clone(), server, scopes: Vec::new() };
+        Self::at(web, (found, scopes.clone()), client, redirect_uri, &[]).await
+    }
+
+    async fn at(
+        web: &Web,
+        (found, scopes): (Found, Vec<String>),
+        oauth: &OAuth,
+        redirect_uri: &str,
+        known: &[Registration],
+    ) -> Result<Self, LoginError> {
         if !found.server.has_pkce() {
             return Err(LoginError::NoPkce(found.issuer));
         }
-        let oauth = wanted.oauth;
         let lacks = |what| LoginError::Lacks { issuer: found.issuer.clone(), what };
         let endpoint = found.server.authorization_endpoint.as_deref();
         let endpoint = web.read(endpoint.ok_or_else(|| lacks("place where people log in"))?)?;
         web.read(
             found.server.token_endpoint.as_deref().ok_or_else(|| lacks("place where tokens are given"))?,
         )?;
-        let registration =
-            registration::of(web, &found, oauth, &kept.registrations, By::Browser(redirect_uri)).await?;
+        let registration = registration::of(web, &found, oauth, known, By::Browser(redirect_uri)).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let unusable = |_| WebError("cannot be asked: its place where people log in is unusable".to_owned());
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(unusable)?;

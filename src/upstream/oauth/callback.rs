@@ -1,16 +1,19 @@
 //! Where the browser comes back to: a place on this machine, for one login.
 //!
-//! Owns a listener for as long as somebody logs in. It takes one answer, that with the state that was given out, and answers
-//! everything else with a short refusal. It is asked by browsers, so it looks at `Host`, and says nothing that a page could use.
+//! Owns a listener for as long as somebody logs in, and how what a browser brings is read. Who waits for one answer takes that
+//! with the state that was given out, and answers everything else with a short refusal. It is asked by browsers, so it looks at
+//! `Host`, and says nothing that a page could use.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use futures::future::{BoxFuture, FutureExt, ready};
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,13 +24,20 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::page::page;
 use crate::config::Secret;
 use crate::wire::same::is_same;
 
-/// Listens for one login.
+/// Listens on this machine for the browser of one login.
 pub struct Ear {
     listeners: Vec<TcpListener>,
     port: u16,
+}
+
+/// Who answers the browser.
+pub trait Answers: Send + Sync + 'static {
+    /// `port`: on which it asks.
+    fn answer(self: Arc<Self>, request: Request<Incoming>, port: u16) -> BoxFuture<'static, Response<Body>>;
 }
 
 /// What the browser brought.
@@ -48,16 +58,15 @@ pub enum CallbackError {
 
 impl Ear {
     /// Listens on this machine. `port`: 0 is any free one. By both of its addresses, where it has both: a browser may take
-    /// either for `localhost`.
-    pub async fn bind(port: u16) -> Result<Self, CallbackError> {
+    /// either for `localhost`. Within a runtime.
+    pub fn bind(port: u16) -> Result<Self, CallbackError> {
         let mut tries = if port == 0 { BIND_TRIES_MAX } else { 1 };
         loop {
             tries -= 1;
             let bind = |error| CallbackError::Bind { port, error };
-            let first =
-                TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(bind)?;
+            let first = listener(Ipv4Addr::LOCALHOST.into(), port).map_err(bind)?;
             let port = first.local_addr().map_err(bind)?.port();
-            match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
+            match listener(Ipv6Addr::LOCALHOST.into(), port) {
                 Ok(second) => return Ok(Self { listeners: vec![first, second], port }),
                 // Somebody else has it, and would be asked in our place.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -72,7 +81,12 @@ impl Ear {
 
     /// Where the browser is to come (2026-07-28, basic/authorization, Communication Security: `localhost`, or https).
     pub fn redirect_uri(&self) -> String {
-        format!("http://localhost:{}{PATH}", self.port)
+        format!("{}{PATH}", self.origin())
+    }
+
+    /// What all of its pages begin with.
+    pub fn origin(&self) -> String {
+        format!("http://localhost:{}", self.port)
     }
 
     pub fn port(&self) -> u16 {
@@ -82,86 +96,41 @@ impl Ear {
     /// Waits for the browser that brings this state.
     pub async fn hear(self, state: &Secret) -> Result<Callback, CallbackError> {
         let (brings, brought) = oneshot::channel();
-        let asked =
-            Arc::new(Asked { state: state.clone(), port: self.port, brings: Mutex::new(Some(brings)) });
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut listening = JoinSet::new();
-        for listener in self.listeners {
-            listening.spawn(accept(listener, asked.clone(), places.clone()));
-        }
+        let asked = Arc::new(Asked { state: state.clone(), brings: Mutex::new(Some(brings)) });
+        let _serving = self.serve(&asked);
         let callback = timeout(COMES_WITHIN, brought).await;
         // The answer is on its way to the browser.
         tokio::time::sleep(ANSWER_LEAVES_WITHIN).await;
         callback.ok().and_then(Result::ok).ok_or(CallbackError::Late)
     }
-}
 
-/// What is waited for.
-struct Asked {
-    state: Secret,
-    port: u16,
-    brings: Mutex<Option<oneshot::Sender<Callback>>>,
-}
-
-async fn accept(listener: TcpListener, asked: Arc<Asked>, places: Arc<Semaphore>) {
-    let mut open = JoinSet::new();
-    loop {
-        while open.try_join_next().is_some() {}
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ANSWER_LEAVES_WITHIN).await;
-            continue;
-        };
-        let asked = asked.clone();
-        open.spawn(async move {
-            timeout(CONNECTION_LIVES, serve(stream, asked)).await.ok();
-            drop(place);
-        });
-    }
-}
-
-async fn serve(stream: TcpStream, asked: Arc<Asked>) {
-    let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let asked = asked.clone();
-        async move { Ok::<_, Infallible>(asked.answer(&request)) }
-    });
-    let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_LIVES)
-        .keep_alive(false)
-        .max_buf_size(HEAD_BYTES_MAX);
-    server.serve_connection(TokioIo::new(stream), answer).await.ok();
-}
-
-impl Asked {
-    fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
-        if request.method() != Method::GET || request.uri().path() != PATH || !self.is_host(request) {
-            return page(StatusCode::NOT_FOUND, "There is nothing here.");
+    /// Has browsers answered until it is dropped.
+    fn serve(self, answers: &Arc<impl Answers>) -> JoinSet<()> {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut listening = JoinSet::new();
+        for listener in self.listeners {
+            listening.spawn(accept(listener, (answers.clone(), self.port), places.clone()));
         }
-        let Some(callback) = self.read(request.uri().query().unwrap_or_default()) else {
-            return page(StatusCode::BAD_REQUEST, "This does not belong to the login that Braid waits for.");
-        };
-        let failed = callback.code.is_none();
-        let Some(brings) = self.brings.lock().take() else {
-            return page(StatusCode::BAD_REQUEST, "This login is over.");
-        };
-        brings.send(callback).ok();
-        match failed {
-            true => page(StatusCode::OK, "There is no login. Braid says why; this page can be closed."),
-            false => page(StatusCode::OK, "Braid has got what it needs. This page can be closed."),
-        }
+        listening
     }
 
-    /// A page elsewhere must not reach us by a name of its own.
-    fn is_host<B>(&self, request: &Request<B>) -> bool {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        host.and_then(|host| host.strip_suffix(&format!(":{}", self.port)))
-            .is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host))
+    /// Has browsers answered until this is over, and a moment longer; not longer than a person may take.
+    pub async fn serve_until(self, answers: &Arc<impl Answers>, over: impl Future<Output = ()>) {
+        let _serving = self.serve(answers);
+        timeout(COMES_WITHIN, over).await.ok();
+        tokio::time::sleep(ANSWER_LEAVES_WITHIN).await;
     }
+}
 
-    /// What it brings, if it is ours.
-    fn read(&self, query: &str) -> Option<Callback> {
+fn listener(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(SocketAddr::from((ip, port)))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+impl Callback {
+    /// What a query brings, and for which state.
+    pub fn read(query: &str) -> Option<(Secret, Self)> {
         let url = Url::parse(&format!("http://localhost/?{query}")).ok()?;
         let only = |wanted: &str| {
             let mut values =
@@ -173,37 +142,91 @@ impl Asked {
                 None => Ok(first),
             }
         };
-        let state = only("state").ok()??;
-        if !is_same(state.as_bytes(), self.state.expose().as_bytes()) {
-            return None;
-        }
+        let state = Secret::new(only("state").ok()??);
         let (code, issuer, error) = (only("code").ok()?, only("iss").ok()?, only("error").ok()?);
         if code.is_none() == error.is_none() {
             return None;
         }
-        Some(Callback { code: code.map(Secret::new), issuer, error })
+        Some((state, Self { code: code.map(Secret::new), issuer, error }))
     }
 }
 
-fn page(status: StatusCode, text: &str) -> Response<Body> {
-    let html = format!("<!doctype html><meta charset=utf-8><title>Braid</title><p>{text}</p>\n");
-    let mut response = Response::new(Body::from(html));
-    *response.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
+/// What is waited for.
+struct Asked {
+    state: Secret,
+    brings: Mutex<Option<oneshot::Sender<Callback>>>,
 }
 
-const PATH: &str = "/callback";
+async fn accept(listener: TcpListener, (answers, port): (Arc<impl Answers>, u16), places: Arc<Semaphore>) {
+    let mut open = JoinSet::new();
+    loop {
+        while open.try_join_next().is_some() {}
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ANSWER_LEAVES_WITHIN).await;
+            continue;
+        };
+        let answers = answers.clone();
+        open.spawn(async move {
+            timeout(CONNECTION_LIVES, serve(stream, answers, port)).await.ok();
+            drop(place);
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, answers: Arc<impl Answers>, port: u16) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        answers.clone().answer(request, port).map(Ok::<_, Infallible>)
+    });
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(CONNECTION_LIVES)
+        .keep_alive(false)
+        .max_buf_size(HEAD_BYTES_MAX);
+    server.serve_connection(TokioIo::new(stream), answer).await.ok();
+}
+
+/// Whether it asks for this machine at this port: a page elsewhere must not reach us by a name of its own.
+pub fn is_here<B>(request: &Request<B>, port: u16) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.strip_suffix(&format!(":{port}")))
+        .is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host))
+}
+
+impl Answers for Asked {
+    fn answer(self: Arc<Self>, request: Request<Incoming>, port: u16) -> BoxFuture<'static, Response<Body>> {
+        ready(self.said(&request, port)).boxed()
+    }
+}
+
+impl Asked {
+    fn said<B>(&self, request: &Request<B>, port: u16) -> Response<Body> {
+        let say = |status, text: &str| page(status, &format!("<p>{text}</p>"));
+        if request.method() != Method::GET || request.uri().path() != PATH || !is_here(request, port) {
+            return say(StatusCode::NOT_FOUND, "There is nothing here.");
+        }
+        let brought = Callback::read(request.uri().query().unwrap_or_default());
+        let is_ours = |state: &Secret| is_same(state.expose().as_bytes(), self.state.expose().as_bytes());
+        let Some((_, callback)) = brought.filter(|(state, _)| is_ours(state)) else {
+            return say(StatusCode::BAD_REQUEST, "This does not belong to the login that Braid waits for.");
+        };
+        let failed = callback.code.is_none();
+        let Some(brings) = self.brings.lock().take() else {
+            return say(StatusCode::BAD_REQUEST, "This login is over.");
+        };
+        brings.send(callback).ok();
+        match failed {
+            true => say(StatusCode::OK, "There is no login. Braid says why; this page can be closed."),
+            false => say(StatusCode::OK, "Braid has got what it needs. This page can be closed."),
+        }
+    }
+}
+
+/// Where it comes back to.
+pub const PATH: &str = "/callback";
 /// How long a person may take; a state is worth nothing after that.
-const COMES_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const COMES_WITHIN: Duration = Duration::from_secs(600);
 const CONNECTION_LIVES: Duration = Duration::from_secs(10);
 const ANSWER_LEAVES_WITHIN: Duration = Duration::from_millis(200);
 const CONNECTIONS_MAX: usize = 16;
@@ -249,12 +272,12 @@ mod tests {
             ("GET", "/callback?code=c0de&error=no&state=st4te", Some("localhost:7")),
             ("GET", "/callback?state=st4te", Some("localhost:7")),
         ] {
-            let answer = asked.answer(&request(method, target, host));
+            let answer = asked.said(&request(method, target, host));
             assert!(answer.status().is_client_error(), "{method} {target} {host:?}");
             assert!(brought.try_recv().is_err());
         }
         let target = "/callback?code=c0de%20x&state=st4te&iss=https%3A%2F%2Fid";
-        let answer = asked.answer(&request("GET", target, Some("127.0.0.1:7")));
+        let answer = asked.said(&request("GET", target, Some("127.0.0.1:7")));
         assert_eq!(
             (answer.status(), answer.headers()[header::CACHE_CONTROL].as_bytes()),
             (StatusCode::OK, &b"no-store"[..])
@@ -262,23 +285,20 @@ mod tests {
         let callback = brought.try_recv().unwrap();
         assert_eq!(callback.code.unwrap().expose(), "c0de x");
         assert_eq!(callback.issuer.as_deref(), Some("https://id"));
-        assert_eq!(
-            asked.answer(&request("GET", fine, Some("localhost:7"))).status(),
-            StatusCode::BAD_REQUEST
-        );
+        assert_eq!(asked.said(&request("GET", fine, Some("localhost:7"))).status(), StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]
     async fn it_listens_on_this_machine_alone() {
-        let ear = Ear::bind(0).await.unwrap();
+        let ear = Ear::bind(0).unwrap();
         assert!(ear.listeners.iter().all(|it| it.local_addr().unwrap().ip().is_loopback()));
         assert_eq!(ear.redirect_uri(), format!("http://localhost:{}/callback", ear.port()));
-        assert!(matches!(Ear::bind(ear.port()).await, Err(CallbackError::Bind { .. })));
+        assert!(matches!(Ear::bind(ear.port()), Err(CallbackError::Bind { .. })));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_come_back_is_not_waited_for_for_ever() {
-        let ear = Ear::bind(0).await.unwrap();
+        let ear = Ear::bind(0).unwrap();
         assert!(matches!(ear.hear(&Secret::new("x")).await, Err(CallbackError::Late)));
     }
 }

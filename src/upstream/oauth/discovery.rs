@@ -81,7 +81,7 @@ async fn resource(
 }
 
 /// What an issuer says of itself, where it may be.
-async fn of_issuer(web: &Web, issuer: &str) -> Result<Option<ServerMetadata>, WebError> {
+pub(super) async fn of_issuer(web: &Web, issuer: &str) -> Result<Option<ServerMetadata>, WebError> {
     let url = web.read(issuer)?;
     for url in well_known::of_issuer(&url) {
         let answer = web.get(&url).await?;

@@ -183,6 +183,11 @@ fn names_and_origins_are_written_out() {
         ("trusted_proxy = \"10.0.0.0/8\"", None),
         ("trusted_proxy = \"nginx\"", Some(Code::BadText)),
         ("trusted_proxy = \"*\"", Some(Code::BadText)),
+        ("public_url = \"https://mcp.example.com\"", None),
+        ("public_url = \"http://127.0.0.1:8808\"", None),
+        ("public_url = \"http://mcp.example.com\"", Some(Code::BadText)),
+        ("public_url = \"mcp.example.com\"", Some(Code::BadText)),
+        ("public_url = \"https://u:p@mcp.example.com\"", Some(Code::BadText)),
         ("tls.cert = \"c.pem\"", Some(Code::MissingKey)),
         ("tls.key = \"k.pem\"", Some(Code::MissingKey)),
         ("http = []", Some(Code::OutOfBounds)),
@@ -206,7 +211,7 @@ fn what_is_written_is_what_holds() {
          tokens = { ana = \"a-token-of-the-one-who-is-called-ana\", \"b@c.d\" = { token = \"another-token-of-somebody-who-has-mail\", scopes = [\"x\"] } }\n\
          allowed_hosts = [\"MCP.example.com\"]\n\
          allowed_origins = [\"https://App.example.com:443\"]\ntls = { cert = \"c.pem\", key = \"/k.pem\" }\n\
-         legacy_sse = false\nstream_after = \"0\"\nkeep_alive = \"1s\"\nsession_idle = \"1m\"\ngrace = \"0\"\n\
+         public_url = \"https://mcp.example.com/braid\"\nlegacy_sse = false\nstream_after = \"0\"\nkeep_alive = \"1s\"\nsession_idle = \"1m\"\ngrace = \"0\"\n\
          [listen.limits]\nconnections = 1\nconnections_per_address = 2\nsessions = 3\nsessions_per_principal = 4\n\
          replay_events = 5\nreplay_size = \"6B\"\nreplay_kept = \"0\"\nreplay_total = \"8B\"\nhead_within = \"9s\"\nbody_within = \"10s\"\n",
     )
@@ -232,6 +237,7 @@ fn what_is_written_is_what_holds() {
         hosts: vec!["mcp.example.com".to_owned()],
         origins: vec!["https://app.example.com".to_owned()],
         trusted_proxy: None,
+        public_url: Some("https://mcp.example.com/braid".to_owned()),
         tls: Some(Tls { cert: "/etc/braid/c.pem".into(), key: "/k.pem".into(), clients: None }),
         legacy_sse: false,
         stream_after: Duration::ZERO,

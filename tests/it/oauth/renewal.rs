@@ -1,81 +1,9 @@
 //! Tokens that end while calls go on.
 
+use super::client::Client;
 use super::home::Home;
 use super::issuer::Issuer;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
-/// One client of `braid stdio`.
-struct Client {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Client {
-    fn of(home: &Home) -> Self {
-        let mut child = home
-            .command(&["stdio"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut client = Self { child, stdin, stdout };
-        client.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}}));
-        client.answer();
-        client.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        client.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}));
-        let list = client.answer();
-        assert_eq!(list["result"]["tools"][0]["name"], "far__echo", "{list}");
-        client
-    }
-
-    fn say(&mut self, message: &Value) {
-        writeln!(self.stdin.as_mut().unwrap(), "{message}").unwrap();
-    }
-
-    /// The next answer; what is none is passed over.
-    fn answer(&mut self) -> Value {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "it has left");
-            let message: Value = serde_json::from_str(&line).unwrap();
-            if !message["id"].is_null() && message["method"].is_null() {
-                return message;
-            }
-        }
-    }
-
-    /// So many calls at once; their answers, which may come in any order.
-    fn calls(&mut self, count: usize) -> Vec<Value> {
-        for number in 1..=count {
-            self.say(&json!({"jsonrpc": "2.0", "id": number, "method": "tools/call",
-                "params": {"name": "far__echo", "arguments": {"text": number.to_string()}}}));
-        }
-        let answers: Vec<Value> = (0..count).map(|_| self.answer()).collect();
-        let ids: BTreeSet<u64> = answers.iter().map(|answer| answer["id"].as_u64().unwrap()).collect();
-        assert_eq!(ids.len(), count);
-        answers
-    }
-
-    fn all_fine(&mut self, count: usize) {
-        for answer in self.calls(count) {
-            assert_eq!(answer["result"]["content"][0]["text"], answer["id"].to_string(), "{answer}");
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        self.child.wait().ok();
-    }
-}
+use serde_json::json;
 
 fn logged_in(issuer: &Issuer) -> Home {
     let home = Home::before(issuer, "[limits]\nsession_in_flight = 128\n");

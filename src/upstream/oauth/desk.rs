@@ -1,0 +1,365 @@
+//! Logins that wait for a person whom a client sends to a page of ours.
+//!
+//! Owns what is open: at which server, for whom, and in which browser. A page is known by an id that nobody guesses, for as long
+//! as a person may take. What the browser brings back counts for the browser alone that was sent out from that page: a link that
+//! somebody passes on to another is worth nothing. Whether who opens a page is who was asked, is its caller's business.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use reqwest::Url;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::DropGuard;
+
+use super::super::mail::{Letter, Mail, Note};
+use super::attempt::{Attempt, Granted, SignIn, Wanted, probe};
+use super::callback::{COMES_WITHIN, Callback};
+use super::discovery::canonical;
+use super::store::{Login, Store, StoreError};
+use super::web::Web;
+use crate::config::remote::is_of_this_machine;
+use crate::config::{OAuth, Secret};
+use crate::mcp::caller::Principal;
+use crate::wire::hex::hex;
+use crate::wire::members::quote;
+use crate::wire::same::is_same;
+
+/// All that are open.
+pub struct Desk {
+    store: Store,
+    open: Mutex<HashMap<Box<str>, Open>>,
+}
+
+/// What somebody is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The server's key, for people.
+    pub server: String,
+    pub url: Url,
+    pub oauth: OAuth,
+    pub ca_file: Option<PathBuf>,
+    /// Whose login it becomes: what it is kept under.
+    pub whose: String,
+    /// Whom the client that was asked speaks for.
+    pub asked: Principal,
+}
+
+/// Where a page is, and where the browser comes back to.
+pub struct Placed {
+    pub page: String,
+    pub redirect_uri: String,
+    /// What is there for this page alone, and ends with it.
+    pub held: Option<DropGuard>,
+}
+
+struct Open {
+    wish: Arc<Wish>,
+    placed: Placed,
+    number: Arc<str>,
+    until: Instant,
+    begun: usize,
+    wrong: usize,
+    away: Option<Away>,
+    done: watch::Sender<bool>,
+    told: Vec<Weak<Mail>>,
+}
+
+/// A browser that was sent out.
+struct Away {
+    attempt: Attempt,
+    web: Web,
+    browser: Secret,
+    is_sign_in: bool,
+}
+
+/// A page, as a client is told of it.
+#[derive(Clone)]
+pub struct Ticket {
+    page: Arc<str>,
+    number: Arc<str>,
+    done: watch::Receiver<bool>,
+}
+
+/// Where a browser is sent, and what it must bring back as a cookie.
+pub struct Sent {
+    pub url: Url,
+    pub browser: Secret,
+}
+
+/// What a browser has brought.
+pub enum Came {
+    /// A token of our own identity provider, which says who is there.
+    SignedIn {
+        id: String,
+        page: String,
+        token: Secret,
+    },
+    LoggedIn(Finished),
+}
+
+/// A login that is kept by now, and of which nobody was told yet.
+pub struct Finished {
+    pub wish: Arc<Wish>,
+    number: Arc<str>,
+    done: watch::Sender<bool>,
+    told: Vec<Weak<Mail>>,
+    /// The page has an answer to give.
+    _held: Option<DropGuard>,
+}
+
+/// Why what a browser brought is no login.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// Nobody waits for it, or not in this browser.
+    Unknown,
+    /// A sentence that goes on after the server's name, and the page where it can be tried again.
+    Failed { server: String, why: String, page: String },
+}
+
+impl Desk {
+    /// Logins are kept there.
+    pub fn new(store: Store) -> Self {
+        Self { store, open: Mutex::default() }
+    }
+
+    /// A page for this wish: the one that is open for it, or another. `place`: where that of an id is to be. `None`: there is
+    /// no place, or too many are open.
+    pub fn open(&self, wish: Wish, place: impl FnOnce(&str) -> Option<Placed>) -> Option<Ticket> {
+        let mut open = self.open.lock();
+        let now = Instant::now();
+        open.retain(|_, open| now < open.until);
+        if let Some(known) = open.values().find(|open| *open.wish == wish) {
+            return Some(known.ticket());
+        }
+        let of_one = open.values().filter(|open| open.wish.asked == wish.asked).count();
+        if open.len() >= OPEN_MAX || of_one >= OPEN_OF_ONE_MAX {
+            return None;
+        }
+        let (id, number) = (random()?, random()?);
+        let fresh = Open {
+            placed: place(&id)?,
+            wish: Arc::new(wish),
+            number: number.into(),
+            until: now + COMES_WITHIN,
+            begun: 0,
+            wrong: 0,
+            away: None,
+            done: watch::Sender::new(false),
+            told: Vec::new(),
+        };
+        let ticket = fresh.ticket();
+        open.insert(id.into(), fresh);
+        Some(ticket)
+    }
+
+    /// Has a client told, as 2025-11-25 has it, when the login is there.
+    pub fn tells(&self, ticket: &Ticket, mail: &Arc<Mail>) {
+        let mut open = self.open.lock();
+        let Some(open) = open.values_mut().find(|open| open.number == ticket.number) else { return };
+        open.told.retain(|told| told.strong_count() > 0);
+        let is_known = open.told.iter().any(|told| told.as_ptr() == Arc::as_ptr(mail));
+        if !is_known && open.told.len() < TOLD_MAX {
+            open.told.push(Arc::downgrade(mail));
+        }
+    }
+
+    /// What is asked for on a page, if it is open.
+    pub fn wish(&self, id: &str) -> Option<Arc<Wish>> {
+        let open = self.open.lock();
+        open.get(id).filter(|open| Instant::now() < open.until).map(|open| open.wish.clone())
+    }
+
+    /// Somebody opened the page who is not who was asked. It is closed to all when that goes on.
+    pub fn is_not_who_was_asked(&self, id: &str) {
+        let mut open = self.open.lock();
+        if let Some(page) = open.get_mut(id) {
+            page.wrong += 1;
+            if page.wrong >= WRONG_MAX {
+                open.remove(id);
+            }
+        }
+    }
+
+    /// Sends the browser out to log in.
+    pub async fn begin(&self, id: &str) -> Result<Sent, String> {
+        let (wish, redirect_uri) = self.begins(id)?;
+        let begun = async {
+            let web = web(&wish.url, wish.oauth.issuer.as_deref(), wish.ca_file.clone()).await?;
+            let probed = probe(&web, &wish.url).await.map_err(|error| error.to_string())?;
+            let kept = self.stored(|store| store.read()).await?;
+            let before = kept.login(&canonical(&wish.url), &wish.whose);
+            let (server, oauth, challenge) = (&wish.url, &wish.oauth, probed.1.as_ref());
+            let wanted = Wanted { server, oauth, challenge, before };
+            let attempt = Attempt::begin(&web, &wanted, &redirect_uri, &kept).await;
+            Ok::<_, String>((attempt.map_err(|error| error.to_string())?, web))
+        };
+        let (attempt, web) = timeout(BEGINS_WITHIN, begun).await.map_err(|_| slow())??;
+        self.sends(id, attempt, web, false)
+    }
+
+    /// Sends the browser out to our own identity provider, to say who is there.
+    pub async fn sign_in(&self, id: &str, sign_in: &SignIn) -> Result<Sent, String> {
+        let (_, redirect_uri) = self.begins(id)?;
+        let begun = async {
+            let issuer = Url::parse(&sign_in.issuer).map_err(|_| "has no usable issuer".to_owned())?;
+            let web = web(&issuer, None, sign_in.ca_file.clone()).await?;
+            let attempt = Attempt::sign_in(&web, sign_in, &redirect_uri).await;
+            Ok::<_, String>((attempt.map_err(|error| error.to_string())?, web))
+        };
+        let (attempt, web) = timeout(BEGINS_WITHIN, begun).await.map_err(|_| slow())??;
+        self.sends(id, attempt, web, true)
+    }
+
+    fn begins(&self, id: &str) -> Result<(Arc<Wish>, String), String> {
+        let mut open = self.open.lock();
+        let page = open.get_mut(id).ok_or_else(over)?;
+        if page.begun >= BEGUN_MAX {
+            open.remove(id);
+            return Err(over());
+        }
+        page.begun += 1;
+        Ok((page.wish.clone(), page.placed.redirect_uri.clone()))
+    }
+
+    fn sends(&self, id: &str, attempt: Attempt, web: Web, is_sign_in: bool) -> Result<Sent, String> {
+        let url = attempt.url().clone();
+        if url.scheme() != "https" && !is_of_this_machine(&url) {
+            return Err("wants people to log in at a page that is not https".to_owned());
+        }
+        let browser = Secret::new(random().ok_or_else(|| "there is no randomness".to_owned())?);
+        let mut open = self.open.lock();
+        let page = open.get_mut(id).ok_or_else(over)?;
+        page.away = Some(Away { attempt, web, browser: browser.clone(), is_sign_in });
+        Ok(Sent { url, browser })
+    }
+
+    /// Takes what a browser brings, once, if it is the one that was sent out. `browsers`: what it was given then, for this page
+    /// and for others.
+    pub async fn come_back(&self, browsers: &[&str], query: &str) -> Result<Came, Unwanted> {
+        let (state, callback) = Callback::read(query).ok_or(Unwanted::Unknown)?;
+        let (id, away, wish, page) = {
+            let mut open = self.open.lock();
+            let is_it = |away: &Away| {
+                is_same(away.attempt.state().expose().as_bytes(), state.expose().as_bytes())
+                    && browsers.iter().any(|it| is_same(it.as_bytes(), away.browser.expose().as_bytes()))
+            };
+            let found = open.iter_mut().find(|(_, open)| open.away.as_ref().is_some_and(is_it));
+            let (id, open) = found.ok_or(Unwanted::Unknown)?;
+            let away = open.away.take().ok_or(Unwanted::Unknown)?;
+            (id.to_string(), away, open.wish.clone(), open.placed.page.clone())
+        };
+        let failed = |why: String| Unwanted::Failed { server: wish.server.clone(), why, page: page.clone() };
+        let Away { attempt, web, is_sign_in, .. } = away;
+        let Granted(login) = attempt
+            .finish(&web, callback, &wish.url, &wish.whose)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        if is_sign_in {
+            return Ok(Came::SignedIn { id, page, token: login.token() });
+        }
+        self.keep(login).await.map_err(failed)?;
+        tracing::info!(event = "login", server = wish.server, "logged in");
+        let Open { wish, number, done, told, placed, .. } =
+            self.open.lock().remove(&*id).ok_or(Unwanted::Unknown)?;
+        Ok(Came::LoggedIn(Finished { wish, number, done, told, _held: placed.held }))
+    }
+
+    async fn keep(&self, login: Login) -> Result<(), String> {
+        self.stored(move |store| store.change(|all| all.keep(login))).await
+    }
+
+    /// Does what blocks where it harms nobody.
+    async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(_) => Err("its login cannot be kept".to_owned()),
+        }
+    }
+}
+
+impl Open {
+    fn ticket(&self) -> Ticket {
+        let page = Arc::from(&*self.placed.page);
+        Ticket { page, number: self.number.clone(), done: self.done.subscribe() }
+    }
+}
+
+impl Finished {
+    /// The clients that were sent there hear of it, and who waits goes on.
+    pub fn tell(self) {
+        self.done.send_replace(true);
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{{"elicitationId":{}}}}}"#,
+            quote(&self.number)
+        );
+        let text = Bytes::from(text);
+        for mail in self.told.iter().filter_map(Weak::upgrade) {
+            mail.put(Letter::Note(Note { text: text.clone(), place: None }));
+        }
+    }
+}
+
+impl Ticket {
+    /// Where the person is to go.
+    pub fn page(&self) -> &str {
+        &self.page
+    }
+
+    /// What 2025-11-25 calls it.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+
+    /// Waits until the login is there, or so long at most. Cancel-safe.
+    pub async fn settled(mut self, within: Duration) -> bool {
+        timeout(within, self.done.wait_for(|done| *done)).await.is_ok_and(|done| done.is_ok())
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
+    }
+}
+
+/// Reads the system's roots, which blocks for some milliseconds.
+async fn web(server: &Url, issuer: Option<&str>, ca_file: Option<PathBuf>) -> Result<Web, String> {
+    let (server, issuer) = (server.clone(), issuer.and_then(|issuer| Url::parse(issuer).ok()));
+    let made =
+        tokio::task::spawn_blocking(move || Web::new(&server, issuer.as_ref(), ca_file.as_deref())).await;
+    made.map_err(|_| "cannot be asked".to_owned())?.map_err(|error| error.to_string())
+}
+
+fn over() -> String {
+    "is asked for on this page no more; let your client call once again".to_owned()
+}
+
+fn slow() -> String {
+    "takes too long to say where people log in".to_owned()
+}
+
+fn random() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(hex(&bytes))
+}
+
+/// Pages that may be open, in all and for one principal.
+const OPEN_MAX: usize = 64;
+const OPEN_OF_ONE_MAX: usize = 8;
+/// Clients that are told of one login.
+const TOLD_MAX: usize = 16;
+/// How often a browser may be sent out from one page, and how often somebody else may try.
+const BEGUN_MAX: usize = 10;
+const WRONG_MAX: usize = 5;
+/// How long it may take to find where people log in.
+const BEGINS_WITHIN: Duration = Duration::from_secs(30);
