@@ -4,7 +4,7 @@
 //! goes to the `Outlet` that it was given.
 
 use super::delivery::{Delivery, fit_response};
-use super::login;
+use super::login::{self, Invitation};
 use super::news::Given;
 use super::open::Entry;
 use super::outlet::Outlet;
@@ -12,7 +12,7 @@ use super::session::ended;
 use crate::hub::begin::{self, Answer, AtOnce};
 use crate::hub::logins::is_about_login;
 use crate::hub::seat::Seat;
-use crate::mcp::method::Method;
+use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
 use crate::routing::asking::URL_REQUIRED;
 use crate::upstream::allowance::Held;
@@ -37,6 +37,7 @@ pub(super) struct Client {
     pub(super) seat: Arc<Seat>,
     pub(super) delivery: Arc<Delivery>,
     pub(super) given: Given,
+    pub(super) invitation: Invitation,
     /// Requests that have begun; the rest wait their turn.
     pub(super) turns: Arc<Budget>,
     /// Where those go who lay at their exchange and are to be followed; none, where nobody lies there.
@@ -196,6 +197,9 @@ impl Call {
             Answer::Now(reply) => self.said(reply.map(one_line), id, method),
             Answer::List { text, kind, edition } => {
                 self.client.given.give(kind, edition);
+                if kind == Kind::Tools {
+                    self.client.invitation.is_due(&self.client.seat);
+                }
                 text
             }
             Answer::Later(_) => {

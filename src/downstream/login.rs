@@ -4,13 +4,16 @@
 //! without it whoever is asked could pass the page on, and act with another's login from then on. Who is asked at all is the
 //! hub's affair, what a login is `upstream::oauth`'s.
 //!
-//! Reading order: `mounts` says where pages are, `proofs` who can prove to be who, `pages` answers a browser in `words`.
+//! Reading order: `mounts` says where pages are, `proofs` who can prove to be who, `pages` answers a browser in `words`, `invitation` asks who
+//! could not know.
 
+mod invitation;
 mod mounts;
 mod pages;
 mod proofs;
 mod words;
 
+pub(in crate::downstream) use self::invitation::Invitation;
 pub(in crate::downstream) use self::mounts::FORM_BYTES_MAX;
 pub use self::mounts::{AtListener, OnThisMachine, PAGES_PREFIX, base};
 pub(in crate::downstream) use self::pages::is_sent_from_here;

@@ -7,6 +7,7 @@ use super::asks::Asks;
 use super::call::{Call, Client, Risen, Waits};
 use super::delivery::Delivery;
 use super::introduction::{implementation, refuse_loops};
+use super::login::Invitation;
 use super::modern::beside::Beside;
 use super::modern::ladder;
 use super::news::{Given, News};
@@ -142,7 +143,14 @@ impl Session {
             saying: Default::default(),
         });
         Self {
-            client: Arc::new(Client { seat, delivery, given: Given::default(), turns, risen }),
+            client: Arc::new(Client {
+                seat,
+                delivery,
+                given: Given::default(),
+                invitation: Invitation::default(),
+                turns,
+                risen,
+            }),
             agreed: OnceLock::new(),
             open: Open::new(ids),
             identity: Arc::from(identity),

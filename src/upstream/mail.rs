@@ -88,6 +88,11 @@ impl Mail {
         }
     }
 
+    /// A word of our own for the client.
+    pub fn tell(&self, text: Bytes) {
+        self.put(Letter::Note(Note { text, place: None }));
+    }
+
     /// A note as one of its servers puts it in.
     #[cfg(test)]
     pub fn put_note(&self, text: Bytes) {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::DropGuard;
 
-use super::super::mail::{Letter, Mail, Note};
+use super::super::mail::Mail;
 use super::attempt::{Attempt, Granted, SignIn, Wanted, probe};
 use super::callback::{COMES_WITHIN, Callback};
 use super::discovery::canonical;
@@ -303,7 +303,7 @@ impl Finished {
         );
         let text = Bytes::from(text);
         for mail in self.told.iter().filter_map(Weak::upgrade) {
-            mail.put(Letter::Note(Note { text: text.clone(), place: None }));
+            mail.tell(text.clone());
         }
     }
 }

@@ -19,6 +19,15 @@ impl Client {
     }
 
     pub(super) fn able(home: &Home, capabilities: &Value) -> Self {
+        let mut client = Self::greets(home, capabilities);
+        client.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}));
+        let list = client.answer();
+        assert_eq!(list["result"]["tools"][0]["name"], "far__echo", "{list}");
+        client
+    }
+
+    /// The same before it asks for anything.
+    pub(super) fn greets(home: &Home, capabilities: &Value) -> Self {
         let mut child = home
             .command(&["stdio"])
             .stdin(Stdio::piped())
@@ -32,9 +41,6 @@ impl Client {
             "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "c", "version": "1"}}}));
         client.answer();
         client.say(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        client.say(&json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"}));
-        let list = client.answer();
-        assert_eq!(list["result"]["tools"][0]["name"], "far__echo", "{list}");
         client
     }
 

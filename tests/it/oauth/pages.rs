@@ -69,6 +69,32 @@ fn a_client_with_a_handshake_is_sent_to_a_page_and_told_when_the_login_is_there(
 }
 
 #[test]
+fn who_never_logged_in_is_asked_once_when_there_are_no_tools() {
+    let issuer = Issuer::start();
+    let home = Home::before(&issuer, "");
+    let mut client = Client::greets(&home, &url());
+    let lists = |client: &mut Client, id: u64| {
+        client.say(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/list"}));
+    };
+    lists(&mut client, 1);
+    lists(&mut client, 2);
+    let told: Vec<Value> = (0..3).map(|_| client.told()).collect();
+    let asks: Vec<&Value> = told.iter().filter(|told| told["method"] == "elicitation/create").collect();
+    assert_eq!(asks.len(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|told| told["result"]["tools"] == json!([])).count(), 2, "{told:?}");
+    client.say(&json!({"jsonrpc": "2.0", "id": asks[0]["id"], "result": {"action": "accept"}}));
+    let page = asks[0]["params"]["url"].as_str().unwrap();
+    assert_eq!(self::page(&client.calls(1)[0]).0, page, "a call is sent to the same");
+    let mut browser = Browser::default();
+    let sent = browser.post(page, "");
+    assert_eq!(browser.follows(sent).status, 200);
+    let mut told: Vec<Value> = (0..2).map(|_| client.told()["method"].clone()).collect();
+    told.sort_by_key(Value::to_string);
+    assert_eq!(told, ["notifications/elicitation/complete", "notifications/tools/list_changed"]);
+    client.all_fine(1);
+}
+
+#[test]
 fn a_right_that_is_lacking_is_asked_for_on_a_page() {
     let issuer = Issuer::start();
     let home = Home::before(&issuer, "");
