@@ -213,6 +213,7 @@ fn listen(page: &mut Page, listen: &Listen) {
     page.texts("allowed_hosts", &listen.hosts);
     page.texts("allowed_origins", &listen.origins);
     page.text("trusted_proxy", listen.trusted_proxy.as_deref().unwrap_or_default());
+    page.text("public_url", listen.public_url.as_deref().unwrap_or_default());
     let tls = listen.tls.as_ref();
     page.text("tls.cert", &path(&tls.map(|tls| tls.cert.clone())));
     page.text("tls.key", &path(&tls.map(|tls| tls.key.clone())));
@@ -253,6 +254,10 @@ fn show_provider(page: &mut Page, oauth: &IdentityProvider) {
     page.text("oauth.jwks_uri", uri);
     page.text("oauth.jwks_file", &file(keys));
     page.text("oauth.principal", &oauth.principal);
+    if let Some(client) = &oauth.client {
+        page.text("oauth.client_id", &client.id);
+        page.text("oauth.client_secret", client.secret.as_ref().map_or("", |secret| shown(secret)));
+    }
     if let Some(asked) = &oauth.introspection {
         page.text("oauth.introspection.url", asked.url.as_deref().unwrap_or_default());
         page.text("oauth.introspection.client_id", &asked.client_id);
@@ -543,11 +548,14 @@ mod tests {
         oauth.algorithms = ["ES256"]
         oauth.jwks_file = "${HOME}/keys.json"
         oauth.principal = "email"
+        oauth.client_id = "braid-pages"
+        oauth.client_secret = "${S}"
         oauth.introspection = { client_id = "braid", client_secret = "${S}" }
         tokens = { alice = "${ALICE}", "b@c.d" = { token = "${B}", scopes = ["read", "x:y"] } }
         allowed_hosts = ["mcp.example.com"]
         allowed_origins = ["https://app.example.com"]
         trusted_proxy = "10.0.0.0/8"
+        public_url = "https://mcp.example.com"
         tls = { cert = "c.pem", key = "/k.pem", client_ca = "ca.pem", client_auth = "optional" }
         legacy_sse = false
         stream_after = "0"

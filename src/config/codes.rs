@@ -63,6 +63,9 @@ does not reach as far as what was asked for. Log in:
 The browser opens at the server's own issuer. What it gives stays on this machine, in a file that only you can
 read, and goes to that server alone. Runs of Braid take it up at once. `braid logout NAME` ends it.
 
+A client that can send its person to a page (URL elicitation) is sent to one of Braid's instead, and goes on
+when the login is there. The page asks for a proof that who opens it is who was asked.
+
 A server that wants a fixed token instead gets it in `headers`. A machine that has a secret of its own sets
 `oauth.grant = \"client_credentials\"`.";
 

@@ -103,6 +103,14 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<IdentityProvider>
             .at(&written.span, format!("expected at most {SCOPES_MAX}"));
         reader.problems.push(problem);
     }
+    if let Some(written) = section.checked("client_secret").filter(|_| {
+        text("client_secret").is_some() && text("client_id").is_none() && !is_wrong(section, "client_id")
+    }) {
+        let problem = reader
+            .error(Code::MissingKey, "`listen.oauth.client_secret` is nobody's")
+            .at(&written.span, "expected `client_id` beside it");
+        reader.problems.push(problem);
+    }
     let keys = match (text("jwks_uri"), text("jwks_file")) {
         (Some(_), Some(_)) => {
             let file = section.checked("jwks_file").map_or(0..0, |written| written.span.clone());

@@ -783,7 +783,7 @@ pub const SETTINGS: &[Setting] = &[
         "listen.public_url",
         Form::Text(Rule::Identifier),
         "\"\"",
-        "where people's browsers reach us, for pages of logins: \"https://mcp.example.com\"",
+        "where browsers reach us, for pages of logins: \"https://mcp.example.com\"",
     ),
     section("listen.oauth", "the identity provider whose tokens let clients in (`auth = \"oauth\"`)"),
     here(
@@ -828,7 +828,7 @@ pub const SETTINGS: &[Setting] = &[
         "listen.oauth.client_id",
         Form::Text(Rule::Any),
         "\"\"",
-        "our name there, where people say who they are before they log in at a server; \"\" = they are not asked",
+        "our name there, for pages of logins; \"\" = nobody is asked who they are",
     ),
     here("listen.oauth.client_secret", Form::Text(Rule::Secret), "\"\"", "and our secret, if we have one"),
     section("listen.oauth.introspection", "how it is asked about tokens that are no JWTs"),

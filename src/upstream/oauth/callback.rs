@@ -240,7 +240,7 @@ mod tests {
 
     fn asked() -> (Asked, oneshot::Receiver<Callback>) {
         let (brings, brought) = oneshot::channel();
-        (Asked { state: Secret::new("st4te"), port: 7, brings: Mutex::new(Some(brings)) }, brought)
+        (Asked { state: Secret::new("st4te"), brings: Mutex::new(Some(brings)) }, brought)
     }
 
     fn request(method: &str, target: &str, host: Option<&str>) -> Request<()> {
@@ -272,12 +272,12 @@ mod tests {
             ("GET", "/callback?code=c0de&error=no&state=st4te", Some("localhost:7")),
             ("GET", "/callback?state=st4te", Some("localhost:7")),
         ] {
-            let answer = asked.said(&request(method, target, host));
+            let answer = asked.said(&request(method, target, host), 7);
             assert!(answer.status().is_client_error(), "{method} {target} {host:?}");
             assert!(brought.try_recv().is_err());
         }
         let target = "/callback?code=c0de%20x&state=st4te&iss=https%3A%2F%2Fid";
-        let answer = asked.said(&request("GET", target, Some("127.0.0.1:7")));
+        let answer = asked.said(&request("GET", target, Some("127.0.0.1:7")), 7);
         assert_eq!(
             (answer.status(), answer.headers()[header::CACHE_CONTROL].as_bytes()),
             (StatusCode::OK, &b"no-store"[..])
@@ -285,7 +285,10 @@ mod tests {
         let callback = brought.try_recv().unwrap();
         assert_eq!(callback.code.unwrap().expose(), "c0de x");
         assert_eq!(callback.issuer.as_deref(), Some("https://id"));
-        assert_eq!(asked.said(&request("GET", fine, Some("localhost:7"))).status(), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            asked.said(&request("GET", fine, Some("localhost:7")), 7).status(),
+            StatusCode::BAD_REQUEST
+        );
     }
 
     #[tokio::test]

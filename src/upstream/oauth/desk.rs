@@ -363,3 +363,95 @@ const BEGUN_MAX: usize = 10;
 const WRONG_MAX: usize = 5;
 /// How long it may take to find where people log in.
 const BEGINS_WITHIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Grant;
+
+    fn desk(folder: &tempfile::TempDir) -> Desk {
+        Desk::new(Store::at(folder.path().join("logins.json")))
+    }
+
+    fn wish(server: &str, asked: &Principal) -> Wish {
+        Wish {
+            server: server.to_owned(),
+            url: Url::parse("https://far.test/mcp").unwrap(),
+            oauth: OAuth { grant: Grant::Code, ..OAuth::default() },
+            ca_file: None,
+            whose: "*".to_owned(),
+            asked: asked.clone(),
+        }
+    }
+
+    fn place(id: &str) -> Option<Placed> {
+        Some(Placed { page: format!("https://gw.test/login/{id}"), redirect_uri: String::new(), held: None })
+    }
+
+    fn id(ticket: &Ticket) -> String {
+        ticket.page().rsplit('/').next().unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_one_page_for_one_wish_for_as_long_as_a_person_may_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let (desk, ann) = (desk(&folder), Principal::token("ann"));
+        let first = desk.open(wish("far", &ann), place).unwrap();
+        assert_eq!(desk.open(wish("far", &ann), |_| None).unwrap().page(), first.page());
+        assert!(desk.open(wish("other", &ann), |_| None).is_none(), "there is no place for another");
+        assert_ne!(desk.open(wish("far", &Principal::token("bob")), place).unwrap().page(), first.page());
+        assert!(desk.wish(&id(&first)).is_some() && desk.wish("0").is_none());
+        tokio::time::advance(COMES_WITHIN).await;
+        assert!(desk.wish(&id(&first)).is_none());
+        assert!(!first.clone().settled(Duration::ZERO).await);
+        let next = desk.open(wish("far", &ann), place).unwrap();
+        assert_ne!(next.page(), first.page());
+        assert_eq!(desk.open.lock().len(), 1, "what is over is forgotten");
+    }
+
+    #[tokio::test]
+    async fn pages_are_bounded_in_all_and_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(&folder);
+        let mut open = 0;
+        for person in 0..OPEN_MAX {
+            let person = Principal::token(&person.to_string());
+            let all = (0..=OPEN_OF_ONE_MAX).filter_map(|at| desk.open(wish(&at.to_string(), &person), place));
+            let count = all.count();
+            assert!(count <= OPEN_OF_ONE_MAX);
+            open += count;
+        }
+        assert_eq!((open, desk.open.lock().len()), (OPEN_MAX, OPEN_MAX));
+    }
+
+    #[tokio::test]
+    async fn a_page_is_tried_so_often_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (desk, ann) = (desk(&folder), Principal::token("ann"));
+        let page = id(&desk.open(wish("far", &ann), place).unwrap());
+        for _ in 1..WRONG_MAX {
+            desk.is_not_who_was_asked(&page);
+        }
+        assert!(desk.wish(&page).is_some());
+        desk.is_not_who_was_asked(&page);
+        assert!(desk.wish(&page).is_none(), "it is closed to all");
+        let page = id(&desk.open(wish("far", &ann), place).unwrap());
+        let begun = (0..=BEGUN_MAX).filter(|_| desk.begins(&page).is_ok()).count();
+        assert_eq!((begun, desk.wish(&page).is_some()), (BEGUN_MAX, false));
+    }
+
+    #[tokio::test]
+    async fn clients_are_told_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(&folder);
+        let ticket = desk.open(wish("far", &Principal::local()), place).unwrap();
+        let clients: Vec<Arc<Mail>> = (0..TOLD_MAX + 4).map(|_| Arc::default()).collect();
+        for client in clients.iter().chain(&clients) {
+            desk.tells(&ticket, client);
+        }
+        assert_eq!(desk.open.lock()[&*id(&ticket)].told.len(), TOLD_MAX);
+        drop(clients);
+        desk.tells(&ticket, &Arc::default());
+        assert_eq!(desk.open.lock()[&*id(&ticket)].told.len(), 1, "who has left is forgotten");
+    }
+}
