@@ -104,7 +104,7 @@ impl Reloader {
                     told = others.recv() => if told.is_none() { return },
                     () = sleep(AGAIN_AFTER), if is_unread => {}
                 }
-                reloader.reloaded(By::Change).await.ok();
+                Box::pin(reloader.reloaded(By::Change)).await.ok();
             }
         };
         tokio::spawn(stopping.run_until_cancelled_owned(watched));
@@ -120,7 +120,7 @@ impl Reloader {
     /// The same in a task of its own: it is done to its end, even if nobody waits for it any more.
     fn spawned(self: &Arc<Self>, by: By) -> BoxFuture<'static, Reloaded> {
         let reloader = self.clone();
-        let done = tokio::spawn(async move { reloader.reloaded(by).await });
+        let done = tokio::spawn(async move { Box::pin(reloader.reloaded(by)).await });
         Box::pin(async move { done.await.unwrap_or_else(|error| Err(refused(None, error.to_string()))) })
     }
 
