@@ -20,7 +20,7 @@ pub trait Mount: Send + Sync {
     /// Whether whoever opens a page can prove to be this one.
     fn knows(&self, whose: &Principal) -> bool;
 
-    /// The place of the page with this id. `port`: where the browser should come back to on this machine, if that matters.
+    /// The place of the page with this id. `port`: where the browser comes back to best if it comes back to this machine; 0: any.
     fn place(&self, id: &str, port: u16) -> Option<Placed>;
 }
 
@@ -47,8 +47,8 @@ impl Hub {
         let edition = self.edition();
         let key = fault.server.as_deref()?;
         let server = edition.settings.iter().find(|server| server.key == key)?;
-        let (wish, port) = wish(server, whose)?;
-        let ticket = logins.desk.open(wish, |id| logins.mount.place(id, port))?;
+        let wish = wish(server, whose)?;
+        let ticket = logins.desk.open(wish, |id, port| logins.mount.place(id, port))?;
         logins.desk.tells(&ticket, seat.mail());
         Some(ticket)
     }
@@ -67,10 +67,10 @@ pub fn is_about_login(fault: &Fault) -> bool {
     fault.explain == Some(Code::LoginNeeded)
 }
 
-fn wish(server: &ServerConfig, whose: &Principal) -> Option<(Wish, u16)> {
+fn wish(server: &ServerConfig, whose: &Principal) -> Option<Wish> {
     let Reach::Http(remote) = &server.reach else { return None };
     let oauth = OAuth::clone(remote.oauth.as_ref()?);
-    let (port, is_by_hand) = (oauth.callback_port, oauth.grant == Grant::Code);
+    let is_by_hand = oauth.grant == Grant::Code;
     // What all of us share is not one guest's to choose.
     let is_ones = oauth.is_per_principal && !whose.is_anonymous();
     let is_owner = [Principal::local(), Principal::bearer()].contains(whose);
@@ -78,15 +78,14 @@ fn wish(server: &ServerConfig, whose: &Principal) -> Option<(Wish, u16)> {
         return None;
     }
     let whose_login = if oauth.is_per_principal { whose.as_str() } else { EVERYBODY };
-    let wish = Wish {
+    Some(Wish {
         server: server.key.clone(),
         url: Url::parse(&remote.url).ok()?,
         ca_file: remote.ca_file.clone(),
         whose: whose_login.to_owned(),
         asked: whose.clone(),
         oauth,
-    };
-    Some((wish, port))
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +96,7 @@ mod tests {
     fn asked(oauth: OAuth, whose: &Principal) -> Option<String> {
         let remote = Remote { oauth: Some(Box::new(oauth)), ..Remote::new("https://far.test/mcp") };
         let server = ServerConfig::new("far", Reach::Http(remote));
-        wish(&server, whose).map(|(wish, _)| wish.whose)
+        wish(&server, whose).map(|wish| wish.whose)
     }
 
     #[test]

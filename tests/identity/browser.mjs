@@ -21,8 +21,8 @@ try {
   const page = await browser.newPage();
   page.setDefaultTimeout(30_000);
   await page.goto(url);
-  // First who it is, then whether that one agrees; each is a form of its own.
-  for (let step = 0; step < 4 && !new URL(page.url()).pathname.startsWith("/callback"); step += 1) {
+  // First who it is, then whether that one agrees; each is a form of its own. A page of ours asks for its button before that.
+  for (let step = 0; step < 8 && !new URL(page.url()).pathname.endsWith("/callback"); step += 1) {
     if (choice === "deny" && (await page.$("a[href*=abort]"))) {
       await Promise.all([page.waitForNavigation(), page.click("a[href*=abort]")]);
       continue;
@@ -31,7 +31,7 @@ try {
       await page.type("input[name=login]", name);
       await page.type("input[name=password]", "any");
     }
-    await Promise.all([page.waitForNavigation(), page.click("button[type=submit]")]);
+    await Promise.all([page.waitForNavigation(), page.click("form button:not([name])")]);
   }
   console.log(await page.evaluate(() => document.body.innerText));
 } finally {

@@ -1,16 +1,26 @@
 // An authorization server: `oidc-provider` with its own pages, on this machine.
 //
-//     node provider.mjs PORT SECONDS RESOURCE...
+//     node provider.mjs PORT SECONDS BACK RESOURCE...
 //
-// Tokens for the resources are JWTs that live so long; whoever logs in is who he says he is. It says `listening` when it does.
+// Tokens for the resources are JWTs that live so long; whoever logs in is who he says he is. It knows one client, `pages`, whose
+// browsers come back to BACK; others register. It says `listening` when it does.
 
 import Provider from "oidc-provider";
 
-const [port, seconds, ...resources] = process.argv.slice(2);
+const [port, seconds, back, ...resources] = process.argv.slice(2);
 const issuer = `http://localhost:${port}`;
 const lives = Number(seconds);
 
 const provider = new Provider(issuer, {
+  clients: [
+    {
+      client_id: "pages",
+      redirect_uris: [back],
+      grant_types: ["authorization_code"],
+      token_endpoint_auth_method: "none",
+      application_type: "native",
+    },
+  ],
   clientDefaults: { grant_types: ["authorization_code", "refresh_token"], response_types: ["code"] },
   claims: { openid: ["sub"] },
   scopes: ["openid", "offline_access", "mcp", "write"],

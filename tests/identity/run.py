@@ -5,7 +5,7 @@
 
 `oidc-provider` is the issuer. One Braid is a team's gateway that lets in its tokens (`listen.auth = "oauth"`), before a demo server; another, of each person's own, has the gateway as its one remote server and
 logs in there, in Debian's Chromium without a window. What is shown: that a login is wanted and said to be; login, call, renewal after a token's end, a right that is lacking and then asked for, a person who does not
-agree, a second person who sees nothing of the first, logout; and that no token stands anywhere but in its file. Everything runs on 127.0.0.1 and ends by itself. `setup.sh` installs the peers.
+agree, a second person who sees nothing of the first, logout; a client of the gateway that is sent to a page where each person's own login at a further server begins, after that person has signed in; and that no token stands anywhere but in its file. Everything runs on 127.0.0.1 and ends by itself. `setup.sh` installs the peers.
 The exit code is 0 when all of it is so, 1 when something is not, 2 when the run could not start.
 """
 
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -116,6 +117,9 @@ class Person:
         assert file.stat().st_mode & 0o777 == 0o600, oct(file.stat().st_mode)
         return json.loads(file.read_text())
 
+    def access(self) -> str:
+        return str(self.logins()["logins"][0]["access_token"])  # type: ignore[index]
+
     def tokens(self) -> list[str]:
         return [str(login[key]) for login in self.logins()["logins"] for key in ("access_token", "refresh_token") if login.get(key)]  # type: ignore[union-attr, index]
 
@@ -131,22 +135,85 @@ class Claims:
             print(f"    {shown}", flush=True)
 
 
-def gateway(folder: Path, port: int, issuer: str, scopes: list[str]) -> Running:
+def gateway(folder: Path, port: int, issuer: str, scopes: list[str], more: str = "", pages: str = "") -> Running:
+    """A gateway in a folder of its own. `more`: of its file, behind all else; `pages`: what the provider knows it as."""
     resource = f"http://127.0.0.1:{port}/mcp"
+    folder.mkdir(exist_ok=True)
     (folder / "gateway.toml").write_text(
-        f'[listen]\nhttp = ["127.0.0.1:{port}"]\nauth = "oauth"\n\n[listen.oauth]\nissuer = "{issuer}"\nresource = "{resource}"\nscopes = {json.dumps(scopes)}\n\n'
-        f'[log]\nlevel = "debug"\n\n[admin]\naudit = "{folder}/audit.jsonl"\n\n[servers.notes]\ncommand = "${{braid}}"\nargs = ["demo-server", "notes"]\n'
+        f'[listen]\nhttp = ["127.0.0.1:{port}"]\nauth = "oauth"\n\n[listen.oauth]\nissuer = "{issuer}"\nresource = "{resource}"\nscopes = {json.dumps(scopes)}\n{pages}\n'
+        f'[log]\nlevel = "debug"\n\n[admin]\naudit = "{folder}/audit.jsonl"\n\n[servers.notes]\ncommand = "${{braid}}"\nargs = ["demo-server", "notes"]\n{more}'
     )
     environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     return Running([BRAID, "serve", "-c", "gateway.toml"], folder / "gateway.log", environment, "listening on", folder)
 
 
+class Client:
+    """A client of the gateway that goes to pages, over HTTP, with whichever token of a person holds now."""
+
+    def __init__(self, person: Person, url: str) -> None:
+        self.person, self.url, self.session = person, url, ""
+        capabilities = {"elicitation": {"form": {}, "url": {}}}
+        self.ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "client", "version": "1"}})
+        self.ask("notifications/initialized", None)
+        self.ask("tools/list", {})
+
+    def ask(self, method: str, params: object) -> dict[str, object]:
+        # What is near its end is renewed by whoever has the login.
+        self.person.braid("call", "team__notes__list")
+        message = {"jsonrpc": "2.0", "method": method, **({"id": 1, "params": params} if params is not None else {})}
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Authorization": f"Bearer {self.person.access()}", "MCP-Protocol-Version": "2025-11-25"}
+        if self.session:
+            headers["Mcp-Session-Id"] = self.session
+        request = urllib.request.Request(self.url, json.dumps(message).encode(), headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=SECONDS_MAX) as answer:
+            self.session = answer.headers.get("Mcp-Session-Id") or self.session
+            lines = [line.removeprefix("data: ") for line in answer.read().decode().splitlines()]
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return next((one for one in found if "result" in one or "error" in one), {})
+
+    def page(self) -> str:
+        answer = self.ask("tools/call", {"name": "deep__notes__list", "arguments": {}})
+        try:
+            return str(answer["error"]["data"]["elicitations"][0]["url"])  # type: ignore[index, call-overload]
+        except (KeyError, TypeError):
+            return f"none: {json.dumps(answer)[:500]}"
+
+
+def opens(page: str, name: str) -> str:
+    browser = [node(), str(PEERS / "browser.mjs"), chromium(), page, name]
+    seen = subprocess.run(browser, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS_MAX)
+    return seen.stdout + seen.stderr
+
+
+def pages(folder: Path, claim: Claims, alice: Person, bob: Person, url: str) -> list[str]:
+    """Logins that the gateway's clients are sent to; what may stand nowhere else."""
+    first, second = Client(alice, url), Client(bob, url)
+    page = first.page()
+    claim("a client is sent to a page of the gateway", page.startswith(url.removesuffix("/mcp") + "/login/"), page)
+    seen = opens(page, "bob")
+    claim("which is of no use to somebody else", "somebody else" in seen, seen)
+    refused = first.ask("tools/call", {"name": "deep__notes__list", "arguments": {}})
+    claim("and gives no login", "error" in refused, refused)
+    seen = opens(first.page(), "alice")
+    claim("who signs in as who was asked is logged in", "Logged in to deep" in seen, seen)
+    answer = first.ask("tools/call", {"name": "deep__notes__list", "arguments": {}})
+    claim("and the call goes on", "result" in answer, answer)
+    audit = (folder / "deep" / "audit.jsonl").read_text()
+    claim("in that person's name", "oauth:alice" in audit and "oauth:bob" not in audit, audit[-500:])
+    claim("a second person has a page of his own", second.page().startswith("http") and second.page() != page, second.page())
+    file = folder / ".local" / "state" / "braid" / "logins.json"
+    kept = json.loads(file.read_text())["logins"]
+    claim("the login is the person's alone", [login["principal"] for login in kept] == ["oauth:alice"], [login["principal"] for login in kept])
+    return [str(login[key]) for login in kept for key in ("access_token", "refresh_token") if login.get(key)]
+
+
 def run(folder: Path, claim: Claims) -> None:
-    provider_port, port = free_port(), free_port()
+    provider_port, port, deep_port = free_port(), free_port(), free_port()
     issuer, url = f"http://localhost:{provider_port}", f"http://127.0.0.1:{port}/mcp"
-    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), url]
+    deep_url = f"http://127.0.0.1:{deep_port}/mcp"
+    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), f"http://127.0.0.1:{port}/login/callback", url, deep_url]
     provider = Running(words, folder / "provider.log", dict(os.environ), "listening", PEERS)
-    team = gateway(folder, port, issuer, ["mcp"])
+    team, deep = gateway(folder, port, issuer, ["mcp"]), None
     try:
         alice, bob = Person(folder, "alice", url), Person(folder, "bob", url)
         tokens: set[str] = set()
@@ -190,17 +257,25 @@ def run(folder: Path, claim: Claims) -> None:
         listed = alice.braid("call", "team__notes__list")
         claim("and then it is there", listed.returncode == 0, listed)
 
+        team.end()
+        deep = gateway(folder / "deep", deep_port, issuer, ["mcp"])
+        further = f'\n[servers.deep]\nurl = "{deep_url}"\noauth = {{ per_principal = true }}\n'
+        team = gateway(folder, port, issuer, ["mcp"], further, 'client_id = "pages"\n')
+        tokens |= set(pages(folder, claim, alice, bob, url)) | set(alice.tokens()) | set(bob.tokens())
+
         gone = alice.braid("logout", "team")
         claim("logout", gone.returncode == 0 and not alice.tokens(), gone)
         refused = alice.braid("call", "team__notes__list")
         claim("after which nothing is let in", refused.returncode != 0, refused)
 
-        logs = [(folder / name).read_text() for name in ("gateway.log", "audit.jsonl")]
+        logs = [(where / name).read_text() for where in (folder, folder / "deep") for name in ("gateway.log", "audit.jsonl")]
         texts = [*alice.said, *bob.said, *logs]
         shown = [token for token in tokens for text in texts if token in text or token.split(".")[-1] in text]
         claim(f"none of {len(tokens)} tokens stands in what was said and written", len(tokens) >= 6 and not shown, f"{len(shown)} were found")
     finally:
         team.end()
+        if deep:
+            deep.end()
         provider.end()
 
 

@@ -183,6 +183,11 @@ impl Attempt {
         &self.state
     }
 
+    /// As whom we ask.
+    pub(super) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
     /// What rights are asked for.
     pub fn scopes(&self) -> &[String] {
         &self.scopes

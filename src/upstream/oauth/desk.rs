@@ -20,6 +20,7 @@ use super::super::mail::Mail;
 use super::attempt::{Attempt, Granted, SignIn, Wanted, probe};
 use super::callback::{COMES_WITHIN, Callback};
 use super::discovery::canonical;
+use super::registration::Registration;
 use super::store::{Login, Store, StoreError};
 use super::web::Web;
 use crate::config::remote::is_of_this_machine;
@@ -63,10 +64,19 @@ struct Open {
     number: Arc<str>,
     until: Instant,
     begun: usize,
+    /// What an issuer gave us for this page.
+    registered: Option<Registration>,
     wrong: usize,
     away: Option<Away>,
     done: watch::Sender<bool>,
     told: Vec<Weak<Mail>>,
+}
+
+/// What is needed to send a browser out.
+struct Begins {
+    wish: Arc<Wish>,
+    redirect_uri: String,
+    registered: Option<Registration>,
 }
 
 /// A browser that was sent out.
@@ -127,9 +137,11 @@ impl Desk {
         Self { store, open: Mutex::default() }
     }
 
-    /// A page for this wish: the one that is open for it, or another. `place`: where that of an id is to be. `None`: there is
-    /// no place, or too many are open.
-    pub fn open(&self, wish: Wish, place: impl FnOnce(&str) -> Option<Placed>) -> Option<Ticket> {
+    /// A page for this wish: the one that is open for it, or another. `place`: where that of an id is to be, and to which port
+    /// the browser comes back best if it comes back to this machine; 0: any. `None`: there is no place, or too many are open.
+    pub fn open(&self, wish: Wish, place: impl FnOnce(&str, u16) -> Option<Placed>) -> Option<Ticket> {
+        let known = self.open.lock().values().find(|open| *open.wish == wish).map(Open::ticket);
+        let port = if known.is_none() { self.port(&wish) } else { 0 };
         let mut open = self.open.lock();
         let now = Instant::now();
         open.retain(|_, open| now < open.until);
@@ -142,11 +154,12 @@ impl Desk {
         }
         let (id, number) = (random()?, random()?);
         let fresh = Open {
-            placed: place(&id)?,
+            placed: place(&id, port)?,
             wish: Arc::new(wish),
             number: number.into(),
             until: now + COMES_WITHIN,
             begun: 0,
+            registered: None,
             wrong: 0,
             away: None,
             done: watch::Sender::new(false),
@@ -155,6 +168,18 @@ impl Desk {
         let ticket = fresh.ticket();
         open.insert(id.into(), fresh);
         Some(ticket)
+    }
+
+    /// An issuer that knows us knows where the browser comes back to. Reads a small file.
+    fn port(&self, wish: &Wish) -> u16 {
+        let before = || {
+            let kept = self.store.read().ok()?;
+            kept.login(&canonical(&wish.url), &wish.whose)?.callback_port()
+        };
+        match wish.oauth.callback_port {
+            0 => before().unwrap_or(0),
+            port => port,
+        }
     }
 
     /// Has a client told, as 2025-11-25 has it, when the login is there.
@@ -187,11 +212,12 @@ impl Desk {
 
     /// Sends the browser out to log in.
     pub async fn begin(&self, id: &str) -> Result<Sent, String> {
-        let (wish, redirect_uri) = self.begins(id)?;
+        let Begins { wish, redirect_uri, registered } = self.begins(id)?;
         let begun = async {
             let web = web(&wish.url, wish.oauth.issuer.as_deref(), wish.ca_file.clone()).await?;
             let probed = probe(&web, &wish.url).await.map_err(|error| error.to_string())?;
-            let kept = self.stored(|store| store.read()).await?;
+            let mut kept = self.stored(|store| store.read()).await?;
+            kept.registrations.extend(registered);
             let before = kept.login(&canonical(&wish.url), &wish.whose);
             let (server, oauth, challenge) = (&wish.url, &wish.oauth, probed.1.as_ref());
             let wanted = Wanted { server, oauth, challenge, before };
@@ -204,7 +230,7 @@ impl Desk {
 
     /// Sends the browser out to our own identity provider, to say who is there.
     pub async fn sign_in(&self, id: &str, sign_in: &SignIn) -> Result<Sent, String> {
-        let (_, redirect_uri) = self.begins(id)?;
+        let Begins { redirect_uri, .. } = self.begins(id)?;
         let begun = async {
             let issuer = Url::parse(&sign_in.issuer).map_err(|_| "has no usable issuer".to_owned())?;
             let web = web(&issuer, None, sign_in.ca_file.clone()).await?;
@@ -215,7 +241,7 @@ impl Desk {
         self.sends(id, attempt, web, true)
     }
 
-    fn begins(&self, id: &str) -> Result<(Arc<Wish>, String), String> {
+    fn begins(&self, id: &str) -> Result<Begins, String> {
         let mut open = self.open.lock();
         let page = open.get_mut(id).ok_or_else(over)?;
         if page.begun >= BEGUN_MAX {
@@ -223,7 +249,11 @@ impl Desk {
             return Err(over());
         }
         page.begun += 1;
-        Ok((page.wish.clone(), page.placed.redirect_uri.clone()))
+        Ok(Begins {
+            wish: page.wish.clone(),
+            redirect_uri: page.placed.redirect_uri.clone(),
+            registered: page.registered.clone(),
+        })
     }
 
     fn sends(&self, id: &str, attempt: Attempt, web: Web, is_sign_in: bool) -> Result<Sent, String> {
@@ -234,6 +264,9 @@ impl Desk {
         let browser = Secret::new(random().ok_or_else(|| "there is no randomness".to_owned())?);
         let mut open = self.open.lock();
         let page = open.get_mut(id).ok_or_else(over)?;
+        if !is_sign_in {
+            page.registered = Some(attempt.registration().clone());
+        }
         page.away = Some(Away { attempt, web, browser: browser.clone(), is_sign_in });
         Ok(Sent { url, browser })
     }
@@ -384,7 +417,7 @@ mod tests {
         }
     }
 
-    fn place(id: &str) -> Option<Placed> {
+    fn place(id: &str, _: u16) -> Option<Placed> {
         Some(Placed { page: format!("https://gw.test/login/{id}"), redirect_uri: String::new(), held: None })
     }
 
@@ -397,8 +430,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (desk, ann) = (desk(&folder), Principal::token("ann"));
         let first = desk.open(wish("far", &ann), place).unwrap();
-        assert_eq!(desk.open(wish("far", &ann), |_| None).unwrap().page(), first.page());
-        assert!(desk.open(wish("other", &ann), |_| None).is_none(), "there is no place for another");
+        assert_eq!(desk.open(wish("far", &ann), |_, _| None).unwrap().page(), first.page());
+        assert!(desk.open(wish("other", &ann), |_, _| None).is_none(), "there is no place for another");
         assert_ne!(desk.open(wish("far", &Principal::token("bob")), place).unwrap().page(), first.page());
         assert!(desk.wish(&id(&first)).is_some() && desk.wish("0").is_none());
         tokio::time::advance(COMES_WITHIN).await;

@@ -5,10 +5,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::discovery::Found;
 use super::web::{Question, Web, WebError, place};
+use crate::config::remote::is_of_this_machine;
 use crate::config::{OAuth, Secret};
 
 /// Our name at one issuer.
@@ -51,6 +53,12 @@ impl<'a> By<'a> {
         }
     }
 
+    /// A program on the user's machine, or one that is there for browsers anywhere.
+    fn application_type(self) -> &'static str {
+        let is_far = |place: &str| Url::parse(place).is_ok_and(|place| !is_of_this_machine(&place));
+        if self.comes_back_to().is_some_and(is_far) { "web" } else { "native" }
+    }
+
     fn grants(self) -> &'static [&'static str] {
         match self {
             Self::Device => &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
@@ -59,8 +67,8 @@ impl<'a> By<'a> {
     }
 }
 
-/// What a registration asks for (RFC 7591, 2). A program on the user's machine says so (2026-07-28, Dynamic Client
-/// Registration). It names no rights: an issuer would hold us to them when a server wants more.
+/// What a registration asks for (RFC 7591, 2), and what kind of program asks (2026-07-28, Dynamic Client Registration). It
+/// names no rights: an issuer would hold us to them when a server wants more.
 #[derive(Serialize)]
 struct Request<'a> {
     client_name: &'a str,
@@ -130,7 +138,7 @@ async fn register(web: &Web, found: &Found, endpoint: &str, by: By<'_>) -> Resul
         grant_types: by.grants(),
         response_types: ["code"],
         token_endpoint_auth_method: found.server.wanted_shows(),
-        application_type: "native",
+        application_type: by.application_type(),
     };
     let body =
         serde_json::to_vec(&request).map_err(|_| WebError("no registration can be written".to_owned()))?;
