@@ -5,6 +5,7 @@
 
 use super::proofs::{Proof, Proofs};
 use super::words;
+use crate::config::Secret;
 use crate::hub::Hub;
 use crate::mcp::caller::Principal;
 use crate::upstream::oauth::{Came, Desk, Sent, Unwanted, Wish};
@@ -80,15 +81,8 @@ impl Pages {
             Ok(sent) => sent,
             Err(why) => return words::failed(&wish.server, &why, again),
         };
-        let secure = if self.is_secure { "; Secure" } else { "" };
-        let cookie = format!(
-            "{}{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600{secure}",
-            self.cookie(),
-            id.get(..COOKIE_ID_CHARS).unwrap_or_default(),
-            browser.expose(),
-        );
-        let (Ok(url), Ok(mut cookie)) = (HeaderValue::try_from(url.as_str()), HeaderValue::try_from(cookie))
-        else {
+        let cookie = HeaderValue::try_from(self.given(id, &browser));
+        let (Ok(url), Ok(mut cookie)) = (HeaderValue::try_from(url.as_str()), cookie) else {
             return words::failed(&wish.server, "names a page that cannot be opened", again);
         };
         cookie.set_sensitive(true);
@@ -99,6 +93,13 @@ impl Pages {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
+    }
+
+    /// What a browser is given that is sent out. It comes with it from the issuer, but with no form of another site.
+    fn given(&self, id: &str, browser: &Secret) -> String {
+        let (name, page) = (self.cookie(), id.get(..COOKIE_ID_CHARS).unwrap_or_default());
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!("{name}{page}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600{secure}", browser.expose())
     }
 
     /// Where the browser comes back to.
@@ -177,3 +178,92 @@ fn status(status: StatusCode) -> Response<Body> {
 const COOKIE_ID_CHARS: usize = 8;
 /// Cookies of ours that are looked at.
 const COOKIES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ClientCertificates, Listen, OAuth, Tls};
+    use crate::upstream::oauth::{Placed, Store};
+    use http::Request;
+
+    /// Pages of a listener that asks for certificates, and the id of one, for `ann`.
+    fn pages(folder: &tempfile::TempDir, base: &str) -> (Pages, String) {
+        let desk = Arc::new(Desk::new(Store::at(folder.path().join("logins.json"))));
+        let wish = Wish {
+            server: "far".to_owned(),
+            // Nobody is there.
+            url: Url::parse("http://127.0.0.1:1/mcp").unwrap(),
+            oauth: OAuth::default(),
+            ca_file: None,
+            whose: "cert:ann".to_owned(),
+            asked: Principal::certificate("ann"),
+        };
+        let place =
+            |id: &str, _| Some(Placed { page: id.to_owned(), redirect_uri: String::new(), held: None });
+        let id = desk.open(wish, place).unwrap().page().to_owned();
+        let clients = ClientCertificates { ca: "ca.pem".into(), are_required: false };
+        let tls = Tls { cert: "c.pem".into(), key: "k.pem".into(), clients: Some(clients) };
+        let proofs = Proofs::of(&Listen { tls: Some(tls), ..Listen::default() }, None, None);
+        (Pages { hub: Weak::new(), desk, proofs, is_secure: base.starts_with("https") }, id)
+    }
+
+    fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri("/login/x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    async fn status(pages: &Pages, id: &str, head: &Parts, whose: &Principal) -> u16 {
+        pages.page(id, &Asks { head, body: b"", whose }).await.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_page_of_somebody_with_a_certificate_wants_that_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pages, id) = pages(&folder, "https://gw.test");
+        let post = head("POST", &[("host", "gw.test"), ("origin", "https://gw.test")]);
+        for other in [Principal::anonymous(), Principal::certificate("bob"), Principal::bearer()] {
+            assert_eq!(status(&pages, &id, &head("GET", &[]), &other).await, 200);
+            assert_eq!(status(&pages, &id, &post, &other).await, 403, "{other:?}");
+        }
+        let ann = Principal::certificate("ann");
+        assert_eq!(
+            status(&pages, &id, &post, &ann).await,
+            502,
+            "the server is not there, and would be asked"
+        );
+        let elsewhere = head("POST", &[("host", "gw.test"), ("origin", "https://other.test")]);
+        assert_eq!(status(&pages, &id, &elsewhere, &ann).await, 403);
+        assert_eq!(status(&pages, "0", &post, &ann).await, 404);
+    }
+
+    #[test]
+    fn a_browser_brings_back_what_it_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        for (base, secure) in [("https://gw.test", true), ("http://localhost:1", false)] {
+            let (pages, id) = pages(&folder, base);
+            let given = pages.given(&id, &Secret::new("s3cret"));
+            assert!(given.contains("; Path=/; HttpOnly; SameSite=Lax;"), "{given}");
+            assert_eq!(
+                (given.starts_with("__Host-"), given.ends_with("; Secure")),
+                (secure, secure),
+                "{given}"
+            );
+            let (pair, _) = given.split_once(';').unwrap();
+            let many = format!("a=b; {pair};other=x; {}zz=other", pages.cookie());
+            assert_eq!(pages.browsers(&head("GET", &[("cookie", &many)]).headers), ["s3cret", "other"]);
+            let endless = format!("{}x=1; ", pages.cookie()).repeat(99);
+            assert_eq!(pages.browsers(&head("GET", &[("cookie", &endless)]).headers).len(), COOKIES_MAX);
+        }
+    }
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        assert_eq!(field(b"token=a%2Bb+c&x=1", "token"), "a+b c");
+        for none in [&b""[..], b"token", b"token=", b"token=a&token=a", b"\xff=1", b"a=token=b"] {
+            assert_eq!(field(none, "token"), "");
+        }
+    }
+}
