@@ -205,14 +205,9 @@ struct HttpCarry {
 impl Carry for HttpCarry {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
         let Self { url, transport, headers, fetch, spoken, keeper } = *self;
-        let courier = Courier::new(stream.clone(), fetch, url, headers, tracker.clone());
+        let courier = Courier::new(stream.clone(), fetch, url, (headers, keeper), tracker.clone());
         let sends = Arc::downgrade(&courier);
-        let repeats = move |said: &str| {
-            let login =
-                keeper.as_ref().and_then(|keeper| keeper.at_hand().flatten()).map(|bearer| bearer.token());
-            let secrets = |sends: Arc<Courier>| sends.secrets().into_iter().chain(login).collect::<Vec<_>>();
-            sends.upgrade().is_some_and(|sends| repeats(said, &secrets(sends)))
-        };
+        let repeats = move |said: &str| sends.upgrade().is_some_and(|sends| repeats(said, &sends.secrets()));
         stream.keeps_secret(Box::new(repeats));
         let known = *spoken.lock();
         tracker.spawn(async move {

@@ -7,6 +7,7 @@
 use super::super::carry::Express;
 use super::super::fetch::{Address, Common, Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::{Frame, Freight, Load};
+use super::super::oauth::Keeper;
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal, Worn};
 use super::journey::Journey;
@@ -35,6 +36,8 @@ pub(super) struct Courier {
     fetch: Arc<dyn Fetch>,
     url: Address,
     headers: Headers,
+    /// Whose login its requests may show.
+    login: Option<Arc<Keeper>>,
     session: OnceLock<HeaderValue>,
     /// What the last message said beside itself, and what the next says too if nothing of that has changed.
     said: Mutex<Option<Said>>,
@@ -88,7 +91,7 @@ impl Courier {
         stream: Arc<Stream>,
         fetch: Arc<dyn Fetch>,
         url: Address,
-        headers: Headers,
+        (headers, login): (Headers, Option<Arc<Keeper>>),
         tracker: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -96,6 +99,7 @@ impl Courier {
             fetch,
             url,
             headers,
+            login,
             session: OnceLock::new(),
             said: Mutex::default(),
             lingering: Semaphore::new(LINGERING_MAX),
@@ -120,7 +124,8 @@ impl Courier {
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let session = self.session.get().and_then(|id| id.to_str().ok()).map(Secret::new);
         let mut secrets = self.headers.worn().secrets();
-        secrets.extend(self.url.secrets().into_iter().chain(session));
+        let login = self.login.iter().flat_map(|login| login.secrets());
+        secrets.extend(self.url.secrets().into_iter().chain(session).chain(login));
         secrets
     }
 

@@ -181,7 +181,7 @@ mod tests {
         let (answers, given) = oneshot::channel();
         let fetch = Arc::new(Given(Mutex::new(Some(given))));
         let courier =
-            Courier::new(stream.clone(), fetch, Address::new(&remote.url), headers, tracker.clone());
+            Courier::new(stream.clone(), fetch, Address::new(&remote.url), (headers, None), tracker.clone());
         // What it sends keeps it.
         let express: Arc<dyn Express> = courier;
         stream.goes_express(Arc::downgrade(&express));

@@ -3,6 +3,7 @@
 //! Owns that a token is renewed by one at a time, in this program and among all of the user's; that what was refused is not
 //! shown again; and what is kept of what a server asked for. It never asks a person.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ pub struct Keeper {
     store: Option<Store>,
     web: OnceCell<Web>,
     held: Mutex<Held>,
+    /// What was held of late, the newest last: a server may repeat a token after another has taken its place.
+    of_late: Mutex<VecDeque<Bearer>>,
     /// One at a time looks or renews.
     turn: Semaphore,
 }
@@ -102,6 +105,7 @@ impl Keeper {
             store,
             web: OnceCell::new(),
             held: Mutex::new(Held::Unknown),
+            of_late: Mutex::default(),
             turn: Semaphore::new(1),
         }
     }
@@ -138,6 +142,11 @@ impl Keeper {
                 Remedy::Another => String::new(),
             }),
         }
+    }
+
+    /// What the server may have been shown, and nobody else may read.
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.of_late.lock().iter().map(Bearer::token).collect()
     }
 
     /// What was known is looked up again: somebody may have logged in since.
@@ -244,6 +253,14 @@ impl Keeper {
         let bearer =
             login.map(|login| Bearer(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) })));
         let renewed_at = is_new.then(Instant::now);
+        if let Some(bearer) = &bearer {
+            let mut of_late = self.of_late.lock();
+            of_late.retain(|other| !other.is_same(bearer));
+            of_late.push_back(bearer.clone());
+            if of_late.len() > OF_LATE_MAX {
+                of_late.pop_front();
+            }
+        }
         *self.held.lock() = match &bearer {
             Some(bearer) => Held::Login { bearer: bearer.clone(), renewed_at },
             None => Held::Nothing,
@@ -393,3 +410,31 @@ pub fn shell_word(key: &str) -> String {
 
 /// The shortest time from one renewal to the next, where a server refuses what was made.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
+/// Tokens that are known to be secret. An answer in which an older one is repeated was long on its way.
+const OF_LATE_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn c05_what_was_shown_of_late_stays_a_secret() {
+        let (url, oauth) = (Url::parse("https://far.test/mcp").unwrap(), OAuth::default());
+        let keeper = Keeper::new("far", &url, EVERYBODY, oauth, (None, None));
+        assert!(keeper.secrets().is_empty());
+        let login = |token: String| {
+            let text = json!({"server": "x", "principal": EVERYBODY, "resource": "x", "token_endpoint": "x", "shows": "none",
+                "registration": {"issuer": "x", "client_id": "x"}, "access_token": token, "expires_at": 1, "given_at": 0, "scopes": []});
+            serde_json::from_str::<Login>(&text.to_string()).unwrap()
+        };
+        for number in 0..=OF_LATE_MAX {
+            keeper.hold(Some(login(number.to_string())), true);
+        }
+        keeper.hold(Some(login("2".to_owned())), false);
+        keeper.forget();
+        keeper.hold(None, false);
+        let known: Vec<_> = keeper.secrets().iter().map(|token| token.expose().to_owned()).collect();
+        assert_eq!(known, ["1", "3", "4", "2"], "one that has ended, and is replaced, too");
+    }
+}
