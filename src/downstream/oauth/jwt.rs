@@ -41,6 +41,10 @@ impl<'a> Read<'a> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Flaw("it is too long"));
         }
+        // Nor is anybody asked about it (RFC 6750, 2.1).
+        if !token.iter().all(u8::is_ascii_graphic) {
+            return Err(Flaw("it holds what no token holds"));
+        }
         let parts: Vec<&[u8]> = token.splitn(4, |byte| *byte == b'.').collect();
         let &[head, claims, signature] = parts.as_slice() else { return Ok(Self::Opaque) };
         let decoded = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
@@ -150,5 +154,8 @@ mod tests {
         assert_eq!(flaw(&token(r#"{"alg":"ES256"}"#, r#"{"a":1,"a":2}"#), ALL), UNREAD);
         let long = token(r#"{"alg":"ES256"}"#, &format!(r#"{{"a":"{}"}}"#, "x".repeat(TOKEN_BYTES_MAX)));
         assert_eq!(flaw(&long, ALL), Some("it is too long"));
+        for odd in [format!("{good}, Bearer {good}"), "a b".to_owned(), "\u{e4}".to_owned()] {
+            assert_eq!(flaw(&odd, ALL), Some("it holds what no token holds"), "{odd}");
+        }
     }
 }
