@@ -66,7 +66,7 @@ class Client:
         self.session: str | None = None
         self.number = 0
 
-    def send(self, what: str, body: object, *, method: str = "POST", may: tuple[str, ...] = (), headers: dict[str, str] | None = None, path: str | None = None, token: str | None = None, seconds: float = 10) -> tuple[int, dict, bytes]:
+    def send(self, what: str, body: object, *, method: str = "POST", may: tuple[str, ...] = (), headers: dict[str, str | None] | None = None, path: str | None = None, token: str | None = None, seconds: float = 10) -> tuple[int, dict, bytes]:
         stage = self.stage
         own = {
             "Accept": "application/json, text/event-stream", "Content-Type": "application/json", "Authorization": f"Bearer {token or stage.odd('listen token')}",
@@ -76,11 +76,13 @@ class Client:
         own |= {"Mcp-Session-Id": self.session} if self.session else {}
         own |= {"MCP-Protocol-Version": "2025-11-25"} if self.session else {}
         own |= headers or {}
+        own = {name: value for name, value in own.items() if value is not None}
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.run.port, timeout=seconds)
         status, got, text = 0, {}, b""
         try:
-            connection.request(method, f"{path or self.path}?token={stage.odd('client, query')}", data if method == "POST" else None, own)
+            target = path or self.path
+            connection.request(method, f"{target}{'&' if '?' in target else '?'}token={stage.odd('client, query')}", data if method == "POST" else None, own)
             answer = connection.getresponse()
             status, got = answer.status, {name.lower(): value for name, value in answer.getheaders()}
             while piece := answer.read1(65536):
@@ -104,8 +106,8 @@ class Client:
         self.session = got.get("mcp-session-id")
         if self.session:
             with self.stage.lock:
-                self.stage.sessions.append(self.session)
-            self.send("initialized", {"jsonrpc": "2.0", "method": "notifications/initialized"})
+                self.stage.minted.setdefault("session of a client", []).append(self.session)
+            self.send("initialized", {"jsonrpc": "2.0", "method": "notifications/initialized"}, token=token)
         return status == 200
 
 

@@ -26,11 +26,15 @@ sys.dont_write_bytecode = True
 
 import canaries
 import settings
-from acts import ACTS
+from acts import ACTS as OTHER_ACTS
 from canaries import Hunt
-from stage import ELSEWHERE, PROGRAM, ROOT, Stage
+from logins import logins, provider
+from stage import GIVEN_BY, PROGRAM, ROOT, Stage
 
+ACTS = OTHER_ACTS | {"logins": logins, "provider": provider}
 SHOWN_MAX = 40
+# Slots whose values are made while it runs.
+MINTED = {"session of a client", *(f"{issuer}, {what}" for issuer, all in GIVEN_BY.items() for what in all)}
 # What Braid writes, and where a secret may be in it.
 WRITTEN = ("state", "config", "cache", "run")
 
@@ -39,7 +43,8 @@ def gather(stage: Stage) -> None:
     """What lies around when all is done."""
     for folder in WRITTEN:
         for file in stage.folder.joinpath(folder).rglob("*"):
-            if file.is_file():
+            # What logins give belongs there; it is looked at while they last.
+            if file.is_file() and file.name != "logins.json":
                 stage.keep("files that Braid wrote", file.read_bytes())
     given = {
         "near.environ": ("env, written", "env, ${NAME}", "env, ${env:NAME}", "env, ${file:}", "env, default", "env_file", "inherit_env", "result"),
@@ -74,7 +79,7 @@ def sent_to(how: str) -> tuple[str, ...]:
 def judge(stage: Stage, whole: bool) -> int:
     hunt = Hunt()
     for slot in stage.slots.values():
-        hunt.add(slot.name, slot.values if slot.name != "session of a client" else stage.sessions)
+        hunt.add(slot.name, slot.values if slot.name not in MINTED else stage.minted.get(slot.name, ()))
     places: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     cells: dict[tuple[str, str], str] = defaultdict(lambda: ".")
     hits: Counter[tuple[str, str, str]] = Counter()

@@ -25,7 +25,7 @@ SECRET = {
     "listen.tokens.*.token": ["listen.tokens"],
     "servers.*.oauth.client_secret": ["servers.*.oauth"],
     "servers.*.forward_headers": [],  # Names of headers; refused.
-    "listen.oauth.introspection.client_secret": ["listen.tokens"],
+    "listen.oauth.introspection.client_secret": ["introspection secret"],
 }
 
 # The rest: why no secret stands there.

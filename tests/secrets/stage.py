@@ -19,6 +19,7 @@ from pathlib import Path
 
 from canaries import Slot
 from far import Far
+from issuer import GIVEN, RsaKey
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -45,6 +46,14 @@ ELSEWHERE = {
     "their variable": "a variable that a client's file refers to",
     "typed": "env, header, query and argument of `braid add` and `--url`",
 }
+# What issuers give out, and what is made for them.
+GIVEN_BY = {
+    "login": [*GIVEN, "state", "verifier"],
+    "other login": ["access token", "refresh token", "device code", "unread"],
+    "provider": ["access token", "refresh token", "client secret", "code", "state", "verifier", "JWT", "broken JWT", "opaque token", "unread"],
+}
+MADE = {"state": "what a browser must bring back", "verifier": "what proves who asked for a code (PKCE)", "JWT": "a client's token", "broken JWT": "a token that was one before it was broken", "opaque token": "a client's token that its provider is asked about"}
+ELSEWHERE |= {f"{issuer}, {what}": (GIVEN | MADE)[what] for issuer, all in GIVEN_BY.items() for what in all}
 
 
 class Stage:
@@ -62,8 +71,9 @@ class Stage:
         # What was searched for what, and what may be there: (place, bytes, slots that must be there).
         self.outputs: list[tuple[str, bytes, frozenset[str]]] = []
         self.lock = threading.Lock()
-        # Those that Braid gave.
-        self.sessions: list[str] = []
+        # What is made while it runs, by slot.
+        self.minted: dict[str, list[str]] = {}
+        self.key = RsaKey(TLS / "rsa.key")
         key = TLS.joinpath("localhost.key").read_text()
         body = "".join(line for line in key.splitlines() if "-----" not in line)
         self.slots["tls key"].odd = self.slots["tls key"].plain = body
