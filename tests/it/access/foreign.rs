@@ -10,11 +10,11 @@ use mcp_braid::config::{AccessRule, Sharing};
 use serde_json::{Value, json};
 
 /// Whoever made something, and everybody else. All of them may use everything.
-fn maker() -> Grant {
+pub(super) fn maker() -> Grant {
     named(Principal::token("ana"), &["read"])
 }
 
-fn others() -> Vec<Grant> {
+pub(super) fn others() -> Vec<Grant> {
     vec![
         named(Principal::token("bob"), &["read"]),
         named(Principal::oauth("ana"), &["read"]),
@@ -27,7 +27,7 @@ fn others() -> Vec<Grant> {
     ]
 }
 
-fn named(principal: Principal, scopes: &[&str]) -> Grant {
+pub(super) fn named(principal: Principal, scopes: &[&str]) -> Grant {
     Grant { principal, scopes: Scopes::of(scopes.iter().copied()).unwrap() }
 }
 
@@ -39,8 +39,13 @@ fn house(server: &Server) -> House {
     })
 }
 
+/// The same, where everybody may use everything.
+pub(super) fn everybodys(server: &Server, sharing: Sharing) -> House {
+    House::new(&[("s", server)], sharing, |config| config.access = vec![AccessRule::new("everybody")])
+}
+
 /// All that an answer says.
-async fn said(reply: crate::http::house::Reply) -> (u16, String, String) {
+pub(super) async fn said(reply: crate::http::house::Reply) -> (u16, String, String) {
     (reply.status.as_u16(), format!("{:?}", reply.headers), reply.text().await)
 }
 
@@ -120,7 +125,7 @@ async fn s01_a_cursor_of_another_is_none_though_the_list_is_the_same() {
 }
 
 /// A client without a session in this name, which knows of tasks and can be asked.
-fn alone(house: &House, grant: &Grant) -> Alone {
+pub(super) fn alone(house: &House, grant: &Grant) -> Alone {
     let Grant { principal, scopes } = grant.clone();
     let capabilities =
         json!({"elicitation": {}, "roots": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod foreign;
+mod streams;
 mod told;
 
 use crate::filters::server::Server;
