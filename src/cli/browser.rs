@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use reqwest::Url;
 
-use crate::config::remote::{authority, is_of_this_machine};
+use crate::config::remote::{authority, is_misspelt, is_of_this_machine};
 use crate::system::{Here, System};
 
 /// A URL that may be opened, in a spelling without a character that any shell or program could take for something else.
@@ -16,8 +16,7 @@ pub(super) fn judge(text: &str) -> Result<String, &'static str> {
     if text.len() > URL_BYTES_MAX {
         return Err("it is longer than any page's URL");
     }
-    // A parser passes over these in silence.
-    if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+    if is_misspelt(text) {
         return Err("it has characters that are in no URL");
     }
     let url = Url::parse(text).map_err(|_| "it is no URL")?;

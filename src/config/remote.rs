@@ -147,6 +147,11 @@ pub fn authority(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
+/// Whether a text has characters that are in no URL, and that parsers pass over or take for others in silence.
+pub fn is_misspelt(url: &str) -> bool {
+    url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
+}
+
 /// The host of a URL in words for people: without brackets and port.
 fn host(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;

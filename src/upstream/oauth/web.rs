@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::super::fetch::{
     Address, BodyError, Client, Common, Fetch, FetchError, FetchRequest, Fields, Proxies, shown,
 };
-use crate::config::remote::is_of_this_machine;
+use crate::config::remote::{is_misspelt, is_of_this_machine};
 
 /// Asks on behalf of one server.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ impl Web {
     /// What a server named, as a place that may be asked.
     pub(super) fn read(&self, text: &str) -> Result<Url, WebError> {
         let url = match text.len() {
-            ..=URL_BYTES_MAX => Url::parse(text).ok().filter(Url::has_host),
+            ..=URL_BYTES_MAX if !is_misspelt(text) => Url::parse(text).ok().filter(Url::has_host),
             _ => None,
         };
         let url = url.ok_or_else(|| WebError("what the server names is no URL".to_owned()))?;

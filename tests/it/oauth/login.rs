@@ -216,7 +216,7 @@ fn opened(home: &Home, is_awaited: bool) -> Option<(String, String)> {
 fn h12_a_page_is_one_argument_of_one_program_and_no_shell_reads_it() {
     let issuer = Issuer::start();
     let home = Home::before(&issuer, "");
-    let hostile = format!("{}/authorize?a=$(touch${{IFS}}pwned)&b=`touch pwned`;c|d'e\"f&g= h", issuer.base);
+    let hostile = format!("{}/authorize?a=$(touch${{IFS}}pwned)&b=`touch$IFS./pwned`;c|d'e\"f", issuer.base);
     issuer.world().says.insert("authorization_endpoint", json!(hostile));
     let (count, page) = opened(&home, true).unwrap();
     assert_eq!(count, "1");
@@ -226,7 +226,16 @@ fn h12_a_page_is_one_argument_of_one_program_and_no_shell_reads_it() {
         "{page}"
     );
     assert!(!home.folder.path().join("pwned").exists());
-    for hostile in ["javascript:alert(1)", "file:///etc/passwd", "http://id.example.com/a", "--help", "x"] {
+    for hostile in [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "http://id.example.com/a",
+        "--help",
+        "x",
+        "https://x/\n--flag",
+        "https://x/a b",
+        "https://x\\@y/",
+    ] {
         let home = Home::before(&issuer, "");
         issuer.world().says.insert("authorization_endpoint", json!(hostile));
         assert_eq!(opened(&home, false), None, "{hostile}");
