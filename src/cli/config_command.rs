@@ -253,6 +253,7 @@ fn show_provider(page: &mut Page, oauth: &IdentityProvider) {
     };
     page.text("oauth.jwks_uri", uri);
     page.text("oauth.jwks_file", &file(keys));
+    page.text("oauth.ca_file", &file(oauth.ca_file.as_deref()));
     page.text("oauth.principal", &oauth.principal);
     if let Some(client) = &oauth.client {
         page.text("oauth.client_id", &client.id);
@@ -547,6 +548,7 @@ mod tests {
         oauth.scopes = ["read"]
         oauth.algorithms = ["ES256"]
         oauth.jwks_file = "${HOME}/keys.json"
+        oauth.ca_file = "provider.pem"
         oauth.principal = "email"
         oauth.client_id = "braid-pages"
         oauth.client_secret = "${S}"

@@ -23,7 +23,7 @@ use crate::downstream::oauth::issuer::Ways;
 use crate::downstream::oauth::{Issuer, IssuerError};
 use crate::mcp::caller::Principal;
 use crate::system::Leaving;
-use crate::upstream::fetch::{Client, FetchError, Proxies};
+use crate::upstream::fetch::Proxies;
 use crate::upstream::oauth::{EVERYBODY, Store, canonical};
 use reqwest::Url;
 use std::fmt::Write;
@@ -156,11 +156,9 @@ async fn issuer(listen: &Listen) -> Result<Option<Arc<Issuer>>, String> {
     }
     let oauth = listen.oauth.clone().ok_or(IssuerError::NoSettings).map_err(|error| error.to_string())?;
     let made = tokio::task::spawn_blocking(move || {
-        let sentence = |error: FetchError| error.to_string();
-        let proxies = || Proxies::of(std::env::vars_os()).map_err(sentence);
-        let named = Arc::new(Client::new(None, proxies()?).map_err(sentence)?);
-        let others = Arc::new(Client::to_public(None, proxies()?).map_err(sentence)?);
-        Issuer::new(&oauth, Ways { named, others }).map_err(|error| error.to_string())
+        let ways = Ways::new(oauth.ca_file.as_deref(), || Proxies::of(std::env::vars_os()));
+        let ways = ways.map_err(|error| format!("`listen.oauth`: {error}"))?;
+        Issuer::new(&oauth, ways).map_err(|error| error.to_string())
     });
     made.await.unwrap_or_else(|error| Err(error.to_string())).map(Some)
 }

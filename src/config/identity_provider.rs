@@ -29,6 +29,8 @@ pub struct IdentityProvider {
     pub introspection: Option<Introspection>,
     /// What we are called where people say who they are. `None`: we cannot ask them.
     pub client: Option<ProviderClient>,
+    /// Whom it is trusted to be who it says, besides those whom the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What the provider knows us as.
@@ -139,6 +141,7 @@ impl IdentityProvider {
             principal: "sub".to_owned(),
             introspection: None,
             client: None,
+            ca_file: None,
         }
     }
 }

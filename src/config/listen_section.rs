@@ -136,6 +136,7 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<IdentityProvider>
         },
         keys,
         principal: section.text("principal").map_or_else(|| default.principal.clone(), str::to_owned),
+        ca_file: text("ca_file").and_then(|file| reader.variables.file_of(file)),
         introspection: section.section("introspection").and_then(|inner| introspection(reader, inner)),
         client: text("client_id")
             .map(|id| ProviderClient { id: id.to_owned(), secret: text("client_secret").map(Secret::new) }),

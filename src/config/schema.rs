@@ -819,6 +819,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     here("listen.oauth.jwks_file", Form::Text(Rule::Path), "\"\"", "or a file of them, a JWK Set"),
     here(
+        "listen.oauth.ca_file",
+        Form::Text(Rule::Path),
+        "\"\"",
+        "trusted besides the system's certificates when it is asked, in PEM",
+    ),
+    here(
         "listen.oauth.principal",
         Form::Text(Rule::Claim),
         "\"sub\"",

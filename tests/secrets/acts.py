@@ -374,6 +374,8 @@ oauth = {{ issuer = "http://127.0.0.1:9", resource = "http://127.0.0.1:9/mcp", i
         for token in (stage.odd("client, headers"), "e30.e30." + stage.plain("client, headers"), stage.plain("listen.tokens") + "x"):
             client.send("a token that is asked about", {}, token=token)
     stage.keep("the log, tokens", run.said.read_bytes())
+    wrong = stage.config("provider-ca.toml", near, listen='auth = "oauth"\noauth = { issuer = "https://127.0.0.1:9", resource = "http://127.0.0.1:9/mcp", ca_file = "ca.pem" }')
+    stage.say("serve with a wrong ca_file of a provider", "serve", "-c", str(wrong))
     off = stage.config("off.toml", near).read_text().replace("127.0.0.1:0", "0.0.0.0:0")
     stage.say("serve off loopback", "serve", "-c", str(stage.file("off.toml", off)))
 

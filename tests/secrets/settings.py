@@ -18,6 +18,7 @@ SECRET = {
     "servers.*.headers_command": ["headers_command, printed", "headers_command, args"],
     "servers.*.url": ["url, user", "url, query", "url, query ${NAME}", "url, path ${NAME}"],
     "servers.*.ca_file": ["ca_file, content"],
+    "listen.oauth.ca_file": ["ca_file, content"],
     "servers.*.tool.*.defaults": ["tool defaults", "tool defaults, hidden"],
     "listen.token_file": ["listen token"],
     "listen.tls.key": ["tls key", "tls key, broken"],

@@ -164,6 +164,8 @@ fn files_of(listen: &Listen) -> Vec<(&'static str, &Path)> {
     if let Some(KeySource::File(file)) = listen.oauth.as_ref().map(|oauth| &oauth.keys) {
         files.push(("oauth.jwks_file", file));
     }
+    let trusted = listen.oauth.as_ref().and_then(|oauth| oauth.ca_file.as_deref());
+    files.extend(trusted.map(|file| ("oauth.ca_file", file)));
     files
 }
 

@@ -58,7 +58,7 @@ impl Proofs {
                 resource: oauth.resource.clone(),
                 scopes: oauth.scopes.clone(),
                 client,
-                ca_file: None,
+                ca_file: oauth.ca_file.clone(),
             };
             Some((issuer?, sign_in))
         });

@@ -4,6 +4,7 @@
 //! is, only the public network is asked. A redirect is followed within one origin only (`upstream::fetch`). An error is a
 //! sentence for the log, without secrets.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use tokio::time::timeout;
 
-use crate::upstream::fetch::{Address, Common, Fetch, FetchRequest, read_whole};
+use crate::upstream::fetch::{Address, Client, Common, Fetch, FetchError, FetchRequest, Proxies, read_whole};
 
 /// Fetches of one provider.
 #[derive(Clone)]
@@ -31,6 +32,18 @@ pub struct Ways {
     pub named: Arc<dyn Fetch>,
     /// To what others name: within the bounds of the public network.
     pub others: Arc<dyn Fetch>,
+}
+
+impl Ways {
+    /// Straight, or through proxies. `ca_file`: who is trusted besides those whom the system trusts, in PEM; it is read now, which
+    /// blocks for some milliseconds.
+    pub fn new(
+        ca_file: Option<&Path>,
+        proxies: impl Fn() -> Result<Proxies, FetchError>,
+    ) -> Result<Self, FetchError> {
+        let named = Arc::new(Client::new(ca_file, proxies()?)?);
+        Ok(Self { named, others: Arc::new(Client::to_public(ca_file, proxies()?)?) })
+    }
 }
 
 impl Courier {

@@ -315,7 +315,7 @@ fn what_is_written_of_an_identity_provider_is_what_holds() {
     assert_eq!(listen.limits.sessions_per_principal_max, 64);
     let lines = format!(
         "{TWO}audiences = [\"api://braid\"]\nscopes = [\"read\"]\nalgorithms = [\"EdDSA\", \"RS384\"]\njwks_file = \"keys.json\"\n\
-         principal = \"email\"\nintrospection = {{ url = \"https://id.example.com/i\", client_id = \"b\", client_secret = \"s\" }}\n"
+         principal = \"email\"\nca_file = \"ca.pem\"\nintrospection = {{ url = \"https://id.example.com/i\", client_id = \"b\", client_secret = \"s\" }}\n"
     );
     let expected = IdentityProvider {
         audiences: vec!["api://braid".to_owned()],
@@ -328,6 +328,7 @@ fn what_is_written_of_an_identity_provider_is_what_holds() {
             client_id: "b".to_owned(),
             client_secret: Secret::new("s"),
         }),
+        ca_file: Some(PathBuf::from("/etc/braid/ca.pem")),
         ..plain
     };
     assert_eq!(oauth(&lines).unwrap().config.listen.oauth, Some(expected));

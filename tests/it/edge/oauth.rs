@@ -15,7 +15,7 @@ use mcp_braid::downstream::edge::guard::Guard;
 use mcp_braid::downstream::http::routes::Routes;
 use mcp_braid::downstream::oauth::Issuer;
 use mcp_braid::downstream::oauth::issuer::Ways;
-use mcp_braid::upstream::fetch::{Client, Proxies};
+use mcp_braid::upstream::fetch::Proxies;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -60,10 +60,9 @@ impl Gateway {
         let house = House::new(&[("s", &Server::new(&["echo"]))], Sharing::Shared, |config| {
             config.listen = listen.clone();
         });
-        let client = Client::new(None, Proxies::of(std::iter::empty()).unwrap()).unwrap();
-        let others = Client::to_public(None, Proxies::of(std::iter::empty()).unwrap()).unwrap();
-        let ways = Ways { named: Arc::new(client), others: Arc::new(others) };
-        let issuer = Issuer::new(listen.oauth.as_ref().unwrap(), ways).unwrap();
+        let oauth = listen.oauth.as_ref().unwrap();
+        let ways = Ways::new(oauth.ca_file.as_deref(), || Proxies::of(std::iter::empty())).unwrap();
+        let issuer = Issuer::new(oauth, ways).unwrap();
         let bound = Bound::bind(&listen.addresses, None).await.unwrap();
         let addresses = bound.addresses();
         let guard = Guard::with_issuer(&listen, &addresses, None, Some(issuer)).unwrap();
@@ -318,4 +317,31 @@ async fn while_the_provider_is_away_clients_are_asked_to_wait() {
     }
     assert_eq!(gateway.greet("/mcp", NAMED).await.status, 200, "a token that we know ourselves needs nobody");
     gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_provider_with_a_certificate_of_its_own_is_asked_if_that_is_named() {
+    let provider = Provider::start_secure().await;
+    let opaque = "opaque-of-ana";
+    let asks = |oauth: &mut IdentityProvider| {
+        let client_secret = Secret::new("s");
+        oauth.introspection = Some(Introspection { url: None, client_id: "braid".to_owned(), client_secret });
+    };
+    for ca_file in [None, Some("localhost.pem")] {
+        let gateway = Gateway::with(&provider, |listen| {
+            let oauth = listen.oauth.as_mut().unwrap();
+            asks(oauth);
+            oauth.ca_file = ca_file.map(crate::edge::rig::file);
+        })
+        .await;
+        let token = provider.keys.token(&json!({"alg": "ES256", "kid": "ec"}), &provider.claims("ana"));
+        let expected = if ca_file.is_some() { 200 } else { 503 };
+        for token in [&token, opaque] {
+            assert_eq!(gateway.greet("/mcp", token).await.status, expected, "{ca_file:?}");
+        }
+        gateway.end().await;
+    }
+    let asked =
+        ["/.well-known/oauth-authorization-server", "/keys", "/introspect"].map(|it| provider.asked(it));
+    assert_eq!(asked, [1, 1, 1], "by who trusts it alone");
 }

@@ -1,23 +1,31 @@
 //! An identity provider on a port of loopback: metadata, keys, a word about tokens that are no JWTs, and a signer of all kinds.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     RsaKeyPair, RsaPublicKeyComponents,
 };
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
 
 use super::super::rig::file;
 
@@ -55,6 +63,36 @@ impl Provider {
         *said.issuer.lock() = issuer.clone();
         let router = Router::new().fallback(answer).with_state(said.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { issuer, keys, said }
+    }
+
+    /// The same behind a certificate that no system trusts.
+    pub(super) async fn start_secure() -> Self {
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let issuer = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let (keys, said) = (Keys::new(), Arc::new(Said::default()));
+        *said.jwks.lock() = keys.jwks();
+        *said.issuer.lock() = issuer.clone();
+        let chain = vec![CertificateDer::from_pem_file(file("localhost.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(file("localhost.key")).unwrap();
+        let tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let tls = tls.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let tls = TlsAcceptor::from(Arc::new(tls.with_single_cert(chain, key).unwrap()));
+        let heard = said.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tls, heard) = (tls.clone(), heard.clone());
+                tokio::spawn(async move {
+                    // Who does not trust it has hung up.
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    let answers = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                        let answered = answer(State(heard.clone()), request.map(Body::new));
+                        async move { Ok::<_, Infallible>(answered.await.into_response()) }
+                    });
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), answers).await.ok();
+                });
+            }
+        });
         Self { issuer, keys, said }
     }
 
