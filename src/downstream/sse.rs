@@ -10,6 +10,7 @@ use super::http::endpoint::Front;
 use super::http::head;
 use super::http::replies;
 use super::http::sessions::{SessionId, SessionKey};
+use super::http::term::Term;
 use crate::mcp::caller::Grant;
 use crate::upstream::allowance::Allowance;
 use crate::wire::fault::{Fault, Reason};
@@ -20,7 +21,7 @@ use dashmap::DashMap;
 use futures::stream;
 use http::{Method, Request, StatusCode};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -44,6 +45,8 @@ struct Pipe {
     inbox: mpsc::Sender<Heard>,
     /// Whose it is.
     grant: Grant,
+    /// How long its stream lasts: as the session's, which ends with it, by the last token that was shown for it.
+    term: Term,
     allowance: Allowance,
 }
 
@@ -62,7 +65,7 @@ impl Drop for Listening {
 
 impl Front {
     /// Opens a stream. Its first event says where to post.
-    pub fn open_pipe(self: &Arc<Self>, grant: Grant, request: &Request<Body>) -> Response {
+    pub(crate) fn open_pipe(self: &Arc<Self>, grant: Grant, term: Term, request: &Request<Body>) -> Response {
         if request.method() != Method::GET {
             return replies::wrong_method("GET");
         }
@@ -83,7 +86,7 @@ impl Front {
         let seat = self.seat(caller, &self.hub.entrance_all());
         let allowance = seat.allowance().clone();
         let door = Door::on_threads(seat, outbox, &self.identity, self.behind_itself);
-        self.pipes.0.insert(id.key(), Pipe { inbox, grant, allowance });
+        self.pipes.0.insert(id.key(), Pipe { inbox, grant, term: term.clone(), allowance });
         self.tracker.spawn(async move {
             door.expecting(BEGIN).serve(heard).await;
             drop(admission);
@@ -105,11 +108,16 @@ impl Front {
             }
             Some((out, (listening, None)))
         });
-        replies::event_stream(rest)
+        term.bounds(replies::event_stream(rest))
     }
 
     /// Takes a message in. The answer comes on the stream.
-    pub async fn post_to_pipe(&self, grant: Grant, request: Request<Body>) -> Response {
+    pub(crate) async fn post_to_pipe(
+        &self,
+        grant: Grant,
+        ends: Option<Instant>,
+        request: Request<Body>,
+    ) -> Response {
         if self.is_closing() {
             return replies::stopping();
         }
@@ -120,6 +128,7 @@ impl Front {
         let Some(pipe) = pipe.filter(|pipe| pipe.grant == grant) else {
             return replies::unknown_session();
         };
+        pipe.term.extend(ends);
         if let Err(unfit) = head::fit_json(request.headers()) {
             return replies::unfit(unfit);
         }

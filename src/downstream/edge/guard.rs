@@ -81,6 +81,8 @@ pub struct Admitted {
     pub principal: Principal,
     /// What its token says that it may do.
     pub scopes: Scopes,
+    /// When its token ends, if it does.
+    pub ends: Option<Instant>,
     pub peer: Peer,
     /// Every answer is dressed with it.
     pub cors: Cors,
@@ -106,6 +108,8 @@ struct Bearer {
     grant: Grant,
     /// Until when. `None`: as long as we run.
     until: Option<Instant>,
+    /// When the token itself ends.
+    ends: Option<Instant>,
     doors: Doors,
 }
 
@@ -139,7 +143,11 @@ pub enum GuardError {
 impl Admitted {
     fn new(grant: &Grant, peer: &Peer, cors: Cors) -> Self {
         let Grant { principal, scopes } = grant.clone();
-        Self { principal, scopes, peer: peer.clone(), cors }
+        Self { principal, scopes, ends: None, peer: peer.clone(), cors }
+    }
+
+    fn until(self, ends: Option<Instant>) -> Self {
+        Self { ends, ..self }
     }
 
     /// In whose name it is, and what that was granted.
@@ -231,11 +239,11 @@ impl Guard {
         now: impl Fn() -> Instant,
     ) -> Judged {
         let open = self.key.is_none().then(|| shown.certificate.as_ref().unwrap_or(&self.anonymous));
-        if let Some(grant) = shown.as_before(head, open, &now)
+        if let Some((grant, ends)) = shown.as_before(head, open, &now)
             && !self.is_everybodys(head)
         {
             let cors = if self.origins.is_empty() { Cors::Off } else { Cors::Unlisted };
-            return Judged::LetIn(Admitted::new(grant, peer, cors));
+            return Judged::LetIn(Admitted::new(grant, peer, cors).until(ends));
         }
         if !shown.is_same_host(head) {
             if !self.is_our_host(head, peer) {
@@ -266,8 +274,8 @@ impl Guard {
             let grant = shown.certificate.as_ref().unwrap_or(&self.anonymous);
             return Judged::LetIn(Admitted::new(grant, peer, cors));
         };
-        if let Some(grant) = shown.same_bearer(head, &now) {
-            return Judged::LetIn(Admitted::new(grant, peer, cors));
+        if let Some(known) = shown.same_bearer(head, &now) {
+            return Judged::LetIn(Admitted::new(&known.grant, peer, cors).until(known.ends));
         }
         self.judge_token(key, shown, head, peer, cors, now)
     }
@@ -298,8 +306,13 @@ impl Guard {
         // the bearer out.
         if let Some(grant) = key.holders.whose(&digest) {
             let authorization = only(&head.headers, &AUTHORIZATION);
-            shown.bearer =
-                Some(Bearer { authorization, grant: grant.clone(), until: None, doors: Doors::All });
+            shown.bearer = Some(Bearer {
+                authorization,
+                grant: grant.clone(),
+                until: None,
+                ends: None,
+                doors: Doors::All,
+            });
             return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
         let Some(issuer) = &key.issuer else {
@@ -462,7 +475,7 @@ impl Guard {
 impl Inquiry {
     /// What a good token opens here.
     fn passed(self, pass: Pass, shown: &mut Shown) -> Result<Admitted, Reply> {
-        let Pass { grant, until, doors } = pass;
+        let Pass { grant, until, ends, doors } = pass;
         if !doors.open(&self.path) {
             return Err(self.refused(Doubt::Invalid("it was made for another door")));
         }
@@ -470,9 +483,9 @@ impl Inquiry {
         if !grant.scopes.has_all(resource.needed()) {
             return Err(Reply { why: Why::insufficient(resource, &self.path), cors: self.cors });
         }
-        let admitted = Admitted::new(&grant, &self.peer, self.cors);
+        let admitted = Admitted::new(&grant, &self.peer, self.cors).until(ends);
         let authorization = self.authorization;
-        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), doors });
+        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), ends, doors });
         Ok(admitted)
     }
 
@@ -500,13 +513,13 @@ impl Shown {
     }
 
     /// In whose name a head comes that shows the same again, each once, and comes from no page: one look at each header.
-    /// `open`: in whose, if no token is asked for.
+    /// `open`: in whose, if no token is asked for. With it, when the token ends that was shown.
     fn as_before<'a>(
         &'a self,
         head: &Parts,
         open: Option<&'a Grant>,
         now: impl Fn() -> Instant,
-    ) -> Option<&'a Grant> {
+    ) -> Option<(&'a Grant, Option<Instant>)> {
         let known = match open {
             Some(_) => None,
             None => Some(self.bearer.as_ref().filter(|bearer| bearer.holds(head, now))?),
@@ -530,7 +543,8 @@ impl Shown {
         }
         // What the URI says is compared with the host as well.
         let fits = head.uri.authority().is_none() && hosts == 1 && (known.is_none() || bearers == 1);
-        known.map(|known| &known.grant).or(open).filter(|_| fits)
+        let who = known.map(|known| (&known.grant, known.ends)).or_else(|| open.map(|grant| (grant, None)));
+        who.filter(|_| fits)
     }
 
     fn is_same_host(&self, head: &Parts) -> bool {
@@ -541,10 +555,10 @@ impl Shown {
     }
 
     /// Takes as long for a near miss as for any other of its length.
-    fn same_bearer(&self, head: &Parts, now: impl Fn() -> Instant) -> Option<&Grant> {
+    fn same_bearer(&self, head: &Parts, now: impl Fn() -> Instant) -> Option<&Bearer> {
         let known = self.bearer.as_ref().filter(|bearer| bearer.holds(head, now))?;
         let value = at_most_one(&head.headers, &AUTHORIZATION).ok().flatten()?;
-        is_same(value.as_bytes(), &known.authorization).then_some(&known.grant)
+        is_same(value.as_bytes(), &known.authorization).then_some(known)
     }
 }
 

@@ -7,6 +7,8 @@ pub mod endpoint;
 
 pub mod sessions;
 
+pub(crate) mod term;
+
 pub(super) mod live;
 
 pub mod routes;

@@ -2,6 +2,7 @@
 
 use super::endpoint::{Front, Gate};
 use super::replies;
+use super::term::{self, Term};
 use crate::downstream::edge::alarm::Alarm;
 use crate::downstream::edge::content::{Content, Response};
 use crate::downstream::edge::guard::Admitted;
@@ -47,16 +48,23 @@ impl Serve for Routes {
         alarm: &'a Alarm,
     ) -> impl Future<Output = Response> + Send {
         let is_to_all = head.uri.path() == &*self.all.path;
-        if is_to_all && head.method == Method::POST {
+        let term = who.ends.filter(|_| term::listens(&head)).map(|ends| Term::new(Some(ends)));
+        if is_to_all && head.method == Method::POST && term.is_none() {
             return Either::Left(self.front.post(&self.all, who.grant(), head.headers, body, alarm));
         }
         // On the heap: it is seldom needed, and large.
         let other = async move {
-            match is_to_all {
+            // Whose stream is a session bounds it by itself.
+            let term = term.filter(|_| head.uri.path() != SSE);
+            let answer = match is_to_all {
                 true => {
                     self.front.handle(&self.all, who.grant(), Request::from_parts(head, body), alarm).await
                 }
                 false => self.others.serve(who, head, body, alarm).await,
+            };
+            match term {
+                Some(term) => term.bounds(answer),
+                None => answer,
             }
         };
         Either::Right(other.boxed())
@@ -77,7 +85,7 @@ fn others(front: Arc<Front>) -> Router {
             router.route(WELL_KNOWN, get(metadata)).route(&format!("{WELL_KNOWN}/{{*door}}"), get(metadata));
     }
     if front.listen.legacy_sse {
-        router = router.route("/sse", any(open)).route("/messages", post(message));
+        router = router.route(SSE, any(open)).route("/messages", post(message));
     }
     router.fallback(nothing).with_state(front)
 }
@@ -124,11 +132,13 @@ async fn enter(
 }
 
 async fn open(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
-    front.open_pipe(who.grant(), &request)
+    let term = Term::new(who.ends);
+    front.open_pipe(who.grant(), term, &request)
 }
 
 async fn message(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
-    front.post_to_pipe(who.grant(), request).await
+    let ends = who.ends;
+    front.post_to_pipe(who.grant(), ends, request).await
 }
 
 /// A page on which somebody logs in.
@@ -190,3 +200,6 @@ async fn ready(State(front): State<Arc<Front>>) -> Response {
 async fn nothing() -> Response {
     replies::status(StatusCode::NOT_FOUND)
 }
+
+/// Where clients of 2024-11-05 listen.
+const SSE: &str = "/sse";

@@ -130,10 +130,11 @@ impl Issuer {
             Read::Opaque => (self.told(token).await?, TOLD_KEPT),
         };
         let now = now();
+        let left = (said.until - self.seconds()).max(0.0);
         // One that does not say when it ends holds as long as anything is believed.
-        let left = (said.until - self.seconds()).clamp(0.0, kept.as_secs_f64());
-        let until = now + Duration::try_from_secs_f64(left).unwrap_or_default();
-        let pass = Pass { grant: said.grant, until, doors: said.doors };
+        let ends = Duration::try_from_secs_f64(left).ok().and_then(|left| now.checked_add(left));
+        let until = ends.map_or(now + kept, |ends| ends.min(now + kept));
+        let pass = Pass { grant: said.grant, until, ends, doors: said.doors };
         self.known.lock().keep(Digest::of(token), pass.clone(), now);
         Ok(pass)
     }

@@ -14,7 +14,10 @@ use crate::mcp::caller::Grant;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
     pub grant: Grant,
+    /// Until when that is believed without asking again.
     pub until: Instant,
+    /// When the token itself ends, if it does.
+    pub ends: Option<Instant>,
     pub doors: Doors,
 }
 
@@ -51,7 +54,7 @@ mod tests {
     use crate::mcp::caller::Principal;
 
     fn pass(until: Instant) -> Pass {
-        Pass { grant: Grant::plain(Principal::oauth("ana")), until, doors: Doors::All }
+        Pass { grant: Grant::plain(Principal::oauth("ana")), until, ends: None, doors: Doors::All }
     }
 
     #[test]

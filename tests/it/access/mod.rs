@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_types, reason = "the parties of a test make their own messages")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod ends;
 mod foreign;
 mod streams;
 mod told;

@@ -4,7 +4,6 @@ mod provider;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use mcp_braid::config::{
     Address, Auth, IdentityProvider, Introspection, Listen, NamedToken, Secret, Sharing,

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// Everything that serves.
@@ -91,8 +92,19 @@ impl House {
 
     /// The same of somebody whose token says more.
     pub(crate) async fn send_as(&self, grant: &Grant, request: Request<Body>) -> Reply {
+        self.send_until(None, grant, request).await
+    }
+
+    /// The same with a token that ends.
+    pub(crate) async fn send_until(
+        &self,
+        ends: Option<Instant>,
+        grant: &Grant,
+        request: Request<Body>,
+    ) -> Reply {
         let Grant { principal, scopes } = grant.clone();
-        let admitted = Admitted { principal, scopes, peer: Peer::Unix, cors: Cors::Off };
+        let ends = ends.map(Instant::into_std);
+        let admitted = Admitted { principal, scopes, ends, peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
         let (head, body) = answered.into_parts();

@@ -254,11 +254,16 @@ fn s01_a_token_that_ends_is_forgotten_on_its_connection_too() {
     let pass = Pass {
         grant: Grant::plain(Principal::oauth("ana")),
         until: now + Duration::from_secs(10),
+        ends: Some(now + Duration::from_secs(99)),
         doors: Doors::These(Arc::from([Box::from("/mcp")])),
     };
-    assert_eq!(inquiry.passed(pass, &mut shown).unwrap().principal, Principal::oauth("ana"));
-    let is_in =
-        |judged| matches!(judged, Judged::LetIn(admitted) if admitted.principal == Principal::oauth("ana"));
+    let ends = Some(now + Duration::from_secs(99));
+    let admitted = inquiry.passed(pass, &mut shown).unwrap();
+    assert_eq!((admitted.principal, admitted.ends), (Principal::oauth("ana"), ends));
+    let is_in = |judged| match judged {
+        Judged::LetIn(admitted) => (admitted.principal, admitted.ends) == (Principal::oauth("ana"), ends),
+        Judged::Refused(_) | Judged::Asks(_) => false,
+    };
     assert!(is_in(ask(&mut shown, &own, 0)) && is_in(ask(&mut shown, &own, 9)));
     // By way of an origin it is looked at another way.
     let page = [("host", "localhost:1"), ("authorization", "Bearer a.b.c"), ("origin", "http://localhost:2")];

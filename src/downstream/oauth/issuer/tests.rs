@@ -277,3 +277,28 @@ async fn a_token_that_is_no_jwt_is_asked_about_and_known_for_a_moment() {
     assert!(matches!(judged(&asking, &token("a", "ana", NOW + 60)).await, Err(Doubt::Away(_))));
     assert_eq!(provider.asked(ASK), asked, "a JWT is never asked about");
 }
+
+#[tokio::test(start_paused = true)]
+async fn h06_it_is_known_when_a_token_ends_whenever_it_is_asked_about_again() {
+    let provider = Provider::new();
+    provider.has_keys(&["a"]);
+    let issuer = issuer(&provider, |oauth| {
+        let client_secret = Secret::new("s3cret");
+        oauth.introspection = Some(Asked { url: None, client_id: "braid".to_owned(), client_secret });
+    });
+    let now = Instant::now();
+    let ends = async |token: &[u8]| {
+        let pass = issuer.judge(token, || now).await.unwrap();
+        assert!(pass.until <= now + SIGNED_KEPT && pass.ends.is_none_or(|ends| pass.until <= ends));
+        assert_eq!(issuer.known(&Digest::of(token), now).unwrap().ends, pass.ends);
+        pass.ends.map(|ends| (ends - now).as_secs())
+    };
+    assert_eq!(ends(&token("a", "ana", NOW + 7200)).await, Some(7230), "with the leeway");
+    assert_eq!(ends(&token("a", "ana", NOW - 10)).await, Some(20));
+    assert_eq!(ends(&token("a", "ana", 99_999_999_999)).await.map(drop), Some(()));
+    for (exp, expected) in [(format!(r#","exp":{}"#, NOW + 900), Some(930)), (String::new(), None)] {
+        let said = format!(r#"{{"active":true,"aud":"{RESOURCE}","sub":"ana","scope":"read"{exp}}}"#);
+        provider.says("https://id.example.com/ask", &said);
+        assert_eq!(ends(format!("opaque{exp}").replace(['"', ','], "-").as_bytes()).await, expected);
+    }
+}
