@@ -112,6 +112,12 @@ impl Resource {
     }
 
     /// The metadata that stands at this path. `None`: none does.
+    ///
+    /// `scopes_supported` is what each token must be good for, and not what rules of `[access]` ask for besides. It is meant to be
+    /// the least that is needed, and clients ask for all of it where no challenge names any (2026-07-28, basic/authorization, Scope
+    /// Selection Strategy; security best practices, Scope Minimization): many providers then refuse the whole login of somebody
+    /// who may not have one of them. Everybody may read it, and what somebody may not use is nobody's business: for the same
+    /// reason no call is answered with the scope that it would take, for that would say that there is such a tool.
     pub fn metadata(&self, path: &str) -> Option<String> {
         let whose = path.strip_prefix(WELL_KNOWN)?;
         let own = self.uri.get(self.origin.len()..).unwrap_or_default();
