@@ -100,8 +100,8 @@ class Client:
         self.number += 1
         return self.send(what, {"jsonrpc": "2.0", "id": self.number, "method": method, "params": params or {}}, **more)[2]
 
-    def begin(self, token: str | None = None) -> bool:
-        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "canary", "version": "1"}}
+    def begin(self, token: str | None = None, capabilities: dict | None = None) -> bool:
+        params = {"protocolVersion": "2025-11-25", "capabilities": capabilities or {}, "clientInfo": {"name": "canary", "version": "1"}}
         status, got, _ = self.send("initialize", {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}, token=token)
         self.session = got.get("mcp-session-id")
         if self.session:

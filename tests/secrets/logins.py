@@ -5,6 +5,7 @@ Each of what is given out belongs into one file, and into the requests to whom i
 
 from __future__ import annotations
 
+import http.client
 import re
 import stat
 import subprocess
@@ -32,6 +33,8 @@ ASKED = {
 OTHERS_ASKED = {"a server": ("access token",), "token": ("device code", "refresh token"), "revoke": ("access token", "refresh token")}
 WHILE = ("with a login", "with a login that ends", "anew")
 CALL = {"name": "ask", "arguments": {}}
+# The cookie is named after the page.
+SENT = ("provider, state", "provider, browser", "provider, page")
 RESOURCE = "http://127.0.0.1:9/mcp"
 
 
@@ -173,6 +176,51 @@ def spoilt(stage: Stage, config: Path, file: Path) -> None:
 # -- who may come
 
 
+def by_page(stage: Stage, run: Serve, issuer: Issuer, token: str, form: str = "") -> None:
+    """A client is sent to a page, and its person logs in there. `form`: what proves who is there, if no provider says so."""
+    client = Client(stage, run, "provider, to a page")
+    if not client.begin(token, {"elicitation": {"url": {}}}):
+        raise SystemExit("provider: a good token is refused")
+    text = client.ask("a call that leads to a page", "tools/call", CALL | {"name": "each__ask"}, token=token, may=("provider, page",))
+    page = re.search(rb'"url":"([^"]+/login/([^"/]+))"', text)
+    if not page:
+        raise SystemExit("provider: nobody is sent to a page")
+    issuer.adds("page", page[2].decode())
+    url, jars = page[1].decode(), {}
+
+    def browses(method: str, url: str, body: str = "", **headers: str) -> tuple[int, str, str]:
+        parts = urllib.parse.urlsplit(url)
+        cookies = jars.setdefault(parts.hostname, {})
+        connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=SECONDS_MAX)
+        own = {"Host": parts.netloc, "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()), "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, f"{parts.path}?{parts.query}", body, own | headers)
+        answer = connection.getresponse()
+        said = f"{answer.status}\n{answer.headers}".encode() + answer.read()
+        if cookie := answer.getheader("Set-Cookie"):
+            name, value = cookie.split(";")[0].split("=", 1)
+            cookies[name] = value
+            issuer.adds("browser", value)
+        if parts.port == run.port:
+            sent = answer.status == 303
+            stage.keep("pages of a login, where they send" if sent else "pages of a login", said, *(SENT if sent else ()))
+        connection.close()
+        return answer.status, answer.getheader("Location", ""), said.decode()
+
+    here = {"Origin": url.split("/login/")[0]}
+    browses("GET", url)
+    browses("POST", url, form, Origin="https://evil.example")
+    for wrong in (f"token={stage.plain('client, wrong token')}", "token=") if form else ():
+        browses("POST", url, wrong, **here)
+    status, to, said = browses("POST", url, form, **here)
+    while to:
+        if "/callback" in to:
+            for spoilt in (to.replace("state=", "state=x"), to.replace("code=", "c=")):
+                browses("GET", spoilt)
+        status, to, said = browses("GET", to)
+    if status != 200 or "Logged in" not in said:
+        raise SystemExit(f"provider: no login comes of a page: {status}")
+
+
 def provider(stage: Stage) -> None:
     """A door for tokens of an identity provider: good ones, and those that are none."""
     issuer = Issuer("provider", stage.minted, stage.key)
@@ -185,11 +233,15 @@ def provider(stage: Stage) -> None:
         issuer.adds(what, token.rsplit(".")[-1])
         return token
 
-    secret = stage.plain("introspection secret"), stage.odd("introspection secret")
+    issuer.signs = jwt
+    port = free_port()
+    secrets = [(stage.plain("introspection secret"), stage.plain("sign-in secret")), (stage.odd("introspection secret"), stage.odd("sign-in secret"))]
     listen = f"""auth = "oauth"
 trusted_proxy = "127.0.0.1"
-oauth = {{ issuer = "{issuer.url}/as", resource = "{RESOURCE}", scopes = ["mcp"], introspection = {{ client_id = "braid", client_secret = "%s" }} }}"""
-    access = '\n[access.ana]\nprincipals = ["oauth:an*"]\n'
+public_url = "http://localhost:{port}"
+tokens = {{ nightly = "{stage.odd('listen.tokens')}" }}
+oauth = {{ client_id = "gateway", client_secret = "%s", issuer = "{issuer.url}/as", resource = "{RESOURCE}", scopes = ["mcp"], introspection = {{ client_id = "braid", client_secret = "%s" }} }}"""
+    access = '\n[access.ana]\nprincipals = ["oauth:an*", "token:*"]\n'
     inner = stage.program("inner", more='sharing = "session"') + f'\n[servers.each]\nurl = "{issuer.url}/web/mcp"\noauth = {{ per_principal = true }}\n'
     good = jwt()
     opaque = {
@@ -210,11 +262,15 @@ oauth = {{ issuer = "{issuer.url}/as", resource = "{RESOURCE}", scopes = ["mcp"]
         f"{head}.{body}.{signature}.{signature}", f"{head}.{body}", *list(opaque)[2:],
     ]
     # Each of the two forms of the secret in a run of its own; all but that in the first.
-    for number, value in enumerate(secret):
-        config = stage.config(f"provider-{number}.toml", inner + access, listen=listen % value, admin=f'http = "127.0.0.1:{admin}"\naudit = "provider.audit"')
+    for number, (introspection, sign_in) in enumerate(secrets):
+        config = stage.config(f"provider-{number}.toml", inner + access, listen=listen % (sign_in, introspection), admin=f'http = "127.0.0.1:{admin}"\naudit = "provider.audit"')
+        config.write_text(config.read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"'))
         env = stage.environment(XDG_STATE_HOME=str(stage.made("state/provider")))
         with Serve(stage, f"provider-{number}", "serve", "-c", str(config), env=env) as run:
             tap = tapped(stage, config, f"provider-tap-{number}", "--json", "--payload")
+            if number == 0:
+                by_page(stage, run, issuer, good)
+                by_page(stage, run, issuer, stage.odd("listen.tokens"), f"token={urllib.parse.quote(stage.odd('listen.tokens'), safe='')}")
             if login(stage, config, "each", "--no-browser", "--as", "oauth:ana", env=env, state="provider, state"):
                 raise SystemExit("provider: ana has no login")
             for token in (good, *list(opaque)[:2]):
@@ -255,7 +311,7 @@ oauth = {{ issuer = "{issuer.url}/as", resource = "{RESOURCE}", scopes = ["mcp"]
     stage.keep("the file of logins", file.read_bytes(), "provider, access token", "provider, refresh token", "provider, client secret")
     given = {
         "a server": ("provider, access token",), "authorize": ("provider, state",),
-        "token": ("provider, code", "provider, verifier", "provider, client secret", "provider, refresh token"),
+        "token": ("provider, code", "provider, verifier", "provider, client secret", "provider, refresh token", "sign-in secret"),
         "introspect": ("provider, opaque token", "provider, broken JWT", "introspection secret"),
     }
     for what, sent in issuer.asked.items():

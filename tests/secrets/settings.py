@@ -27,6 +27,7 @@ SECRET = {
     "servers.*.oauth.client_secret": ["servers.*.oauth"],
     "servers.*.forward_headers": [],  # Names of headers; refused.
     "listen.oauth.introspection.client_secret": ["introspection secret"],
+    "listen.oauth.client_secret": ["sign-in secret"],
 }
 
 # The rest: why no secret stands there.
@@ -34,9 +35,9 @@ PLAIN = {
     "they are tables": ["identity", "names", "timeouts", "defaults", "servers", "groups", "listen", "limits", "log", "admin", "*.restart_backoff", "*.tools", "*.prompts", "*.resources", "servers.*", "servers.*.oauth", "servers.*.cache", "*.timeouts", "*.tool", "servers.*.tool.*", "groups.*", "access", "access.*", "listen.tls", "listen.tokens", "listen.tokens.*", "listen.oauth", "listen.oauth.introspection", "listen.limits"],
     "words, numbers and switches of a fixed set": ["version", "timeouts.*", "limits.*", "listen.limits.*", "names.*", "identity.instructions_budget", "*.restart", "*.restart_backoff.*", "*.concurrency", "*.queue", "*.stderr", "*.sharing", "*.protocol", "*.required", "*.allow_anonymous", "*.read_only", "*.path_from_shell", "*.enabled", "*.uris", "*.timeouts.*", "*.timeout", "*.timeout_max", "*.transport", "*.start", "*.idle_stop", "servers.*.oauth.grant", "servers.*.oauth.callback_port", "servers.*.oauth.per_principal", "listen.auth", "listen.tls.client_auth", "listen.oauth.algorithms", "listen.legacy_sse", "listen.stream_after", "listen.keep_alive", "listen.session_idle", "listen.grace", "log.level", "log.format", "log.payloads", "admin.metrics_tool_label", "admin.audit_required", "admin.watch_config", "admin.catalog_cache", "*.rate", "*.max_result", "*.cache.*"],
     "clients are told it": ["listen.oauth.issuer", "listen.oauth.resource", "listen.oauth.scopes", "identity.name", "identity.title", "identity.instructions", "*.title", "*.prefix", "*.tool.*.name", "*.description", "listen.path"],
-    "names and patterns of servers, tools, URIs and arguments": ["*.allow", "*.deny", "groups.*.servers", "access.*.servers", "access.*.groups", "access.*.scopes", "access.*.principals", "listen.tokens.*.scopes", "servers.*.oauth.scopes", "servers.*.oauth.client_id", "listen.oauth.audiences", "listen.oauth.principal", "listen.oauth.introspection.client_id", "*.hidden", "log.redact", "defaults.inherit_env"],
+    "names and patterns of servers, tools, URIs and arguments": ["*.allow", "*.deny", "groups.*.servers", "access.*.servers", "access.*.groups", "access.*.scopes", "access.*.principals", "listen.tokens.*.scopes", "servers.*.oauth.scopes", "servers.*.oauth.client_id", "listen.oauth.audiences", "listen.oauth.principal", "listen.oauth.introspection.client_id", "listen.oauth.client_id", "*.hidden", "log.redact", "defaults.inherit_env"],
     "paths and programs, which errors must name": ["*.command", "*.cwd", "listen.tls.client_ca", "listen.oauth.jwks_file", "log.file", "admin.socket", "admin.audit"],
-    "addresses and names of machines": ["listen.http", "listen.allowed_hosts", "listen.allowed_origins", "listen.trusted_proxy", "listen.oauth.jwks_uri", "servers.*.oauth.issuer", "servers.*.oauth.client_metadata_url", "listen.oauth.introspection.url", "admin.http"],
+    "addresses and names of machines": ["listen.http", "listen.allowed_hosts", "listen.allowed_origins", "listen.trusted_proxy", "listen.public_url", "listen.oauth.jwks_uri", "servers.*.oauth.issuer", "servers.*.oauth.client_metadata_url", "listen.oauth.introspection.url", "admin.http"],
 }
 
 

@@ -50,9 +50,9 @@ ELSEWHERE = {
 GIVEN_BY = {
     "login": [*GIVEN, "state", "verifier"],
     "other login": ["access token", "refresh token", "device code", "unread"],
-    "provider": ["access token", "refresh token", "client secret", "code", "state", "verifier", "JWT", "broken JWT", "opaque token", "unread"],
+    "provider": ["access token", "refresh token", "client secret", "code", "state", "verifier", "JWT", "broken JWT", "opaque token", "page", "browser", "unread"],
 }
-MADE = {"state": "what a browser must bring back", "verifier": "what proves who asked for a code (PKCE)", "JWT": "a client's token", "broken JWT": "a token that was one before it was broken", "opaque token": "a client's token that its provider is asked about"}
+MADE = {"state": "what a browser must bring back", "verifier": "what proves who asked for a code (PKCE)", "JWT": "a client's token", "broken JWT": "a token that was one before it was broken", "opaque token": "a client's token that its provider is asked about", "page": "the id of a page for a login", "browser": "the cookie of a browser that was sent out"}
 ELSEWHERE |= {f"{issuer}, {what}": (GIVEN | MADE)[what] for issuer, all in GIVEN_BY.items() for what in all}
 
 
