@@ -4,9 +4,10 @@
 
 use super::exit::Exit;
 use super::instance::{self, Which};
-use super::socket::{Answer, ask, encoded};
+use super::socket::{Answer, ask};
 use super::{Globals, out, printable};
 use crate::wire::members::{member, string};
+use crate::wire::percent::encoded;
 use serde::Deserialize;
 
 /// What came of `braid reload`, as the run says it.

@@ -13,6 +13,7 @@ use crate::upstream::oauth::{
     Attempt, CallbackEar, Device, EVERYBODY, Kept, Login, Store, Wanted, Web, canonical, probe, revoke,
 };
 use crate::wire::members::quote;
+use crate::wire::percent::encoded;
 
 /// How a login is made.
 pub(super) struct How<'a> {
@@ -288,7 +289,7 @@ fn welcome(place: &Place, login: &Login, globals: &Globals) -> Exit {
 fn tell_runs(key: &str, globals: &Globals) {
     for run in instance::running() {
         if run.status.servers.iter().any(|server| server.name == key) {
-            let told = socket::ask(&run.socket, "POST", &format!("/restart/{}", socket::encoded(key)));
+            let told = socket::ask(&run.socket, "POST", &format!("/restart/{}", encoded(key)));
             if told.is_err() {
                 let pid = run.status.instance.pid;
                 out::warn(

@@ -18,7 +18,7 @@ use crate::downstream::edge::guard::Guard;
 use crate::downstream::edge::token::Token;
 use crate::downstream::http::endpoint::Front;
 use crate::downstream::http::routes::Routes;
-use crate::downstream::login::{self, AtListener};
+use crate::downstream::login::{AtListener, OnThisMachine, Reached};
 use crate::downstream::oauth::issuer::Ways;
 use crate::downstream::oauth::{Issuer, IssuerError};
 use crate::mcp::caller::Principal;
@@ -97,10 +97,14 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         }
     }
     let front = Front::new(run.hub.clone(), listen.clone(), &run.identity, run.behind_itself, warmed);
-    if let (Some(base), Ok(store)) =
-        (login::base(&listen, &addresses), Store::of_user(|name| std::env::var_os(name)))
-    {
-        front.has_pages(AtListener::open(&run.hub, store, proofs, base));
+    if let Ok(store) = Store::of_user(|name| std::env::var_os(name)) {
+        match Reached::of(&listen, &addresses) {
+            Reached::At(base) => front.has_pages(AtListener::open(&run.hub, store, proofs, base)),
+            Reached::Here => OnThisMachine::open(&run.hub, store, proofs),
+            Reached::Nowhere => tracing::debug!(
+                "clients are sent to no page for logins: `listen.public_url` does not say where browsers reach it"
+            ),
+        }
     }
     let counted = front.clone();
     let reloader = Reloader::new(&run, origin, given);

@@ -68,20 +68,6 @@ fn asked(_: &Path, _: &str, _: &str, _: Option<Duration>) -> io::Result<Answer> 
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
 }
 
-/// A part of a path or of a query, as a URI writes it.
-pub(super) fn encoded(text: &str) -> String {
-    let mut written = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                written.push(char::from(byte))
-            }
-            _ => written.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    written
-}
-
 const WAIT_MAX: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: u64 = 16 * 1024;
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;

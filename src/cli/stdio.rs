@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::downstream::admin::open::IfTaken;
 use crate::downstream::admin::{Guests, Present, Reload};
 use crate::downstream::door::{Closed, Door};
-use crate::downstream::login::OnThisMachine;
+use crate::downstream::login::{OnThisMachine, Proofs};
 use crate::downstream::modern::lobby::Lobby;
 use crate::downstream::stdio;
 use crate::mcp::caller::{Grant, Principal};
@@ -48,7 +48,7 @@ async fn serve(config: Config, origin: Option<Origin>, group: Option<String>) ->
         );
     }
     if let Ok(store) = Store::of_user(|name| std::env::var_os(name)) {
-        OnThisMachine::open(&run.hub, store);
+        OnThisMachine::open(&run.hub, store, Proofs::here());
     }
     let guest = Guests { transport: "stdio", era: "any", count: 1 };
     let present = move || Present { guests: vec![guest], replay_bytes: 0 };

@@ -2,8 +2,9 @@
 
 use super::exit::Exit;
 use super::instance::{self, Which};
-use super::socket::{Answer, encoded, follow};
+use super::socket::{Answer, follow};
 use super::{Globals, board, control, out, printable};
+use crate::wire::percent::encoded;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::io;

@@ -221,10 +221,10 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
             .at(&span("grant"), "nobody is asked, so the secret must be ours");
         reader.problems.push(problem);
     }
-    if oauth.grant == Grant::Client && oauth.issuer.is_none() {
+    if oauth.client_secret.is_some() && oauth.issuer.is_none() {
         let problem = reader
-            .error(Code::MissingKey, "`client_credentials` needs `issuer`")
-            .at(&span("grant"), "without it the server would say to whom the secret is shown");
+            .error(Code::MissingKey, "`oauth.client_secret` needs `oauth.issuer`")
+            .at(&span("client_secret"), "without it the server would say to whom the secret is shown");
         reader.problems.push(problem);
     }
     if oauth.client_secret.is_some() && oauth.client_id.is_none() {

@@ -15,8 +15,7 @@ mod words;
 
 pub(in crate::downstream) use self::invitation::Invitation;
 pub(in crate::downstream) use self::mounts::FORM_BYTES_MAX;
-pub use self::mounts::{AtListener, OnThisMachine, PAGES_PREFIX, base};
-pub(in crate::downstream) use self::pages::is_sent_from_here;
+pub use self::mounts::{AtListener, OnThisMachine, PAGES_PREFIX, Reached};
 pub use self::pages::{Asks, Pages};
 pub use self::proofs::{Proof, Proofs};
 

@@ -10,7 +10,7 @@ use crate::config::codes::Code;
 use crate::config::{Grant, OAuth, Reach, ServerConfig};
 use crate::mcp::askable::Askable;
 use crate::mcp::caller::Principal;
-use crate::upstream::oauth::{Desk, EVERYBODY, Placed, Ticket, Wish};
+use crate::upstream::oauth::{Desk, EVERYBODY, Placed, Port, Ticket, Wish};
 use crate::wire::fault::Fault;
 use reqwest::Url;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ pub trait Mount: Send + Sync {
     /// Whether whoever opens a page can prove to be this one.
     fn knows(&self, whose: &Principal) -> bool;
 
-    /// The place of the page with this id. `port`: where the browser comes back to best if it comes back to this machine; 0: any.
-    fn place(&self, id: &str, port: u16) -> Option<Placed>;
+    /// The place of the page with this id, for a login at this server. `port`: where the browser comes back to if it comes back
+    /// to this machine.
+    fn place(&self, id: &str, server: &str, port: Port) -> Option<Placed>;
 }
 
 /// What a run has to send its clients there.
@@ -48,7 +49,7 @@ impl Hub {
         let key = fault.server.as_deref()?;
         let server = edition.settings.iter().find(|server| server.key == key)?;
         let wish = wish(server, whose)?;
-        let ticket = logins.desk.open(wish, |id, port| logins.mount.place(id, port))?;
+        let ticket = logins.desk.open(wish, |id, port| logins.mount.place(id, key, port))?;
         logins.desk.tells(&ticket, seat.mail());
         Some(ticket)
     }

@@ -404,6 +404,13 @@ impl Hub {
         }
     }
 
+    /// A place for a request that gave its own away while it waited for a person.
+    pub fn again(&self) -> Result<Again, Fault> {
+        let text = "too many requests in flight (limits.total_in_flight)";
+        let busy = || Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent);
+        Ok(Again { place: self.place().ok_or_else(busy)?, only: None })
+    }
+
     /// What waits for clients at the moment.
     pub fn parked(&self) -> usize {
         self.parked.table.lock().kept.len()

@@ -30,7 +30,7 @@ pub use self::callback::{
     Answers, Callback, CallbackError, Ear as CallbackEar, PATH as CALLBACK_PATH, is_here,
 };
 pub use self::challenge::Challenge;
-pub use self::desk::{Came, Desk, Finished, Placed, Sent, Ticket, Unwanted, Wish};
+pub use self::desk::{Came, Desk, Finished, Looked, Placed, Port, Sent, Ticket, Unwanted, Wish};
 pub use self::device::Device;
 pub use self::discovery::canonical;
 pub use self::keeper::{Bearer, Keeper, Remedy, shell_word};

@@ -1,4 +1,4 @@
-//! Escapes of URIs (RFC 3986 §2.1), undone once.
+//! Escapes of URIs (RFC 3986 §2.1), made, and undone once.
 //!
 //! What is no escape stays as it is, and bytes that are no UTF-8 become U+FFFD.
 
@@ -23,6 +23,20 @@ pub fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The text as one segment of a path: everything but what stands for itself is escaped (RFC 3986 §2.3).
+pub fn encoded(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                written.push(char::from(byte))
+            }
+            _ => written.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    written
 }
 
 #[cfg(test)]

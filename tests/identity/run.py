@@ -211,7 +211,7 @@ def run(folder: Path, claim: Claims) -> None:
     provider_port, port, deep_port = free_port(), free_port(), free_port()
     issuer, url = f"http://localhost:{provider_port}", f"http://127.0.0.1:{port}/mcp"
     deep_url = f"http://127.0.0.1:{deep_port}/mcp"
-    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), f"http://127.0.0.1:{port}/login/callback", url, deep_url]
+    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), f"http://127.0.0.1:{port}/login/signed-in", url, deep_url]
     provider = Running(words, folder / "provider.log", dict(os.environ), "listening", PEERS)
     team, deep = gateway(folder, port, issuer, ["mcp"]), None
     try:

@@ -23,7 +23,7 @@ use super::reply::{Reply, Why};
 use super::source::{Peer, Proxy, Source};
 use super::token::{Digest, Token};
 use crate::config::{Address, Auth, Listen};
-use crate::downstream::login::{PAGES_PREFIX, Proofs, is_sent_from_here};
+use crate::downstream::login::{PAGES_PREFIX, Proofs};
 use crate::downstream::oauth::Issuer;
 use crate::downstream::oauth::issuer::{Doubt, Pass};
 use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
@@ -251,7 +251,8 @@ impl Guard {
             }
             shown.host = only(&head.headers, &HOST);
         }
-        let of_own_page = || (is_login(head) && is_sent_from_here(&head.headers)).then_some(Cors::Off);
+        // A page looks itself where its form was sent from: only it knows what browsers call us.
+        let of_own_page = || is_login(head).then_some(Cors::Off);
         let Some(cors) = self.cors(&head.headers).or_else(of_own_page) else {
             return Judged::Refused(Reply { why: Why::Origin, cors: Cors::Off });
         };
@@ -344,8 +345,10 @@ impl Guard {
         now: impl Fn() -> Instant,
     ) -> Result<Admitted, Reply> {
         // Whoever guesses would have the provider asked as often as he likes, in our name. One that can be read here is
-        // read, however many were wrong: that costs nobody but us, and little.
+        // read, however many were wrong: that costs nobody but us, and little. Nor is who was let in before kept out by others
+        // of his address.
         if inquiry.issuer.is_opaque(&inquiry.token)
+            && !inquiry.issuer.was_good(&inquiry.token)
             && let Some(retry_after) = self.failures.lock().rest(inquiry.source, now())
         {
             return Err(Reply { why: Why::Throttled { retry_after }, cors: inquiry.cors });

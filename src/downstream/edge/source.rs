@@ -64,7 +64,8 @@ impl Peer {
             let last = last.rsplit(',').next().unwrap_or(last).trim();
             last.parse::<IpAddr>().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|end| end.ip()))
         };
-        let behind = proxy.is_some_and(|proxy| proxy.is(self));
+        // By a socket that is our user's alone comes nobody but the proxy, where there is one.
+        let behind = proxy.is_some_and(|proxy| proxy.is(self) || matches!(self, Peer::Unix));
         if behind { told().map_or_else(|| self.source(), Source::of) } else { self.source() }
     }
 }

@@ -78,7 +78,10 @@ fn others(front: Arc<Front>) -> Router {
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready));
     if front.pages.get().is_some() {
-        router = router.route("/login/callback", any(come_back)).route("/login/{id}", any(page));
+        router = router
+            .route("/login/callback/{server}", any(come_back))
+            .route("/login/signed-in", any(come_back))
+            .route("/login/{id}", any(page));
     }
     if front.resource.is_some() {
         router =
@@ -154,7 +157,7 @@ async fn page(
         return replies::status(StatusCode::REQUEST_TIMEOUT);
     };
     let Ok(body) = body else { return replies::status(StatusCode::PAYLOAD_TOO_LARGE) };
-    let asks = Asks { head: &head, body: &body, whose: &who.principal };
+    let asks = Asks { head: &head, body: &body, whose: &who.principal, base: pages.base() };
     pages.page(&id, &asks).await.map(Content::Flowing)
 }
 
@@ -162,7 +165,7 @@ async fn page(
 async fn come_back(State(front): State<Arc<Front>>, Extension(who): Who, request: Request<Body>) -> Response {
     let Some(pages) = front.pages.get() else { return nothing().await };
     let (head, _) = request.into_parts();
-    let asks = Asks { head: &head, body: &[], whose: &who.principal };
+    let asks = Asks { head: &head, body: &[], whose: &who.principal, base: pages.base() };
     pages.come_back(&asks).await.map(Content::Flowing)
 }
 

@@ -1,4 +1,4 @@
-//! Where pages are: at a listener that is there anyway, or on this machine, for as long as one of them is open.
+//! Where pages are: at a listener that browsers reach, or on this machine, for as long as one of them is open.
 //!
 //! Owns their addresses, and the small listener of a page that has no other.
 
@@ -8,16 +8,28 @@ use crate::config::{Address, Auth, Listen};
 use crate::hub::Hub;
 use crate::hub::logins::{Logins, Mount};
 use crate::mcp::caller::Principal;
-use crate::upstream::oauth::{Answers, CALLBACK_PATH, CallbackEar, Desk, Placed, Store, is_here, page};
+use crate::upstream::oauth::{Answers, CALLBACK_PATH, CallbackEar, Desk, Placed, Port, Store, is_here, page};
+use crate::wire::percent::encoded;
 use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Where people reach pages of a listener.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// At the listener itself, whose pages begin so.
+    At(String),
+    /// On this machine, where all of its clients are.
+    Here,
+    /// Nobody said how.
+    Nowhere,
+}
 
 /// Pages of a listener.
 pub struct AtListener {
@@ -25,33 +37,31 @@ pub struct AtListener {
     pages: Arc<Pages>,
 }
 
-/// Pages that only people at this machine reach, for a client that is a program of the same person.
+/// Pages that only people at this machine reach.
 pub struct OnThisMachine {
     pages: Arc<Pages>,
     tracker: TaskTracker,
     stopping: CancellationToken,
+    ears: Arc<Semaphore>,
 }
 
-/// What pages of a listener begin with, as browsers write it. `None`: nobody said how browsers reach it.
-pub fn base(listen: &Listen, addresses: &[Address]) -> Option<String> {
-    if let Some(url) = &listen.public_url {
-        return Some(url.trim_end_matches('/').to_owned());
-    }
-    if let Some(oauth) = listen.oauth.as_ref().filter(|_| listen.auth == Auth::OAuth) {
-        return oauth.resource.strip_suffix("/mcp").map(str::to_owned);
-    }
-    let scheme = if listen.tls.is_some() { "https" } else { "http" };
-    addresses.iter().find_map(|address| match address {
-        Address::Tcp(address) if address.ip().to_canonical().is_loopback() => {
-            let host = match address.ip() {
-                IpAddr::V4(ip) if ip.octets() == [127, 0, 0, 1] => "localhost".to_owned(),
-                IpAddr::V4(ip) => ip.to_string(),
-                IpAddr::V6(_) => "localhost".to_owned(),
-            };
-            Some(format!("{scheme}://{host}:{}", address.port()))
+impl Reached {
+    /// A browser on another machine must not be sent to one of its own, where anybody may ask for its person's token.
+    pub fn of(listen: &Listen, addresses: &[Address]) -> Self {
+        if let Some(url) = &listen.public_url {
+            return Self::At(url.trim_end_matches('/').to_owned());
         }
-        Address::Tcp(_) | Address::Unix(_) => None,
-    })
+        let provider = listen.oauth.as_ref().filter(|_| listen.auth == Auth::OAuth);
+        if let Some(base) = provider.and_then(|oauth| oauth.resource.strip_suffix("/mcp")) {
+            return Self::At(base.to_owned());
+        }
+        let is_local = |address: &Address| match address {
+            Address::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Address::Unix(_) => false,
+        };
+        let is_passed_on = listen.trusted_proxy.is_some() || !listen.hosts.is_empty() || provider.is_some();
+        if addresses.iter().all(is_local) && !is_passed_on { Self::Here } else { Self::Nowhere }
+    }
 }
 
 impl AtListener {
@@ -69,19 +79,24 @@ impl Mount for AtListener {
         self.pages.proofs().wanted(whose).is_some()
     }
 
-    fn place(&self, id: &str, _: u16) -> Option<Placed> {
-        let page = format!("{}{PAGES_PREFIX}{id}", self.base);
-        let redirect_uri = format!("{}{BACK}", self.base);
-        Some(Placed { page, redirect_uri, held: None })
+    fn place(&self, id: &str, server: &str, _: Port) -> Option<Placed> {
+        let base = &self.base;
+        Some(Placed {
+            page: format!("{base}{PAGES_PREFIX}{id}"),
+            from_server: format!("{base}{PAGES_PREFIX}callback/{}", encoded(server)),
+            from_sign_in: format!("{base}{PAGES_PREFIX}signed-in"),
+            held: None,
+        })
     }
 }
 
 impl OnThisMachine {
-    /// Sends the client of a run to pages on this machine.
-    pub fn open(hub: &Arc<Hub>, store: Store) {
+    /// Sends the clients of a run to pages on this machine.
+    pub fn open(hub: &Arc<Hub>, store: Store, proofs: Proofs) {
         let desk = Arc::new(Desk::new(store));
-        let pages = Arc::new(Pages::new(hub, desk.clone(), Proofs::here(), "http://localhost"));
-        let mount = Self { pages, tracker: TaskTracker::new(), stopping: hub.stopping() };
+        let pages = Arc::new(Pages::new(hub, desk.clone(), proofs, "http://localhost"));
+        let (tracker, ears) = (TaskTracker::new(), Arc::new(Semaphore::new(EARS_MAX)));
+        let mount = Self { pages, tracker, stopping: hub.stopping(), ears };
         hub.sends_to_pages(Logins { desk, mount: Box::new(mount) });
     }
 }
@@ -91,17 +106,28 @@ impl Mount for OnThisMachine {
         self.pages.proofs().wanted(whose).is_some()
     }
 
-    fn place(&self, id: &str, port: u16) -> Option<Placed> {
-        let ear = CallbackEar::bind(port).or_else(|_| CallbackEar::bind(0));
+    fn place(&self, id: &str, _: &str, port: Port) -> Option<Placed> {
+        let room = self.ears.clone().try_acquire_owned().ok()?;
+        let ear = match port {
+            Port::Any => CallbackEar::bind(0),
+            Port::Rather(port) => CallbackEar::bind(port).or_else(|_| CallbackEar::bind(0)),
+            Port::Only(port) => CallbackEar::bind(port),
+        };
         let ear = ear.inspect_err(|error| tracing::warn!(%error, "no page for a login")).ok()?;
-        let (page, redirect_uri) = (format!("{}{PAGES_PREFIX}{id}", ear.origin()), ear.redirect_uri());
+        let origin = ear.origin();
         let over = self.stopping.child_token();
-        let (held, pages) = (over.clone().drop_guard(), self.pages.clone());
+        let (held, here) = (over.clone().drop_guard(), Arc::new(Here(self.pages.clone())));
+        let placed = Placed {
+            page: format!("{origin}{PAGES_PREFIX}{id}"),
+            from_server: ear.redirect_uri(),
+            from_sign_in: format!("{origin}{PAGES_PREFIX}signed-in"),
+            held: Some(held),
+        };
         self.tracker.spawn(async move {
-            let here = Arc::new(Here(pages));
             ear.serve_until(&here, over.cancelled()).await;
+            drop(room);
         });
-        Some(Placed { page, redirect_uri, held: Some(held) })
+        Some(placed)
     }
 }
 
@@ -119,11 +145,12 @@ impl Answers for Here {
             let Ok(body) = to_bytes(Body::new(body), FORM_BYTES_MAX).await else {
                 return page(StatusCode::PAYLOAD_TOO_LARGE, "<p>That is too much.</p>");
             };
-            let whose = Principal::local();
-            let asks = Asks { head: &head, body: &body, whose: &whose };
+            let (whose, base) = (Principal::local(), format!("http://localhost:{port}"));
+            let asks = Asks { head: &head, body: &body, whose: &whose, base: &base };
             match head.uri.path() {
                 CALLBACK_PATH => self.0.come_back(&asks).await,
                 path => match path.strip_prefix(PAGES_PREFIX) {
+                    Some("signed-in") => self.0.come_back(&asks).await,
                     Some(id) => self.0.page(id, &asks).await,
                     None => nothing(),
                 },
@@ -133,11 +160,12 @@ impl Answers for Here {
     }
 }
 
-/// Where pages are, and where browsers come back to at a listener.
+/// Where pages are, and below it where browsers come back to at a listener.
 pub const PAGES_PREFIX: &str = "/login/";
-const BACK: &str = "/login/callback";
 /// A form is short.
 pub(in crate::downstream) const FORM_BYTES_MAX: usize = 8 * 1024;
+/// Pages on this machine that are open at once, each with a listener of its own.
+const EARS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -145,25 +173,30 @@ mod tests {
     use crate::config::IdentityProvider;
 
     #[test]
-    fn a_page_is_where_browsers_reach_it() {
+    fn a_page_is_where_browsers_reach_it_and_else_nowhere() {
         let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
-        let here = [tcp("0.0.0.0:1"), tcp("127.0.0.1:2")];
-        let plain = Listen::default();
-        assert_eq!(base(&plain, &here).as_deref(), Some("http://localhost:2"));
-        assert_eq!(base(&plain, &[tcp("[::1]:3")]).as_deref(), Some("http://localhost:3"));
-        assert_eq!(base(&plain, &[tcp("127.0.0.9:3")]).as_deref(), Some("http://127.0.0.9:3"));
-        assert_eq!(base(&plain, &[tcp("0.0.0.0:1"), Address::Unix("/x".into())]), None);
-        let named = Listen { public_url: Some("https://gw.example.com/a/".to_owned()), ..Listen::default() };
-        assert_eq!(base(&named, &here).as_deref(), Some("https://gw.example.com/a"));
+        let (here, wide) = (tcp("127.0.0.1:2"), tcp("0.0.0.0:1"));
+        let plain = Listen::default;
+        let at = |text: &str| Reached::At(text.to_owned());
+        assert_eq!(Reached::of(&plain(), &[here.clone(), tcp("[::1]:3")]), Reached::Here);
+        for (listen, addresses) in [
+            (plain(), vec![wide.clone()]),
+            (plain(), vec![here.clone(), wide]),
+            (plain(), vec![Address::Unix("/x".into())]),
+            (Listen { trusted_proxy: Some("127.0.0.1".to_owned()), ..plain() }, vec![here.clone()]),
+            (Listen { hosts: vec!["mcp.example.com".to_owned()], ..plain() }, vec![here.clone()]),
+        ] {
+            assert_eq!(Reached::of(&listen, &addresses), Reached::Nowhere, "{addresses:?}");
+        }
+        let named = Listen { public_url: Some("https://gw.example.com/a/".to_owned()), ..plain() };
+        assert_eq!(Reached::of(&named, &[here.clone()]), at("https://gw.example.com/a"));
         let oauth = |resource: &str| Listen {
             auth: Auth::OAuth,
             oauth: Some(IdentityProvider::new("https://id.example.com", resource)),
-            ..Listen::default()
+            ..plain()
         };
-        assert_eq!(
-            base(&oauth("https://gw.example.com/b/mcp"), &here).as_deref(),
-            Some("https://gw.example.com/b")
-        );
-        assert_eq!(base(&oauth("https://gw.example.com/tools"), &here), None);
+        let (door, other) = (oauth("https://gw.example.com/b/mcp"), oauth("https://gw.example.com/tools"));
+        assert_eq!(Reached::of(&door, &[here.clone()]), at("https://gw.example.com/b"));
+        assert_eq!(Reached::of(&other, &[here]), Reached::Nowhere);
     }
 }

@@ -8,7 +8,7 @@ use super::words;
 use crate::config::Secret;
 use crate::hub::Hub;
 use crate::mcp::caller::Principal;
-use crate::upstream::oauth::{Came, Desk, Sent, Unwanted, Wish};
+use crate::upstream::oauth::{Came, Desk, Looked, Sent, Unwanted};
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -20,8 +20,8 @@ pub struct Pages {
     hub: Weak<Hub>,
     desk: Arc<Desk>,
     proofs: Proofs,
-    /// They are reached over TLS.
-    is_secure: bool,
+    /// What all pages begin with, as browsers write it.
+    base: String,
 }
 
 /// What a browser asks, of which it is known by now that it means us.
@@ -30,37 +30,44 @@ pub struct Asks<'a> {
     pub body: &'a [u8],
     /// Which principal the connection itself proves.
     pub whose: &'a Principal,
+    /// What this page begins with.
+    pub base: &'a str,
 }
 
 impl Pages {
-    /// `base`: what all pages begin with.
+    /// `base`: what all pages begin with, or as much as they have in common.
     pub fn new(hub: &Arc<Hub>, desk: Arc<Desk>, proofs: Proofs, base: &str) -> Self {
-        let is_secure = base.starts_with("https://");
-        Self { hub: Arc::downgrade(hub), desk, proofs, is_secure }
+        Self { hub: Arc::downgrade(hub), desk, proofs, base: base.to_owned() }
     }
 
     pub fn proofs(&self) -> &Proofs {
         &self.proofs
     }
 
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The page with this id.
     pub async fn page(&self, id: &str, asks: &Asks<'_>) -> Response<Body> {
-        let Some(wish) = self.desk.wish(id) else { return words::over() };
-        let Some(proof) = self.proofs.wanted(&wish.asked) else { return words::over() };
+        let Some(looked) = self.desk.look(id) else { return words::over() };
+        let Some(proof) = self.proofs.wanted(&looked.wish.asked) else { return words::over() };
         match asks.head.method {
-            Method::GET | Method::HEAD => words::asking(&wish, proof, None),
-            Method::POST if !is_sent_from_here(&asks.head.headers) => words::not_from_here(),
-            Method::POST => self.agreed(id, &wish, proof, asks).await,
+            Method::GET | Method::HEAD => words::asking(&looked.wish, proof, None),
+            Method::POST if !is_sent_from(asks.base, &asks.head.headers) => words::not_from_here(),
+            Method::POST => self.agreed(id, &looked, proof, asks).await,
             _ => status(StatusCode::METHOD_NOT_ALLOWED),
         }
     }
 
-    async fn agreed(&self, id: &str, wish: &Wish, proof: Proof, asks: &Asks<'_>) -> Response<Body> {
+    async fn agreed(&self, id: &str, looked: &Looked, proof: Proof, asks: &Asks<'_>) -> Response<Body> {
+        let wish = &looked.wish;
         let wrong = |note: &str| {
             self.desk.is_not_who_was_asked(id);
             tracing::warn!(event = "login", server = wish.server, "somebody else opened the page of a login");
             words::asking(wish, proof, Some(note))
         };
+        let browsers = self.browsers(&asks.head.headers);
         match proof {
             Proof::IsHere => {}
             Proof::Certificate if asks.whose == &wish.asked => {}
@@ -69,47 +76,65 @@ impl Pages {
             Proof::Token => return wrong("This is not the token."),
             Proof::SignIn => {
                 let Some(sign_in) = self.proofs.sign_in() else { return words::over() };
-                let sent = self.desk.sign_in(id, sign_in).await;
-                return self.sends(id, wish, sent, &asks.head.uri.to_string());
+                // To our own provider, whom the configuration names.
+                let sent = self.desk.sign_in(id, &browsers, sign_in).await;
+                return self.sends(id, looked, sent, |sent| match HeaderValue::try_from(sent.url.as_str()) {
+                    Ok(url) => {
+                        let mut response = status(StatusCode::SEE_OTHER);
+                        response.headers_mut().insert(header::LOCATION, url);
+                        response
+                    }
+                    Err(_) => words::failed(&wish.server, "names a page that cannot be opened", &looked.page),
+                });
             }
         }
-        self.sends(id, wish, self.desk.begin(id).await, &asks.head.uri.to_string())
+        let sent = self.desk.begin(id, &browsers).await;
+        self.sends(id, looked, sent, |sent| words::leaving(wish, sent))
     }
 
-    fn sends(&self, id: &str, wish: &Wish, sent: Result<Sent, String>, again: &str) -> Response<Body> {
-        let Sent { url, browser } = match sent {
+    /// `shows`: how the person gets there.
+    fn sends(
+        &self,
+        id: &str,
+        looked: &Looked,
+        sent: Result<Sent, String>,
+        shows: impl FnOnce(&Sent) -> Response<Body>,
+    ) -> Response<Body> {
+        let sent = match sent {
             Ok(sent) => sent,
-            Err(why) => return words::failed(&wish.server, &why, again),
+            Err(why) => return words::failed(&looked.wish.server, &why, &looked.page),
         };
-        let cookie = HeaderValue::try_from(self.given(id, &browser));
-        let (Ok(url), Ok(mut cookie)) = (HeaderValue::try_from(url.as_str()), cookie) else {
-            return words::failed(&wish.server, "names a page that cannot be opened", again);
-        };
-        cookie.set_sensitive(true);
-        let mut response = status(StatusCode::SEE_OTHER);
+        let mut response = shows(&sent);
         let headers = response.headers_mut();
-        headers.insert(header::LOCATION, url);
-        headers.insert(header::SET_COOKIE, cookie);
+        if let Ok(mut cookie) = HeaderValue::try_from(self.given(id, &sent.browser)) {
+            cookie.set_sensitive(true);
+            headers.insert(header::SET_COOKIE, cookie);
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
     }
 
     /// What a browser is given that is sent out. It comes with it from the issuer, but with no form of another site.
     fn given(&self, id: &str, browser: &Secret) -> String {
         let (name, page) = (self.cookie(), id.get(..COOKIE_ID_CHARS).unwrap_or_default());
-        let secure = if self.is_secure { "; Secure" } else { "" };
+        let secure = if self.is_secure() { "; Secure" } else { "" };
         format!("{name}{page}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600{secure}", browser.expose())
     }
 
-    /// Where the browser comes back to.
-    pub async fn come_back(&self, asks: &Asks<'_>) -> Response<Body> {
+    /// Where the browser comes back to. What it brings is worked off even if it leaves at that moment: it works once.
+    pub async fn come_back(self: &Arc<Self>, asks: &Asks<'_>) -> Response<Body> {
         if asks.head.method != Method::GET {
             return status(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let browsers = self.browsers(&asks.head.headers);
-        let query = asks.head.uri.query().unwrap_or_default();
-        match self.desk.come_back(&browsers, query).await {
+        let (this, browsers) = (self.clone(), self.browsers(&asks.head.headers));
+        let to = format!("{}{}", asks.base, asks.head.uri.path());
+        let query = asks.head.uri.query().unwrap_or_default().to_owned();
+        let came = tokio::spawn(async move { this.came(&to, &browsers, &query).await });
+        came.await.unwrap_or_else(|_| words::over())
+    }
+
+    async fn came(&self, to: &str, browsers: &[String], query: &str) -> Response<Body> {
+        match self.desk.come_back(to, browsers, query).await {
             Ok(Came::LoggedIn(finished)) => {
                 if let Some(hub) = self.hub.upgrade() {
                     hub.has_login(&finished.wish.server);
@@ -118,15 +143,21 @@ impl Pages {
                 finished.tell();
                 words::logged_in(&wish)
             }
-            Ok(Came::SignedIn { id, page, token }) => {
-                let Some(wish) = self.desk.wish(&id) else { return words::over() };
-                if !self.proofs.is_signed_in(token.expose(), &wish.asked).await {
-                    self.desk.is_not_who_was_asked(&id);
-                    let why =
-                        format!("its login is for `{}`, and you are somebody else", wish.asked.as_str());
-                    return words::failed(&wish.server, &why, &page);
+            Ok(Came::SignedIn { id, token }) => {
+                let Some(looked) = self.desk.look(&id) else { return words::over() };
+                let wish = &looked.wish;
+                match self.proofs.is_signed_in(token.expose(), &wish.asked).await {
+                    Ok(()) => {
+                        let sent = self.desk.begin(&id, browsers).await;
+                        self.sends(&id, &looked, sent, |sent| words::leaving(wish, sent))
+                    }
+                    Err(doubt) => {
+                        if doubt.is_somebody_else() {
+                            self.desk.is_not_who_was_asked(&id);
+                        }
+                        words::failed(&wish.server, &doubt.sentence(&wish.asked), &looked.page)
+                    }
                 }
-                self.sends(&id, &wish, self.desk.begin(&id).await, &page)
             }
             Err(Unwanted::Unknown) => words::over(),
             Err(Unwanted::Failed { server, why, page }) => words::failed(&server, &why, &page),
@@ -134,27 +165,32 @@ impl Pages {
     }
 
     /// What this browser was given when it was sent out.
-    fn browsers<'h>(&self, headers: &'h HeaderMap) -> Vec<&'h str> {
+    fn browsers(&self, headers: &HeaderMap) -> Vec<String> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let ours = pairs.filter(|(name, _)| name.starts_with(self.cookie()));
-        ours.map(|(_, value)| value).take(COOKIES_MAX).collect()
+        ours.map(|(_, value)| value.to_owned()).take(COOKIES_MAX).collect()
+    }
+
+    fn is_secure(&self) -> bool {
+        self.base.starts_with("https://")
     }
 
     /// What the names of our cookies begin with. The first lets no other host set one (RFC 6265bis, 4.1.3.2).
     fn cookie(&self) -> &'static str {
-        if self.is_secure { "__Host-braid-login-" } else { "braid-login-" }
+        if self.is_secure() { "__Host-braid-login-" } else { "braid-login-" }
     }
 }
 
-/// Whether a form was sent from a page of the host that is asked. Every browser says where a form comes from.
-pub(in crate::downstream) fn is_sent_from_here(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
-    match (origin, text(header::HOST)) {
-        (Some((_, origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
-        (Some(_), None) | (None, _) => false,
-    }
+/// Whether a form was sent from a page of ours, which begin so. Every browser says where a form comes from.
+fn is_sent_from(base: &str, headers: &HeaderMap) -> bool {
+    let mut said = headers.get_all(header::ORIGIN).iter();
+    let origin = match (said.next(), said.next()) {
+        (Some(origin), None) => origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()),
+        (Some(_), Some(_)) | (None, _) => None,
+    };
+    let own = Url::parse(base).map(|base| base.origin());
+    origin.is_some_and(|origin| own.is_ok_and(|own| own == origin.origin() && own.is_tuple()))
 }
 
 /// A field of a form; empty if there is none, or more than one.
@@ -183,7 +219,7 @@ const COOKIES_MAX: usize = 16;
 mod tests {
     use super::*;
     use crate::config::{ClientCertificates, Listen, OAuth, Tls};
-    use crate::upstream::oauth::{Placed, Store};
+    use crate::upstream::oauth::{Placed, Store, Wish};
     use http::Request;
 
     /// Pages of a listener that asks for certificates, and the id of one, for `ann`.
@@ -198,13 +234,15 @@ mod tests {
             whose: "cert:ann".to_owned(),
             asked: Principal::certificate("ann"),
         };
-        let place =
-            |id: &str, _| Some(Placed { page: id.to_owned(), redirect_uri: String::new(), held: None });
+        let place = |id: &str, _| {
+            let (from_server, from_sign_in) = (String::new(), String::new());
+            Some(Placed { page: id.to_owned(), from_server, from_sign_in, held: None })
+        };
         let id = desk.open(wish, place).unwrap().page().to_owned();
         let clients = ClientCertificates { ca: "ca.pem".into(), are_required: false };
         let tls = Tls { cert: "c.pem".into(), key: "k.pem".into(), clients: Some(clients) };
         let proofs = Proofs::of(&Listen { tls: Some(tls), ..Listen::default() }, None, None);
-        (Pages { hub: Weak::new(), desk, proofs, is_secure: base.starts_with("https") }, id)
+        (Pages { hub: Weak::new(), desk, proofs, base: base.to_owned() }, id)
     }
 
     fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
@@ -216,7 +254,7 @@ mod tests {
     }
 
     async fn status(pages: &Pages, id: &str, head: &Parts, whose: &Principal) -> u16 {
-        pages.page(id, &Asks { head, body: b"", whose }).await.status().as_u16()
+        pages.page(id, &Asks { head, body: b"", whose, base: "https://gw.test/a" }).await.status().as_u16()
     }
 
     #[tokio::test]
@@ -234,8 +272,16 @@ mod tests {
             502,
             "the server is not there, and would be asked"
         );
-        let elsewhere = head("POST", &[("host", "gw.test"), ("origin", "https://other.test")]);
-        assert_eq!(status(&pages, &id, &elsewhere, &ann).await, 403);
+        for origin in ["https://other.test", "http://gw.test", "https://gw.test:444", "null", ""] {
+            let elsewhere = head("POST", &[("host", "gw.test"), ("origin", origin)]);
+            assert_eq!(status(&pages, &id, &elsewhere, &ann).await, 403, "{origin}");
+        }
+        let twice = head("POST", &[("origin", "https://gw.test"), ("origin", "https://gw.test")]);
+        assert_eq!(status(&pages, &id, &twice, &ann).await, 403);
+        assert_eq!(status(&pages, &id, &head("POST", &[]), &ann).await, 403);
+        // A proxy may call us otherwise: what counts is what browsers do.
+        let passed_on = head("POST", &[("host", "gw.test:443"), ("origin", "https://gw.test:443")]);
+        assert_eq!(status(&pages, &id, &passed_on, &ann).await, 502);
         assert_eq!(status(&pages, "0", &post, &ann).await, 404);
     }
 

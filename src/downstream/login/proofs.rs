@@ -6,6 +6,7 @@ use crate::config::{Auth, Listen, OAuth};
 use crate::downstream::edge::holders::Holders;
 use crate::downstream::edge::token::Digest;
 use crate::downstream::oauth::Issuer;
+use crate::downstream::oauth::issuer::Doubt;
 use crate::mcp::caller::{KnownBy, Principal};
 use crate::upstream::oauth::SignIn;
 use std::sync::Arc;
@@ -22,6 +23,34 @@ pub enum Proof {
     Certificate,
     /// He is sent to our identity provider.
     SignIn,
+}
+
+/// Why nobody knows who signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotProven {
+    SomebodyElse,
+    /// The provider gave a token that would not let its owner in.
+    Doubtful,
+    /// The provider cannot be asked.
+    Away,
+}
+
+impl NotProven {
+    pub(super) fn is_somebody_else(self) -> bool {
+        self == Self::SomebodyElse
+    }
+
+    /// It goes on after the server's name.
+    pub(super) fn sentence(self, asked: &Principal) -> String {
+        let asked = asked.as_str();
+        match self {
+            Self::SomebodyElse => format!("its login is for `{asked}`, and you are somebody else"),
+            Self::Doubtful => format!(
+                "its login is for `{asked}`, and the identity provider gave you no token that is good here (is it made for this gateway, with all of its scopes?)"
+            ),
+            Self::Away => "the identity provider cannot be asked at the moment".to_owned(),
+        }
+    }
 }
 
 /// What there is to prove with.
@@ -88,11 +117,16 @@ impl Proofs {
         self.provider.as_ref().map(|(_, sign_in)| sign_in)
     }
 
-    /// Whether a token of our identity provider, which was made for us, names this principal.
-    pub(super) async fn is_signed_in(&self, token: &str, whose: &Principal) -> bool {
-        let Some((issuer, _)) = &self.provider else { return false };
-        let judged = issuer.judge(token.as_bytes(), Instant::now).await;
-        judged.is_ok_and(|pass| pass.grant.principal == *whose)
+    /// Whether a token of our identity provider is one that would let this principal in here.
+    pub(super) async fn is_signed_in(&self, token: &str, whose: &Principal) -> Result<(), NotProven> {
+        let Some((issuer, _)) = &self.provider else { return Err(NotProven::Doubtful) };
+        match issuer.judge(token.as_bytes(), Instant::now).await {
+            Ok(pass) if pass.grant.principal != *whose => Err(NotProven::SomebodyElse),
+            Ok(pass) if !pass.grant.scopes.has_all(issuer.resource().needed()) => Err(NotProven::Doubtful),
+            Ok(_) => Ok(()),
+            Err(Doubt::Away(_)) => Err(NotProven::Away),
+            Err(Doubt::Invalid(_)) => Err(NotProven::Doubtful),
+        }
     }
 }
 

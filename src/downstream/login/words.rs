@@ -3,7 +3,7 @@
 //! Owns the words. Everything that somebody else wrote is text in them.
 
 use super::proofs::Proof;
-use crate::upstream::oauth::{EVERYBODY, Wish, escaped, page};
+use crate::upstream::oauth::{EVERYBODY, Sent, Wish, escaped, page};
 use axum::body::Body;
 use http::{Response, StatusCode};
 
@@ -44,6 +44,24 @@ pub(super) fn asking(wish: &Wish, proof: Proof, note: Option<&str>) -> Response<
         status,
         &format!(
             "<h1>Log in to {server}</h1>{note}<p>{who} wants to use the server <code>{server}</code> at <code>{place}</code>, which asks for a login.</p><p>Braid keeps the login {kept}. Your client never sees it, and no other server does.</p><p>If you did not ask for this, close this page: nothing happens then.</p><form method=post>{proves}<button>{word}</button></form>"
+        ),
+    )
+}
+
+/// Where the person is sent, and what for, before he goes there.
+pub(super) fn leaving(wish: &Wish, sent: &Sent) -> Response<Body> {
+    let (server, url) = (escaped(&wish.server), escaped(sent.url.as_str()));
+    let host = escaped(&sent.url.origin().ascii_serialization());
+    let rights: Vec<String> =
+        sent.scopes.iter().map(|scope| format!("<code>{}</code>", escaped(scope))).collect();
+    let rights = match rights.is_empty() {
+        true => String::new(),
+        false => format!(", for: {}", rights.join(" ")),
+    };
+    page(
+        StatusCode::OK,
+        &format!(
+            "<h1>Log in to {server}</h1><p>People log in there at <code>{host}</code>{rights}.</p><p><a id=go rel=noreferrer href=\"{url}\">Go to {host}</a></p>"
         ),
     )
 }

@@ -191,10 +191,15 @@ impl Round<'_> {
                     taken.spend();
                     return Err(fault);
                 }
-                if let Some(login) = login {
-                    // Who agrees to open a page says nothing of what is done there.
-                    login.settled(LOGIN_AWAITED).await;
-                }
+                let again = match login {
+                    // Who agrees to open a page says nothing of what is done there. Nobody else need wait for that.
+                    Some(login) => {
+                        drop(again);
+                        login.settled(LOGIN_AWAITED).await;
+                        self.lobby.hub.again()?
+                    }
+                    None => again,
+                };
                 (rounds::without_rounds(message), rounds, again, taken)
             }
         };

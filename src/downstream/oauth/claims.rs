@@ -84,8 +84,8 @@ impl Rules {
         let principal = claims.text(&self.principal)?.filter(|name| is_name(name));
         let principal = principal.ok_or(Flaw("it does not say whose it is"))?;
         // Or whoever may write an address into his account is whom he likes (OpenID Connect Core 1.0, 5.1).
-        if self.principal == "email" && claims.raw("email_verified").is_some_and(|is_so| is_so != "true") {
-            return Err(Flaw("its address was not verified"));
+        if self.principal == "email" && claims.raw("email_verified") != Some("true") {
+            return Err(Flaw("it does not say that its address was verified"));
         }
         Ok(Said { grant: Grant { principal: Principal::oauth(&principal), scopes }, until, doors })
     }
@@ -279,12 +279,11 @@ mod tests {
             );
             rules.judge(&Object::read(text.as_bytes()).unwrap(), JWT, NOW).map(|said| said.grant.principal)
         };
-        for fine in ["", r#","email_verified":true"#] {
-            assert_eq!(judged(fine), Ok(Principal::oauth("ana@x.example")));
-        }
+        assert_eq!(judged(r#","email_verified":true"#), Ok(Principal::oauth("ana@x.example")));
+        let flaw = Err(Flaw("it does not say that its address was verified"));
+        assert_eq!(judged(""), flaw);
         for not in ["false", "null", "0", r#""true""#] {
-            let judged = judged(&format!(r#","email_verified":{not}"#));
-            assert_eq!(judged, Err(Flaw("its address was not verified")), "{not}");
+            assert_eq!(judged(&format!(r#","email_verified":{not}"#)), flaw, "{not}");
         }
     }
 

@@ -29,6 +29,11 @@ impl Known {
         self.0.get(token).filter(|pass| now < pass.until)
     }
 
+    /// Whether it was good a while ago, as far as that is remembered.
+    pub(super) fn was_good(&self, token: &Digest) -> bool {
+        self.0.contains_key(token)
+    }
+
     /// Where there is no room, what ends next makes it: it would be asked about next anyway.
     pub(super) fn keep(&mut self, token: Digest, pass: Pass, now: Instant) {
         if self.0.len() >= KNOWN_MAX && !self.0.contains_key(&token) {

@@ -183,6 +183,11 @@ impl Attempt {
         &self.state
     }
 
+    /// Where the browser comes back to.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
     /// As whom we ask.
     pub(super) fn registration(&self) -> &Registration {
         &self.registration

@@ -181,7 +181,7 @@ async fn serve(stream: TcpStream, answers: Arc<impl Answers>, port: u16) {
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_LIVES)
+        .header_read_timeout(HEAD_COMES_WITHIN)
         .keep_alive(false)
         .max_buf_size(HEAD_BYTES_MAX);
     server.serve_connection(TokioIo::new(stream), answer).await.ok();
@@ -227,7 +227,9 @@ impl Asked {
 pub const PATH: &str = "/callback";
 /// How long a person may take; a state is worth nothing after that.
 pub(super) const COMES_WITHIN: Duration = Duration::from_secs(600);
-const CONNECTION_LIVES: Duration = Duration::from_secs(10);
+const HEAD_COMES_WITHIN: Duration = Duration::from_secs(10);
+/// To find where people log in may take its time.
+const CONNECTION_LIVES: Duration = Duration::from_secs(60);
 const ANSWER_LEAVES_WITHIN: Duration = Duration::from_millis(200);
 const CONNECTIONS_MAX: usize = 16;
 const HEAD_BYTES_MAX: usize = 32 * 1024;

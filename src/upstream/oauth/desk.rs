@@ -50,12 +50,25 @@ pub struct Wish {
     pub asked: Principal,
 }
 
-/// Where a page is, and where the browser comes back to.
+/// Where a page is, and where browsers come back to.
 pub struct Placed {
     pub page: String,
-    pub redirect_uri: String,
+    /// From where people log in at the server. Another for each server: what one issuer sends back must not pass for another's,
+    /// and not all of them say who they are (RFC 9700, 4.4.2).
+    pub from_server: String,
+    /// From where they say who they are.
+    pub from_sign_in: String,
     /// What is there for this page alone, and ends with it.
     pub held: Option<DropGuard>,
+}
+
+/// Where a browser comes back to on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    Any,
+    Rather(u16),
+    /// The issuer knows no other.
+    Only(u16),
 }
 
 struct Open {
@@ -67,7 +80,8 @@ struct Open {
     /// What an issuer gave us for this page.
     registered: Option<Registration>,
     wrong: usize,
-    away: Option<Away>,
+    /// The last comes last.
+    away: Vec<Away>,
     done: watch::Sender<bool>,
     told: Vec<Weak<Mail>>,
 }
@@ -75,8 +89,16 @@ struct Open {
 /// What is needed to send a browser out.
 struct Begins {
     wish: Arc<Wish>,
-    redirect_uri: String,
+    from_server: String,
+    from_sign_in: String,
     registered: Option<Registration>,
+}
+
+/// A page that is open.
+pub struct Looked {
+    pub wish: Arc<Wish>,
+    /// Where it is.
+    pub page: String,
 }
 
 /// A browser that was sent out.
@@ -98,6 +120,8 @@ pub struct Ticket {
 /// Where a browser is sent, and what it must bring back as a cookie.
 pub struct Sent {
     pub url: Url,
+    /// What is asked for there.
+    pub scopes: Vec<String>,
     pub browser: Secret,
 }
 
@@ -106,7 +130,6 @@ pub enum Came {
     /// A token of our own identity provider, which says who is there.
     SignedIn {
         id: String,
-        page: String,
         token: Secret,
     },
     LoggedIn(Finished),
@@ -138,10 +161,10 @@ impl Desk {
     }
 
     /// A page for this wish: the one that is open for it, or another. `place`: where that of an id is to be, and to which port
-    /// the browser comes back best if it comes back to this machine; 0: any. `None`: there is no place, or too many are open.
-    pub fn open(&self, wish: Wish, place: impl FnOnce(&str, u16) -> Option<Placed>) -> Option<Ticket> {
+    /// the browser comes back if it comes back to this machine. `None`: there is no place, or too many are open.
+    pub fn open(&self, wish: Wish, place: impl FnOnce(&str, Port) -> Option<Placed>) -> Option<Ticket> {
         let known = self.open.lock().values().find(|open| *open.wish == wish).map(Open::ticket);
-        let port = if known.is_none() { self.port(&wish) } else { 0 };
+        let port = if known.is_none() { self.port(&wish) } else { Port::Any };
         let mut open = self.open.lock();
         let now = Instant::now();
         open.retain(|_, open| now < open.until);
@@ -161,7 +184,7 @@ impl Desk {
             begun: 0,
             registered: None,
             wrong: 0,
-            away: None,
+            away: Vec::new(),
             done: watch::Sender::new(false),
             told: Vec::new(),
         };
@@ -171,14 +194,14 @@ impl Desk {
     }
 
     /// An issuer that knows us knows where the browser comes back to. Reads a small file.
-    fn port(&self, wish: &Wish) -> u16 {
+    fn port(&self, wish: &Wish) -> Port {
         let before = || {
             let kept = self.store.read().ok()?;
             kept.login(&canonical(&wish.url), &wish.whose)?.callback_port()
         };
         match wish.oauth.callback_port {
-            0 => before().unwrap_or(0),
-            port => port,
+            0 => before().map_or(Port::Any, Port::Rather),
+            port => Port::Only(port),
         }
     }
 
@@ -193,10 +216,11 @@ impl Desk {
         }
     }
 
-    /// What is asked for on a page, if it is open.
-    pub fn wish(&self, id: &str) -> Option<Arc<Wish>> {
+    /// A page, if it is open.
+    pub fn look(&self, id: &str) -> Option<Looked> {
         let open = self.open.lock();
-        open.get(id).filter(|open| Instant::now() < open.until).map(|open| open.wish.clone())
+        let open = open.get(id).filter(|open| Instant::now() < open.until)?;
+        Some(Looked { wish: open.wish.clone(), page: open.placed.page.clone() })
     }
 
     /// Somebody opened the page who is not who was asked. It is closed to all when that goes on.
@@ -210,9 +234,9 @@ impl Desk {
         }
     }
 
-    /// Sends the browser out to log in.
-    pub async fn begin(&self, id: &str) -> Result<Sent, String> {
-        let Begins { wish, redirect_uri, registered } = self.begins(id)?;
+    /// Sends the browser out to log in. `browsers`: what it was given before, for this page and for others.
+    pub async fn begin(&self, id: &str, browsers: &[String]) -> Result<Sent, String> {
+        let Begins { wish, from_server, registered, .. } = self.begins(id)?;
         let begun = async {
             let web = web(&wish.url, wish.oauth.issuer.as_deref(), wish.ca_file.clone()).await?;
             let probed = probe(&web, &wish.url).await.map_err(|error| error.to_string())?;
@@ -221,71 +245,88 @@ impl Desk {
             let before = kept.login(&canonical(&wish.url), &wish.whose);
             let (server, oauth, challenge) = (&wish.url, &wish.oauth, probed.1.as_ref());
             let wanted = Wanted { server, oauth, challenge, before };
-            let attempt = Attempt::begin(&web, &wanted, &redirect_uri, &kept).await;
+            let attempt = Attempt::begin(&web, &wanted, &from_server, &kept).await;
             Ok::<_, String>((attempt.map_err(|error| error.to_string())?, web))
         };
         let (attempt, web) = timeout(BEGINS_WITHIN, begun).await.map_err(|_| slow())??;
-        self.sends(id, attempt, web, false)
+        self.sends(id, browsers, (attempt, web), false)
     }
 
     /// Sends the browser out to our own identity provider, to say who is there.
-    pub async fn sign_in(&self, id: &str, sign_in: &SignIn) -> Result<Sent, String> {
-        let Begins { redirect_uri, .. } = self.begins(id)?;
+    pub async fn sign_in(&self, id: &str, browsers: &[String], sign_in: &SignIn) -> Result<Sent, String> {
+        let Begins { from_sign_in, .. } = self.begins(id)?;
         let begun = async {
             let issuer = Url::parse(&sign_in.issuer).map_err(|_| "has no usable issuer".to_owned())?;
             let web = web(&issuer, None, sign_in.ca_file.clone()).await?;
-            let attempt = Attempt::sign_in(&web, sign_in, &redirect_uri).await;
+            let attempt = Attempt::sign_in(&web, sign_in, &from_sign_in).await;
             Ok::<_, String>((attempt.map_err(|error| error.to_string())?, web))
         };
         let (attempt, web) = timeout(BEGINS_WITHIN, begun).await.map_err(|_| slow())??;
-        self.sends(id, attempt, web, true)
+        self.sends(id, browsers, (attempt, web), true)
     }
 
     fn begins(&self, id: &str) -> Result<Begins, String> {
         let mut open = self.open.lock();
-        let page = open.get_mut(id).ok_or_else(over)?;
+        let page = open.get_mut(id).filter(|page| Instant::now() < page.until).ok_or_else(over)?;
         if page.begun >= BEGUN_MAX {
-            open.remove(id);
             return Err(over());
         }
         page.begun += 1;
         Ok(Begins {
             wish: page.wish.clone(),
-            redirect_uri: page.placed.redirect_uri.clone(),
+            from_server: page.placed.from_server.clone(),
+            from_sign_in: page.placed.from_sign_in.clone(),
             registered: page.registered.clone(),
         })
     }
 
-    fn sends(&self, id: &str, attempt: Attempt, web: Web, is_sign_in: bool) -> Result<Sent, String> {
-        let url = attempt.url().clone();
+    fn sends(
+        &self,
+        id: &str,
+        browsers: &[String],
+        (attempt, web): (Attempt, Web),
+        is_sign_in: bool,
+    ) -> Result<Sent, String> {
+        let (url, scopes) = (attempt.url().clone(), attempt.scopes().to_vec());
         if url.scheme() != "https" && !is_of_this_machine(&url) {
             return Err("wants people to log in at a page that is not https".to_owned());
         }
-        let browser = Secret::new(random().ok_or_else(|| "there is no randomness".to_owned())?);
+        let fresh = Secret::new(random().ok_or_else(|| "there is no randomness".to_owned())?);
         let mut open = self.open.lock();
         let page = open.get_mut(id).ok_or_else(over)?;
         if !is_sign_in {
             page.registered = Some(attempt.registration().clone());
         }
-        page.away = Some(Away { attempt, web, browser: browser.clone(), is_sign_in });
-        Ok(Sent { url, browser })
+        // Two tabs of one browser may both be out.
+        let same = page.away.iter().find(|away| away.is_of(browsers)).map(|away| away.browser.clone());
+        let browser = same.unwrap_or(fresh);
+        if page.away.len() >= AWAY_MAX {
+            page.away.remove(0);
+        }
+        page.away.push(Away { attempt, web, browser: browser.clone(), is_sign_in });
+        Ok(Sent { url, scopes, browser })
     }
 
-    /// Takes what a browser brings, once, if it is the one that was sent out. `browsers`: what it was given then, for this page
-    /// and for others.
-    pub async fn come_back(&self, browsers: &[&str], query: &str) -> Result<Came, Unwanted> {
+    /// Takes what a browser brings, once, if it is one that was sent out and comes back where it was to come. `browsers`: what
+    /// it was given then, for this page and for others.
+    pub async fn come_back(&self, to: &str, browsers: &[String], query: &str) -> Result<Came, Unwanted> {
         let (state, callback) = Callback::read(query).ok_or(Unwanted::Unknown)?;
-        let (id, away, wish, page) = {
+        let (id, away, finished, page) = {
             let mut open = self.open.lock();
+            let now = Instant::now();
+            open.retain(|_, open| now < open.until);
             let is_it = |away: &Away| {
                 is_same(away.attempt.state().expose().as_bytes(), state.expose().as_bytes())
-                    && browsers.iter().any(|it| is_same(it.as_bytes(), away.browser.expose().as_bytes()))
+                    && away.attempt.redirect_uri() == to
+                    && away.is_of(browsers)
             };
-            let found = open.iter_mut().find(|(_, open)| open.away.as_ref().is_some_and(is_it));
-            let (id, open) = found.ok_or(Unwanted::Unknown)?;
-            let away = open.away.take().ok_or(Unwanted::Unknown)?;
-            (id.to_string(), away, open.wish.clone(), open.placed.page.clone())
+            let mut all = open.iter_mut();
+            let found = all.find_map(|(id, open)| Some((id, open.away.iter().position(is_it)?, open)));
+            let (id, at, open) = found.ok_or(Unwanted::Unknown)?;
+            let away = open.away.remove(at);
+            (id.to_string(), away, open.finished(), open.placed.page.clone())
         };
+        let wish = &finished.wish;
         let failed = |why: String| Unwanted::Failed { server: wish.server.clone(), why, page: page.clone() };
         let Away { attempt, web, is_sign_in, .. } = away;
         let Granted(login) = attempt
@@ -293,13 +334,13 @@ impl Desk {
             .await
             .map_err(|error| failed(error.to_string()))?;
         if is_sign_in {
-            return Ok(Came::SignedIn { id, page, token: login.token() });
+            return Ok(Came::SignedIn { id, token: login.token() });
         }
         self.keep(login).await.map_err(failed)?;
-        tracing::info!(event = "login", server = wish.server, "logged in");
-        let Open { wish, number, done, told, placed, .. } =
-            self.open.lock().remove(&*id).ok_or(Unwanted::Unknown)?;
-        Ok(Came::LoggedIn(Finished { wish, number, done, told, _held: placed.held }))
+        tracing::info!(event = "login", server = wish.server, principal = wish.asked.as_str(), "logged in");
+        // It may be over by now, for whatever reason: the login is there.
+        let held = self.open.lock().remove(&*id).and_then(|open| open.placed.held);
+        Ok(Came::LoggedIn(Finished { _held: held, ..finished }))
     }
 
     async fn keep(&self, login: Login) -> Result<(), String> {
@@ -319,7 +360,18 @@ impl Desk {
     }
 }
 
+impl Away {
+    fn is_of(&self, browsers: &[String]) -> bool {
+        browsers.iter().any(|it| is_same(it.as_bytes(), self.browser.expose().as_bytes()))
+    }
+}
+
 impl Open {
+    fn finished(&self) -> Finished {
+        let (wish, number) = (self.wish.clone(), self.number.clone());
+        Finished { wish, number, done: self.done.clone(), told: self.told.clone(), _held: None }
+    }
+
     fn ticket(&self) -> Ticket {
         let page = Arc::from(&*self.placed.page);
         Ticket { page, number: self.number.clone(), done: self.done.subscribe() }
@@ -387,10 +439,12 @@ fn random() -> Option<String> {
 }
 
 /// Pages that may be open, in all and for one principal.
-const OPEN_MAX: usize = 64;
+const OPEN_MAX: usize = 1024;
 const OPEN_OF_ONE_MAX: usize = 8;
 /// Clients that are told of one login.
 const TOLD_MAX: usize = 16;
+/// Browsers, or tabs of one, that may be out from one page at once.
+const AWAY_MAX: usize = 3;
 /// How often a browser may be sent out from one page, and how often somebody else may try.
 const BEGUN_MAX: usize = 10;
 const WRONG_MAX: usize = 5;
@@ -417,8 +471,9 @@ mod tests {
         }
     }
 
-    fn place(id: &str, _: u16) -> Option<Placed> {
-        Some(Placed { page: format!("https://gw.test/login/{id}"), redirect_uri: String::new(), held: None })
+    fn place(id: &str, _: Port) -> Option<Placed> {
+        let (from_server, from_sign_in) = (String::new(), String::new());
+        Some(Placed { page: format!("https://gw.test/login/{id}"), from_server, from_sign_in, held: None })
     }
 
     fn id(ticket: &Ticket) -> String {
@@ -433,9 +488,9 @@ mod tests {
         assert_eq!(desk.open(wish("far", &ann), |_, _| None).unwrap().page(), first.page());
         assert!(desk.open(wish("other", &ann), |_, _| None).is_none(), "there is no place for another");
         assert_ne!(desk.open(wish("far", &Principal::token("bob")), place).unwrap().page(), first.page());
-        assert!(desk.wish(&id(&first)).is_some() && desk.wish("0").is_none());
+        assert!(desk.look(&id(&first)).is_some() && desk.look("0").is_none());
         tokio::time::advance(COMES_WITHIN).await;
-        assert!(desk.wish(&id(&first)).is_none());
+        assert!(desk.look(&id(&first)).is_none());
         assert!(!first.clone().settled(Duration::ZERO).await);
         let next = desk.open(wish("far", &ann), place).unwrap();
         assert_ne!(next.page(), first.page());
@@ -447,7 +502,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let desk = desk(&folder);
         let mut open = 0;
-        for person in 0..OPEN_MAX {
+        for person in 0..OPEN_MAX / 4 {
             let person = Principal::token(&person.to_string());
             let all = (0..=OPEN_OF_ONE_MAX).filter_map(|at| desk.open(wish(&at.to_string(), &person), place));
             let count = all.count();
@@ -465,12 +520,12 @@ mod tests {
         for _ in 1..WRONG_MAX {
             desk.is_not_who_was_asked(&page);
         }
-        assert!(desk.wish(&page).is_some());
+        assert!(desk.look(&page).is_some());
         desk.is_not_who_was_asked(&page);
-        assert!(desk.wish(&page).is_none(), "it is closed to all");
+        assert!(desk.look(&page).is_none(), "it is closed to all");
         let page = id(&desk.open(wish("far", &ann), place).unwrap());
         let begun = (0..=BEGUN_MAX).filter(|_| desk.begins(&page).is_ok()).count();
-        assert_eq!((begun, desk.wish(&page).is_some()), (BEGUN_MAX, false));
+        assert_eq!((begun, desk.look(&page).is_some()), (BEGUN_MAX, true), "whoever is out may come back");
     }
 
     #[tokio::test]

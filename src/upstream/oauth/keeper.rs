@@ -306,11 +306,15 @@ impl Keeper {
             resource: &login.resource,
         };
         let renewed = match endpoint.of_refresh(&refresh).await {
-            Ok(tokens) => login.renewed(tokens),
+            Ok(tokens) => login.clone().renewed(tokens),
             Err(GrantError::Refused(why)) => {
                 tracing::warn!(server = self.server, why, "its login cannot be renewed");
-                let dead = Login { refresh_token: None, access_token: String::new(), ..login };
-                self.keep(dead).await.map_err(Remedy::Failed)?;
+                let dead = Login { refresh_token: None, access_token: String::new(), ..login.clone() };
+                if let Some(other) = self.keep(dead, login).await.map_err(Remedy::Failed)?
+                    && other.is_fresh()
+                {
+                    return Ok(Some(other));
+                }
                 return Err(Remedy::Login(self.must_log_in("has ended its login")));
             }
             // It is good for a moment yet.
@@ -323,7 +327,11 @@ impl Keeper {
                 return Err(Remedy::Failed(format!("its login could not be renewed: {why}")));
             }
         };
-        self.keep(renewed.clone()).await.map_err(Remedy::Failed)?;
+        if let Some(other) = self.keep(renewed.clone(), login).await.map_err(Remedy::Failed)?
+            && other.is_fresh()
+        {
+            return Ok(Some(other));
+        }
         tracing::info!(server = self.server, "its login is renewed");
         Ok(Some(renewed))
     }
@@ -350,12 +358,17 @@ impl Keeper {
         Ok(bare.renewed(tokens))
     }
 
-    async fn keep(&self, login: Login) -> Result<(), String> {
+    /// Keeps what came of `before`. What it returns stands there instead: somebody has logged in anew meanwhile.
+    async fn keep(&self, login: Login, before: Login) -> Result<Option<Login>, String> {
         self.stored(move |store| {
             store.change(|kept| match kept.login_mut(&login.server.clone(), &login.principal.clone()) {
                 // Somebody who logged out meanwhile has logged out.
-                None => {}
-                Some(place) => *place = Login { wanted: std::mem::take(&mut place.wanted), ..login },
+                None => None,
+                Some(place) if !place.is_same(&before) => Some(place.clone()),
+                Some(place) => {
+                    *place = Login { wanted: std::mem::take(&mut place.wanted), ..login };
+                    None
+                }
             })
         })
         .await

@@ -269,6 +269,11 @@ impl Login {
     }
 
     /// In seconds since 1970.
+    /// Whether it is the very one: it was neither renewed nor replaced.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.access_token, &self.refresh_token) == (&other.access_token, &other.refresh_token)
+    }
+
     pub fn expires_at(&self) -> Option<u64> {
         self.expires_at
     }

@@ -14,7 +14,7 @@ pub(super) struct Browser {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) status: u16,
-    /// Where it is sent on.
+    /// Where it is sent on, or where a link leads that it is to follow.
     pub(super) to: String,
     pub(super) head: String,
     pub(super) text: String,
@@ -63,9 +63,11 @@ impl Browser {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             jar.insert(name.to_owned(), value.to_owned());
         }
+        let link = text.split_once("<a id=go").and_then(|(_, rest)| rest.split_once("href=\""));
+        let link = link.and_then(|(_, rest)| rest.split_once('"')).map(|(to, _)| to.replace("&amp;", "&"));
         Seen {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            to: field("location").unwrap_or_default(),
+            to: field("location").or(link).unwrap_or_default(),
             head: head.to_owned(),
             text: text.to_owned(),
         }

@@ -54,7 +54,7 @@ fn a_client_with_a_handshake_is_sent_to_a_page_and_told_when_the_login_is_there(
     assert!(seen.text.contains("Log in to far") && seen.text.contains(&issuer.base), "{}", seen.text);
     assert_eq!(issuer.asked("authorize"), 1, "nothing happens before somebody agrees");
     let sent = browser.post(&page, "");
-    assert_eq!(sent.status, 303, "{sent:?}");
+    assert!(sent.status == 200 && sent.text.contains(&issuer.base), "it says where that is: {sent:?}");
     let done = browser.follows(sent);
     assert!(done.status == 200 && done.text.contains("Logged in to far"), "{done:?}");
     let told = client.told();
@@ -248,7 +248,10 @@ fn h08_a_page_is_opened_by_who_was_asked_and_nobody_else() {
     }
     ends(&issuer);
     let (page, _) = page(&called(&gateway, ALICE));
-    assert_eq!(page.split("/login/").next(), Some(format!("http://localhost:{}", gateway.port).as_str()));
+    assert!(
+        page.starts_with("http://localhost:") && !page.contains(&format!(":{}/", gateway.port)),
+        "{page}"
+    );
     let mut browser = Browser::default();
     assert!(browser.get(&page).text.contains("token:alice"));
     for form in
@@ -257,12 +260,14 @@ fn h08_a_page_is_opened_by_who_was_asked_and_nobody_else() {
         let refused = browser.post(&page, form);
         assert_eq!((refused.status, refused.to.as_str()), (403, ""), "{form}");
     }
-    assert_eq!(browser.post(&page, &format!("token={ALICE}")).status, 404, "and not again and again");
+    // The page is over by then, and so is its place on this machine, in a moment.
+    let again = std::panic::catch_unwind(|| Browser::default().post(&page, &format!("token={ALICE}")).status);
+    assert!(again.is_err() || again.is_ok_and(|status| status == 404), "and not again and again");
     assert_eq!(issuer.asked("authorize"), 2);
     let (page, _) = self::page(&called(&gateway, ALICE));
     let sent = browser.post(&page, &format!("token={ALICE}"));
-    assert_eq!(sent.status, 303, "{sent:?}");
-    assert!(!sent.head.contains(ALICE) && !sent.to.contains(ALICE));
+    assert_eq!(sent.status, 200, "{sent:?}");
+    assert!(!sent.text.contains(ALICE) && !sent.head.contains(ALICE) && !sent.to.contains(ALICE));
     assert_eq!(browser.follows(sent).status, 200);
     assert_eq!(called(&gateway, ALICE)["result"]["content"][0]["text"], ALICE);
     let (bobs, _) = self::page(&called(&gateway, BOB));
