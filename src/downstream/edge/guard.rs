@@ -28,6 +28,7 @@ use crate::downstream::oauth::Issuer;
 use crate::downstream::oauth::issuer::{Doubt, Pass};
 use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
 use crate::mcp::caller::{Grant, Principal, Scopes};
+use crate::mcp::own_token::{OwnToken, OwnTokens};
 use crate::wire::same::is_same;
 
 /// Who may ask. One for all listeners.
@@ -81,6 +82,8 @@ pub struct Admitted {
     pub principal: Principal,
     /// What its token says that it may do.
     pub scopes: Scopes,
+    /// Holds the token, where a server is reached with what is made of it.
+    pub own_token: OwnToken,
     pub peer: Peer,
     /// Every answer is dressed with it.
     pub cors: Cors,
@@ -107,6 +110,8 @@ struct Bearer {
     /// Until when. `None`: as long as we run.
     until: Option<Instant>,
     doors: Doors,
+    /// Where the token is held, and at which turn it came there.
+    held: Option<(Arc<OwnTokens>, u64)>,
 }
 
 /// Why nobody is let in at all.
@@ -138,13 +143,13 @@ pub enum GuardError {
 
 impl Admitted {
     fn new(grant: &Grant, peer: &Peer, cors: Cors) -> Self {
-        let Grant { principal, scopes } = grant.clone();
-        Self { principal, scopes, peer: peer.clone(), cors }
+        let Grant { principal, scopes, own_token } = grant.clone();
+        Self { principal, scopes, own_token, peer: peer.clone(), cors }
     }
 
     /// In whose name it is, and what that was granted.
     pub fn grant(self) -> Grant {
-        Grant { principal: self.principal, scopes: self.scopes }
+        Grant { principal: self.principal, scopes: self.scopes, own_token: self.own_token }
     }
 }
 
@@ -298,8 +303,13 @@ impl Guard {
         // the bearer out.
         if let Some(grant) = key.holders.whose(&digest) {
             let authorization = only(&head.headers, &AUTHORIZATION);
-            shown.bearer =
-                Some(Bearer { authorization, grant: grant.clone(), until: None, doors: Doors::All });
+            shown.bearer = Some(Bearer {
+                authorization,
+                grant: grant.clone(),
+                until: None,
+                doors: Doors::All,
+                held: None,
+            });
             return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
         let Some(issuer) = &key.issuer else {
@@ -315,7 +325,7 @@ impl Guard {
             cors: cors.clone(),
         };
         match issuer.known(&digest, now()) {
-            Some(pass) => match inquiry().passed(pass, shown) {
+            Some(pass) => match inquiry().passed(pass, shown, now()) {
                 Ok(admitted) => Judged::LetIn(admitted),
                 Err(reply) => Judged::Refused(reply),
             },
@@ -338,7 +348,7 @@ impl Guard {
             return Err(Reply { why: Why::Throttled { retry_after }, cors: inquiry.cors });
         }
         match inquiry.issuer.judge(&inquiry.token, &now).await {
-            Ok(pass) => inquiry.passed(pass, &mut shown.lock()),
+            Ok(pass) => inquiry.passed(pass, &mut shown.lock(), now()),
             Err(doubt @ Doubt::Away(_)) => Err(inquiry.refused(doubt)),
             Err(doubt @ Doubt::Invalid(_)) => match self.failures.lock().count(inquiry.source, now()) {
                 Ok(()) => Err(inquiry.refused(doubt)),
@@ -461,8 +471,8 @@ impl Guard {
 
 impl Inquiry {
     /// What a good token opens here.
-    fn passed(self, pass: Pass, shown: &mut Shown) -> Result<Admitted, Reply> {
-        let Pass { grant, until, doors } = pass;
+    fn passed(self, pass: Pass, shown: &mut Shown, now: Instant) -> Result<Admitted, Reply> {
+        let Pass { mut grant, until, ends, doors } = pass;
         if !doors.open(&self.path) {
             return Err(self.refused(Doubt::Invalid("it was made for another door")));
         }
@@ -470,9 +480,12 @@ impl Inquiry {
         if !grant.scopes.has_all(resource.needed()) {
             return Err(Reply { why: Why::insufficient(resource, &self.path), cors: self.cors });
         }
+        let own_tokens = self.issuer.own_tokens();
+        let held = Some((own_tokens.clone(), own_tokens.turn()));
+        grant.own_token = own_tokens.keep(&grant, &self.token, ends, now);
         let admitted = Admitted::new(&grant, &self.peer, self.cors);
         let authorization = self.authorization;
-        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), doors });
+        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), doors, held });
         Ok(admitted)
     }
 
@@ -551,7 +564,8 @@ impl Shown {
 impl Bearer {
     /// Whether it still lets in, and there.
     fn holds(&self, head: &Parts, now: impl Fn() -> Instant) -> bool {
-        self.until.is_none_or(|until| now() < until) && self.doors.open(head.uri.path())
+        let is_held = self.held.as_ref().is_none_or(|(own_tokens, turn)| own_tokens.turn() == *turn);
+        is_held && self.until.is_none_or(|until| now() < until) && self.doors.open(head.uri.path())
     }
 }
 

@@ -14,7 +14,10 @@ use crate::mcp::caller::Grant;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
     pub grant: Grant,
+    /// Until when that is believed.
     pub until: Instant,
+    /// When the token ends by its own word, or, where it has none, when it must be asked about again.
+    pub ends: Instant,
     pub doors: Doors,
 }
 
@@ -24,6 +27,11 @@ pub(super) struct Known(HashMap<Digest, Pass>);
 impl Known {
     pub(super) fn get(&self, token: &Digest, now: Instant) -> Option<&Pass> {
         self.0.get(token).filter(|pass| now < pass.until)
+    }
+
+    /// It was found bad: what it was good for, if that is still known.
+    pub(super) fn forget(&mut self, token: &Digest) -> Option<Pass> {
+        self.0.remove(token)
     }
 
     /// Where there is no room, what ends next makes it: it would be asked about next anyway.
@@ -51,7 +59,7 @@ mod tests {
     use crate::mcp::caller::Principal;
 
     fn pass(until: Instant) -> Pass {
-        Pass { grant: Grant::plain(Principal::oauth("ana")), until, doors: Doors::All }
+        Pass { grant: Grant::plain(Principal::oauth("ana")), until, ends: until, doors: Doors::All }
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn others() -> Vec<Grant> {
 }
 
 fn named(principal: Principal, scopes: &[&str]) -> Grant {
-    Grant { principal, scopes: Scopes::of(scopes.iter().copied()).unwrap() }
+    Grant::of(principal, Scopes::of(scopes.iter().copied()).unwrap())
 }
 
 /// One server called `s`.
@@ -121,7 +121,7 @@ async fn s01_a_cursor_of_another_is_none_though_the_list_is_the_same() {
 
 /// A client without a session in this name, which knows of tasks and can be asked.
 fn alone(house: &House, grant: &Grant) -> Alone {
-    let Grant { principal, scopes } = grant.clone();
+    let Grant { principal, scopes, .. } = grant.clone();
     let capabilities =
         json!({"elicitation": {}, "roots": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
     Alone { principal, scopes, capabilities, ..Alone::of(house) }

@@ -91,8 +91,8 @@ impl House {
 
     /// The same of somebody whose token says more.
     pub(crate) async fn send_as(&self, grant: &Grant, request: Request<Body>) -> Reply {
-        let Grant { principal, scopes } = grant.clone();
-        let admitted = Admitted { principal, scopes, peer: Peer::Unix, cors: Cors::Off };
+        let Grant { principal, scopes, own_token } = grant.clone();
+        let admitted = Admitted { principal, scopes, own_token, peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
         let (head, body) = answered.into_parts();
@@ -113,7 +113,7 @@ impl House {
 
     /// The same in this name.
     pub(crate) fn stranger_of(&self, grant: &Grant) -> Client {
-        let Grant { principal, scopes } = grant.clone();
+        let Grant { principal, scopes, .. } = grant.clone();
         Client { principal, scopes, ..self.stranger() }
     }
 
@@ -195,7 +195,7 @@ impl Client {
 
     pub(crate) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
         let (house, principal, scopes) = (self.house.clone(), self.principal.clone(), self.scopes.clone());
-        tokio::spawn(async move { house.send_as(&Grant { principal, scopes }, request).await })
+        tokio::spawn(async move { house.send_as(&Grant::of(principal, scopes), request).await })
     }
 
     /// A head as it should be.

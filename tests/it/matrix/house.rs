@@ -65,7 +65,13 @@ impl House {
     /// A request over HTTP that was let in.
     pub(super) async fn send(&self, request: Request<Body>) -> Response {
         let principal = Principal::anonymous();
-        let admitted = Admitted { principal, scopes: Default::default(), peer: Peer::Unix, cors: Cors::Off };
+        let admitted = Admitted {
+            principal,
+            scopes: Default::default(),
+            own_token: Default::default(),
+            peer: Peer::Unix,
+            cors: Cors::Off,
+        };
         let (head, body) = request.into_parts();
         self.routes.serve(admitted, head, body, &Alarm::default()).await.into_response()
     }
