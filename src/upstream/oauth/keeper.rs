@@ -58,7 +58,7 @@ enum Held {
 }
 
 /// What can be done about a refusal.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// There is another token by now.
     Another,
@@ -68,10 +68,41 @@ pub enum Remedy {
     Failed(String),
 }
 
+impl Remedy {
+    /// For a person; it goes on after the server's name.
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Login(why) | Self::Failed(why) => why,
+            Self::Another => "refuses what it is shown".to_owned(),
+        }
+    }
+}
+
 impl Bearer {
     /// What goes behind `Bearer `.
     pub fn token(&self) -> Secret {
         self.0.login.token()
+    }
+
+    pub(super) fn of(login: Login) -> Self {
+        Self(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) }))
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.0.login.is_fresh()
+    }
+
+    /// Whether it has not ended yet, be its end near.
+    pub(super) fn holds(&self) -> bool {
+        self.0.login.expires_at().is_none_or(|at| now() < at)
+    }
+
+    pub(super) fn scopes(&self) -> &[String] {
+        self.0.login.scopes()
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.0.is_accepted.load(Ordering::Relaxed)
     }
 
     /// The server has taken it.
@@ -117,7 +148,7 @@ impl Keeper {
         match &*self.held.lock() {
             Held::Unknown => None,
             Held::Nothing => Some(None),
-            Held::Login { bearer, .. } => bearer.0.login.is_fresh().then(|| Some(bearer.clone())),
+            Held::Login { bearer, .. } => bearer.is_fresh().then(|| Some(bearer.clone())),
         }
     }
 
@@ -133,10 +164,7 @@ impl Keeper {
         let kept = self.read().await?;
         match self.settled(kept).await {
             Ok((login, is_new)) => Ok(self.hold(login, is_new)),
-            Err(remedy) => Err(match remedy {
-                Remedy::Login(why) | Remedy::Failed(why) => why,
-                Remedy::Another => String::new(),
-            }),
+            Err(remedy) => Err(remedy.sentence()),
         }
     }
 
@@ -169,7 +197,7 @@ impl Keeper {
             return Remedy::Another;
         }
         // What was made a moment ago and is refused all the same would be refused again.
-        let is_new = held.as_ref().is_some_and(|held| !held.0.is_accepted.load(Ordering::Relaxed));
+        let is_new = held.as_ref().is_some_and(|held| !held.is_accepted());
         if is_new && renewed_at.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS) {
             return Remedy::Login(self.must_log_in("refuses the token that was made for it"));
         }
@@ -235,14 +263,15 @@ impl Keeper {
                 format!("{why}; `braid login {server} --as {whose}` gives it one")
             }
             Grant::Code => format!("{why}; run `braid login {}`", shell_word(&self.server)),
-            Grant::Client => format!("{why}; look at servers.{}.oauth", toml_key(&self.server)),
+            Grant::Client | Grant::Exchange => {
+                format!("{why}; look at servers.{}.oauth", toml_key(&self.server))
+            }
         }
     }
 
     /// `is_new`: it was made a moment ago.
     fn hold(&self, login: Option<Login>, is_new: bool) -> Option<Bearer> {
-        let bearer =
-            login.map(|login| Bearer(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) })));
+        let bearer = login.map(Bearer::of);
         let renewed_at = is_new.then(Instant::now);
         *self.held.lock() = match &bearer {
             Some(bearer) => Held::Login { bearer: bearer.clone(), renewed_at },
@@ -392,4 +421,4 @@ pub fn shell_word(key: &str) -> String {
 }
 
 /// The shortest time from one renewal to the next, where a server refuses what was made.
-const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
+pub(super) const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
