@@ -400,8 +400,10 @@ pub struct OAuth {
     pub client_metadata_url: Option<String>,
     /// What rights are asked for. Empty: those that the server wants.
     pub scopes: Vec<String>,
-    /// The only issuer that is believed. `None`: the one that the server names.
+    /// The only issuer that is believed. `None`: the one that the server names, which is never shown what a caller shows us.
     pub issuer: Option<String>,
+    /// What the issuer calls the server, where it goes by that rather than by its URL. For an exchange.
+    pub audience: Option<String>,
     /// Where the browser comes back to. 0: any free port.
     pub callback_port: u16,
     /// Each whom we serve needs a login of his own.
@@ -416,6 +418,9 @@ pub enum Grant {
     Code,
     /// Our own secret: nobody is asked.
     Client,
+    /// The token that the caller shows us, at the issuer of the configuration (RFC 8693). Each caller is reached with what is
+    /// made of his own.
+    Exchange,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -653,6 +658,12 @@ impl ServerConfig {
                     || remote.oauth.as_ref().is_some_and(|oauth| oauth.client_secret.is_some())
             }
         }
+    }
+
+    /// Whether it is reached with a token that is made of the caller's own.
+    pub fn is_reached_by_grant(&self) -> bool {
+        let Reach::Http(remote) = &self.reach else { return false };
+        remote.oauth.as_ref().is_some_and(|oauth| oauth.grant == Grant::Exchange)
     }
 
     /// Whether those are kept out who say nothing of who they are: we would lend them what lets us in.

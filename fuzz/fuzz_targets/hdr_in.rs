@@ -144,7 +144,7 @@ impl House {
     }
 
     fn answer(&self, request: Request<Body>) -> Response {
-        let admitted = Admitted { principal: Principal::anonymous(), scopes: Default::default(), ends: None, peer: Peer::Unix, cors: Cors::Off };
+        let admitted = Admitted { principal: Principal::anonymous(), scopes: Default::default(), ends: None, own_token: Default::default(), peer: Peer::Unix, cors: Cors::Off };
         let ((head, body), alarm) = (request.into_parts(), Alarm::default());
         self.runtime.block_on(async {
             let answer = self.routes.serve(admitted, head, body, &alarm);

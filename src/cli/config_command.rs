@@ -295,6 +295,7 @@ fn show_oauth(page: &mut Page, oauth: Option<&OAuth>) {
         match oauth.grant {
             Grant::Code => "code",
             Grant::Client => "client_credentials",
+            Grant::Exchange => "token_exchange",
         },
     );
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -303,6 +304,7 @@ fn show_oauth(page: &mut Page, oauth: Option<&OAuth>) {
     page.text("oauth.client_metadata_url", &text(&oauth.client_metadata_url));
     page.words("oauth.scopes", &oauth.scopes);
     page.text("oauth.issuer", &text(&oauth.issuer));
+    page.text("oauth.audience", &text(&oauth.audience));
     page.flag("oauth.per_principal", oauth.is_per_principal);
     page.count("oauth.callback_port", usize::from(oauth.callback_port));
 }

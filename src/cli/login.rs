@@ -125,6 +125,11 @@ fn place(config: &Config, key: &str, whose: Option<&str>, globals: &Globals) -> 
     if oauth.grant == Grant::Client {
         return Err(fail(format!("{key}: nobody logs in there: `oauth.grant` is \"client_credentials\"")));
     }
+    if oauth.grant == Grant::Exchange {
+        return Err(fail(format!(
+            "{key}: nobody logs in there: whoever calls is known by the token that it shows to `braid serve` (`oauth.grant` is \"token_exchange\")"
+        )));
+    }
     let setting = format!("servers.{}.oauth.per_principal", toml_key(key));
     let whose = match whose {
         Some(whose) if oauth.is_per_principal => whose,

@@ -14,6 +14,7 @@ use crate::hub::catalog_cache::CatalogCache;
 use crate::hub::seat::Seat;
 use crate::hub::views::Standing;
 use crate::mcp::caller::{Caller, Principal};
+use crate::mcp::own_token::OwnTokens;
 use crate::mcp::revision::Revision;
 use crate::routing::catalog::Catalog;
 use crate::system::{Here, Signal, System};
@@ -53,6 +54,7 @@ pub(super) struct Run {
     /// One of the runs that started us runs the same servers.
     pub(super) behind_itself: bool,
     pub(super) nursery: Nursery,
+    own_tokens: Arc<OwnTokens>,
     /// The rules of `[access]`, where nobody is held to them: the command line is whoever has the file.
     pub(super) access: Vec<AccessRule>,
     #[cfg(feature = "otel")]
@@ -61,7 +63,11 @@ pub(super) struct Run {
 
 /// How servers are reached.
 #[derive(Clone)]
-pub(super) struct Dialer(Nursery);
+pub(super) struct Dialer {
+    nursery: Nursery,
+    /// By what clients showed who they are, where a server is reached with what is made of that.
+    own_tokens: Arc<OwnTokens>,
+}
 
 impl Dialer {
     pub(super) fn dial(&self, server: &ServerConfig) -> Arc<dyn Dial> {
@@ -71,12 +77,13 @@ impl Dialer {
                 command: command.clone(),
                 stderr: server.stderr,
                 path_from_shell: server.path_from_shell,
-                nursery: self.0.clone(),
+                nursery: self.nursery.clone(),
             }),
             Reach::Http(remote) => {
-                let dial = HttpDial::new(&server.key, remote.clone(), self.0.clone());
+                let dial = HttpDial::new(&server.key, remote.clone(), self.nursery.clone());
                 let logins = Store::of_user(|name| std::env::var_os(name)).ok();
-                Arc::new(dial.with_path(server.path_from_shell).with_logins(logins, server.allow_anonymous))
+                let dial = dial.with_path(server.path_from_shell);
+                Arc::new(dial.with_logins(logins, &self.own_tokens, server.allow_anonymous))
             }
         }
     }
@@ -97,6 +104,15 @@ impl Run {
 
     /// The same, with nothing started yet.
     pub(super) fn prepare(config: Config, group: Option<&str>) -> io::Result<Self> {
+        Self::prepare_with(config, group, Arc::default())
+    }
+
+    /// The same, where clients show who they are by these.
+    pub(super) fn prepare_with(
+        config: Config,
+        group: Option<&str>,
+        own_tokens: Arc<OwnTokens>,
+    ) -> io::Result<Self> {
         let identity = identity(&config);
         let cookie = Arc::new(Cookie::new(&identity)?);
         let behind_itself = cookie.outer().any(|outer| outer == identity);
@@ -104,7 +120,7 @@ impl Run {
         let tracker = TaskTracker::new();
         let guardian = Arc::new(Guardian::new(&cookie, Here::guardians()));
         let nursery = Nursery::new(cookie.clone(), guardian, tracker.clone());
-        let dialer = Dialer(nursery.clone());
+        let dialer = Dialer { nursery: nursery.clone(), own_tokens: own_tokens.clone() };
         let dials = config.servers.iter().map(|server| dialer.dial(server)).collect();
         let audit = match &config.admin.audit {
             Some(path) => Some(Audit::open(path, config.admin.audit_is_required).map_err(|error| {
@@ -131,6 +147,7 @@ impl Run {
             identity,
             behind_itself,
             nursery,
+            own_tokens,
             access: Vec::new(),
             #[cfg(feature = "otel")]
             traces: None,
@@ -267,7 +284,7 @@ impl Run {
 
     /// How servers of this run are reached.
     pub(super) fn dialer(&self) -> Dialer {
-        Dialer(self.nursery.clone())
+        Dialer { nursery: self.nursery.clone(), own_tokens: self.own_tokens.clone() }
     }
 
     /// What the servers write to stderr.

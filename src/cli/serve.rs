@@ -70,6 +70,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
         Ok(issuer) => issuer,
         Err(why) => return refused(why),
     };
+    let own_tokens = issuer.as_ref().map(|issuer| issuer.own_tokens().clone()).unwrap_or_default();
     let bound = match Bound::bind(&listen.addresses, listen.tls.as_ref()).await {
         Ok(bound) => bound,
         Err(error) => return Ok(out::fail(Exit::Unexpected, &error.to_string(), &globals)),
@@ -83,7 +84,7 @@ async fn serve(config: Config, origin: Option<Origin>, given: Given, globals: Gl
     if listen.auth == Auth::None {
         config.servers.iter().for_each(warn_of_login);
     }
-    let run = Run::prepare(config, None)?.traced();
+    let run = Run::prepare_with(config, None, own_tokens)?.traced();
     run.recall_lists();
     // Of an identity provider's people nobody knows who will come, and each has servers of its own.
     let warmed = match listen.auth {

@@ -67,7 +67,11 @@ A client that can send its person to a page (URL elicitation) is sent to one of 
 when the login is there. The page asks for a proof that who opens it is who was asked.
 
 A server that wants a fixed token instead gets it in `headers`. A machine that has a secret of its own sets
-`oauth.grant = \"client_credentials\"`.";
+`oauth.grant = \"client_credentials\"`.
+
+Where the server is reached with a token made of the caller's own (`oauth.grant = \"token_exchange\"`) nobody logs
+in: whoever calls `braid serve` shows a token of the identity provider, and a fresh one when that has ended. Who
+comes with another kind of token, and the command line, cannot use the server.";
 
     AnonymousKeptOut = "A021", "server that is not lent to anybody who comes",
 "With `listen.auth = \"none\"` whoever reaches Braid is served, and nobody knows who it is: any program and any

@@ -14,7 +14,7 @@ use super::listen_section::listen;
 use super::loaded::Loaded;
 use super::problem::{self, Report, Severity, Source, quoted};
 use super::section::{Reader, Section};
-use super::server_section::server;
+use super::server_section::{exchanges, server};
 use super::tree::Node;
 use super::variables::Variables;
 use super::{
@@ -77,6 +77,7 @@ fn config(reader: &mut Reader<'_>, top: &Section) -> Config {
     if let Some(section) = top.section("listen") {
         config.listen = listen(reader, section);
     }
+    exchanges(reader, top, &mut config);
     config.groups = groups(reader, top, &config);
     config.access = access(reader, top, &config);
     warn_of_anonymous(reader, top, &config);

@@ -629,9 +629,9 @@ pub const SETTINGS: &[Setting] = &[
     here("servers.*.oauth.enabled", Form::Flag, "true", "false: no login of this server is looked for"),
     here(
         "servers.*.oauth.grant",
-        Form::Word(&["code", "client_credentials"]),
+        Form::Word(&["code", "client_credentials", "token_exchange"]),
         "\"code\"",
-        "\"code\" of a person's login | \"client_credentials\" our own secret, nobody is asked",
+        "\"code\" of a login | \"client_credentials\" ours | \"token_exchange\" made of the caller's",
     ),
     here(
         "servers.*.oauth.client_id",
@@ -661,7 +661,13 @@ pub const SETTINGS: &[Setting] = &[
         "servers.*.oauth.issuer",
         Form::Text(Rule::Https),
         "\"\"",
-        "the only issuer that is believed; it may be in your own network then",
+        "the only one believed, in your own network too; an exchange: as `listen.oauth.issuer`",
+    ),
+    here(
+        "servers.*.oauth.audience",
+        Form::Text(Rule::Any),
+        "\"\"",
+        "what the issuer calls the server, for an exchange, where its URL will not do (Keycloak)",
     ),
     here(
         "servers.*.oauth.per_principal",

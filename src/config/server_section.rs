@@ -13,8 +13,8 @@ use super::schema::{Kind, Rule};
 use super::section::{Checked, Reader, Section};
 use super::variables::Purpose;
 use super::{
-    CacheConfig, Command, Grant, OAuth, Prefix, Reach, Remote, Secret, ServerConfig, ToolConfig, Transport,
-    Uris, env_file,
+    Auth, CacheConfig, Command, Config, Grant, OAuth, Prefix, Reach, Remote, Secret, ServerConfig,
+    ToolConfig, Transport, Uris, env_file,
 };
 
 /// One server with the defaults under it; `None` when it cannot be reached, which has been reported.
@@ -194,6 +194,7 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
     let oauth = OAuth {
         grant: match inner.word("grant") {
             Some("client_credentials") => Grant::Client,
+            Some("token_exchange") => Grant::Exchange,
             Some(_) | None => Grant::Code,
         },
         client_id: text("client_id"),
@@ -201,6 +202,7 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
         client_metadata_url: text("client_metadata_url"),
         scopes: inner.texts("scopes").unwrap_or_default().to_vec(),
         issuer: text("issuer"),
+        audience: text("audience"),
         is_per_principal: inner.flag("per_principal").unwrap_or(false),
         callback_port: inner.number("callback_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
     };
@@ -215,13 +217,26 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
             .beside(&spans.0, "which is written here");
         reader.problems.push(problem);
     }
-    if oauth.grant == Grant::Client && (oauth.client_id.is_none() || oauth.client_secret.is_none()) {
+    let has_secret = oauth.client_id.is_some() && oauth.client_secret.is_some();
+    let of_machine = match oauth.grant {
+        Grant::Code => None,
+        Grant::Client => Some("client_credentials"),
+        Grant::Exchange => Some("token_exchange"),
+    };
+    if let (Some(grant), false) = (of_machine, has_secret) {
         let problem = reader
-            .error(Code::MissingKey, "`client_credentials` needs `client_id` and `client_secret`")
+            .error(Code::MissingKey, format!("`{grant}` needs `client_id` and `client_secret`"))
             .at(&span("grant"), "nobody is asked, so the secret must be ours");
         reader.problems.push(problem);
     }
-    if oauth.client_secret.is_some() && oauth.issuer.is_none() {
+    if oauth.audience.is_some() && oauth.grant != Grant::Exchange {
+        let problem = reader
+            .warning(Code::NoEffect, "`oauth.audience` is not used")
+            .at(&span("audience"), "only `grant = \"token_exchange\"` tells it to an issuer");
+        reader.problems.push(problem);
+    }
+    // An exchange has that of the configuration's own provider, if none is named.
+    if oauth.client_secret.is_some() && oauth.issuer.is_none() && oauth.grant != Grant::Exchange {
         let problem = reader
             .error(Code::MissingKey, "`oauth.client_secret` needs `oauth.issuer`")
             .at(&span("client_secret"), "without it the server would say to whom the secret is shown");
@@ -235,6 +250,34 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
     }
     Some(oauth)
 }
+
+/// Servers that are reached with a token made of the caller's own: it takes callers who show one, and an issuer that the
+/// configuration names. By default that is the one that made the caller's.
+pub(super) fn exchanges(reader: &mut Reader<'_>, top: &Section, config: &mut Config) {
+    let Config { listen, servers, .. } = config;
+    for server in servers.iter_mut().filter(|server| server.is_reached_by_grant()) {
+        let key = server.key.clone();
+        let Reach::Http(Remote { oauth: Some(oauth), .. }) = &mut server.reach else { continue };
+        if listen.auth == Auth::OAuth {
+            let theirs = || listen.oauth.as_ref().map(|provider| provider.issuer.clone());
+            oauth.issuer = oauth.issuer.take().or_else(theirs);
+            continue;
+        }
+        let section = top.named("servers").iter().find(|(known, _)| *known == key);
+        let grant = section.and_then(|(_, section)| section.section("oauth")?.checked("grant"));
+        let auth = top.section("listen").and_then(|listen| listen.checked("auth"));
+        let problem = reader
+            .error(Code::MissingKey, "`token_exchange` needs `listen.auth = \"oauth\"`")
+            .at(&grant.map(|it| it.span.clone()).unwrap_or_default(), "a token of the caller's is exchanged");
+        let problem = match auth {
+            Some(auth) => problem.beside(&auth.span, "here nobody shows one that an issuer would know"),
+            None => problem,
+        };
+        reader.problems.push(problem.help(EXCHANGE_HELP));
+    }
+}
+
+const EXCHANGE_HELP: &str = "clients then show tokens of an identity provider:\n[listen]\nauth = \"oauth\"\n[listen.oauth]\nissuer = \"https://id.example.com\"\nresource = \"https://mcp.example.com/mcp\"";
 
 /// Whether the URL was made of references, which are replaced by now.
 fn is_referred(reader: &Reader<'_>, section: &Section) -> bool {
@@ -319,4 +362,40 @@ fn environment(reader: &mut Reader<'_>, section: &Section) -> Vec<(String, Strin
         pairs.push((name.clone(), value.clone()));
     }
     env_file::last_of_each(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_needs_callers_who_show_tokens_and_an_issuer_of_the_file() {
+        let read = |listen: &str, oauth: &str| {
+            let text = format!(
+                "[listen]\n{listen}\n[servers.far]\nurl = \"https://far.example.com/mcp\"\n[servers.far.oauth]\ngrant = \"token_exchange\"\n{oauth}\n"
+            );
+            crate::config::file::from_text(&text, "braid.toml", std::path::Path::new("/"), &|_| None)
+        };
+        let provider = "auth = \"oauth\"\noauth = { issuer = \"https://id.example.com\", resource = \"https://gw.example.com/mcp\" }";
+        let ours = "client_id = \"gateway\"\nclient_secret = \"s\"";
+        let issuer = |oauth: &str| {
+            let config = read(provider, oauth).unwrap().config;
+            assert!(config.servers[0].is_reached_by_grant() && config.servers[0].holds_credential());
+            let Reach::Http(remote) = &config.servers[0].reach else { panic!("it has a URL") };
+            remote.oauth.as_ref().unwrap().issuer.clone().unwrap()
+        };
+        assert_eq!(issuer(ours), "https://id.example.com");
+        assert_eq!(issuer(&format!("{ours}\nissuer = \"https://b.example.com\"")), "https://b.example.com");
+        for (listen, oauth, said) in [
+            ("", ours, "needs `listen.auth = \"oauth\"`"),
+            ("auth = \"none\"", ours, "needs `listen.auth = \"oauth\"`"),
+            ("auth = \"token\"", ours, "needs `listen.auth = \"oauth\"`"),
+            (provider, "", "`token_exchange` needs `client_id` and `client_secret`"),
+            (provider, "client_id = \"gateway\"", "`token_exchange` needs `client_id` and `client_secret`"),
+            (provider, &format!("{ours}\nissuer = \"http://id.example.net\""), "https://"),
+        ] {
+            let report = read(listen, oauth).err().unwrap().to_string();
+            assert!(report.contains(said), "{listen} {oauth}: {report}");
+        }
+    }
 }

@@ -225,6 +225,8 @@ fn fate(had: &ServerConfig, wanted: &ServerConfig) -> Fate {
         () if had == wanted => Fate::Stays,
         // What is kept of results is made with the server.
         () if *sharing != wanted.sharing || *cache != wanted.cache => Fate::IsAnother,
+        // Whose a link is would be asked otherwise.
+        () if had.is_reached_by_grant() != wanted.is_reached_by_grant() => Fate::IsAnother,
         () if !is_reached_alike => Fate::IsReplaced,
         () => Fate::IsSet,
     }

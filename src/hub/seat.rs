@@ -210,6 +210,8 @@ impl Seat {
         };
         let watched = server.open(&arriving)?;
         let whose = match (watched.key.is_shared(), self.caller.alone) {
+            // Who shows another token may see others.
+            _ if watched.key.is_by_grant() => Whose::OneOfMany,
             (true, _) => Whose::Everybodys,
             (false, true) => Whose::Only(self.told.subscribe()),
             (false, false) => Whose::OneOfMany,

@@ -3,6 +3,7 @@
 //! A `Caller` is made by a door and lent to every request; which era or transport it came by is the
 //! door's own affair. `Told` is the other half: what a window may say of the client to its server.
 
+use super::own_token::OwnToken;
 use super::revision::Revision;
 use crate::config::listen::{SCOPES_MAX, is_scope};
 use std::sync::Arc;
@@ -51,6 +52,11 @@ impl Principal {
     /// Whom a token of the identity provider names. One provider is asked in a run, so its names are unique.
     pub fn oauth(name: &str) -> Self {
         Self(["oauth:", name].concat().into())
+    }
+
+    /// Whether a token of the identity provider names it.
+    pub fn is_of_provider(&self) -> bool {
+        self.0.starts_with("oauth:")
     }
 
     /// Whom a client's certificate names.
@@ -127,17 +133,30 @@ impl Scopes {
 pub struct Grant {
     pub principal: Principal,
     pub scopes: Scopes,
+    /// Holds the token that proved it, where a server is reached with what is made of it. It makes no grant another.
+    pub own_token: OwnToken,
 }
 
 impl Grant {
     /// One in which nothing is named but who it is.
     pub fn plain(principal: Principal) -> Self {
-        Self { principal, scopes: Scopes::default() }
+        Self::of(principal, Scopes::default())
+    }
+
+    /// One of which nothing is held.
+    pub fn of(principal: Principal, scopes: Scopes) -> Self {
+        Self { principal, scopes, own_token: OwnToken::default() }
+    }
+
+    /// The same, holding nothing.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self::of(self.principal.clone(), self.scopes.clone())
     }
 
     /// A client of it, at a door where others come too.
     pub fn caller(&self, client: ClientId) -> Caller {
-        let Self { principal, scopes } = self.clone();
+        let Self { principal, scopes, .. } = self.clone();
         Caller { principal, scopes, client, alone: false, guest_of: None }
     }
 }

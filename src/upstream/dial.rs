@@ -6,7 +6,7 @@
 use super::carry::Carry;
 use super::pipe::Pipe;
 use super::process::Process;
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::Grant;
 use crate::wire::fault::Fault;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,8 +43,8 @@ pub trait Dial: Send + Sync + 'static {
     /// The fault is complete but for the server's name.
     fn dial(&self) -> BoxFuture<'_, Result<Dialed, Fault>>;
 
-    /// The same for a link of this principal, where it matters whose: another one's credentials are none of its own.
-    fn dial_for(&self, _: &Principal) -> BoxFuture<'_, Result<Dialed, Fault>> {
+    /// The same for a link in this name, where it matters whose: another one's credentials are none of its own.
+    fn dial_for(&self, _: &Grant) -> BoxFuture<'_, Result<Dialed, Fault>> {
         self.dial()
     }
 

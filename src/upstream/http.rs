@@ -36,12 +36,13 @@ use super::carry::{Carry, Frames};
 use super::dial::{Dial, Dialed, Distance};
 use super::echo::repeats;
 use super::fetch::{Address, Client, Fetch, FetchError, Proxies};
-use super::oauth::{Keeper, Store};
+use super::oauth::{Remedy, Store, TokenSource};
 use super::process::Nursery;
 use super::stream::Stream;
 use crate::config::codes::Code;
 use crate::config::{PathFromShell, Remote, Secret, Transport};
-use crate::mcp::caller::Principal;
+use crate::mcp::caller::Grant;
+use crate::mcp::own_token::OwnTokens;
 use crate::wire::fault::{Fault, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -86,10 +87,11 @@ impl HttpDial {
         }
     }
 
-    /// The same with the logins of a store, if the server may have one. `lends`: who says nothing of himself acts with them too.
+    /// The same with the logins of a store, or with what is made of `own_tokens`, if the server may have one. `lends`: who says
+    /// nothing of himself acts with logins too.
     #[must_use]
-    pub fn with_logins(self, store: Option<Store>, lends: bool) -> Self {
-        let logins = Logins::of(&self.server, &self.remote, store, lends);
+    pub fn with_logins(self, store: Option<Store>, own_tokens: &Arc<OwnTokens>, lends: bool) -> Self {
+        let logins = Logins::of(&self.server, &self.remote, store, own_tokens, lends);
         Self { logins, ..self }
     }
 
@@ -125,23 +127,26 @@ impl HttpDial {
         }
     }
 
-    async fn dialed(&self, whose: Option<&Principal>) -> Result<Dialed, Fault> {
+    async fn dialed(&self, whose: Option<&Grant>) -> Result<Dialed, Fault> {
         let mut fetch = self.fetch().await?;
-        let keeper = self.logins.as_ref().and_then(|logins| logins.of_whom(whose));
-        if let Some(keeper) = &keeper {
-            // Somebody may have logged in since the last connection.
-            keeper.forget();
-            keeper.bearer().await.map_err(|why| {
-                Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server))
-                    .explained(Code::LoginNeeded)
+        let source = self.logins.as_ref().and_then(|logins| logins.of_whom(whose));
+        if let Some(source) = &source {
+            source.bearer_anew().await.map_err(|remedy| {
+                let code = match remedy {
+                    Remedy::Login(_) | Remedy::Another => Code::LoginNeeded,
+                    Remedy::Failed(_) => Code::RemoteUnreachable,
+                };
+                let why = remedy.sentence();
+                Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server)).explained(code)
             })?;
-            fetch = Arc::new(Leave { fetch, keeper: keeper.clone() });
+            fetch = Arc::new(Leave { fetch, source: source.clone() });
         }
         let mut remote = self.remote.clone();
         if let Some(command) = &mut remote.headers_command {
             *command = self.nursery.login_shell.lend(command, self.path_from_shell, &self.nursery).await;
             if let Some(whose) = whose {
-                command.env.push((PRINCIPAL_VARIABLE.to_owned(), Secret::new(whose.as_str())));
+                let name = whose.principal.as_str();
+                command.env.push((PRINCIPAL_VARIABLE.to_owned(), Secret::new(name)));
             }
         }
         let headers = Headers::make(&self.server, &remote, &self.nursery).await?;
@@ -151,7 +156,7 @@ impl HttpDial {
             headers,
             fetch,
             spoken: self.spoken.clone(),
-            keeper,
+            source,
         }))
     }
 }
@@ -161,7 +166,7 @@ impl Dial for HttpDial {
         self.dialed(None).boxed()
     }
 
-    fn dial_for(&self, whose: &Principal) -> BoxFuture<'_, Result<Dialed, Fault>> {
+    fn dial_for(&self, whose: &Grant) -> BoxFuture<'_, Result<Dialed, Fault>> {
         let whose = whose.clone();
         async move { self.dialed(Some(&whose)).await }.boxed()
     }
@@ -199,13 +204,13 @@ struct HttpCarry {
     headers: Headers,
     fetch: Arc<dyn Fetch>,
     spoken: Arc<Mutex<Spoken>>,
-    keeper: Option<Arc<Keeper>>,
+    source: Option<TokenSource>,
 }
 
 impl Carry for HttpCarry {
     fn start(self: Box<Self>, stream: &Arc<Stream>, frames: Frames, tracker: &TaskTracker) {
-        let Self { url, transport, headers, fetch, spoken, keeper } = *self;
-        let courier = Courier::new(stream.clone(), fetch, url, (headers, keeper), tracker.clone());
+        let Self { url, transport, headers, fetch, spoken, source } = *self;
+        let courier = Courier::new(stream.clone(), fetch, url, (headers, source), tracker.clone());
         let sends = Arc::downgrade(&courier);
         let repeats = move |said: &str| sends.upgrade().is_some_and(|sends| repeats(said, &sends.secrets()));
         stream.keeps_secret(Box::new(repeats));

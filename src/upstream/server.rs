@@ -14,7 +14,7 @@ use super::dial::{Dial, Distance};
 use super::exchange::Exchange;
 use super::frame::{Freight, Places};
 use super::gate::{Full, Gate};
-use super::link::{Link, State};
+use super::link::{LastWords, Link, State};
 use super::listening::Listening;
 use super::lookout::Lookout;
 use super::mail::Mail;
@@ -32,9 +32,10 @@ use super::tally::{Asked, End, Recall, Tally};
 use super::verdict::Verdict;
 use super::visible::Visible;
 use super::way::{AtHand, Hand, Known, Way};
+use crate::config::codes::Code;
 use crate::config::{Limits, ServerConfig, Sharing, toml_key};
 use crate::mcp::askable::Askable;
-use crate::mcp::caller::{Caller, ClientId, Company, Principal, Told};
+use crate::mcp::caller::{Caller, ClientId, Company, Grant, Principal, Scopes, Told};
 use crate::mcp::level::Level;
 use crate::mcp::method::{Kind, Method};
 use crate::mcp::revision::Revision;
@@ -60,6 +61,9 @@ pub struct ServerId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LinkKey {
     principal: Principal,
+    /// What its token must say, where the server is reached with one that is made of it: what a broader one gives serves no
+    /// narrower one. `None`: the server is reached with the same whatever it says.
+    scopes: Option<Scopes>,
     /// The one client that it serves; `None` when it serves all of the principal's.
     client: Option<ClientId>,
 }
@@ -84,9 +88,19 @@ impl LinkKey {
         &self.principal
     }
 
-    /// Whether all of its principal's clients are served by it.
+    /// Whether all of its principal's clients are served by it, or all that show such a token.
     pub fn is_shared(&self) -> bool {
         self.client.is_none()
+    }
+
+    /// Whether it is reached with what is made of its clients' own tokens.
+    pub fn is_by_grant(&self) -> bool {
+        self.scopes.is_some()
+    }
+
+    /// In whose name it is reached. It holds nothing.
+    fn grant(&self) -> Grant {
+        Grant::of(self.principal.clone(), self.scopes.clone().unwrap_or_default())
     }
 }
 
@@ -124,6 +138,8 @@ pub struct Server {
     key: Arc<str>,
     /// Of the links' keys, and so never another.
     sharing: Sharing,
+    /// The same: whether it is reached with what is made of its clients' own tokens.
+    is_by_grant: bool,
     setups: Setups,
     surroundings: Surroundings,
     /// Looked into several times for each call, by keys that nobody chooses freely.
@@ -176,6 +192,7 @@ impl Server {
             id,
             key: Arc::from(settings.key.as_str()),
             sharing: settings.sharing,
+            is_by_grant: settings.is_reached_by_grant(),
             gate: Gate::new(settings.in_flight_max, settings.waiting_max),
             cache: Cache::of(&settings.cache),
             setups: Setups::new(settings, dial),
@@ -289,7 +306,11 @@ impl Server {
     /// Which link serves a caller.
     pub fn link_key(&self, caller: &Caller) -> LinkKey {
         let own = self.sharing.is_per_client(caller.alone);
-        LinkKey { principal: caller.principal.clone(), client: own.then_some(caller.keeper()) }
+        LinkKey {
+            principal: caller.principal.clone(),
+            scopes: self.is_by_grant.then(|| caller.scopes.clone()),
+            client: own.then_some(caller.keeper()),
+        }
     }
 
     /// Starts the link that serves a client, or finds it, and lets the client listen there. The process starts at once.
@@ -308,10 +329,10 @@ impl Server {
         Some(self.enter(key, Company::Many, &watch::Sender::new(None).subscribe(), |_| {}))
     }
 
-    /// The link that a principal's network clients share; `None`: each has one of its own.
+    /// The link that a principal's network clients share; `None`: each has one of its own, or each token.
     pub fn shared_key(&self, principal: &Principal) -> Option<LinkKey> {
-        let is_shared = !self.sharing.is_per_client(false);
-        is_shared.then(|| LinkKey { principal: principal.clone(), client: None })
+        let is_shared = !self.sharing.is_per_client(false) && !self.is_by_grant;
+        is_shared.then(|| LinkKey { principal: principal.clone(), scopes: None, client: None })
     }
 
     /// Finds a link or starts it, and lets whoever comes join it.
@@ -324,6 +345,9 @@ impl Server {
     ) -> Result<Watched, Fault> {
         if self.setups.is_removed() {
             return Err(self.is_gone());
+        }
+        if let Some(fault) = self.has_no_token(&key) {
+            return Err(fault);
         }
         let is_there = self.links.get(&key).is_some_and(|slot| slot.stop.borrow().is_none());
         let room = is_there || self.has_room();
@@ -397,7 +421,12 @@ impl Server {
         if let Some(link) = link {
             link.errands.level();
         }
-        if !key.is_shared() && slot.audience.is_empty() {
+        drop(slot);
+        // Locked while it is looked at: somebody may come meanwhile.
+        if let Some(slot) = self.links.get(&key)
+            && (!key.is_shared() || key.is_by_grant())
+            && slot.audience.is_empty()
+        {
             slot.stop.send_if_modified(|stop| stop.replace(Pace::CALM).is_none());
         }
     }
@@ -461,7 +490,7 @@ impl Server {
             setups: self.setups.watch(),
             limits: self.surroundings.limits.clone(),
             dial,
-            whose: key.principal.clone(),
+            whose: key.grant(),
             edition,
             introduction: self.surroundings.introduction.clone(),
             told,
@@ -819,6 +848,9 @@ impl Server {
     }
 
     pub fn state(&self, key: &LinkKey) -> State {
+        if let Some(why) = self.has_no_token(key) {
+            return State::Down { why, last_words: LastWords::default(), retry_at: None };
+        }
         self.links.get(key).map_or(State::Connecting, |slot| slot.state.borrow().clone())
     }
 
@@ -842,13 +874,29 @@ impl Server {
         self.ours(Reason::Gone, format!("{}: {REMOVED}", self.key))
     }
 
+    /// Why nothing is even begun for whoever has no token of the identity provider, where one is needed.
+    fn has_no_token(&self, key: &LinkKey) -> Option<Fault> {
+        if !key.is_by_grant() || key.principal.is_of_provider() {
+            return None;
+        }
+        let text = format!(
+            "{}: is reached with a token that is made of the caller's own (servers.{}.oauth.grant), and `{}` has none of the identity provider",
+            self.key,
+            toml_key(&self.key),
+            key.principal.as_str().escape_debug()
+        );
+        Some(self.ours(Reason::Unreachable, text).explained(Code::LoginNeeded))
+    }
+
     fn is_not_running(&self) -> Fault {
         self.ours(Reason::Unreachable, format!("{}: is not running", self.key))
     }
 
     /// The link once it is ready. Waits while it is being made, and for no longer than a start may take.
     async fn ready(&self, key: &LinkKey) -> Result<Arc<Link>, Fault> {
-        let slot = self.links.get(key).map(|slot| slot.clone()).ok_or_else(|| self.is_not_running())?;
+        let slot = self.links.get(key).map(|slot| slot.clone());
+        let no_link = || self.has_no_token(key).unwrap_or_else(|| self.is_not_running());
+        let slot = slot.ok_or_else(no_link)?;
         let mut state = slot.state;
         let Setup { settings, dial, .. } = self.setups.now();
         let until = Instant::now() + settings.timeouts.start;

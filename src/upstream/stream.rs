@@ -209,6 +209,8 @@ pub(super) enum Again {
     Otherwise,
     /// At once: whoever looks after it wants that.
     Asked,
+    /// When somebody needs it: only a caller brings what is lacking.
+    WhenNeeded,
 }
 
 impl Lost {

@@ -19,7 +19,7 @@ use super::tally::Tally;
 use super::verdict::{Manner, Verdict};
 use crate::config::codes::Code;
 use crate::config::{Limits, Protocol, Restart, ServerConfig};
-use crate::mcp::caller::{Principal, Told};
+use crate::mcp::caller::{Grant, Told};
 use crate::routing::backoff::Backoff;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use futures::FutureExt;
@@ -36,8 +36,8 @@ pub(super) struct Supervisor {
     /// What the server is told to be, as this life of the link has it.
     pub(super) settings: Arc<ServerConfig>,
     pub(super) dial: Arc<dyn Dial>,
-    /// Whose link it is.
-    pub(super) whose: Principal,
+    /// In whose name the server is reached.
+    pub(super) whose: Grant,
     pub(super) edition: u64,
     /// What it is told to be by now.
     pub(super) setups: Watched,
@@ -108,7 +108,7 @@ impl Supervisor {
                 Restart::Always => true,
                 Restart::OnFailure => !end.content,
                 Restart::Never => false,
-            };
+            } && end.again != Again::WhenNeeded;
             // One that is greeted otherwise is still being started.
             if (again || matches!(end.again, Again::Otherwise | Again::Asked)) && haste.permits(&end) {
                 self.tally.restarts(cause(&end));
@@ -135,9 +135,9 @@ impl Supervisor {
                 (true, Distance::Far) => end.again != Again::NotSooner,
                 (true, Distance::Near) => false,
             };
-            let soonest = match again {
-                true => Instant::now() + WOKEN_AFTER,
-                false => Instant::now(),
+            let soonest = match (again, end.again) {
+                (true, _) | (_, Again::WhenNeeded) => Instant::now() + WOKEN_AFTER,
+                (false, _) => Instant::now(),
             };
             let woken = async {
                 self.wake.notified().await;
@@ -207,7 +207,10 @@ impl Supervisor {
         let dialed = match dialed {
             Ok(dialed) => dialed,
             Err(fault) => {
-                return End::of(self.named(self.explained(fault, Code::NotStarted)), None);
+                let needs_caller =
+                    fault.explain == Some(Code::LoginNeeded) && self.settings.is_reached_by_grant();
+                let again = if needs_caller { Again::WhenNeeded } else { Again::InTime };
+                return End { again, ..End::of(self.named(self.explained(fault, Code::NotStarted)), None) };
             }
         };
         tracing::debug!(server = %self.server, transport = self.dial.transport(), "started");
@@ -489,7 +492,7 @@ impl Haste {
             Again::AtOnce => end.since.is_some_and(|since| !self.before || since.elapsed() >= STEADY),
             Again::Otherwise => !self.otherwise,
             Again::Asked => true,
-            Again::InTime | Again::NotSooner => false,
+            Again::InTime | Again::NotSooner | Again::WhenNeeded => false,
         };
         self.before = permits;
         self.otherwise = end.since.is_none() && (self.otherwise || end.again == Again::Otherwise);

@@ -5,7 +5,7 @@
 
 `oidc-provider` is the issuer. One Braid is a team's gateway that lets in its tokens (`listen.auth = "oauth"`), before a demo server; another, of each person's own, has the gateway as its one remote server and
 logs in there, in Debian's Chromium without a window. What is shown: that a login is wanted and said to be; login, call, renewal after a token's end, a right that is lacking and then asked for, a person who does not
-agree, a second person who sees nothing of the first, logout; a client of the gateway that is sent to a page where each person's own login at a further server begins, after that person has signed in; and that no token stands anywhere but in its file. Everything runs on 127.0.0.1 and ends by itself. `setup.sh` installs the peers.
+agree, a second person who sees nothing of the first, logout; a server behind the gateway that is reached with a token exchanged for each person's; a client of the gateway that is sent to a page where each person's own login at a further server begins, after that person has signed in; and that no token stands anywhere but in its file. Everything runs on 127.0.0.1 and ends by itself. `setup.sh` installs the peers.
 The exit code is 0 when all of it is so, 1 when something is not, 2 when the run could not start.
 """
 
@@ -208,12 +208,15 @@ def pages(folder: Path, claim: Claims, alice: Person, bob: Person, url: str) -> 
 
 
 def run(folder: Path, claim: Claims) -> None:
-    provider_port, port, deep_port = free_port(), free_port(), free_port()
+    provider_port, port, deep_port, inner_port = free_port(), free_port(), free_port(), free_port()
     issuer, url = f"http://localhost:{provider_port}", f"http://127.0.0.1:{port}/mcp"
-    deep_url = f"http://127.0.0.1:{deep_port}/mcp"
-    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), f"http://127.0.0.1:{port}/login/signed-in", url, deep_url]
+    deep_url, inner_url = f"http://127.0.0.1:{deep_port}/mcp", f"http://127.0.0.1:{inner_port}/mcp"
+    words = [node(), str(PEERS / "provider.mjs"), str(provider_port), str(TOKEN_SECONDS), f"http://127.0.0.1:{port}/login/signed-in", url, deep_url, inner_url]
     provider = Running(words, folder / "provider.log", dict(os.environ), "listening", PEERS)
-    team, deep = gateway(folder, port, issuer, ["mcp"]), None
+    exchange = 'oauth = { grant = "token_exchange", client_id = "gateway", client_secret = "gateways-s3cret" }'
+    behind = f'\n[servers.inner]\nurl = "{inner_url}"\n{exchange}\n'
+    inner = gateway(folder / "inner", inner_port, issuer, ["mcp"])
+    team, deep = gateway(folder, port, issuer, ["mcp"], behind), None
     try:
         alice, bob = Person(folder, "alice", url), Person(folder, "bob", url)
         tokens: set[str] = set()
@@ -232,6 +235,9 @@ def run(folder: Path, claim: Claims) -> None:
         claim("a call by that login", added.returncode == 0, added)
         audit = (folder / "audit.jsonl").read_text()
         claim("the gateway knows who calls", "oauth:alice" in audit, audit[-500:])
+        added = alice.braid("call", "team__inner__notes__add", "title=Tea", "text=two spoons")
+        audit = (folder / "inner" / "audit.jsonl").read_text()
+        claim("and so does a server behind it, by a token exchanged for hers", added.returncode == 0 and "oauth:alice" in audit, (added, audit[-500:]))
 
         before = alice.tokens()
         time.sleep(TOKEN_SECONDS + 1)
@@ -239,6 +245,8 @@ def run(folder: Path, claim: Claims) -> None:
         claim("a call after the token's end", listed.returncode == 0, listed)
         tokens |= set(alice.tokens())
         claim("by a token that was renewed", set(before).isdisjoint(alice.tokens()), "the tokens are the same")
+        listed = alice.braid("call", "team__inner__notes__list")
+        claim("and at the server behind the gateway by another that was exchanged", listed.returncode == 0, listed)
 
         code, said, page = bob.login()
         claim("a second person logs in", code == 0, (code, said, page))
@@ -246,6 +254,9 @@ def run(folder: Path, claim: Claims) -> None:
         added = alice.braid("call", "team__notes__add", "title=Secret", "text=of alice")
         seen = bob.braid("call", "team__notes__list")
         claim("and sees nothing of the first", seen.returncode == 0 and "Secret" not in seen.stdout, seen)
+        seen = bob.braid("call", "team__inner__notes__list")
+        audit = (folder / "inner" / "audit.jsonl").read_text()
+        claim("nor behind the gateway, where he is himself", seen.returncode == 0 and "Tea" not in seen.stdout and "oauth:bob" in audit, seen)
 
         team.end()
         team = gateway(folder, port, issuer, ["mcp", "write"])
@@ -268,12 +279,13 @@ def run(folder: Path, claim: Claims) -> None:
         refused = alice.braid("call", "team__notes__list")
         claim("after which nothing is let in", refused.returncode != 0, refused)
 
-        logs = [(where / name).read_text() for where in (folder, folder / "deep") for name in ("gateway.log", "audit.jsonl")]
+        logs = [(where / name).read_text() for where in (folder, folder / "deep", folder / "inner") for name in ("gateway.log", "audit.jsonl")]
         texts = [*alice.said, *bob.said, *logs]
         shown = [token for token in tokens for text in texts if token in text or token.split(".")[-1] in text]
         claim(f"none of {len(tokens)} tokens stands in what was said and written", len(tokens) >= 6 and not shown, f"{len(shown)} were found")
     finally:
         team.end()
+        inner.end()
         if deep:
             deep.end()
         provider.end()

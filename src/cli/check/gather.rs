@@ -246,7 +246,16 @@ fn of_remote(settings: &ServerConfig, mut failure: Failure) -> Failure {
             !has_token,
             format!("servers.{key}.headers = {{ Authorization = \"Bearer ${{file:PATH}}\" }}"),
         ),
-        (Code::LoginNeeded, true, format!("braid login {}", shell_word(&settings.key))),
+        (
+            Code::LoginNeeded,
+            !settings.is_reached_by_grant(),
+            format!("braid login {}", shell_word(&settings.key)),
+        ),
+        (
+            Code::LoginNeeded,
+            true,
+            "braid serve, for clients with a token of the identity provider".to_owned(),
+        ),
         (Code::RemoteRefused, true, "the path of the MCP endpoint in `url`: often /mcp or /sse".to_owned()),
         (Code::NoHandshake, true, format!("servers.{key}.timeouts.start = \"1m\"")),
     ];

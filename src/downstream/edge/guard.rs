@@ -28,6 +28,7 @@ use crate::downstream::oauth::Issuer;
 use crate::downstream::oauth::issuer::{Doubt, Pass};
 use crate::downstream::oauth::resource::{Doors, Refusal, is_metadata};
 use crate::mcp::caller::{Grant, Principal, Scopes};
+use crate::mcp::own_token::{OwnToken, OwnTokens};
 use crate::wire::same::is_same;
 
 /// Who may ask. One for all listeners.
@@ -83,6 +84,8 @@ pub struct Admitted {
     pub scopes: Scopes,
     /// When its token ends, if it does.
     pub ends: Option<Instant>,
+    /// Holds the token, where a server is reached with what is made of it.
+    pub own_token: OwnToken,
     pub peer: Peer,
     /// Every answer is dressed with it.
     pub cors: Cors,
@@ -111,6 +114,8 @@ struct Bearer {
     /// When the token itself ends.
     ends: Option<Instant>,
     doors: Doors,
+    /// Where the token is held, and at which turn it came there.
+    held: Option<(Arc<OwnTokens>, u64)>,
 }
 
 /// Why nobody is let in at all.
@@ -142,8 +147,8 @@ pub enum GuardError {
 
 impl Admitted {
     fn new(grant: &Grant, peer: &Peer, cors: Cors) -> Self {
-        let Grant { principal, scopes } = grant.clone();
-        Self { principal, scopes, ends: None, peer: peer.clone(), cors }
+        let Grant { principal, scopes, own_token } = grant.clone();
+        Self { principal, scopes, ends: None, own_token, peer: peer.clone(), cors }
     }
 
     fn until(self, ends: Option<Instant>) -> Self {
@@ -152,7 +157,7 @@ impl Admitted {
 
     /// In whose name it is, and what that was granted.
     pub fn grant(self) -> Grant {
-        Grant { principal: self.principal, scopes: self.scopes }
+        Grant { principal: self.principal, scopes: self.scopes, own_token: self.own_token }
     }
 }
 
@@ -313,6 +318,7 @@ impl Guard {
                 until: None,
                 ends: None,
                 doors: Doors::All,
+                held: None,
             });
             return Judged::LetIn(Admitted::new(grant, peer, cors));
         }
@@ -329,7 +335,7 @@ impl Guard {
             cors: cors.clone(),
         };
         match issuer.known(&digest, now()) {
-            Some(pass) => match inquiry().passed(pass, shown) {
+            Some(pass) => match inquiry().passed(pass, shown, now()) {
                 Ok(admitted) => Judged::LetIn(admitted),
                 Err(reply) => Judged::Refused(reply),
             },
@@ -354,7 +360,7 @@ impl Guard {
             return Err(Reply { why: Why::Throttled { retry_after }, cors: inquiry.cors });
         }
         match inquiry.issuer.judge(&inquiry.token, &now).await {
-            Ok(pass) => inquiry.passed(pass, &mut shown.lock()),
+            Ok(pass) => inquiry.passed(pass, &mut shown.lock(), now()),
             Err(doubt @ Doubt::Away(_)) => Err(inquiry.refused(doubt)),
             Err(doubt @ Doubt::Invalid(_)) => match self.failures.lock().count(inquiry.source, now()) {
                 Ok(()) => Err(inquiry.refused(doubt)),
@@ -477,8 +483,8 @@ impl Guard {
 
 impl Inquiry {
     /// What a good token opens here.
-    fn passed(self, pass: Pass, shown: &mut Shown) -> Result<Admitted, Reply> {
-        let Pass { grant, until, ends, doors } = pass;
+    fn passed(self, pass: Pass, shown: &mut Shown, now: Instant) -> Result<Admitted, Reply> {
+        let Pass { mut grant, until, ends, lives, doors } = pass;
         if !doors.open(&self.path) {
             return Err(self.refused(Doubt::Invalid("it was made for another door")));
         }
@@ -486,9 +492,12 @@ impl Inquiry {
         if !grant.scopes.has_all(resource.needed()) {
             return Err(Reply { why: Why::insufficient(resource, &self.path), cors: self.cors });
         }
+        let own_tokens = self.issuer.own_tokens();
+        let held = Some((own_tokens.clone(), own_tokens.turn()));
+        grant.own_token = own_tokens.keep(&grant, &self.token, lives, now);
         let admitted = Admitted::new(&grant, &self.peer, self.cors).until(ends);
         let authorization = self.authorization;
-        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), ends, doors });
+        shown.bearer = Some(Bearer { authorization, grant, until: Some(until), ends, doors, held });
         Ok(admitted)
     }
 
@@ -568,7 +577,8 @@ impl Shown {
 impl Bearer {
     /// Whether it still lets in, and there.
     fn holds(&self, head: &Parts, now: impl Fn() -> Instant) -> bool {
-        self.until.is_none_or(|until| now() < until) && self.doors.open(head.uri.path())
+        let is_held = self.held.as_ref().is_none_or(|(own_tokens, turn)| own_tokens.turn() == *turn);
+        is_held && self.until.is_none_or(|until| now() < until) && self.doors.open(head.uri.path())
     }
 }
 

@@ -26,7 +26,7 @@ impl Holders {
             if holders.0.iter().any(|(other, _)| other.is(&digest)) {
                 return Err(GuardError::SameToken(name.clone()));
             }
-            holders.0.push((digest, Grant { principal: Principal::token(name), scopes }));
+            holders.0.push((digest, Grant::of(Principal::token(name), scopes)));
         }
         Ok(holders)
     }
@@ -54,7 +54,7 @@ mod tests {
         let holders = Holders::new(None, &named).unwrap();
         let whose = |token: &[u8]| holders.whose(&Digest::of(token)).cloned();
         let scopes = Scopes::of(["read", "write"]).unwrap();
-        assert_eq!(whose(b"a-token"), Some(Grant { principal: Principal::token("ana"), scopes }));
+        assert_eq!(whose(b"a-token"), Some(Grant::of(Principal::token("ana"), scopes)));
         assert_eq!(whose(b"b-token"), Some(Grant::plain(Principal::token("bob"))));
         for other in [&b""[..], b"a-toke", b"a-tokenx", b"ana", b"A-token"] {
             assert_eq!(whose(other), None);

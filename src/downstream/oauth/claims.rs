@@ -87,7 +87,7 @@ impl Rules {
         if self.principal == "email" && claims.raw("email_verified") != Some("true") {
             return Err(Flaw("it does not say that its address was verified"));
         }
-        Ok(Said { grant: Grant { principal: Principal::oauth(&principal), scopes }, until, doors })
+        Ok(Said { grant: Grant::of(Principal::oauth(&principal), scopes), until, doors })
     }
 
     /// It must have been made for us (2026-07-28, basic/authorization/security-considerations, token audience binding).
@@ -142,7 +142,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// How far clocks may be apart.
-const LEEWAY_SECONDS: f64 = 30.0;
+pub(super) const LEEWAY_SECONDS: f64 = 30.0;
 /// Longest name of a principal. OpenID Connect allows a `sub` of 255 (Core 1.0, 2).
 const NAME_BYTES_MAX: usize = 255;
 

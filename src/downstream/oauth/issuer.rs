@@ -2,7 +2,8 @@
 //!
 //! Owns what is known of it, and of tokens that were judged a while ago. A token that is known costs one look into a table;
 //! else its claims are held against what is asked of them, and only then is its signature looked at. Nothing of a token is
-//! kept, logged or sent anywhere but to the provider itself, and there only if it can be read nowhere else.
+//! logged or sent anywhere but to the provider itself, and there only if it can be read nowhere else; one is kept by `OwnTokens`
+//! alone, where a server is reached with what is made of it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use super::claims::{Origin, Rules, Said};
+use super::claims::{LEEWAY_SECONDS, Origin, Rules, Said};
 use super::courier::{ANSWER_BYTES_MAX, Courier};
 use super::fetched::Fetched;
 use super::introspection::{self, Introspection};
@@ -23,6 +24,7 @@ use super::resource::Resource;
 use crate::config::{Algorithm, IdentityProvider, KeySource};
 use crate::downstream::edge::token::Digest;
 use crate::mcp::caller::Scopes;
+use crate::mcp::own_token::OwnTokens;
 
 pub use super::courier::Ways;
 pub use super::known::Pass;
@@ -37,6 +39,7 @@ pub struct Issuer {
     keys: Fetched<Keys>,
     introspection: Option<Introspection>,
     known: Mutex<Known>,
+    own_tokens: Arc<OwnTokens>,
     clock: Clock,
 }
 
@@ -104,6 +107,7 @@ impl Issuer {
             keys,
             introspection,
             known: Mutex::default(),
+            own_tokens: Arc::default(),
             clock,
         }))
     }
@@ -111,6 +115,11 @@ impl Issuer {
     /// Who we are to it.
     pub fn resource(&self) -> &Resource {
         &self.resource
+    }
+
+    /// Where tokens are held that were found good, if a server is reached with what is made of them.
+    pub fn own_tokens(&self) -> &Arc<OwnTokens> {
+        &self.own_tokens
     }
 
     /// What a token is good for that was judged a while ago.
@@ -130,6 +139,17 @@ impl Issuer {
 
     /// What a token is good for. Waits for the provider only if its key is not known, or it can be read nowhere else.
     pub async fn judge(&self, token: &[u8], now: impl Fn() -> Instant) -> Result<Pass, Doubt> {
+        let judged = self.judged(token, now).await;
+        if let Err(Doubt::Invalid(_)) = judged
+            && let Some(before) = self.known.lock().forget(&Digest::of(token))
+        {
+            // It was good, and was taken back.
+            self.own_tokens.withdraw(&before.grant, token);
+        }
+        judged
+    }
+
+    async fn judged(&self, token: &[u8], now: impl Fn() -> Instant) -> Result<Pass, Doubt> {
         let (said, kept) = match Read::of(token, &self.algorithms)? {
             Read::Jwt(jwt) => (self.signed(&jwt).await?, SIGNED_KEPT),
             Read::Opaque => (self.told(token).await?, TOLD_KEPT),
@@ -139,7 +159,13 @@ impl Issuer {
         // One that does not say when it ends holds as long as anything is believed.
         let ends = Duration::try_from_secs_f64(left).ok().and_then(|left| now.checked_add(left));
         let until = ends.map_or(now + kept, |ends| ends.min(now + kept));
-        let pass = Pass { grant: said.grant, until, ends, doors: said.doors };
+        // The leeway is for clocks that differ: it lets somebody in, and is no life of the token's.
+        let lives = said.until - LEEWAY_SECONDS - self.seconds();
+        let lives = match lives.is_finite() {
+            true => now + Duration::from_secs_f64(lives.clamp(0.0, LIFE_MAX.as_secs_f64())),
+            false => until,
+        };
+        let pass = Pass { grant: said.grant, until, ends, lives, doors: said.doors };
         self.known.lock().keep(Digest::of(token), pass.clone(), now);
         Ok(pass)
     }
@@ -258,6 +284,8 @@ fn read_keys(file: &std::path::Path) -> Result<Keys, String> {
     Keys::read(&text).filter(|keys| keys.len() > 0).ok_or_else(|| "holds no key that can be used".to_owned())
 }
 
+/// A token that says that it lives for longer is taken to live for so long.
+const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nobody is told to come back sooner.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 

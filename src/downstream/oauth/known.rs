@@ -16,8 +16,10 @@ pub struct Pass {
     pub grant: Grant,
     /// Until when that is believed without asking again.
     pub until: Instant,
-    /// When the token itself ends, if it does.
+    /// Until when it lets in, the leeway for clocks that differ included, if it ends at all.
     pub ends: Option<Instant>,
+    /// When it ends by its own word, or, where it has none, when it must be asked about again.
+    pub lives: Instant,
     pub doors: Doors,
 }
 
@@ -32,6 +34,11 @@ impl Known {
     /// Whether it was good a while ago, as far as that is remembered.
     pub(super) fn was_good(&self, token: &Digest) -> bool {
         self.0.contains_key(token)
+    }
+
+    /// It was found bad: what it was good for, if that is still known.
+    pub(super) fn forget(&mut self, token: &Digest) -> Option<Pass> {
+        self.0.remove(token)
     }
 
     /// Where there is no room, what ends next makes it: it would be asked about next anyway.
@@ -59,7 +66,13 @@ mod tests {
     use crate::mcp::caller::Principal;
 
     fn pass(until: Instant) -> Pass {
-        Pass { grant: Grant::plain(Principal::oauth("ana")), until, ends: None, doors: Doors::All }
+        Pass {
+            grant: Grant::plain(Principal::oauth("ana")),
+            until,
+            ends: None,
+            lives: until,
+            doors: Doors::All,
+        }
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Opt
         client_metadata_url,
         scopes,
         issuer,
+        audience,
         callback_port: _,
         is_per_principal: _,
     }) = oauth.as_deref()
@@ -112,8 +113,9 @@ fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Opt
         sealing.part(match grant {
             Grant::Code => b"code",
             Grant::Client => b"client",
+            Grant::Exchange => b"exchange",
         });
-        for text in [client_id, client_metadata_url, issuer] {
+        for text in [client_id, client_metadata_url, issuer, audience] {
             sealing.part(text.as_deref().unwrap_or_default().as_bytes());
         }
         sealing.part(client_secret.as_ref().map(Secret::expose).unwrap_or_default().as_bytes());

@@ -7,7 +7,7 @@
 use super::super::carry::Express;
 use super::super::fetch::{Address, Common, Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::frame::{Frame, Freight, Load};
-use super::super::oauth::Keeper;
+use super::super::oauth::TokenSource;
 use super::super::stream::{Again, Lost, Stream};
 use super::headers::{Credentials, Headers, Renewal, Worn};
 use super::journey::Journey;
@@ -37,7 +37,7 @@ pub(super) struct Courier {
     url: Address,
     headers: Headers,
     /// Whose login its requests may show.
-    login: Option<Arc<Keeper>>,
+    login: Option<TokenSource>,
     session: OnceLock<HeaderValue>,
     /// What the last message said beside itself, and what the next says too if nothing of that has changed.
     said: Mutex<Option<Said>>,
@@ -91,7 +91,7 @@ impl Courier {
         stream: Arc<Stream>,
         fetch: Arc<dyn Fetch>,
         url: Address,
-        (headers, login): (Headers, Option<Arc<Keeper>>),
+        (headers, login): (Headers, Option<TokenSource>),
         tracker: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -5,7 +5,7 @@
 //! another token is had, `oauth` knows. Where there is none, requests pass as they are.
 
 use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
-use super::super::oauth::{Bearer, Challenge, Keeper, Remedy};
+use super::super::oauth::{Bearer, Challenge, Remedy, TokenSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,14 +14,14 @@ use std::sync::Arc;
 /// The way to a server for whoever may have a login there.
 pub(super) struct Leave {
     pub(super) fetch: Arc<dyn Fetch>,
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) source: TokenSource,
 }
 
 impl Fetch for Leave {
     fn fetch(&self, request: FetchRequest) -> BoxFuture<'static, Result<FetchResponse, FetchError>> {
-        match self.keeper.at_hand() {
+        match self.source.at_hand() {
             Some(None) => self.fetch.fetch(request),
-            known => Box::pin(shown(self.fetch.clone(), self.keeper.clone(), known.flatten(), request)),
+            known => Box::pin(shown(self.fetch.clone(), self.source.clone(), known.flatten(), request)),
         }
     }
 }
@@ -29,22 +29,22 @@ impl Fetch for Leave {
 /// Sends a request with a login, once more if the first is refused and there is another.
 async fn shown(
     fetch: Arc<dyn Fetch>,
-    keeper: Arc<Keeper>,
+    source: TokenSource,
     known: Option<Bearer>,
     mut request: FetchRequest,
 ) -> Result<FetchResponse, FetchError> {
     let mut bearer = match known {
         Some(bearer) => Some(bearer),
-        None => keeper.bearer().await.map_err(FetchError::Refused)?,
+        None => source.bearer().await.map_err(denied)?,
     };
     for tries_left in (0..TRIES_MAX).rev() {
         let again = (tries_left > 0 && request.body.len() <= AGAIN_BYTES_MAX).then(|| copy(&request));
         wear(&mut request.headers, bearer.as_ref())?;
         let response = fetch.fetch(request).await?;
         let remedy = match response.status {
-            StatusCode::UNAUTHORIZED => keeper.refused(bearer.as_ref()).await,
+            StatusCode::UNAUTHORIZED => source.refused(bearer.as_ref()).await,
             StatusCode::FORBIDDEN => match challenge(&response).filter(|challenge| challenge.is_for_scope) {
-                Some(challenge) => keeper.lacks(bearer.as_ref(), &challenge).await,
+                Some(challenge) => source.lacks(bearer.as_ref(), &challenge).await,
                 None => return Ok(response),
             },
             _ => {
@@ -56,14 +56,18 @@ async fn shown(
         };
         let another = match remedy {
             Remedy::Login(why) | Remedy::Failed(why) => return Err(FetchError::Refused(why)),
-            Remedy::Another => keeper.bearer().await.map_err(FetchError::Refused)?,
+            Remedy::Another => source.bearer().await.map_err(denied)?,
         };
         match again {
             Some(again) => (request, bearer) = (again, another),
-            None => return Ok(response),
+            None => return Err(FetchError::Refused(TOO_LONG.to_owned())),
         }
     }
     Err(FetchError::Refused("refuses each token that it is shown".to_owned()))
+}
+
+fn denied(remedy: Remedy) -> FetchError {
+    FetchError::Refused(remedy.sentence())
 }
 
 fn challenge(response: &FetchResponse) -> Option<Challenge> {
@@ -93,5 +97,7 @@ fn wear(headers: &mut HeaderMap, bearer: Option<&Bearer>) -> Result<(), FetchErr
 
 /// How often a request is sent: a token that has ended, and one that lacks a right, may come after each other.
 const TRIES_MAX: usize = 3;
+/// The next request is shown the other token at once.
+const TOO_LONG: &str = "wanted another token, and the request is too long to be sent again with it; it was not applied, try again";
 /// A longer request is not kept to be sent again.
 const AGAIN_BYTES_MAX: usize = 64 * 1024;

@@ -157,9 +157,7 @@ fn read(
 /// What an answer gives, if it can be used.
 pub(super) fn tokens(given: &BasicTokenResponse) -> Result<Tokens, GrantError> {
     let token = given.access_token().secret();
-    // It goes into a header (RFC 6750, 2.1).
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic())
-    {
+    if !is_sendable(token) {
         return Err(GrantError::Failed("the token endpoint gave a token that cannot be sent".to_owned()));
     }
     let now = now();
@@ -174,10 +172,20 @@ pub(super) fn tokens(given: &BasicTokenResponse) -> Result<Tokens, GrantError> {
     })
 }
 
+/// Whether it can go into a header (RFC 6750, 2.1).
+pub(super) fn is_sendable(token: &str) -> bool {
+    (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The word of an error, within our sentence.
+pub(super) fn word(error: &str) -> String {
+    let word: String = error.chars().take(ERROR_CHARS_MAX).collect();
+    word.escape_debug().to_string()
+}
+
 /// The error's own word is one of a list, or short; what it describes may repeat what it was sent.
 fn refused(response: &BasicErrorResponse) -> GrantError {
-    let word: String = response.error().as_ref().chars().take(ERROR_CHARS_MAX).collect();
-    let why = format!("the token endpoint answered `{}`", word.escape_debug());
+    let why = format!("the token endpoint answered `{}`", word(response.error().as_ref()));
     match response.error() {
         BasicErrorResponseType::InvalidGrant
         | BasicErrorResponseType::InvalidClient

@@ -3,7 +3,6 @@
 //! Owns that a token is renewed by one at a time, in this program and among all of the user's; that what was refused is not
 //! shown again; and what is kept of what a server asked for. It never asks a person.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use super::challenge::Challenge;
 use super::discovery::{self, canonical};
 use super::grant::{GrantError, TokenEndpoint, now};
+use super::of_late::OfLate;
 use super::registration::{self, By};
 use super::store::{EVERYBODY, Kept, Login, Store, StoreError, union};
 use super::web::Web;
@@ -33,8 +33,7 @@ pub struct Keeper {
     store: Option<Store>,
     web: OnceCell<Web>,
     held: Mutex<Held>,
-    /// What was held of late, the newest last: a server may repeat a token after another has taken its place.
-    of_late: Mutex<VecDeque<Bearer>>,
+    of_late: OfLate,
     /// One at a time looks or renews.
     turn: Semaphore,
 }
@@ -61,7 +60,7 @@ enum Held {
 }
 
 /// What can be done about a refusal.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// There is another token by now.
     Another,
@@ -71,10 +70,41 @@ pub enum Remedy {
     Failed(String),
 }
 
+impl Remedy {
+    /// For a person; it goes on after the server's name.
+    pub fn sentence(self) -> String {
+        match self {
+            Self::Login(why) | Self::Failed(why) => why,
+            Self::Another => "refuses what it is shown".to_owned(),
+        }
+    }
+}
+
 impl Bearer {
     /// What goes behind `Bearer `.
     pub fn token(&self) -> Secret {
         self.0.login.token()
+    }
+
+    pub(super) fn of(login: Login) -> Self {
+        Self(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) }))
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.0.login.is_fresh()
+    }
+
+    /// Whether it has not ended yet, be its end near.
+    pub(super) fn holds(&self) -> bool {
+        self.0.login.expires_at().is_none_or(|at| now() < at)
+    }
+
+    pub(super) fn scopes(&self) -> &[String] {
+        self.0.login.scopes()
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.0.is_accepted.load(Ordering::Relaxed)
     }
 
     /// The server has taken it.
@@ -105,7 +135,7 @@ impl Keeper {
             store,
             web: OnceCell::new(),
             held: Mutex::new(Held::Unknown),
-            of_late: Mutex::default(),
+            of_late: OfLate::default(),
             turn: Semaphore::new(1),
         }
     }
@@ -121,7 +151,7 @@ impl Keeper {
         match &*self.held.lock() {
             Held::Unknown => None,
             Held::Nothing => Some(None),
-            Held::Login { bearer, .. } => bearer.0.login.is_fresh().then(|| Some(bearer.clone())),
+            Held::Login { bearer, .. } => bearer.is_fresh().then(|| Some(bearer.clone())),
         }
     }
 
@@ -137,16 +167,13 @@ impl Keeper {
         let kept = self.read().await?;
         match self.settled(kept).await {
             Ok((login, is_new)) => Ok(self.hold(login, is_new)),
-            Err(remedy) => Err(match remedy {
-                Remedy::Login(why) | Remedy::Failed(why) => why,
-                Remedy::Another => String::new(),
-            }),
+            Err(remedy) => Err(remedy.sentence()),
         }
     }
 
     /// What the server may have been shown, and nobody else may read.
     pub fn secrets(&self) -> Vec<Secret> {
-        self.of_late.lock().iter().map(Bearer::token).collect()
+        self.of_late.secrets()
     }
 
     /// What was known is looked up again: somebody may have logged in since.
@@ -178,7 +205,7 @@ impl Keeper {
             return Remedy::Another;
         }
         // What was made a moment ago and is refused all the same would be refused again.
-        let is_new = held.as_ref().is_some_and(|held| !held.0.is_accepted.load(Ordering::Relaxed));
+        let is_new = held.as_ref().is_some_and(|held| !held.is_accepted());
         if is_new && renewed_at.is_some_and(|at| at.elapsed() < BETWEEN_RENEWALS) {
             return Remedy::Login(self.must_log_in("refuses the token that was made for it"));
         }
@@ -244,22 +271,18 @@ impl Keeper {
                 format!("{why}; `braid login {server} --as {whose}` gives it one")
             }
             Grant::Code => format!("{why}; run `braid login {}`", shell_word(&self.server)),
-            Grant::Client => format!("{why}; look at servers.{}.oauth", toml_key(&self.server)),
+            Grant::Client | Grant::Exchange => {
+                format!("{why}; look at servers.{}.oauth", toml_key(&self.server))
+            }
         }
     }
 
     /// `is_new`: it was made a moment ago.
     fn hold(&self, login: Option<Login>, is_new: bool) -> Option<Bearer> {
-        let bearer =
-            login.map(|login| Bearer(Arc::new(Shown { login, is_accepted: AtomicBool::new(false) })));
+        let bearer = login.map(Bearer::of);
         let renewed_at = is_new.then(Instant::now);
         if let Some(bearer) = &bearer {
-            let mut of_late = self.of_late.lock();
-            of_late.retain(|other| !other.is_same(bearer));
-            of_late.push_back(bearer.clone());
-            if of_late.len() > OF_LATE_MAX {
-                of_late.pop_front();
-            }
+            self.of_late.add(bearer);
         }
         *self.held.lock() = match &bearer {
             Some(bearer) => Held::Login { bearer: bearer.clone(), renewed_at },
@@ -422,12 +445,11 @@ pub fn shell_word(key: &str) -> String {
 }
 
 /// The shortest time from one renewal to the next, where a server refuses what was made.
-const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
-/// Tokens that are known to be secret. An answer in which an older one is repeated was long on its way.
-const OF_LATE_MAX: usize = 4;
+pub(super) const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use super::super::of_late::OF_LATE_MAX;
     use super::*;
     use serde_json::json;
 

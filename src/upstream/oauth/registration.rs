@@ -86,6 +86,16 @@ struct Response {
     token_endpoint_auth_method: Option<String>,
 }
 
+impl Registration {
+    /// What the configuration gives, if it gives a name.
+    pub(super) fn of_settings(issuer: &str, oauth: &OAuth) -> Option<Self> {
+        let client_secret = oauth.client_secret.as_ref().map(|secret| secret.expose().to_owned());
+        let client_id = oauth.client_id.clone()?;
+        let issuer = issuer.to_owned();
+        Some(Self { issuer, client_id, client_secret, shown_by: None, redirect_uri: None })
+    }
+}
+
 /// Our name at the issuer that was found. `known`: what issuers gave us before.
 pub(super) async fn of(
     web: &Web,
@@ -102,9 +112,8 @@ pub(super) async fn of(
         shown_by: None,
         redirect_uri: None,
     };
-    if let Some(client_id) = &oauth.client_id {
-        let client_secret = oauth.client_secret.as_ref().map(|secret| secret.expose().to_owned());
-        return Ok(Registration { client_secret, ..bare(client_id) });
+    if let Some(registration) = Registration::of_settings(&issuer, oauth) {
+        return Ok(registration);
     }
     if let (Some(document), true) =
         (&oauth.client_metadata_url, found.server.client_id_metadata_document_supported)

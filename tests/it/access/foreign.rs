@@ -28,7 +28,7 @@ pub(super) fn others() -> Vec<Grant> {
 }
 
 pub(super) fn named(principal: Principal, scopes: &[&str]) -> Grant {
-    Grant { principal, scopes: Scopes::of(scopes.iter().copied()).unwrap() }
+    Grant::of(principal, Scopes::of(scopes.iter().copied()).unwrap())
 }
 
 /// One server called `s`.
@@ -126,7 +126,7 @@ async fn s01_a_cursor_of_another_is_none_though_the_list_is_the_same() {
 
 /// A client without a session in this name, which knows of tasks and can be asked.
 pub(super) fn alone(house: &House, grant: &Grant) -> Alone {
-    let Grant { principal, scopes } = grant.clone();
+    let Grant { principal, scopes, .. } = grant.clone();
     let capabilities =
         json!({"elicitation": {}, "roots": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
     Alone { principal, scopes, capabilities, ..Alone::of(house) }

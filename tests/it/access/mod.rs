@@ -116,7 +116,7 @@ fn somebody(
     may: fn(&Thing, &str) -> bool,
 ) -> Somebody {
     let scopes = Scopes::of(scopes.iter().copied()).unwrap();
-    Somebody { name, grant: Grant { principal, scopes }, may }
+    Somebody { name, grant: Grant::of(principal, scopes), may }
 }
 
 fn everybody() -> Vec<Somebody> {

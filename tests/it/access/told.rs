@@ -16,7 +16,7 @@ async fn greeting(client: Client) -> Value {
 }
 
 fn named(principal: Principal, scopes: &[&str]) -> Grant {
-    Grant { principal, scopes: Scopes::of(scopes.iter().copied()).unwrap() }
+    Grant::of(principal, Scopes::of(scopes.iter().copied()).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +80,7 @@ async fn who_listens_is_told_yes_of_what_it_may_read_alone() {
         (named(Principal::token("ana"), &["read"]), &["files+demo://a", "files+other://1", "notes+note://1"]),
         (named(Principal::token("bob"), &["read"]), &[]),
     ] {
-        let Grant { principal, scopes } = grant.clone();
+        let Grant { principal, scopes, .. } = grant.clone();
         let client = Alone { principal, scopes, ..Alone::of(&house) };
         let notifications = json!({"toolsListChanged": true, "resourceSubscriptions": wanted});
         let reply = client.post("subscriptions/listen", json!({"notifications": notifications}));

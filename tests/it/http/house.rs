@@ -102,9 +102,9 @@ impl House {
         grant: &Grant,
         request: Request<Body>,
     ) -> Reply {
-        let Grant { principal, scopes } = grant.clone();
+        let Grant { principal, scopes, own_token } = grant.clone();
         let ends = ends.map(Instant::into_std);
-        let admitted = Admitted { principal, scopes, ends, peer: Peer::Unix, cors: Cors::Off };
+        let admitted = Admitted { principal, scopes, ends, own_token, peer: Peer::Unix, cors: Cors::Off };
         let (head, body) = request.into_parts();
         let answered = self.routes.serve(admitted, head, body, &Alarm::default()).await;
         let (head, body) = answered.into_parts();
@@ -125,7 +125,7 @@ impl House {
 
     /// The same in this name.
     pub(crate) fn stranger_of(&self, grant: &Grant) -> Client {
-        let Grant { principal, scopes } = grant.clone();
+        let Grant { principal, scopes, .. } = grant.clone();
         Client { principal, scopes, ..self.stranger() }
     }
 
@@ -207,7 +207,7 @@ impl Client {
 
     pub(crate) fn send(&self, request: Request<Body>) -> JoinHandle<Reply> {
         let (house, principal, scopes) = (self.house.clone(), self.principal.clone(), self.scopes.clone());
-        tokio::spawn(async move { house.send_as(&Grant { principal, scopes }, request).await })
+        tokio::spawn(async move { house.send_as(&Grant::of(principal, scopes), request).await })
     }
 
     /// A head as it should be.

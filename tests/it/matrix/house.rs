@@ -65,8 +65,14 @@ impl House {
     /// A request over HTTP that was let in.
     pub(super) async fn send(&self, request: Request<Body>) -> Response {
         let principal = Principal::anonymous();
-        let admitted =
-            Admitted { principal, scopes: Default::default(), ends: None, peer: Peer::Unix, cors: Cors::Off };
+        let admitted = Admitted {
+            principal,
+            scopes: Default::default(),
+            ends: None,
+            own_token: Default::default(),
+            peer: Peer::Unix,
+            cors: Cors::Off,
+        };
         let (head, body) = request.into_parts();
         self.routes.serve(admitted, head, body, &Alarm::default()).await.into_response()
     }

@@ -71,7 +71,7 @@ impl Client {
         let mut request = request.body(Body::from(text)).unwrap();
         set(request.headers_mut());
         let (house, principal, scopes) = (self.house.clone(), self.principal.clone(), self.scopes.clone());
-        tokio::spawn(async move { house.send_as(&Grant { principal, scopes }, request).await })
+        tokio::spawn(async move { house.send_as(&Grant::of(principal, scopes), request).await })
     }
 
     /// A call of a tool that brings this back, as it stands.

@@ -5,6 +5,7 @@
 
 mod browser;
 mod client;
+mod exchange;
 mod gateway;
 mod home;
 mod issuer;

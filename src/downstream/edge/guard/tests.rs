@@ -255,10 +255,11 @@ fn s01_a_token_that_ends_is_forgotten_on_its_connection_too() {
         grant: Grant::plain(Principal::oauth("ana")),
         until: now + Duration::from_secs(10),
         ends: Some(now + Duration::from_secs(99)),
+        lives: now + Duration::from_secs(10),
         doors: Doors::These(Arc::from([Box::from("/mcp")])),
     };
     let ends = Some(now + Duration::from_secs(99));
-    let admitted = inquiry.passed(pass, &mut shown).unwrap();
+    let admitted = inquiry.passed(pass, &mut shown, now).unwrap();
     assert_eq!((admitted.principal, admitted.ends), (Principal::oauth("ana"), ends));
     let is_in = |judged| match judged {
         Judged::LetIn(admitted) => (admitted.principal, admitted.ends) == (Principal::oauth("ana"), ends),
@@ -274,6 +275,51 @@ fn s01_a_token_that_ends_is_forgotten_on_its_connection_too() {
         elsewhere.uri = "/mcp/dev".parse().unwrap();
         assert!(matches!(ask(&mut shown, &elsewhere, 0), Judged::Asks(_)), "it was made for one door");
     }
+}
+
+#[test]
+fn h07_a_token_is_held_only_where_it_is_wanted_and_while_somebody_is_there() {
+    let oauth = IdentityProvider::new("https://id.example.com", "https://gw.example.com/mcp");
+    let issuer = Issuer::new(&oauth, nowhere()).unwrap();
+    let own_tokens = issuer.own_tokens().clone();
+    let listen = Listen { auth: Auth::OAuth, oauth: Some(oauth), ..Listen::default() };
+    let guard = Guard::with_issuer(&listen, &[tcp("127.0.0.1:1")], None, Some(issuer)).unwrap();
+    let reached = peer("127.0.0.1:5", "127.0.0.1:1");
+    let (now, mut shown) = (Instant::now(), Shown::default());
+    let own = head(&[("host", "localhost:1"), ("authorization", "Bearer c4nary.b.c")]);
+    let pass = || Pass {
+        grant: Grant::plain(Principal::oauth("ana")),
+        until: now + Duration::from_secs(100),
+        ends: None,
+        lives: now + Duration::from_secs(60),
+        doors: Doors::All,
+    };
+    let comes = |shown: &mut Shown| match guard.judge_next(shown, &own, &reached, || now) {
+        Judged::LetIn(admitted) => (admitted, false),
+        Judged::Asks(inquiry) => (inquiry.passed(pass(), shown, now).unwrap(), true),
+        Judged::Refused(_) => panic!("it is a good one"),
+    };
+    let (admitted, is_asked) = comes(&mut shown);
+    assert!(is_asked && !admitted.own_token.is_kept());
+    assert!(!comes(&mut shown).1, "it is known on its connection");
+    // A server comes that is reached with what is made of it: the connection's token is looked at once more.
+    let wanted = own_tokens.want();
+    let (admitted, is_asked) = comes(&mut shown);
+    assert!(is_asked && admitted.own_token.is_kept() && !comes(&mut shown).1);
+    assert!(!format!("{admitted:?} {shown:?} {guard:?}").contains("c4nary"));
+    assert_eq!(own_tokens.of(&admitted.clone().grant(), now)[0].token.expose(), "c4nary.b.c");
+    // By its own word it ends before it must be judged again.
+    assert!(own_tokens.of(&admitted.clone().grant(), now + Duration::from_secs(60)).is_empty());
+    comes(&mut shown);
+    let session = admitted.grant();
+    shown = Shown::default();
+    assert_eq!(own_tokens.count(), 0, "it has ended, and was forgotten when it was looked for");
+    let (admitted, _) = comes(&mut shown);
+    drop((shown, session));
+    assert_eq!(own_tokens.count(), 1, "a request holds it");
+    drop(admitted);
+    assert_eq!(own_tokens.count(), 0);
+    drop(wanted);
 }
 
 #[test]
