@@ -84,8 +84,9 @@ pub enum FetchError {
     #[error("{0}")]
     Broken(String),
     /// It was answered that we have no leave, or would have been: nothing of it was applied. Goes on after the server's name.
-    #[error("{0}")]
-    Refused(String),
+    /// `wants_login`: a person could change that.
+    #[error("{why}")]
+    Refused { why: String, wants_login: bool },
 }
 
 /// Why a body could not be read to its end.

@@ -120,7 +120,7 @@ impl HttpDial {
                 let made: Arc<dyn Fetch> = Arc::new(client);
                 Ok(self.fetch.lock().get_or_insert(made).clone())
             }
-            Ok(Err(FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why))) => {
+            Ok(Err(FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused { why, .. })) => {
                 Err(Fault::ours(Reason::Unreachable, format!("{}: {why}", self.server)))
             }
             Err(_) => Err(Fault::ours(Reason::Internal, "no HTTP client could be made")),

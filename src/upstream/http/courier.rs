@@ -327,10 +327,10 @@ impl Courier {
             Setback::Fetch(FetchError::Broken(why)) => {
                 self.fail(call, self.fault(Reason::Gone, why), CallOutcome::Unknown);
             }
-            Setback::Fetch(FetchError::Refused(why)) => {
+            Setback::Fetch(FetchError::Refused { why, wants_login }) => {
                 let others = self.stream.in_flight().saturating_sub(usize::from(call.is_some()));
                 let is_greeting = self.stream.revision().is_none();
-                self.refused(call, &Refusal::of_login(why, is_greeting && others == 0));
+                self.refused(call, &Refusal::of_login(why, *wants_login, is_greeting && others == 0));
             }
         }
     }

@@ -100,7 +100,9 @@ impl Events {
                     }
                     self.decoder.feed(&chunk);
                 }
-                Some(Err(FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why))) => {
+                Some(Err(
+                    FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused { why, .. },
+                )) => {
                     return Next::End(End::Broken(why));
                 }
                 None => return Next::End(End::Closed),

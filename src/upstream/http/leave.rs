@@ -55,19 +55,20 @@ async fn shown(
             }
         };
         let another = match remedy {
-            Remedy::Login(why) | Remedy::Failed(why) => return Err(FetchError::Refused(why)),
+            remedy @ (Remedy::Login(_) | Remedy::Failed(_)) => return Err(denied(remedy)),
             Remedy::Another => source.bearer().await.map_err(denied)?,
         };
         match again {
             Some(again) => (request, bearer) = (again, another),
-            None => return Err(FetchError::Refused(TOO_LONG.to_owned())),
+            None => return Err(denied(Remedy::Failed(TOO_LONG.to_owned()))),
         }
     }
-    Err(FetchError::Refused("refuses each token that it is shown".to_owned()))
+    Err(denied(Remedy::Login("refuses each token that it is shown".to_owned())))
 }
 
 fn denied(remedy: Remedy) -> FetchError {
-    FetchError::Refused(remedy.sentence())
+    let wants_login = matches!(remedy, Remedy::Login(_));
+    FetchError::Refused { why: remedy.sentence(), wants_login }
 }
 
 fn challenge(response: &FetchResponse) -> Option<Challenge> {
@@ -88,7 +89,7 @@ fn copy(request: &FetchRequest) -> FetchRequest {
 
 fn wear(headers: &mut HeaderMap, bearer: Option<&Bearer>) -> Result<(), FetchError> {
     let Some(bearer) = bearer else { return Ok(()) };
-    let unusable = |_| FetchError::Refused("has a login that cannot be sent; log in anew".to_owned());
+    let unusable = |_| denied(Remedy::Login("has a login that cannot be sent; log in anew".to_owned()));
     let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.token().expose())).map_err(unusable)?;
     value.set_sensitive(true);
     headers.insert(header::AUTHORIZATION, value);

@@ -298,7 +298,7 @@ pub(super) async fn taken(courier: &Courier, call: CallId, response: FetchRespon
             Posted::Failed
         }
         Err(BodyError::Fetch(
-            FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused(why),
+            FetchError::NotSent(why) | FetchError::Broken(why) | FetchError::Refused { why, .. },
         )) => {
             courier.fail(Some(call), courier.fault(Reason::Gone, &why), CallOutcome::Unknown);
             Posted::Failed

@@ -104,13 +104,14 @@ impl Refusal {
     }
 
     /// A login that is refused, or cannot be had. `why`: goes on after the server's name.
-    pub(super) fn of_login(why: &str, is_alone: bool) -> Self {
+    /// `wants_login`: a person could change that.
+    pub(super) fn of_login(why: &str, wants_login: bool, is_alone: bool) -> Self {
         let again = Again::NotSooner;
         Self {
             why: why.to_owned(),
             reason: Reason::Unreachable,
             outcome: CallOutcome::NotSent,
-            explain: Some(Code::LoginNeeded),
+            explain: wants_login.then_some(Code::LoginNeeded),
             // Others may be answered all the same.
             verdict: if is_alone { Verdict::Lost { again, why: why.to_owned() } } else { Verdict::Stays },
         }

@@ -156,7 +156,7 @@ impl Keeper {
     }
 
     /// The token to be shown, renewed if its end is near. `None`: there is no login. The error goes on after the server's name.
-    pub async fn bearer(&self) -> Result<Option<Bearer>, String> {
+    pub async fn bearer(&self) -> Result<Option<Bearer>, Remedy> {
         if let Some(known) = self.at_hand() {
             return Ok(known);
         }
@@ -164,11 +164,9 @@ impl Keeper {
         if let Some(known) = self.at_hand() {
             return Ok(known);
         }
-        let kept = self.read().await?;
-        match self.settled(kept).await {
-            Ok((login, is_new)) => Ok(self.hold(login, is_new)),
-            Err(remedy) => Err(remedy.sentence()),
-        }
+        let kept = self.read().await.map_err(Remedy::Failed)?;
+        let (login, is_new) = self.settled(kept).await?;
+        Ok(self.hold(login, is_new))
     }
 
     /// What the server may have been shown, and nobody else may read.

@@ -27,7 +27,7 @@ impl TokenSource {
     /// The token to be shown, fresh; `None`: there is none. The error goes on after the server's name.
     pub async fn bearer(&self) -> Result<Option<Bearer>, Remedy> {
         match self {
-            Self::Kept(keeper) => keeper.bearer().await.map_err(Remedy::Login),
+            Self::Kept(keeper) => keeper.bearer().await,
             Self::Exchanged(exchanged) => exchanged.bearer().await.map(Some),
         }
     }
