@@ -166,4 +166,12 @@ mod tests {
         assert_eq!(peer("2001:db8::1").source(), peer("2001:db8::ffff:1").source());
         assert_ne!(peer("2001:db8::1").source(), peer("2001:db8:0:1::1").source());
     }
+
+    #[test]
+    fn by_a_socket_comes_the_proxy_if_there_is_one() {
+        let (proxy, far) = (Proxy::parse("127.0.0.1"), forwarded(&["9.9.9.9, 8.8.8.8"]));
+        assert_eq!(Peer::Unix.source_of(&far, proxy.as_ref()), Source::of("8.8.8.8".parse().unwrap()));
+        assert_eq!(Peer::Unix.source_of(&far, None), Source::Unix);
+        assert_eq!(Peer::Unix.source_of(&forwarded(&[]), proxy.as_ref()), Source::Unix);
+    }
 }

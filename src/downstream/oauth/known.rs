@@ -99,4 +99,15 @@ mod tests {
         known.keep(token(KNOWN_MAX + 1), pass(until(KNOWN_MAX)), until(99));
         assert_eq!(known.0.len(), KNOWN_MAX + 1 - 99, "who has ended goes first");
     }
+
+    #[test]
+    fn h16_who_was_let_in_before_guesses_nothing() {
+        let now = Instant::now();
+        let mut known = Known::default();
+        known.keep(Digest::of(b"good"), pass(now), now);
+        assert!(known.get(&Digest::of(b"good"), now).is_none(), "it is asked about again,");
+        assert!(known.was_good(&Digest::of(b"good")) && !known.was_good(&Digest::of(b"guess")));
+        known.forget(&Digest::of(b"good"));
+        assert!(!known.was_good(&Digest::of(b"good")), "until it is found bad");
+    }
 }

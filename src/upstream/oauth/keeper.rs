@@ -470,4 +470,29 @@ mod tests {
         let known: Vec<_> = keeper.secrets().iter().map(|token| token.expose().to_owned()).collect();
         assert_eq!(known, ["1", "3", "4", "2"], "one that has ended, and is replaced, too");
     }
+
+    #[tokio::test]
+    async fn a_renewal_does_not_undo_a_login_that_was_made_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let (url, oauth) = (Url::parse("https://far.test/mcp").unwrap(), OAuth::default());
+        let store = Store::at(folder.path().join("logins.json"));
+        let keeper = Keeper::new("far", &url, EVERYBODY, oauth, (None, Some(store.clone())));
+        let login = |token: &str| {
+            let text = json!({"server": canonical(&url), "principal": EVERYBODY, "resource": "x", "token_endpoint": "x", "shows": "none",
+                "registration": {"issuer": "x", "client_id": "x"}, "access_token": token, "refresh_token": token, "given_at": 0, "scopes": []});
+            serde_json::from_str::<Login>(&text.to_string()).unwrap()
+        };
+        let kept = || {
+            let kept = store.read().unwrap();
+            kept.login(&canonical(&url), EVERYBODY).map(|login| login.access_token.clone())
+        };
+        assert!(keeper.keep(login("renewed"), login("first")).await.unwrap().is_none());
+        assert_eq!(kept(), None, "who logged out meanwhile has logged out");
+        store.change(|all| all.keep(login("first"))).unwrap();
+        assert!(keeper.keep(login("renewed"), login("first")).await.unwrap().is_none());
+        assert_eq!(kept().as_deref(), Some("renewed"));
+        store.change(|all| all.keep(login("anew"))).unwrap();
+        let other = keeper.keep(login("late"), login("renewed")).await.unwrap().unwrap();
+        assert_eq!((other.access_token.as_str(), kept().as_deref()), ("anew", Some("anew")));
+    }
 }

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) iss: Option<String>,
     /// Refreshes are refused.
     pub(super) refuses: bool,
+    /// Nobody gets a token, for reasons of its own.
+    pub(super) fails: bool,
     clients: BTreeSet<String>,
     codes: BTreeMap<String, Code>,
     tokens: BTreeMap<String, Token>,
@@ -226,6 +228,9 @@ async fn token(State(world): State<Shared>, headers: HeaderMap, body: String) ->
     let resource = format!("{}/mcp", world.base);
     if of("resource") != resource {
         world.faults.push(format!("a token is asked for `{}`", of("resource")));
+    }
+    if world.fails {
+        return answer(500, &json!({}));
     }
     let no = || answer(400, &json!({"error": "invalid_grant", "error_description": format!("no {body}")}));
     match of("grant_type").as_str() {

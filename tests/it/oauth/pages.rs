@@ -291,3 +291,76 @@ fn h08_a_login_that_all_share_is_no_guests_to_make() {
     assert_eq!(browser.follows(sent).status, 200);
     assert_eq!(called(&gateway, ALICE)["result"]["content"][0]["text"], ALICE);
 }
+
+/// A gateway that browsers reach as somebody says, and what they call it.
+fn told_where(issuer: &Issuer) -> (Home, Gateway, &'static str) {
+    let home = home(issuer, "per_principal = true");
+    let file = home.folder.path().join("braid.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let base = "http://localhost:9/braid";
+    let config = config.replace("[listen]\n", &format!("[listen]\npublic_url = \"{base}\"\n"));
+    std::fs::write(&file, config + &format!("\n[servers.other]\nurl = \"{}/mcp\"\n", issuer.base)).unwrap();
+    assert_eq!(home.login(&["--as", "token:alice"]).code, 0);
+    let gateway = Gateway::of(&home);
+    (home, gateway, base)
+}
+
+#[test]
+fn h11_what_is_for_one_server_counts_nowhere_else() {
+    let issuer = Issuer::start();
+    let (_home, gateway, base) = told_where(&issuer);
+    assert_eq!(called(&gateway, ALICE)["result"]["content"][0]["text"], ALICE);
+    ends(&issuer);
+    let (page, _) = page(&called(&gateway, ALICE));
+    assert!(page.starts_with(&format!("{base}/login/")), "{page}");
+    let reached = |url: &str| url.replace(base, &format!("http://localhost:{}", gateway.port));
+    let mut browser = Browser::default();
+    let form = format!("token={ALICE}");
+    let elsewhere = format!("Origin: http://localhost:{}\r\n", gateway.port);
+    assert_eq!(
+        browser.ask(&reached(&page), "POST", &elsewhere, &form).status,
+        403,
+        "browsers call us otherwise"
+    );
+    let sent = browser.ask(&reached(&page), "POST", "Origin: http://localhost:9\r\n", &form);
+    assert_eq!(sent.status, 200, "{sent:?}");
+    let back = browser.get(&sent.to).to;
+    assert!(back.starts_with(&format!("{base}/login/callback/far?")), "{back}");
+    let back = reached(&back);
+    for other in ["/login/callback/other?", "/login/callback/far/?", "/login/signed-in?", "/login/callback?"]
+    {
+        let refused = browser.get(&back.replace("/login/callback/far?", other));
+        assert_eq!(refused.status, 404, "{other}");
+    }
+    assert_eq!(issuer.asked("code"), 1, "nobody was shown the code");
+    assert_eq!(browser.get(&back).status, 200);
+    assert_eq!(called(&gateway, ALICE)["result"]["content"][0]["text"], ALICE);
+}
+
+#[test]
+fn two_tabs_of_one_browser_may_both_be_out() {
+    let issuer = Issuer::start();
+    let (_home, mut client) = ended(&issuer, &url());
+    let (page, _) = page(&client.calls(1)[0]);
+    let mut browser = Browser::default();
+    let (first, second) = (browser.post(&page, ""), browser.post(&page, ""));
+    assert_ne!(first.to, second.to);
+    assert_eq!(issuer.asked("register"), 1, "an issuer that knows us is not asked to know us again");
+    assert_eq!(browser.follows(first).status, 200);
+    client.all_fine(1);
+}
+
+#[test]
+fn what_no_person_can_change_sends_nobody_to_a_page() {
+    let issuer = Issuer::start();
+    let home = Home::before(&issuer, "");
+    assert_eq!(home.login(&[]).code, 0);
+    let mut client = Client::able(&home, &url());
+    issuer.forgets_tokens();
+    issuer.world().fails = true;
+    let answer = &client.calls(1)[0];
+    assert!(answer["error"]["code"] != -32042 && answer["error"]["data"]["code"] != "BRAID-A003", "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("could not be renewed"), "{answer}");
+    issuer.world().fails = false;
+    client.all_fine(1);
+}
