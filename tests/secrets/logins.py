@@ -5,6 +5,7 @@ Each of what is given out belongs into one file, and into the requests to whom i
 
 from __future__ import annotations
 
+import html
 import http.client
 import re
 import stat
@@ -200,11 +201,13 @@ def by_page(stage: Stage, run: Serve, issuer: Issuer, token: str, form: str = ""
             name, value = cookie.split(";")[0].split("=", 1)
             cookies[name] = value
             issuer.adds("browser", value)
+        link = re.search(rb'<a id=go [^>]*href="([^"]+)"', said)
+        to = answer.getheader("Location") or (html.unescape(link[1].decode()) if link else "")
         if parts.port == run.port:
-            sent = answer.status == 303
+            sent = bool(to)
             stage.keep("pages of a login, where they send" if sent else "pages of a login", said, *(SENT if sent else ()))
         connection.close()
-        return answer.status, answer.getheader("Location", ""), said.decode()
+        return answer.status, to, said.decode()
 
     here = {"Origin": url.split("/login/")[0]}
     browses("GET", url)
@@ -213,7 +216,7 @@ def by_page(stage: Stage, run: Serve, issuer: Issuer, token: str, form: str = ""
         browses("POST", url, wrong, **here)
     status, to, said = browses("POST", url, form, **here)
     while to:
-        if "/callback" in to:
+        if "/callback" in to or "/signed-in" in to:
             for spoilt in (to.replace("state=", "state=x"), to.replace("code=", "c=")):
                 browses("GET", spoilt)
         status, to, said = browses("GET", to)
