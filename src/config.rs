@@ -402,6 +402,9 @@ pub struct OAuth {
     pub scopes: Vec<String>,
     /// The only issuer that is believed. `None`: the one that the server names, which is never shown what a caller shows us.
     pub issuer: Option<String>,
+    /// Trusted when the issuer is asked, where the server's own setting says nothing: what the clients' identity provider has,
+    /// if it is that one.
+    pub issuer_ca_file: Option<PathBuf>,
     /// What the issuer calls the server, where it goes by that rather than by its URL. For an exchange.
     pub audience: Option<String>,
     /// Where the browser comes back to. 0: any free port.

@@ -202,6 +202,7 @@ fn oauth(reader: &mut Reader<'_>, section: &Section) -> Option<OAuth> {
         client_metadata_url: text("client_metadata_url"),
         scopes: inner.texts("scopes").unwrap_or_default().to_vec(),
         issuer: text("issuer"),
+        issuer_ca_file: None,
         audience: text("audience"),
         is_per_principal: inner.flag("per_principal").unwrap_or(false),
         callback_port: inner.number("callback_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
@@ -259,8 +260,12 @@ pub(super) fn exchanges(reader: &mut Reader<'_>, top: &Section, config: &mut Con
         let key = server.key.clone();
         let Reach::Http(Remote { oauth: Some(oauth), .. }) = &mut server.reach else { continue };
         if listen.auth == Auth::OAuth {
-            let theirs = || listen.oauth.as_ref().map(|provider| provider.issuer.clone());
-            oauth.issuer = oauth.issuer.take().or_else(theirs);
+            if let Some(provider) = &listen.oauth {
+                let issuer = oauth.issuer.get_or_insert_with(|| provider.issuer.clone());
+                if *issuer == provider.issuer {
+                    oauth.issuer_ca_file = provider.ca_file.clone();
+                }
+            }
             continue;
         }
         let section = top.named("servers").iter().find(|(known, _)| *known == key);
@@ -386,6 +391,14 @@ mod tests {
         };
         assert_eq!(issuer(ours), "https://id.example.com");
         assert_eq!(issuer(&format!("{ours}\nissuer = \"https://b.example.com\"")), "https://b.example.com");
+        let private = provider.replace("resource", "ca_file = \"company.pem\", resource");
+        let trusted = |oauth: &str| {
+            let config = read(&private, oauth).unwrap().config;
+            let Reach::Http(remote) = &config.servers[0].reach else { panic!("it has a URL") };
+            remote.oauth.as_ref().unwrap().issuer_ca_file.clone()
+        };
+        assert_eq!(trusted(ours), Some("/company.pem".into()));
+        assert_eq!(trusted(&format!("{ours}\nissuer = \"https://b.example.com\"")), None);
         for (listen, oauth, said) in [
             ("", ours, "needs `listen.auth = \"oauth\"`"),
             ("auth = \"none\"", ours, "needs `listen.auth = \"oauth\"`"),

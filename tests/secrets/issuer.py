@@ -147,6 +147,9 @@ class Handler(BaseHTTPRequestHandler):
             server.adds("verifier", verifier)
         if kind == "client_credentials":
             how = self.of(form)
+        elif kind.endswith(":token-exchange"):
+            server.hears("exchange", form["subject_token"].encode())
+            how = self.of(form)
         elif kind == "refresh_token":
             how = server.refreshes.pop(form["refresh_token"], "dead")
         else:
@@ -161,6 +164,8 @@ class Handler(BaseHTTPRequestHandler):
         if how == "mcp":
             # It says who is there.
             return self.reply(200, gives | {"access_token": server.signs()})
+        if kind.endswith(":token-exchange"):
+            gives["issued_token_type"] = form["requested_token_type"]
         server.tokens[gives["access_token"]], server.refreshes[gives["refresh_token"]] = [how, 0], how
         if how == "oddtoken":
             gives["access_token"] += " \u00e4"

@@ -21,6 +21,7 @@ from issuer import Issuer
 from stage import PROGRAM, SECONDS_MAX, Serve, Stage
 
 # What each server does when it is logged in at; `device` and `near` are an issuer's of their own.
+EXCHANGED = ("made", "echo", "nocode")
 SERVERS = ["web", "short", "dead", "away", "rights", "echo", "echojson", "own"]
 NO_LOGIN = ["denied", "nocode", "oddtoken", "garbled"]
 OWN = ("login, access token", "login, refresh token", "login, client secret", "other login, access token", "other login, refresh token")
@@ -246,6 +247,9 @@ tokens = {{ nightly = "{stage.odd('listen.tokens')}" }}
 oauth = {{ client_id = "gateway", client_secret = "%s", issuer = "{issuer.url}/as", resource = "{RESOURCE}", scopes = ["mcp"], introspection = {{ client_id = "braid", client_secret = "%s" }} }}"""
     access = '\n[access.ana]\nprincipals = ["oauth:an*", "token:*"]\n'
     inner = stage.program("inner", more='sharing = "session"') + f'\n[servers.each]\nurl = "{issuer.url}/web/mcp"\noauth = {{ per_principal = true }}\n'
+    # Reached with what is made of the caller's token; of one the issuer makes none, and one repeats what it is shown.
+    exchange = f'oauth = {{ grant = "token_exchange", client_id = "gateway", client_secret = "{stage.odd("servers.*.oauth")}" }}'
+    inner += "".join(f'\n[servers.{name}]\nurl = "{issuer.url}/{name}/mcp"\n{exchange}\n' for name in EXCHANGED)
     good = jwt()
     opaque = {
         issuer.mints("opaque token"): {"active": True, **claims()},
@@ -282,7 +286,7 @@ oauth = {{ client_id = "gateway", client_secret = "%s", issuer = "{issuer.url}/a
                     raise SystemExit("provider: a good token is refused")
                 for one in (client, modern):
                     one.ask("tools/list", "tools/list", token=token)
-                    for name in ("inner__echo", "inner__crash", "each__ask", "none"):
+                    for name in ("inner__echo", "inner__crash", "each__ask", "none", *(f"{name}__ask" for name in EXCHANGED)):
                         one.ask(f"a call of {name}", "tools/call", {"name": name, "arguments": {"text": "x"}}, token=token)
                 client.send("a stream", b"", method="GET", headers={"Accept": "text/event-stream"}, seconds=0.3, token=token)
             asked = Client(stage, run, "provider, wrong tokens")
@@ -314,7 +318,8 @@ oauth = {{ client_id = "gateway", client_secret = "%s", issuer = "{issuer.url}/a
     stage.keep("the file of logins", file.read_bytes(), "provider, access token", "provider, refresh token", "provider, client secret")
     given = {
         "a server": ("provider, access token",), "authorize": ("provider, state",),
-        "token": ("provider, code", "provider, verifier", "provider, client secret", "provider, refresh token", "sign-in secret"),
+        "token": ("provider, code", "provider, verifier", "provider, client secret", "provider, refresh token", "sign-in secret", "servers.*.oauth", "provider, JWT", "provider, opaque token"),
+        "exchange": ("provider, JWT", "provider, opaque token"),
         "introspect": ("provider, opaque token", "provider, broken JWT", "introspection secret"),
     }
     for what, sent in issuer.asked.items():

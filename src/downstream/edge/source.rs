@@ -65,7 +65,7 @@ impl Peer {
             last.parse::<IpAddr>().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|end| end.ip()))
         };
         // By a socket that is our user's alone comes nobody but the proxy, where there is one.
-        let behind = proxy.is_some_and(|proxy| proxy.is(self) || matches!(self, Peer::Unix));
+        let behind = proxy.is_some_and(|proxy| proxy.is(self) || matches!(self, Self::Unix));
         if behind { told().map_or_else(|| self.source(), Source::of) } else { self.source() }
     }
 }

@@ -171,6 +171,7 @@ const EARS_MAX: usize = 16;
 mod tests {
     use super::*;
     use crate::config::IdentityProvider;
+    use std::slice::from_ref;
 
     #[test]
     fn a_page_is_where_browsers_reach_it_and_else_nowhere() {
@@ -189,14 +190,14 @@ mod tests {
             assert_eq!(Reached::of(&listen, &addresses), Reached::Nowhere, "{addresses:?}");
         }
         let named = Listen { public_url: Some("https://gw.example.com/a/".to_owned()), ..plain() };
-        assert_eq!(Reached::of(&named, &[here.clone()]), at("https://gw.example.com/a"));
+        assert_eq!(Reached::of(&named, from_ref(&here)), at("https://gw.example.com/a"));
         let oauth = |resource: &str| Listen {
             auth: Auth::OAuth,
             oauth: Some(IdentityProvider::new("https://id.example.com", resource)),
             ..plain()
         };
         let (door, other) = (oauth("https://gw.example.com/b/mcp"), oauth("https://gw.example.com/tools"));
-        assert_eq!(Reached::of(&door, &[here.clone()]), at("https://gw.example.com/b"));
+        assert_eq!(Reached::of(&door, from_ref(&here)), at("https://gw.example.com/b"));
         assert_eq!(Reached::of(&other, &[here]), Reached::Nowhere);
     }
 }

@@ -105,6 +105,7 @@ fn remote(sealing: &mut Sealing, remote: &Remote, variable: &dyn Fn(&str) -> Opt
         client_metadata_url,
         scopes,
         issuer,
+        issuer_ca_file: _,
         audience,
         callback_port: _,
         is_per_principal: _,

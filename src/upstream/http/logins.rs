@@ -41,8 +41,10 @@ impl Logins {
         let oauth = OAuth::clone(remote.oauth.as_ref()?);
         let url = Url::parse(&remote.url).ok()?;
         let (ca_file, keepers) = (remote.ca_file.clone(), Mutex::default());
-        let exchanger = (oauth.grant == config::Grant::Exchange)
-            .then(|| Arc::new(Exchanger::new(&url, oauth.clone(), ca_file.clone(), own_tokens.clone())));
+        let exchanger = (oauth.grant == config::Grant::Exchange).then(|| {
+            let trusted = ca_file.clone().or_else(|| oauth.issuer_ca_file.clone());
+            Arc::new(Exchanger::new(&url, oauth.clone(), trusted, own_tokens.clone()))
+        });
         let (server, exchanged) = (server.to_owned(), Mutex::default());
         Some(Self { server, url, oauth, ca_file, store, lends, keepers, exchanged, exchanger })
     }
