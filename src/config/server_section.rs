@@ -307,13 +307,19 @@ fn headers_command(reader: &mut Reader<'_>, section: &Section) -> Option<Command
 
 fn warn_of_readable_token(reader: &mut Reader<'_>, section: &Section, remote: &Remote) {
     let telltale = remote.headers.iter().any(|(name, _)| lets_in(name));
-    let key = if telltale { "headers" } else { "headers_command" };
-    let (Some(url), Some(sent)) = (section.checked("url"), section.checked(key)) else { return };
-    if travels_readable(&remote.url) && (telltale || remote.headers_command.is_some()) {
+    let is_made = remote.oauth.as_ref().is_some_and(|oauth| oauth.grant != Grant::Code);
+    let sent = match (telltale, remote.headers_command.is_some(), is_made) {
+        (true, ..) => section.checked("headers").map(|sent| sent.span.clone()),
+        (_, true, _) => section.checked("headers_command").map(|sent| sent.span.clone()),
+        (.., true) => section.section("oauth").map(|sent| sent.span.clone()),
+        (false, false, false) => None,
+    };
+    let (Some(url), Some(sent)) = (section.checked("url"), sent) else { return };
+    if travels_readable(&remote.url) {
         let problem = reader
             .warning(Code::PlainToken, "a token is sent over plain HTTP to another machine")
             .at(&url.span, "whoever is on the way can read it")
-            .beside(&sent.span, "what is sent")
+            .beside(&sent, "what is sent")
             .help("use `https://` if the server has it");
         reader.problems.push(problem);
     }

@@ -370,6 +370,7 @@ impl Seat {
     pub(super) fn look_again(&self, outlook: &Outlook, kind: Kind) {
         for Reached { server, .. } in outlook.servers() {
             let key = server.link_key(&self.caller);
+            server.is_looked_for(&key);
             if self.hub.views.is_doubtful(server.id(), &key, kind) {
                 server.look_again(&key, kind);
             }

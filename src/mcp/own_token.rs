@@ -121,9 +121,13 @@ impl OwnTokens {
         self.find(grant).is_some_and(|kept| kept.0.lock().iter().any(is_it))
     }
 
-    /// A token that is good no more, whatever it says itself.
-    pub fn withdraw(&self, grant: &Grant, token: &[u8]) {
-        if let Some(kept) = self.find(grant) {
+    /// A token that is good no more, whatever it says itself, and whoever showed it.
+    pub fn withdraw(&self, token: &[u8]) {
+        if !self.are_wanted() {
+            return;
+        }
+        let kept: Vec<Arc<Kept>> = self.people.lock().known.values().filter_map(Weak::upgrade).collect();
+        for kept in kept {
             kept.0.lock().retain(|known| known.secret.expose().as_bytes() != token);
         }
     }
@@ -149,6 +153,14 @@ impl People {
             self.known.retain(|_, kept| kept.strong_count() > 0);
         }
         if self.known.len() >= PEOPLE_MAX && !self.known.contains_key(grant) {
+            return None;
+        }
+        // Whoever has tokens made with ever other scopes takes no place of others.
+        let of_one = || {
+            let there = self.known.iter().filter(|(_, kept)| kept.strong_count() > 0);
+            there.filter(|(known, _)| known.principal == grant.principal).count()
+        };
+        if of_one() >= GRANTS_OF_ONE_MAX {
             return None;
         }
         let kept = Arc::<Kept>::default();
@@ -215,6 +227,8 @@ impl fmt::Debug for OwnTokens {
 pub const TOKENS_MAX: usize = 4;
 /// Grants of which tokens are held at once. Beyond them nothing is held.
 pub const PEOPLE_MAX: usize = 4096;
+/// Sets of scopes of one person at once.
+pub const GRANTS_OF_ONE_MAX: usize = 64;
 /// A longer one came in no head of a request.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// How often it is looked for what has ended, where somebody comes with another.
@@ -307,7 +321,7 @@ mod tests {
         let number = own_tokens.of(&ana, now)[3].number;
         let _again = own_tokens.keep(&ana, b"t2", now + MINUTE * 9, now);
         assert_eq!((own_tokens.of(&ana, now)[0].number, own_tokens.count()), (number, TOKENS_MAX));
-        own_tokens.withdraw(&ana, b"t2");
+        own_tokens.withdraw(b"t2");
         assert!(!own_tokens.holds(&ana, number, now) && own_tokens.count() == 3);
     }
 
@@ -320,6 +334,19 @@ mod tests {
         assert!(keep(7).is_kept(), "who is there stays");
         held.pop();
         assert!(keep(PEOPLE_MAX).is_kept(), "who left makes room");
+    }
+
+    #[test]
+    fn one_person_takes_no_place_of_others() {
+        let (own_tokens, _wanted, now) = wanted();
+        let keep = |name: &str, scope: usize| {
+            own_tokens.keep(&grant(name, &[&scope.to_string()]), b"t", now + MINUTE, now)
+        };
+        let mut held: Vec<OwnToken> = (0..GRANTS_OF_ONE_MAX).map(|scope| keep("ana", scope)).collect();
+        assert!(held.iter().all(OwnToken::is_kept) && !keep("ana", GRANTS_OF_ONE_MAX).is_kept());
+        assert!(keep("bob", 0).is_kept() && keep("ana", 0).is_kept());
+        held.pop();
+        assert!(keep("ana", GRANTS_OF_ONE_MAX).is_kept());
     }
 
     #[test]

@@ -400,6 +400,19 @@ impl Server {
         }
     }
 
+    /// Somebody who shows a token wants to see what this server has. Where it is reached with what is made of that, a link which
+    /// had nothing at hand begins: nobody calls what he cannot see.
+    pub fn is_looked_for(&self, key: &LinkKey) {
+        if !self.is_by_grant {
+            return;
+        }
+        if let Some(slot) = self.links.get(key)
+            && matches!(*slot.state.borrow(), State::Down { retry_at: None, .. })
+        {
+            slot.wake.notify_one();
+        }
+    }
+
     /// Whether a link with this key is another than the one with this audience by now.
     pub fn has_another(&self, key: &LinkKey, audience: &Arc<Audience>) -> bool {
         self.links.get(key).is_some_and(|slot| !Arc::ptr_eq(&slot.audience, audience))

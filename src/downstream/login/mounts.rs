@@ -3,7 +3,7 @@
 //! Owns their addresses, and the small listener of a page that has no other.
 
 use super::pages::{Asks, Pages};
-use super::proofs::Proofs;
+use super::proofs::{Proof, Proofs};
 use crate::config::{Address, Auth, Listen};
 use crate::hub::Hub;
 use crate::hub::logins::{Logins, Mount};
@@ -103,7 +103,8 @@ impl OnThisMachine {
 
 impl Mount for OnThisMachine {
     fn knows(&self, whose: &Principal) -> bool {
-        self.pages.proofs().wanted(whose).is_some()
+        // No certificate is shown to a page without TLS, and no provider knows its place.
+        matches!(self.pages.proofs().wanted(whose), Some(Proof::IsHere | Proof::Token))
     }
 
     fn place(&self, id: &str, _: &str, port: Port) -> Option<Placed> {

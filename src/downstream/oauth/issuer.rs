@@ -140,11 +140,10 @@ impl Issuer {
     /// What a token is good for. Waits for the provider only if its key is not known, or it can be read nowhere else.
     pub async fn judge(&self, token: &[u8], now: impl Fn() -> Instant) -> Result<Pass, Doubt> {
         let judged = self.judged(token, now).await;
-        if let Err(Doubt::Invalid(_)) = judged
-            && let Some(before) = self.known.lock().forget(&Digest::of(token))
-        {
-            // It was good, and was taken back.
-            self.own_tokens.withdraw(&before.grant, token);
+        if let Err(Doubt::Invalid(_)) = judged {
+            // It may have been good, and was taken back.
+            self.known.lock().forget(&Digest::of(token));
+            self.own_tokens.withdraw(token);
         }
         judged
     }

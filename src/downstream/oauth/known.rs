@@ -36,9 +36,9 @@ impl Known {
         self.0.contains_key(token)
     }
 
-    /// It was found bad: what it was good for, if that is still known.
-    pub(super) fn forget(&mut self, token: &Digest) -> Option<Pass> {
-        self.0.remove(token)
+    /// It was found bad.
+    pub(super) fn forget(&mut self, token: &Digest) {
+        self.0.remove(token);
     }
 
     /// Where there is no room, what ends next makes it: it would be asked about next anyway.

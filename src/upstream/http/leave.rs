@@ -4,6 +4,7 @@
 //! not applied then (RFC 9110, 15.5.2), so it goes once more with another token, if there is one. What a login is, and how
 //! another token is had, `oauth` knows. Where there is none, requests pass as they are.
 
+use super::super::echo::repeats;
 use super::super::fetch::{Fetch, FetchError, FetchRequest, FetchResponse};
 use super::super::oauth::{Bearer, Challenge, Remedy, TokenSource};
 use bytes::Bytes;
@@ -42,9 +43,10 @@ async fn shown(
         wear(&mut request.headers, bearer.as_ref())?;
         let response = fetch.fetch(request).await?;
         let remedy = match response.status {
+            StatusCode::UNAUTHORIZED if tries_left == 0 => break,
             StatusCode::UNAUTHORIZED => source.refused(bearer.as_ref()).await,
             StatusCode::FORBIDDEN => match challenge(&response).filter(|challenge| challenge.is_for_scope) {
-                Some(challenge) => source.lacks(bearer.as_ref(), &challenge).await,
+                Some(challenge) => source.lacks(bearer.as_ref(), &unrepeated(challenge, &source)).await,
                 None => return Ok(response),
             },
             _ => {
@@ -69,6 +71,14 @@ async fn shown(
 fn denied(remedy: Remedy) -> FetchError {
     let wants_login = matches!(remedy, Remedy::Login(_));
     FetchError::Refused { why: remedy.sentence(), wants_login }
+}
+
+/// The same without rights that repeat what the server was shown: they are quoted, and kept.
+fn unrepeated(challenge: Challenge, source: &TokenSource) -> Challenge {
+    match repeats(&challenge.scopes.join(" "), &source.secrets()) {
+        true => Challenge { scopes: Vec::new(), ..challenge },
+        false => challenge,
+    }
 }
 
 fn challenge(response: &FetchResponse) -> Option<Challenge> {

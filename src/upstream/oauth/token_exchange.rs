@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
 use reqwest::Url;
 use serde::Deserialize;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::super::echo::repeats;
@@ -37,6 +37,8 @@ pub struct Exchanger {
     ca_file: Option<PathBuf>,
     web: OnceCell<Web>,
     found: Mutex<Option<(Instant, Arc<Place>)>>,
+    /// One at a time looks.
+    looks: Semaphore,
     own_tokens: Arc<OwnTokens>,
     _wanted: Wanted,
 }
@@ -74,7 +76,8 @@ impl Exchanger {
     /// For a server at a URL that was judged. `own_tokens`: where the tokens of callers are.
     pub fn new(url: &Url, oauth: OAuth, ca_file: Option<PathBuf>, own_tokens: Arc<OwnTokens>) -> Self {
         let (web, found, wanted) = (OnceCell::new(), Mutex::default(), own_tokens.want());
-        Self { url: url.clone(), oauth, ca_file, web, found, own_tokens, _wanted: wanted }
+        let looks = Semaphore::new(1);
+        Self { url: url.clone(), oauth, ca_file, web, found, looks, own_tokens, _wanted: wanted }
     }
 
     /// The same, over this web.
@@ -95,10 +98,6 @@ impl Exchanger {
     /// Shows a caller's token to the issuer. `also`: rights that the server wants beside those that it names itself.
     pub(super) async fn exchange(&self, subject: &Secret, also: &[String]) -> Result<Login, GrantError> {
         let made = self.exchanged(subject, also).await;
-        if let Err(GrantError::Failed(_)) = made {
-            // It may be elsewhere by now.
-            *self.found.lock() = None;
-        }
         // What an issuer says may repeat what it was sent.
         let sent = [Some(subject), self.oauth.client_secret.as_ref()];
         let sent: Vec<Secret> = sent.into_iter().flatten().cloned().collect();
@@ -119,7 +118,11 @@ impl Exchanger {
         let (headers, body) = self.request(&place, subject, &scopes)?;
         let web = self.web().await.map_err(failed)?;
         let question = Question { method: Method::POST, url: &place.endpoint, headers, body };
-        let answer = web.ask(question).await.map_err(failed)?;
+        let answer = web.ask(question).await.map_err(|error| {
+            // It may be elsewhere by now.
+            *self.found.lock() = None;
+            failed(error)
+        })?;
         let given = read(answer.status, &answer.body)?;
         let of = (canonical(&self.url), String::new());
         let at = (place.endpoint.to_string(), place.shows);
@@ -165,12 +168,19 @@ impl Exchanger {
         Ok((headers, Bytes::from(form(&fields))))
     }
 
+    fn known(&self) -> Option<Arc<Place>> {
+        let known = self.found.lock().clone();
+        known.filter(|(at, _)| at.elapsed() < FOUND_KEPT).map(|(_, place)| place)
+    }
+
     /// Where tokens are made, as it was found a while ago or is found now. Nothing of a caller is sent for that.
     async fn place(&self) -> Result<Arc<Place>, GrantError> {
-        let known = self.found.lock().clone();
-        if let Some((at, place)) = known
-            && at.elapsed() < FOUND_KEPT
-        {
+        if let Some(place) = self.known() {
+            return Ok(place);
+        }
+        // Once for all who wait.
+        let _looking = self.looks.acquire().await;
+        if let Some(place) = self.known() {
             return Ok(place);
         }
         let issuer = self.oauth.issuer.as_deref();
@@ -178,8 +188,12 @@ impl Exchanger {
             issuer.ok_or_else(|| GrantError::Failed("the configuration names no issuer".to_owned()))?;
         let web = self.web().await.map_err(failed)?;
         let (_, challenge) = super::attempt::probe(web, &self.url).await.map_err(failed)?;
-        let found =
+        let mut found =
             discovery::find(web, &self.url, challenge.as_ref(), Some(issuer)).await.map_err(failed)?;
+        // Nobody is asked whether he agrees: a token is made for this server, and for nothing above it that it says to be.
+        if !is_same_place(&found.resource, &self.url) {
+            found.resource = canonical(&self.url);
+        }
         let endpoint = found.server.token_endpoint.as_deref();
         let endpoint = endpoint
             .ok_or_else(|| GrantError::Failed("its issuer names no token endpoint".to_owned()))
@@ -221,6 +235,15 @@ impl Exchanger {
         };
         self.web.get_or_try_init(make).await
     }
+}
+
+/// Whether what a server calls itself is where it is, however it ends the path.
+fn is_same_place(resource: &str, server: &Url) -> bool {
+    let bare = |url: &Url| url.path().trim_end_matches('/').to_owned();
+    let named = Url::parse(resource).ok();
+    named.is_some_and(|named| {
+        named.origin() == server.origin() && bare(&named) == bare(server) && named.query() == server.query()
+    })
 }
 
 /// What an answer gives.
@@ -286,3 +309,26 @@ const UNSAYABLE: &str = "the token endpoint answered in words that repeat what i
 const FOUND_KEPT: Duration = Duration::from_secs(10 * 60);
 /// Rights of one token that are looked at.
 const SCOPES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h07_a_token_is_made_for_the_server_and_for_nothing_above_it() {
+        let server = Url::parse("https://far.test/a/mcp").unwrap();
+        for same in ["https://far.test/a/mcp", "https://far.test/a/mcp/", "https://FAR.test:443/a/mcp"] {
+            assert!(is_same_place(same, &server), "{same}");
+        }
+        let others = [
+            "https://far.test",
+            "https://far.test/a",
+            "https://far.test/a/mcp?b",
+            "https://b.test/a/mcp",
+            "x",
+        ];
+        for other in others {
+            assert!(!is_same_place(other, &server), "{other}");
+        }
+    }
+}

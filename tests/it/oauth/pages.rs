@@ -364,3 +364,19 @@ fn what_no_person_can_change_sends_nobody_to_a_page() {
     issuer.world().fails = false;
     client.all_fine(1);
 }
+
+#[test]
+fn c05_a_right_that_repeats_a_token_is_quoted_nowhere() {
+    let issuer = Issuer::start();
+    let home = Home::before(&issuer, "");
+    assert_eq!(home.login(&[]).code, 0);
+    let mut client = Client::able(&home, &json!({}));
+    client.all_fine(1);
+    let token = issuer.world().calls[0].1.clone();
+    issuer.world().needs = ["more".to_owned(), token.clone()].into();
+    let answer = &client.calls(1)[0];
+    assert!(!answer.to_string().contains(&token), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("braid login far"), "{answer}");
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(home.logins()).unwrap()).unwrap();
+    assert!(!kept["logins"][0]["wanted"].to_string().contains(&token));
+}
