@@ -176,7 +176,6 @@ fn shown(address: &Address, listen: &Listen) -> String {
     }
 }
 
-/// Where to point a client, and how it proves itself: the file, never what is in it.
 /// Says that there is a login which those are not lent who say nothing of who they are.
 fn warn_of_login(server: &ServerConfig) {
     let Reach::Http(remote) = &server.reach else { return };
@@ -196,6 +195,7 @@ fn warn_of_login(server: &ServerConfig) {
     }
 }
 
+/// Where to point a client, and how it proves itself: the file, never what is in it.
 fn welcome(addresses: &[Address], listen: &Listen, token: Option<&Token>) -> String {
     let mut text = String::new();
     for address in addresses {

@@ -1,7 +1,7 @@
 //! What a server says with 401 and 403: `WWW-Authenticate`, of which OAuth's scheme is read.
 //!
-//! Pure. What it names is believed no further than that it may be looked at (`discovery`); nothing of it is ever shown to a
-//! client.
+//! Pure. What it names is believed no further than that it may be looked at (`discovery`). Of all of it a client reads which
+//! rights are lacking, and nothing else.
 
 /// One challenge of the scheme `Bearer` (RFC 6750, 3; RFC 9728, 5.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
