@@ -145,8 +145,9 @@ impl Reloader {
     }
 
     async fn take(&self, loaded: Loaded) -> Taken {
-        let Loaded { config, warnings } = loaded;
+        let Loaded { mut config, warnings } = loaded;
         let needs_restart = needs_restart(&self.started, &config);
+        config.exchanges_as(&self.started.listen);
         let changes = self.hub.adopt(config, |server| self.dialer.dial(server)).await;
         if changes.any() {
             warnings.iter().for_each(|warning| tracing::warn!("{}", warning.sentence()));

@@ -13,7 +13,7 @@ use super::schema::{Kind, Rule};
 use super::section::{Checked, Reader, Section};
 use super::variables::Purpose;
 use super::{
-    Auth, CacheConfig, Command, Config, Grant, OAuth, Prefix, Reach, Remote, Secret, ServerConfig,
+    Auth, CacheConfig, Command, Config, Grant, Listen, OAuth, Prefix, Reach, Remote, Secret, ServerConfig,
     ToolConfig, Transport, Uris, env_file,
 };
 
@@ -282,6 +282,21 @@ pub(super) fn exchanges(reader: &mut Reader<'_>, top: &Section, config: &mut Con
     }
 }
 
+impl Config {
+    /// Until a restart clients show tokens of the provider that a run began with: those are exchanged there, whatever the file
+    /// calls the clients' provider by now.
+    pub fn exchanges_as(&mut self, running: &Listen) {
+        let (Some(was), Some(is)) = (&running.oauth, &self.listen.oauth) else { return };
+        for server in self.servers.iter_mut().filter(|server| server.is_reached_by_grant()) {
+            if let Reach::Http(Remote { oauth: Some(oauth), .. }) = &mut server.reach
+                && oauth.issuer.as_ref() == Some(&is.issuer)
+            {
+                (oauth.issuer, oauth.issuer_ca_file) = (Some(was.issuer.clone()), was.ca_file.clone());
+            }
+        }
+    }
+}
+
 const EXCHANGE_HELP: &str = "clients then show tokens of an identity provider:\n[listen]\nauth = \"oauth\"\n[listen.oauth]\nissuer = \"https://id.example.com\"\nresource = \"https://mcp.example.com/mcp\"";
 
 /// Whether the URL was made of references, which are replaced by now.
@@ -397,6 +412,11 @@ mod tests {
         };
         assert_eq!(issuer(ours), "https://id.example.com");
         assert_eq!(issuer(&format!("{ours}\nissuer = \"https://b.example.com\"")), "https://b.example.com");
+        let mut moved = read(&provider.replace("id.example.com", "new.example.com"), ours).unwrap().config;
+        moved.exchanges_as(&read(provider, ours).unwrap().config.listen);
+        let Reach::Http(remote) = &moved.servers[0].reach else { panic!("it has a URL") };
+        let shown_to = remote.oauth.as_ref().unwrap().issuer.as_deref();
+        assert_eq!(shown_to, Some("https://id.example.com"), "whose tokens clients show until a restart");
         let private = provider.replace("resource", "ca_file = \"company.pem\", resource");
         let trusted = |oauth: &str| {
             let config = read(&private, oauth).unwrap().config;
