@@ -22,7 +22,7 @@ use crate::upstream::hearing::Hearing;
 use crate::upstream::outgoing::{Outgoing, Tasks, bytes_of};
 use crate::upstream::server::{Begun, Server, ServerId};
 use crate::upstream::tally::{Asked as Counted, End};
-use crate::wire::fault::{CallOutcome, Fault, Reason};
+use crate::wire::fault::{Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::members::quote;
 use crate::wire::message::{Message, Span};
@@ -307,10 +307,9 @@ impl Hub {
         if let Err(fault) = asked.seat.visit(&reached).await {
             return Answer::Now(Err(not_sent(account, fault)));
         }
-        let Some(place) = place.or_else(|| self.place()) else {
-            let text = "too many requests in flight (limits.total_in_flight)";
-            let fault = Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent);
-            return Answer::Now(Err(not_sent(account, fault)));
+        let place = match place.map_or_else(|| self.place_or_busy(), Ok) {
+            Ok(place) => place,
+            Err(fault) => return Answer::Now(Err(not_sent(account, fault))),
         };
         let (id, edit, amended) = (asked.id, target.edit.take(), target.amended.take());
         let message = amended.as_deref().unwrap_or(asked.message);

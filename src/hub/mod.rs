@@ -56,7 +56,7 @@ use crate::upstream::lookout::Lookout;
 use crate::upstream::memory::Memory;
 use crate::upstream::process::Pace;
 use crate::upstream::server::{Server, ServerId, Surroundings, Watched};
-use crate::wire::fault::Fault;
+use crate::wire::fault::{CallOutcome, Fault, Reason};
 use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -281,6 +281,12 @@ impl Hub {
     /// A place among all requests in flight.
     fn place(&self) -> Option<budget::Taken> {
         self.total.take(1)
+    }
+
+    /// The same, or what is said where there is none.
+    fn place_or_busy(&self) -> Result<budget::Taken, Fault> {
+        let text = "too many requests in flight (limits.total_in_flight)";
+        self.place().ok_or_else(|| Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent))
     }
 
     /// Requests that are at a server, of all clients.

@@ -374,10 +374,7 @@ impl Hub {
     /// What a handle stands for, once. Nothing is sent anywhere before it is found.
     pub async fn resume(&self, returning: Returning<'_>) -> Result<Resumed, Fault> {
         let Returning { handle, binding, id, token, level, askable, turns } = returning;
-        let Some(place) = self.place() else {
-            let text = "too many requests in flight (limits.total_in_flight)";
-            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
-        };
+        let place = self.place_or_busy()?;
         let (key, entry) = self.parked.take(handle, binding).ok_or_else(unknown)?;
         let taken = |entry| Taken { parked: self.parked.clone(), entry: Some((key, entry)) };
         match entry.kept {
@@ -406,9 +403,7 @@ impl Hub {
 
     /// A place for a request that gave its own away while it waited for a person.
     pub fn again(&self) -> Result<Again, Fault> {
-        let text = "too many requests in flight (limits.total_in_flight)";
-        let busy = || Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent);
-        Ok(Again { place: self.place().ok_or_else(busy)?, only: None })
+        Ok(Again { place: self.place_or_busy()?, only: None })
     }
 
     /// What waits for clients at the moment.
