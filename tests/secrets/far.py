@@ -10,7 +10,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Handler(BaseHTTPRequestHandler):
+class Hears(BaseHTTPRequestHandler):
+    """Hands what is asked in any way to `heard`, and says nothing of it."""
+
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -24,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
 
     do_DELETE = do_GET
 
+
+class Handler(Hears):
     def heard(self, body: bytes) -> None:
         sent = f"{self.command} {self.path}\n{self.headers}"
         self.server.sent.append((self.path.split("/")[1], sent.encode() + body))

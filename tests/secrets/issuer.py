@@ -14,11 +14,12 @@ import re
 import string
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from canaries import CHANCE, LETTERS
+from far import Hears
 
 # What it gives out, by the name of the slot behind the name of the issuer.
 GIVEN = {
@@ -71,20 +72,8 @@ class RsaKey:
         return f"{text}.{base64url(pow(int.from_bytes(padded, 'big'), self.d, self.n).to_bytes(size, 'big'))}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Hears):
     server: Issuer
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        self.heard(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-    def do_GET(self) -> None:
-        self.heard(b"")
-
-    do_DELETE = do_GET
 
     def heard(self, body: bytes) -> None:
         issuer = self.server

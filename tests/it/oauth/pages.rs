@@ -11,11 +11,17 @@ fn url() -> Value {
     json!({"elicitation": {"form": {}, "url": {}}})
 }
 
-/// A user whose login ended while his client is there.
-fn ended(issuer: &Issuer, capabilities: &Value) -> (Home, Client) {
+/// A user who has logged in, and his client.
+fn logged_in(issuer: &Issuer, capabilities: &Value) -> (Home, Client) {
     let home = Home::before(issuer, "");
     assert_eq!(home.login(&[]).code, 0);
-    let mut client = Client::able(&home, capabilities);
+    let client = Client::able(&home, capabilities);
+    (home, client)
+}
+
+/// The same, whose login ended while the client is there.
+fn ended(issuer: &Issuer, capabilities: &Value) -> (Home, Client) {
+    let (home, mut client) = logged_in(issuer, capabilities);
     client.all_fine(1);
     ends(issuer);
     (home, client)
@@ -97,9 +103,7 @@ fn who_never_logged_in_is_asked_once_when_there_are_no_tools() {
 #[test]
 fn a_right_that_is_lacking_is_asked_for_on_a_page() {
     let issuer = Issuer::start();
-    let home = Home::before(&issuer, "");
-    assert_eq!(home.login(&[]).code, 0);
-    let mut client = Client::able(&home, &url());
+    let (_home, mut client) = logged_in(&issuer, &url());
     issuer.world().needs = ["write".to_owned()].into();
     let (page, _) = page(&client.calls(1)[0]);
     let mut browser = Browser::default();
@@ -353,9 +357,7 @@ fn two_tabs_of_one_browser_may_both_be_out() {
 #[test]
 fn what_no_person_can_change_sends_nobody_to_a_page() {
     let issuer = Issuer::start();
-    let home = Home::before(&issuer, "");
-    assert_eq!(home.login(&[]).code, 0);
-    let mut client = Client::able(&home, &url());
+    let (_home, mut client) = logged_in(&issuer, &url());
     issuer.forgets_tokens();
     issuer.world().fails = true;
     let answer = &client.calls(1)[0];
@@ -368,9 +370,7 @@ fn what_no_person_can_change_sends_nobody_to_a_page() {
 #[test]
 fn c05_a_right_that_repeats_a_token_is_quoted_nowhere() {
     let issuer = Issuer::start();
-    let home = Home::before(&issuer, "");
-    assert_eq!(home.login(&[]).code, 0);
-    let mut client = Client::able(&home, &json!({}));
+    let (home, mut client) = logged_in(&issuer, &json!({}));
     client.all_fine(1);
     let token = issuer.world().calls[0].1.clone();
     issuer.world().needs = ["more".to_owned(), token.clone()].into();
