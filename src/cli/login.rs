@@ -10,7 +10,7 @@ use super::instance;
 use super::{Globals, Source, browser, log, out, run, socket, source};
 use crate::config::{Config, Grant, OAuth, Reach, Remote, ServerConfig, toml_key};
 use crate::upstream::oauth::{
-    Attempt, CallbackEar, Device, EVERYBODY, Kept, Login, Store, Wanted, Web, canonical, probe, revoke,
+    Attempt, CallbackEar, Device, EVERYBODY, Kept, Login, Port, Store, Wanted, Web, canonical, probe, revoke,
 };
 use crate::wire::members::quote;
 use crate::wire::percent::encoded;
@@ -180,15 +180,7 @@ async fn logged_in(place: &Place, how: &How<'_>, globals: &Globals) -> Result<Lo
         let login = elsewhere(place, &web, &wanted, &kept, globals).await?;
         return keep(place, login);
     }
-    // An issuer that knows us knows where the browser comes back to.
-    let port = match place.oauth.callback_port {
-        0 => before.and_then(Login::callback_port).unwrap_or(0),
-        port => port,
-    };
-    let ear = match CallbackEar::bind(port) {
-        Err(_) if place.oauth.callback_port == 0 => CallbackEar::bind(0),
-        bound => bound,
-    };
+    let ear = CallbackEar::bind(Port::of(&place.oauth, || before.and_then(Login::callback_port)));
     let ear = ear.map_err(|error| unexpected(&error))?;
     let wanted = Wanted { server: &place.url, oauth: &place.oauth, challenge: challenge.as_ref(), before };
     let attempt = Attempt::begin(&web, &wanted, &ear.redirect_uri(), &kept).await;

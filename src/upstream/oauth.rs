@@ -12,6 +12,7 @@
 //! a running server renewed, `Exchanged` has one made of the caller's (`token_exchange`); `TokenSource` is either.
 
 mod attempt;
+mod basic;
 mod callback;
 mod challenge;
 mod desk;
@@ -32,11 +33,12 @@ mod web;
 pub mod well_known;
 
 pub use self::attempt::{Attempt, Granted, LoginError, SignIn, Wanted, probe};
+pub use self::basic::basic;
 pub use self::callback::{
-    Answers, Callback, CallbackError, Ear as CallbackEar, PATH as CALLBACK_PATH, is_here,
+    Answers, Callback, CallbackError, Ear as CallbackEar, PATH as CALLBACK_PATH, Port, is_here,
 };
 pub use self::challenge::Challenge;
-pub use self::desk::{Came, Desk, Finished, Looked, Placed, Port, Sent, Ticket, Unwanted, Wish};
+pub use self::desk::{Came, Desk, Finished, Looked, Placed, Sent, Ticket, Unwanted, Wish};
 pub use self::device::Device;
 pub use self::discovery::canonical;
 pub use self::exchanged::Exchanged;

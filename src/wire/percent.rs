@@ -1,6 +1,8 @@
-//! Escapes of URIs (RFC 3986 §2.1), made, and undone once.
+//! Escapes of URIs (RFC 3986 §2.1) and of forms, made, and those of URIs undone once.
 //!
 //! What is no escape stays as it is, and bytes that are no UTF-8 become U+FFFD.
+
+use std::borrow::Cow;
 
 /// The text that the escapes stand for.
 pub fn decoded(text: &str) -> String {
@@ -37,6 +39,23 @@ pub fn encoded(text: &str) -> String {
         }
     }
     written
+}
+
+/// The text as a form has it (WHATWG URL, application/x-www-form-urlencoded).
+pub fn form_encoded(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
+    if text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        match byte {
+            b' ' => escaped.push('+'),
+            _ if is_plain(byte) => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]

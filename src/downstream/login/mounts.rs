@@ -109,12 +109,9 @@ impl Mount for OnThisMachine {
 
     fn place(&self, id: &str, _: &str, port: Port) -> Option<Placed> {
         let room = self.ears.clone().try_acquire_owned().ok()?;
-        let ear = match port {
-            Port::Any => CallbackEar::bind(0),
-            Port::Rather(port) => CallbackEar::bind(port).or_else(|_| CallbackEar::bind(0)),
-            Port::Only(port) => CallbackEar::bind(port),
-        };
-        let ear = ear.inspect_err(|error| tracing::warn!(%error, "no page for a login")).ok()?;
+        let ear = CallbackEar::bind(port)
+            .inspect_err(|error| tracing::warn!(%error, "no page for a login"))
+            .ok()?;
         let origin = ear.origin();
         let over = self.stopping.child_token();
         let (held, here) = (over.clone().drop_guard(), Arc::new(Here(self.pages.clone())));

@@ -3,11 +3,8 @@
 //! So many are asked about at once, and whoever finds no place waits for one. What the provider says is judged as the
 //! claims of a JWT are.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::Semaphore;
@@ -16,6 +13,8 @@ use super::courier::Courier;
 use super::jwt::Flaw;
 use super::object::{Object, Odd};
 use crate::config::Introspection as Settings;
+use crate::upstream::oauth::basic;
+use crate::wire::percent::form_encoded;
 
 /// How a provider is asked.
 #[derive(Debug)]
@@ -29,12 +28,7 @@ pub(super) struct Introspection {
 impl Introspection {
     /// `None`: name and secret cannot be sent.
     pub(super) fn new(settings: &Settings) -> Option<Self> {
-        // RFC 6749, 2.3.1: both are escaped before they are joined.
-        let (id, secret) = (escaped(&settings.client_id), escaped(settings.client_secret.expose()));
-        let mut name =
-            HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(format!("{id}:{secret}"))))
-                .ok()?;
-        name.set_sensitive(true);
+        let name = basic(&settings.client_id, &settings.client_secret)?;
         let places = Arc::new(Semaphore::new(ASKED_MAX));
         Some(Self { url: settings.url.clone(), name, places })
     }
@@ -43,7 +37,7 @@ impl Introspection {
     pub(super) async fn ask(&self, courier: &Courier, url: &str, token: &[u8]) -> Result<Bytes, String> {
         let Ok(_place) = self.places.acquire().await else { return Err("we are stopping".to_owned()) };
         let token = String::from_utf8_lossy(token);
-        let form = format!("token={}&token_type_hint=access_token", escaped(&token));
+        let form = format!("token={}&token_type_hint=access_token", form_encoded(&token));
         courier.post(url, self.name.clone(), form).await
     }
 }
@@ -70,23 +64,6 @@ pub(super) fn told(text: &[u8]) -> Result<Object, Option<Flaw>> {
     Ok(object)
 }
 
-/// As a form has it (WHATWG URL, application/x-www-form-urlencoded).
-fn escaped(text: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
-    if text.bytes().all(is_plain) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        match byte {
-            b' ' => escaped.push('+'),
-            _ if is_plain(byte) => escaped.push(char::from(byte)),
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
 /// Tokens that are asked about at once.
 const ASKED_MAX: usize = 16;
 
@@ -94,6 +71,8 @@ const ASKED_MAX: usize = 16;
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
 
     #[test]
     fn a_name_is_sent_as_it_must_be_and_never_shown() {

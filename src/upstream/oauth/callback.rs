@@ -25,13 +25,33 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::page::page;
-use crate::config::Secret;
+use crate::config::{OAuth, Secret};
 use crate::wire::same::is_same;
 
 /// Listens on this machine for the browser of one login.
 pub struct Ear {
     listeners: Vec<TcpListener>,
     port: u16,
+}
+
+/// At which port a browser comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    Any,
+    /// An issuer that knows us knows where the browser comes back to.
+    Rather(u16),
+    /// The issuer knows no other.
+    Only(u16),
+}
+
+impl Port {
+    /// `before`: that of the login which is replaced.
+    pub fn of(oauth: &OAuth, before: impl FnOnce() -> Option<u16>) -> Self {
+        match oauth.callback_port {
+            0 => before().map_or(Self::Any, Self::Rather),
+            port => Self::Only(port),
+        }
+    }
 }
 
 /// Who answers the browser.
@@ -57,9 +77,18 @@ pub enum CallbackError {
 }
 
 impl Ear {
-    /// Listens on this machine. `port`: 0 is any free one. By both of its addresses, where it has both: a browser may take
-    /// either for `localhost`. Within a runtime.
-    pub fn bind(port: u16) -> Result<Self, CallbackError> {
+    /// Listens on this machine, within a runtime.
+    pub fn bind(port: Port) -> Result<Self, CallbackError> {
+        match port {
+            Port::Any => Self::at(0),
+            Port::Rather(port) => Self::at(port).or_else(|_| Self::at(0)),
+            Port::Only(port) => Self::at(port),
+        }
+    }
+
+    /// `port`: 0 is any free one. By both of the machine's addresses, where it has both: a browser may take
+    /// either for `localhost`.
+    fn at(port: u16) -> Result<Self, CallbackError> {
         let mut tries = if port == 0 { BIND_TRIES_MAX } else { 1 };
         loop {
             tries -= 1;
@@ -295,15 +324,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_listens_on_this_machine_alone() {
-        let ear = Ear::bind(0).unwrap();
+        let ear = Ear::bind(Port::Any).unwrap();
         assert!(ear.listeners.iter().all(|it| it.local_addr().unwrap().ip().is_loopback()));
         assert_eq!(ear.redirect_uri(), format!("http://localhost:{}/callback", ear.port()));
-        assert!(matches!(Ear::bind(ear.port()), Err(CallbackError::Bind { .. })));
+        assert!(matches!(Ear::bind(Port::Only(ear.port())), Err(CallbackError::Bind { .. })));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_come_back_is_not_waited_for_for_ever() {
-        let ear = Ear::bind(0).unwrap();
+        let ear = Ear::bind(Port::Any).unwrap();
         assert!(matches!(ear.hear(&Secret::new("x")).await, Err(CallbackError::Late)));
     }
 }

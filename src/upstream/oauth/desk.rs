@@ -18,10 +18,10 @@ use tokio_util::sync::DropGuard;
 
 use super::super::mail::Mail;
 use super::attempt::{Attempt, Granted, SignIn, Wanted, probe};
-use super::callback::{COMES_WITHIN, Callback};
+use super::callback::{COMES_WITHIN, Callback, Port};
 use super::discovery::canonical;
 use super::registration::Registration;
-use super::store::{Login, Store, StoreError};
+use super::store::Store;
 use super::web::Web;
 use crate::config::remote::is_of_this_machine;
 use crate::config::{OAuth, Secret};
@@ -60,15 +60,6 @@ pub struct Placed {
     pub from_sign_in: String,
     /// What is there for this page alone, and ends with it.
     pub held: Option<DropGuard>,
-}
-
-/// Where a browser comes back to on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Port {
-    Any,
-    Rather(u16),
-    /// The issuer knows no other.
-    Only(u16),
 }
 
 struct Open {
@@ -193,16 +184,12 @@ impl Desk {
         Some(ticket)
     }
 
-    /// An issuer that knows us knows where the browser comes back to. Reads a small file.
+    /// Reads a small file.
     fn port(&self, wish: &Wish) -> Port {
-        let before = || {
+        Port::of(&wish.oauth, || {
             let kept = self.store.read().ok()?;
             kept.login(&canonical(&wish.url), &wish.whose)?.callback_port()
-        };
-        match wish.oauth.callback_port {
-            0 => before().map_or(Port::Any, Port::Rather),
-            port => Port::Only(port),
-        }
+        })
     }
 
     /// Has a client told, as 2025-11-25 has it, when the login is there.
@@ -238,9 +225,10 @@ impl Desk {
     pub async fn begin(&self, id: &str, browsers: &[String]) -> Result<Sent, String> {
         let Begins { wish, from_server, registered, .. } = self.begins(id)?;
         let begun = async {
-            let web = web(&wish.url, wish.oauth.issuer.as_deref(), wish.ca_file.clone()).await?;
+            let web = Web::begin(&wish.url, wish.oauth.issuer.as_deref(), wish.ca_file.as_deref()).await;
+            let web = web.map_err(|error| error.to_string())?;
             let probed = probe(&web, &wish.url).await.map_err(|error| error.to_string())?;
-            let mut kept = self.stored(|store| store.read()).await?;
+            let mut kept = self.store.apart(Store::read).await.map_err(|error| error.to_string())?;
             kept.registrations.extend(registered);
             let before = kept.login(&canonical(&wish.url), &wish.whose);
             let (server, oauth, challenge) = (&wish.url, &wish.oauth, probed.1.as_ref());
@@ -257,7 +245,8 @@ impl Desk {
         let Begins { from_sign_in, .. } = self.begins(id)?;
         let begun = async {
             let issuer = Url::parse(&sign_in.issuer).map_err(|_| "has no usable issuer".to_owned())?;
-            let web = web(&issuer, None, sign_in.ca_file.clone()).await?;
+            let web = Web::begin(&issuer, None, sign_in.ca_file.as_deref()).await;
+            let web = web.map_err(|error| error.to_string())?;
             let attempt = Attempt::sign_in(&web, sign_in, &from_sign_in).await;
             Ok::<_, String>((attempt.map_err(|error| error.to_string())?, web))
         };
@@ -336,27 +325,12 @@ impl Desk {
         if is_sign_in {
             return Ok(Came::SignedIn { id, token: login.token() });
         }
-        self.keep(login).await.map_err(failed)?;
+        let kept = self.store.apart(move |store| store.change(|all| all.keep(login))).await;
+        kept.map_err(|error| failed(error.to_string()))?;
         tracing::info!(event = "login", server = wish.server, principal = wish.asked.as_str(), "logged in");
         // It may be over by now, for whatever reason: the login is there.
         let held = self.open.lock().remove(&*id).and_then(|open| open.placed.held);
         Ok(Came::LoggedIn(Finished { _held: held, ..finished }))
-    }
-
-    async fn keep(&self, login: Login) -> Result<(), String> {
-        self.stored(move |store| store.change(|all| all.keep(login))).await
-    }
-
-    /// Does what blocks where it harms nobody.
-    async fn stored<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, String> {
-        let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || work(&store)).await {
-            Ok(done) => done.map_err(|error| error.to_string()),
-            Err(_) => Err("its login cannot be kept".to_owned()),
-        }
     }
 }
 
@@ -414,14 +388,6 @@ impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ticket").finish_non_exhaustive()
     }
-}
-
-/// Reads the system's roots, which blocks for some milliseconds.
-async fn web(server: &Url, issuer: Option<&str>, ca_file: Option<PathBuf>) -> Result<Web, String> {
-    let (server, issuer) = (server.clone(), issuer.and_then(|issuer| Url::parse(issuer).ok()));
-    let made =
-        tokio::task::spawn_blocking(move || Web::new(&server, issuer.as_ref(), ca_file.as_deref())).await;
-    made.map_err(|_| "cannot be asked".to_owned())?.map_err(|error| error.to_string())
 }
 
 fn over() -> String {

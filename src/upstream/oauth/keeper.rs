@@ -409,26 +409,14 @@ impl Keeper {
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, String> {
-        let store = self.store.clone().ok_or_else(|| StoreError::NoFolder.to_string())?;
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        match done {
-            Ok(done) => done.map_err(|error| format!("its login cannot be read: {error}")),
-            Err(_) => Err("its login cannot be read".to_owned()),
-        }
+        let store = self.store.as_ref().ok_or_else(|| StoreError::NoFolder.to_string())?;
+        store.apart(work).await.map_err(|error| format!("its login cannot be read: {error}"))
     }
 
     async fn web(&self) -> Result<&Web, String> {
-        let make = || async {
-            let (url, issuer, ca_file) = (self.url.clone(), self.oauth.issuer.clone(), self.ca_file.clone());
-            let made = tokio::task::spawn_blocking(move || {
-                let issuer = issuer.and_then(|issuer| Url::parse(&issuer).ok());
-                Web::new(&url, issuer.as_ref(), ca_file.as_deref())
-            });
-            made.await
-                .map_err(|_| "no HTTP client could be made".to_owned())?
-                .map_err(|error| error.to_string())
-        };
-        self.web.get_or_try_init(make).await
+        let make = || Web::begin(&self.url, self.oauth.issuer.as_deref(), self.ca_file.as_deref());
+        let made = self.web.get_or_try_init(make).await;
+        made.map_err(|error| error.to_string())
     }
 }
 

@@ -92,6 +92,16 @@ impl Store {
         Self { file }
     }
 
+    /// Does what blocks where it harms nobody.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|error| Err(StoreError::Io { file: self.file.clone(), error: error.into() }))
+    }
+
     pub fn file(&self) -> &Path {
         &self.file
     }

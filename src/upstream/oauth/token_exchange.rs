@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::Mutex;
@@ -20,6 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::super::echo::repeats;
+use super::basic::basic;
 use super::challenge::is_scope;
 use super::discovery::{self, Found, canonical};
 use super::grant::{GrantError, Tokens, is_sendable, now, word};
@@ -29,6 +28,7 @@ use super::store::Login;
 use super::web::{Question, Web, WebError, place};
 use crate::config::{OAuth, Secret};
 use crate::mcp::own_token::{OwnTokens, Wanted};
+use crate::wire::percent::form_encoded;
 
 /// Has tokens made for one server.
 pub struct Exchanger {
@@ -136,8 +136,7 @@ impl Exchanger {
         scopes: &[String],
     ) -> Result<(HeaderMap, Bytes), GrantError> {
         let Place { registration, shows, .. } = place;
-        let secret = registration.secret();
-        let secret = secret.as_ref().map(Secret::expose).unwrap_or_default();
+        let secret = registration.secret().unwrap_or_else(|| Secret::new(""));
         let scope = scopes.join(" ");
         let mut fields = vec![
             ("grant_type", EXCHANGE),
@@ -153,15 +152,13 @@ impl Exchanger {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         match shows {
             Shows::Basic => {
-                // RFC 6749, 2.3.1: both are escaped before they are joined.
-                let both = format!("{}:{}", escaped(&registration.client_id), escaped(secret));
-                let value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(both)));
-                let mut value = value.map_err(|_| GrantError::Failed("no request can be made".to_owned()))?;
-                value.set_sensitive(true);
+                let nothing = || GrantError::Failed("no request can be made".to_owned());
+                let value = basic(&registration.client_id, &secret).ok_or_else(nothing)?;
                 headers.insert(header::AUTHORIZATION, value);
             }
             Shows::Post => {
-                fields.extend([("client_id", registration.client_id.as_str()), ("client_secret", secret)]);
+                let client_id = registration.client_id.as_str();
+                fields.extend([("client_id", client_id), ("client_secret", secret.expose())]);
             }
             Shows::None => fields.push(("client_id", registration.client_id.as_str())),
         }
@@ -225,14 +222,7 @@ impl Exchanger {
     }
 
     async fn web(&self) -> Result<&Web, WebError> {
-        let make = || async {
-            let (url, issuer, ca_file) = (self.url.clone(), self.oauth.issuer.clone(), self.ca_file.clone());
-            let made = tokio::task::spawn_blocking(move || {
-                let issuer = issuer.and_then(|issuer| Url::parse(&issuer).ok());
-                Web::new(&url, issuer.as_ref(), ca_file.as_deref())
-            });
-            made.await.unwrap_or_else(|_| Err(WebError("no HTTP client could be made".to_owned())))
-        };
+        let make = || Web::begin(&self.url, self.oauth.issuer.as_deref(), self.ca_file.as_deref());
         self.web.get_or_try_init(make).await
     }
 }
@@ -285,20 +275,8 @@ fn failed(error: WebError) -> GrantError {
 
 /// As a form is sent (WHATWG URL, application/x-www-form-urlencoded).
 fn form(fields: &[(&str, &str)]) -> String {
-    let fields = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
+    let fields = fields.iter().map(|(name, value)| format!("{name}={}", form_encoded(value)));
     fields.collect::<Vec<_>>().join("&")
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        match byte {
-            b' ' => escaped.push('+'),
-            _ if byte.is_ascii_alphanumeric() || b"-._*".contains(&byte) => escaped.push(char::from(byte)),
-            _ => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
 }
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::super::fetch::{
@@ -60,6 +61,14 @@ impl Web {
         let public = || Client::to_public(ca_file, proxies()?);
         let said = |error: FetchError| WebError(error.to_string());
         Ok(Self::over(Arc::new(client().map_err(said)?), Arc::new(public().map_err(said)?), server, issuer))
+    }
+
+    /// The same, where that blocks nobody. An issuer that is no URL is as none.
+    pub async fn begin(server: &Url, issuer: Option<&str>, ca_file: Option<&Path>) -> Result<Self, WebError> {
+        let (server, ca_file) = (server.clone(), ca_file.map(Path::to_owned));
+        let issuer = issuer.and_then(|issuer| Url::parse(issuer).ok());
+        let made = spawn_blocking(move || Self::new(&server, issuer.as_ref(), ca_file.as_deref())).await;
+        made.unwrap_or_else(|_| Err(WebError("no HTTP client could be made".to_owned())))
     }
 
     /// The same, over these.
