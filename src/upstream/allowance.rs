@@ -19,6 +19,12 @@ pub struct Allowance(Arc<Purse>);
 #[derive(Debug)]
 struct Purse {
     memory: Arc<Memory>,
+    /// Its part; `None`: it is alone, and the memory itself is its bound.
+    part: Option<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
     own: Budget,
     kib: u32,
     /// What requests may have of it after a large one.
@@ -66,12 +72,9 @@ impl From<Held> for Permit {
 
 impl Allowance {
     pub fn new(memory: &Arc<Memory>, company: Company) -> Self {
-        let kib = match company {
-            Company::One => memory.kib(),
-            Company::Many => memory.kib() / PARTS,
-        };
-        let own = Budget::of(kib);
-        Self(Arc::new(Purse { memory: memory.clone(), own, kib, large_kib_max: large_max(kib) }))
+        let kib = memory.kib() / PARTS;
+        let part = || Part { own: Budget::of(kib), kib, large_kib_max: large_max(kib) };
+        Self(Arc::new(Purse { memory: memory.clone(), part: (company == Company::Many).then(part) }))
     }
 
     /// Room for so many bytes of a request; `None` when too much is taken already, by this client or by all.
@@ -91,19 +94,27 @@ impl Allowance {
     }
 
     fn more_of_request(&self, before: usize, bytes: usize) -> Option<Held> {
+        let Purse { memory, part } = &*self.0;
+        let own = match part {
+            Some(part) => part.draw(before, bytes)?,
+            None => 0,
+        };
+        let mut held = Held { of: self.0.clone(), all: 0, own };
+        held.all = memory.draw_for_request(before, bytes)?;
+        Some(held)
+    }
+}
+
+impl Part {
+    /// Room for so many more bytes, in KiB, for whoever gives it back.
+    fn draw(&self, before: usize, bytes: usize) -> Option<u32> {
         let whole = before.saturating_add(bytes);
         // What is large leaves room for what is small: who sends much must still be able to cancel it, and to answer.
-        let Purse { memory, own, kib: kib_max, large_kib_max } = &*self.0;
-        let max = if is_large(whole) { *large_kib_max } else { *kib_max };
+        let max = if is_large(whole) { self.large_kib_max } else { self.kib };
         // One text over all that it may have takes all of it.
         let part = |bytes: usize| if bytes == 0 { 0 } else { kib(bytes).min(max) };
         let more = part(whole) - part(before);
-        if !own.draw_above(kib_max - max, more) {
-            return None;
-        }
-        let mut held = Held { of: self.0.clone(), all: 0, own: more };
-        held.all = memory.draw_for_request(before, bytes)?;
-        Some(held)
+        self.own.draw_above(self.kib - max, more).then_some(more)
     }
 }
 
@@ -119,7 +130,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.of.own.give_back(self.own);
+        if let Some(part) = &self.of.part {
+            part.own.give_back(self.own);
+        }
         self.of.memory.give_back(self.all);
     }
 }
@@ -148,7 +161,7 @@ mod tests {
         assert!(more(1).is_none(), "it would be large");
         drop(most);
         all.merge(more(1).unwrap());
-        assert_eq!((all.all, all.own), (65, 65));
+        assert_eq!((all.all, all.own), (65, 0));
         drop(all);
         assert_eq!(memory.free(), 100 * KIB);
     }

@@ -7,7 +7,7 @@
 //! them has not read takes a quarter, for the same reason. Room is a guard, given back by being dropped. It waits for
 //! nobody.
 
-use super::budget::{Budget, Taken};
+use super::budget::Budget;
 use crate::mcp::caller::Company;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -32,9 +32,12 @@ struct Shared {
     kib: u32,
 }
 
-/// What one client of a link may leave unread of what its server says.
+/// What one client of a link may leave unread of what its server says. `None`: it is alone, and the share itself is its bound.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct Part(Option<Bound>);
+
+#[derive(Debug, Clone)]
+struct Bound {
     own: Arc<Budget>,
     kib: u32,
 }
@@ -55,11 +58,13 @@ pub(super) struct NoRoom;
 #[derive(Debug)]
 pub(super) struct Room {
     share: Share,
-    /// In KiB: of the share, of what is large of all servers, of all.
+    /// That of one client, where there is one.
+    part: Option<Arc<Budget>>,
+    /// In KiB: of the share, of what is large of all servers, of all, and of the part.
     own: u32,
     said: u32,
     all: u32,
-    _part: Option<Taken>,
+    of_part: u32,
 }
 
 impl Memory {
@@ -113,7 +118,7 @@ impl Share {
     fn take_above(&self, spared: u32, kib: u32, is_large: bool) -> Result<Room, NoRoom> {
         let Shared { memory, own, .. } = &*self.0;
         // What was drawn is given back with it, however far it came.
-        let mut room = Room { share: self.clone(), own: 0, said: 0, all: 0, _part: None };
+        let mut room = Room { share: self.clone(), part: None, own: 0, said: 0, all: 0, of_part: 0 };
         room.own = drawn(own, spared, kib)?;
         if is_large {
             room.said = drawn(&memory.said, 0, kib)?;
@@ -129,18 +134,17 @@ impl Share {
 
     /// What one of the link's clients may have of it: all of it, if there is no other.
     pub(super) fn part(&self, company: Company) -> Part {
-        let kib = match company {
-            Company::One => self.0.kib,
-            Company::Many => self.0.kib / PARTS,
-        };
-        Part { own: Budget::new(kib), kib }
+        let kib = self.0.kib / PARTS;
+        Part((company == Company::Many).then(|| Bound { own: Budget::new(kib), kib }))
     }
 
     /// Room for something that is for one client; none either when too much waits for it.
     pub(super) fn take_of(&self, part: &Part, bytes: usize) -> Result<Room, NoRoom> {
-        let of_part = part.take(bytes)?;
         let mut room = self.take(bytes)?;
-        room._part = Some(of_part);
+        if let Some(part) = &part.0 {
+            room.of_part = drawn(&part.own, 0, part.of(bytes))?;
+            room.part = Some(part.own.clone());
+        }
         Ok(room)
     }
 
@@ -185,15 +189,18 @@ impl Growing {
 }
 
 impl Part {
-    fn take(&self, bytes: usize) -> Result<Taken, NoRoom> {
-        // One text over the whole part takes all of it.
-        self.own.take(kib(bytes).min(self.kib)).ok_or(NoRoom)
-    }
-
     /// A text that has room already, as it waits for this client.
     pub(super) fn keep(&self, text: Bytes) -> Result<Bytes, NoRoom> {
-        let room = self.take(text.len())?;
+        let Some(part) = &self.0 else { return Ok(text) };
+        let room = part.own.take(part.of(text.len())).ok_or(NoRoom)?;
         Ok(Bytes::from_owner(Kept { text, _room: room }))
+    }
+}
+
+impl Bound {
+    /// What a text of so many bytes takes of it: one that is over the whole takes all.
+    fn of(&self, bytes: usize) -> u32 {
+        kib(bytes).min(self.kib)
     }
 }
 
@@ -224,6 +231,9 @@ impl Drop for Room {
             memory.said.give_back(self.said);
         }
         memory.room.give_back(self.all);
+        if let Some(part) = &self.part {
+            part.give_back(self.of_part);
+        }
     }
 }
 
