@@ -89,7 +89,7 @@ impl Greeter<'_> {
         let known = told.borrow().as_ref().map(|told| told.capabilities.clone());
         let standing = Standing::new(self.introduction, known.unwrap_or_else(|| Arc::from("{}")));
         let patience = self.patience(self.born);
-        let mut asked = probe::ask(self.stream, self.server, &standing, patience)?;
+        let mut asked = probe::ask(self.stream, &standing, patience)?;
         self.asking.store(true, Ordering::Release);
         let answered = match self.silence() {
             Some(silence) => timeout(silence, asked.answer()).await,
@@ -197,7 +197,7 @@ impl Greeter<'_> {
         capabilities: &str,
         patience: Duration,
     ) -> Result<Greeting, Fault> {
-        let Self { stream, server, introduction, .. } = *self;
+        let Self { stream, introduction, .. } = *self;
         let request = |id| {
             Bytes::from(format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{{"name":{},"version":{}}},"_meta":{{"{HOP_KEY}":{}}}}}}}"#,
@@ -210,7 +210,7 @@ impl Greeter<'_> {
         };
         let clock = Clock::plain(patience);
         let posted = stream.post(Posting::ours(Freight::Request, clock.next()), request)?;
-        let subject = Subject::ours(server, "initialize", Setting::Start, self.start);
+        let subject = Subject::ours("initialize", Setting::Start, self.start);
         let exchange =
             Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled();
         let response = exchange.response().await?;

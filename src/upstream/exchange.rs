@@ -151,7 +151,7 @@ impl Exchange {
         let posting = Posting::ours(freight, clock.next());
         let mut posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         posted.journey.goes_on();
-        let subject = Subject::ours(stream.server(), method, Setting::List, patience);
+        let subject = Subject::ours(method, Setting::List, patience);
         Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
 
@@ -162,7 +162,7 @@ impl Exchange {
         let posting = Posting { stays: true, room: smallvec![room.into()], ..ours };
         let mut posted = stream.post(posting, |id| stream.ours(id, method, params).into())?;
         posted.journey.goes_on();
-        let subject = Subject::ours(stream.server(), method, Setting::List, Duration::MAX);
+        let subject = Subject::ours(method, Setting::List, Duration::MAX);
         Ok(Self::new(stream.clone(), posted, Arc::default(), clock, None, subject))
     }
 
@@ -333,9 +333,20 @@ impl Exchange {
         let took = until.saturating_duration_since(self.clock.begun());
         self.took = took;
         self.stream.tally().ended(origin.asked, self.subject.own(), took, end);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.is_logged(origin, end, took);
+        }
+        match self.account.take() {
+            None => Ok(()),
+            Some(account) => account.close(end, bytes),
+        }
+    }
+
+    #[cold]
+    fn is_logged(&self, origin: &Origin, end: End, took: Duration) {
         tracing::debug!(
             event = "call",
-            server = %self.subject.server,
+            server = %self.stream.server(),
             method = self.subject.method(),
             tool = self.subject.own().filter(|_| origin.asked == Asked::Call).map(|own| &**own),
             item = self.subject.own().filter(|_| origin.asked != Asked::Call).map(|own| &**own),
@@ -346,10 +357,6 @@ impl Exchange {
             code = end.code(),
             "done"
         );
-        match self.account.take() {
-            None => Ok(()),
-            Some(account) => account.close(end, bytes),
-        }
     }
 
     fn judged(&mut self, response: Box<Message>) -> Option<Result<Bytes, Fault>> {
@@ -389,7 +396,7 @@ impl Exchange {
         }
         let text = match &self.origin {
             Some(origin) => {
-                let (server, own) = (&self.subject.server, self.subject.own());
+                let (server, own) = (self.stream.server(), self.subject.own());
                 Shown { origin, server, own, is_stateless }.text(response)
             }
             None => one_line(response.text().clone()),
@@ -470,7 +477,7 @@ impl Exchange {
 
     /// The fault of an answer that is of no use to the client.
     fn faulty(&self, fault: Fault) -> Fault {
-        let server = &self.subject.server;
+        let server = self.stream.server();
         let text = format!("{server}: {}: {}", self.subject.what(), fault.text);
         Fault { text, ..fault }.server(&**server).outcome(CallOutcome::Unknown)
     }
@@ -516,8 +523,8 @@ impl Exchange {
                 None => self.faulty(fault),
             }),
             None => {
-                let text = format!("{}: the client did not answer in time", self.subject.server);
-                let fault = Fault::ours(Reason::Timeout, text).server(&*self.subject.server);
+                let text = format!("{}: the client did not answer in time", self.stream.server());
+                let fault = Fault::ours(Reason::Timeout, text).server(&**self.stream.server());
                 Err(fault.outcome(CallOutcome::Unknown))
             }
         };
@@ -671,10 +678,10 @@ impl Exchange {
 
     /// The fault of a bound that ran out; or the answer, if it came in the same moment.
     async fn give_up(&mut self, expiry: Expiry) -> Arrival {
-        let server = self.subject.server.clone();
+        let server = self.stream.server().clone();
         let (text, reason, why) = match expiry {
-            Expiry::Idle => (self.subject.silent(), Reason::Timeout, "no sign of life in time"),
-            Expiry::Total => (self.subject.endless(), Reason::TimeoutMax, "took too long in all"),
+            Expiry::Idle => (self.subject.silent(&server), Reason::Timeout, "no sign of life in time"),
+            Expiry::Total => (self.subject.endless(&server), Reason::TimeoutMax, "took too long in all"),
         };
         // What ends with it is said before it.
         self.after = u64::MAX;

@@ -32,17 +32,12 @@ pub(super) enum Discovered {
 }
 
 /// Asks. The question is on its way when this returns.
-pub(super) fn ask(
-    stream: &Arc<Stream>,
-    server: &Arc<str>,
-    standing: &Standing,
-    patience: Duration,
-) -> Result<Exchange, Fault> {
+pub(super) fn ask(stream: &Arc<Stream>, standing: &Standing, patience: Duration) -> Result<Exchange, Fault> {
     let params = with_meta("{}", &standing.own());
     let clock = Clock::plain(patience);
     let posting = Posting::ours(Freight::Probe, clock.next());
     let posted = stream.post(posting, |id| ours(id, "server/discover", &params).into())?;
-    let subject = Subject::ours(server, "server/discover", Setting::Start, patience);
+    let subject = Subject::ours("server/discover", Setting::Start, patience);
     // One that needs a handshake knows nothing of it, so there is nothing to cancel.
     Ok(Exchange::new(stream.clone(), posted, Arc::default(), clock, None, subject).never_cancelled())
 }

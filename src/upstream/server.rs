@@ -645,7 +645,7 @@ impl Server {
                 }
             },
         };
-        let subject = bounds.subject(&self.key, outgoing.message.method().unwrap_or_default(), own);
+        let subject = bounds.subject(outgoing.message.method().unwrap_or_default(), own);
         let clock = Clock::start(idle, total, owner.as_ref().map(|owner| owner.standstill.clone()));
         let places = Places::new(smallvec![place.into()]);
         let run = match (link.greeting.capabilities.task_calls, outgoing.needs_task) {
@@ -1045,10 +1045,10 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn subject(self, server: &Arc<str>, method: &str, own: &Arc<str>) -> Subject {
+    fn subject(self, method: &str, own: &Arc<str>) -> Subject {
         let (setting, time) = self.whole;
         let whole = Bound { setting, time: time.unwrap_or_default() };
-        Subject::new(server, method, Some(own), self.idle, whole)
+        Subject::new(method, Some(own), self.idle, whole)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How to speak of a request in an error: which server, what was asked of it, and which settings bound its time.
+//! How to speak of a request in an error: what was asked of its server, and which settings bound its time.
 //!
 //! The words are made when something has gone wrong, and never before. It measures no time.
 
@@ -11,7 +11,6 @@ use std::time::Duration;
 /// How to speak of a request in an error.
 #[derive(Debug)]
 pub(super) struct Subject {
-    pub(super) server: Arc<str>,
     method: Cow<'static, str>,
     /// What the server calls what was asked for; nothing, where a method says all.
     own: Option<Arc<str>>,
@@ -42,22 +41,16 @@ pub(super) enum Setting {
 }
 
 impl Subject {
-    pub(super) fn new(
-        server: &Arc<str>,
-        method: &str,
-        own: Option<&Arc<str>>,
-        idle: Bound,
-        whole: Bound,
-    ) -> Self {
+    pub(super) fn new(method: &str, own: Option<&Arc<str>>, idle: Bound, whole: Bound) -> Self {
         let known = COMMON.into_iter().find(|known| *known == method);
         let method = known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
-        Self { server: server.clone(), method, own: own.cloned(), idle, whole }
+        Self { method, own: own.cloned(), idle, whole }
     }
 
     /// A request of our own, which has so long and no longer.
-    pub(super) fn ours(server: &Arc<str>, method: &str, setting: Setting, time: Duration) -> Self {
+    pub(super) fn ours(method: &str, setting: Setting, time: Duration) -> Self {
         let bound = Bound { setting, time };
-        Self::new(server, method, None, bound.clone(), bound)
+        Self::new(method, None, bound.clone(), bound)
     }
 
     pub(super) fn method(&self) -> &str {
@@ -76,13 +69,13 @@ impl Subject {
     }
 
     /// Why it was given up for its silence.
-    pub(super) fn silent(&self) -> String {
-        format!("no answer to {} for {}", self.what(), self.idle.words(&self.server))
+    pub(super) fn silent(&self, server: &str) -> String {
+        format!("no answer to {} for {}", self.what(), self.idle.words(server))
     }
 
     /// Why it was given up although there were signs of life.
-    pub(super) fn endless(&self) -> String {
-        format!("{} took longer than {}", self.what(), self.whole.words(&self.server))
+    pub(super) fn endless(&self, server: &str) -> String {
+        format!("{} took longer than {}", self.what(), self.whole.words(server))
     }
 }
 
@@ -130,18 +123,18 @@ mod tests {
     fn subject(own: &str) -> Subject {
         let idle = Bound { setting: Setting::ToolCall(own.into()), time: Duration::from_millis(1500) };
         let whole = Bound { setting: Setting::CallMax, time: Duration::from_secs(1800) };
-        Subject::new(&Arc::from("my server"), "tools/call", Some(&Arc::from(own)), idle, whole)
+        Subject::new("tools/call", Some(&Arc::from(own)), idle, whole)
     }
 
     #[test]
     fn each_bound_names_its_setting() {
         let subject = subject("add");
         assert_eq!(
-            subject.silent(),
+            subject.silent("my server"),
             r#"no answer to tools/call add for 1.5 s (servers."my server".tool.add.timeout)"#
         );
         assert_eq!(
-            subject.endless(),
+            subject.endless("my server"),
             r#"tools/call add took longer than 1800 s (servers."my server".timeouts.call_max)"#
         );
     }
@@ -151,7 +144,7 @@ mod tests {
         assert_eq!(subject(&"ä".repeat(300)).what(), format!("tools/call {}", "ä".repeat(200)));
         let own = "ä".repeat(200);
         assert_eq!(subject(&own).what(), format!("tools/call {own}"));
-        let ours = Subject::ours(&Arc::from("s"), "initialize", Setting::Start, Duration::from_secs(30));
-        assert_eq!(ours.silent(), "no answer to initialize for 30 s (servers.s.timeouts.start)");
+        let ours = Subject::ours("initialize", Setting::Start, Duration::from_secs(30));
+        assert_eq!(ours.silent("s"), "no answer to initialize for 30 s (servers.s.timeouts.start)");
     }
 }
