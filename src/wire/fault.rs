@@ -72,27 +72,33 @@ pub enum CallOutcome {
 
 impl Fault {
     /// A fault of Braid's own.
+    #[cold]
     pub fn ours(reason: Reason, text: impl Into<String>) -> Self {
         Self { reason: Some(reason), ..Self::plain(reason.code(), text) }
     }
 
+    #[cold]
     pub fn method_not_found(method: &str) -> Self {
         Self::plain(-32601, format!("method not found: {method}"))
     }
 
+    #[cold]
     pub fn invalid_params(text: impl Into<String>) -> Self {
         Self::plain(-32602, text)
     }
 
+    #[cold]
     pub fn invalid_request(text: impl Into<String>) -> Self {
         Self::plain(-32600, text)
     }
 
+    #[cold]
     pub fn parse_error(text: impl Into<String>) -> Self {
         Self::plain(-32700, text)
     }
 
     /// A protocol error with any code: what the specification has a number for and this file has no name.
+    #[cold]
     pub fn plain(code: i32, text: impl Into<String>) -> Self {
         Self {
             code,
@@ -140,6 +146,7 @@ impl Fault {
     }
 
     /// The whole response for `id`, on one line without a newline. Without an id the member is left out.
+    #[cold]
     pub fn render(&self, id: Option<&Id>) -> Bytes {
         let mut out = String::with_capacity(192 + self.text.len());
         out.push_str(r#"{"jsonrpc":"2.0","#);
@@ -155,6 +162,7 @@ impl Fault {
     }
 
     /// The error object alone.
+    #[cold]
     pub fn render_error(&self) -> Bytes {
         let mut out = String::with_capacity(160 + self.text.len());
         self.write_error(&mut out);
