@@ -12,14 +12,15 @@ use super::modern::beside::Beside;
 use super::modern::lobby::Lobby;
 use super::open::Ids;
 use super::outlet::{Outlet, Outlets};
-use super::session::{Reply, Session};
+use super::session::{Read, Reply, Session};
 use crate::hub::seat::Seat;
 use crate::upstream::allowance::Held;
 use crate::upstream::aside::Aside;
 use crate::upstream::queue::{Queue, queue};
-use crate::wire::lines::{Line, Lines};
+use crate::wire::lines::{Broken, Lines, TOGETHER_MAX};
 use bytes::Bytes;
 use futures::FutureExt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub struct Door {
     berths: Berths,
     /// and those of them that are to be followed after all.
     risen: Queue<Risen>,
+    /// What was read of the client and not heard yet: nothing, but while it is.
+    read: Vec<Result<Read, Broken>>,
     /// How long the client may take to greet us. `None`: as long as it likes.
     greets_within: Option<Duration>,
 }
@@ -78,7 +81,7 @@ impl Door {
     fn of(session: Session, outbox: mpsc::Sender<Bytes>, risen: Queue<Risen>) -> Self {
         let outlet = Outlet::Lines(Arc::new(outbox.clone()));
         let (calls, berths) = (Calls::new(), Berths::default());
-        Self { session, outbox, outlet, calls, berths, risen, greets_within: None }
+        Self { session, outbox, outlet, calls, berths, risen, read: Vec::new(), greets_within: None }
     }
 
     /// Requests that stand by themselves may come as well; servers are started when the first of either kind needs them.
@@ -123,17 +126,16 @@ impl Door {
                 // A client that sends and never reads is not read either, from some point on.
                 came = inbox.next(&mut lines), if self.calls.len() < waiting_max => match came {
                     Came::Bytes => {
-                        while let Some(line) = lines.next() {
-                            match line {
-                                Ok(line) => self.hear(line),
-                                Err(_) => return Closed::Client,
+                        while self.reads(&mut lines) {
+                            if self.hears_what_was_read().is_err() {
+                                return Closed::Client;
                             }
                         }
                     }
-                    Came::Text(text, memory) => self.hear_text(text, memory),
+                    Came::Text(text, memory) => self.hear(self.session.read(text), memory),
                     Came::End => {
                         if let Some(line) = lines.finish() {
-                            self.hear(line);
+                            self.hear(self.session.read_line(line), None);
                         }
                         self.drain(DRAIN).await;
                         return Closed::Client;
@@ -174,19 +176,25 @@ impl Door {
         timeout(within, answered).await.ok();
     }
 
-    fn hear(&mut self, line: Line) {
-        match line {
-            Line::Text(text) => self.hear_text(text, None),
-            Line::TooLong { id, bytes, response } => {
-                if let Some(text) = self.session.hear_overlong(id, bytes, response) {
-                    self.send(text);
-                }
-            }
-        }
+    /// Reads some of the lines that are there, before anything becomes of the first; whether there were any.
+    fn reads(&mut self, lines: &mut Lines) -> bool {
+        let session = &self.session;
+        let some = iter::from_fn(|| lines.next()).take(TOGETHER_MAX);
+        self.read.extend(some.map(|line| Ok(session.read_line(line?))));
+        !self.read.is_empty()
     }
 
-    fn hear_text(&mut self, text: Bytes, memory: Option<Held>) {
-        match self.session.hear(text, memory, &self.outlet) {
+    fn hears_what_was_read(&mut self) -> Result<(), Broken> {
+        let mut read = std::mem::take(&mut self.read);
+        for line in read.drain(..) {
+            self.hear(line?, None);
+        }
+        self.read = read;
+        Ok(())
+    }
+
+    fn hear(&mut self, read: Read, memory: Option<Held>) {
+        match self.session.hear_read(read, memory, &self.outlet) {
             Reply::Nothing => {}
             Reply::Now(text) | Reply::Refused(text) => self.send(text),
             Reply::Later { call, number, .. } => self.calls.push(call, number),

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Refuses an id or a progress token over `max` bytes: both are kept as long as their request is open.
 pub(super) fn refuse_long_ids(id: Option<&Id>, message: &Message, max: usize) -> Result<(), Fault> {
-    let id = id.map(|id| id.as_str().len()).unwrap_or_default();
+    let id = id.map(|id| id.as_bytes().len()).unwrap_or_default();
     let token = message.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.progress_token);
     let token = token.map(|token| message.str(token).len()).unwrap_or_default();
     match id.max(token) > max {

@@ -26,14 +26,14 @@ use crate::upstream::exchange::{Arrived, Berth};
 use crate::upstream::hearing::Hearing;
 use crate::upstream::lookout::{Came, Lookout};
 use crate::upstream::queue::Filler;
-use crate::wire::batch::batch;
+use crate::wire::batch::{batch, is_batch};
 use crate::wire::caps::Caps;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::Id;
 use crate::wire::keeping::keeping;
-use crate::wire::lines::one_line;
+use crate::wire::lines::{Line, one_line};
 use crate::wire::members::{member, quote, string};
-use crate::wire::message::{Head, Message, Params};
+use crate::wire::message::{BadMessage, Head, Message, Params};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
@@ -79,6 +79,20 @@ pub(super) struct Agreed {
     pub(super) revision: Revision,
     /// Until when its lists wait for servers that were not heard yet.
     pub(super) patience: Instant,
+}
+
+/// A text as it was read, before anything becomes of it.
+#[expect(clippy::large_enum_variant, reason = "nearly all are messages")]
+pub(super) enum Read {
+    One(Result<Message, BadMessage>),
+    /// It begins like one.
+    Batch(Bytes),
+    /// It is over the limit, and not here any more.
+    TooLong {
+        id: Option<Bytes>,
+        bytes: u64,
+        response: bool,
+    },
 }
 
 /// What becomes of a text.
@@ -203,7 +217,8 @@ impl Session {
     }
 
     /// A message over the limit, which is not here any more; what is said to it.
-    pub(super) fn hear_overlong(&self, id: Option<Bytes>, bytes: u64, is_response: bool) -> Option<Bytes> {
+    #[cold]
+    fn hear_overlong(&self, id: Option<Bytes>, bytes: u64, is_response: bool) -> Option<Bytes> {
         let max = self.hub().config().limits.client_message_bytes_max;
         tracing::warn!(bytes, max, "a message over the limit from the client; skipped");
         let id = id.and_then(Id::parse);
@@ -224,30 +239,56 @@ impl Session {
     /// A text of the client's: one message, or a batch where its revision has them. `memory`: the room that the text
     /// has taken already, if its door took it.
     pub(super) fn hear(&self, text: Bytes, memory: Option<Held>, outlet: &Outlet) -> Reply {
-        let batches = self.agreed().is_some_and(|agreed| agreed.revision.batches());
-        match batch(&text, self.hub().config().limits.batch_max) {
-            None => match self.parsed(text) {
-                Ok(message) => self.hear_one(message, memory, outlet),
-                Err(refusal) => refusal,
-            },
-            Some(_) if !batches => {
-                let text = "a batch: only 2025-03-26 has them, and only after initialize";
-                Reply::Refused(Fault::invalid_request(text).render(None))
+        self.hear_read(self.read(text), memory, outlet)
+    }
+
+    /// Reads a text of the client's; nothing becomes of it by that. What it may be is judged when it is heard.
+    pub(super) fn read(&self, text: Bytes) -> Read {
+        match is_batch(&text) {
+            true => Read::Batch(text),
+            false => Read::One(Message::parse_client(text, caps(&self.hub().config().limits))),
+        }
+    }
+
+    /// The same of a line.
+    pub(super) fn read_line(&self, line: Line) -> Read {
+        match line {
+            Line::Text(text) => self.read(text),
+            Line::TooLong { id, bytes, response } => Read::TooLong { id, bytes, response },
+        }
+    }
+
+    /// What was read, in the order in which it came.
+    pub(super) fn hear_read(&self, read: Read, memory: Option<Held>, outlet: &Outlet) -> Reply {
+        let text = match read {
+            Read::One(Ok(message)) => return self.hear_one(message, memory, outlet),
+            Read::One(Err(bad)) => return self.refused(&bad),
+            Read::Batch(text) => text,
+            Read::TooLong { id, bytes, response } => {
+                return self.hear_overlong(id, bytes, response).map_or(Reply::Nothing, Reply::Now);
             }
-            Some(Err(bad)) => Reply::Refused(bad.fault().render(bad.id.as_ref())),
+        };
+        if !self.agreed().is_some_and(|agreed| agreed.revision.batches()) {
+            let text = "a batch: only 2025-03-26 has them, and only after initialize";
+            return Reply::Refused(Fault::invalid_request(text).render(None));
+        }
+        match batch(&text, self.hub().config().limits.batch_max) {
             Some(Ok(texts)) => {
                 // Each message has its own text by now, and takes room for that.
                 drop((text, memory));
                 self.hear_batch(texts, outlet)
             }
+            Some(Err(bad)) => Reply::Refused(bad.fault().render(bad.id.as_ref())),
+            None => Reply::Nothing,
         }
     }
 
     /// Each element goes the way of a single message; the answers come back together.
+    #[cold]
     fn hear_batch(&self, texts: Vec<Bytes>, outlet: &Outlet) -> Reply {
         let mut pending = Vec::new();
         for text in texts {
-            let reply = match self.parsed(text) {
+            let reply = match Message::parse_client(text, caps(&self.hub().config().limits)) {
                 Ok(message) if message.method() == Some("initialize") => {
                     let fault = Fault::invalid_request("`initialize` must not be part of a batch");
                     Reply::Now(fault.render(message.id().as_ref()))
@@ -259,7 +300,7 @@ impl Session {
                     Reply::Now(fault.render(message.id().as_ref()))
                 }
                 Ok(message) => self.hear_one(message, None, outlet),
-                Err(refusal) => refusal,
+                Err(bad) => self.refused(&bad),
             };
             match reply {
                 Reply::Nothing | Reply::Ends(_) => {}
@@ -291,18 +332,16 @@ impl Session {
         Reply::Later { id: None, call: call.boxed(), number: None }
     }
 
-    /// A text as a message; or what is said to a text that is none, which is nothing to a broken answer.
-    fn parsed(&self, text: Bytes) -> Result<Message, Reply> {
-        let parsed = Message::parse_client(text, caps(&self.hub().config().limits));
-        parsed.map_err(|bad| {
-            if let (true, Some(id)) = (bad.response, &bad.id) {
-                self.client.delivery.asks.spoil(id.as_str(), &bad.fault().text);
-            }
-            match bad.response {
-                true => Reply::Nothing,
-                false => Reply::Refused(bad.fault().render(bad.id.as_ref())),
-            }
-        })
+    /// What is said to a text that is no message, which is nothing to a broken answer.
+    #[cold]
+    fn refused(&self, bad: &BadMessage) -> Reply {
+        if let (true, Some(id)) = (bad.response, &bad.id) {
+            self.client.delivery.asks.spoil(id.as_str(), &bad.fault().text);
+        }
+        match bad.response {
+            true => Reply::Nothing,
+            false => Reply::Refused(bad.fault().render(bad.id.as_ref())),
+        }
     }
 
     /// One message. What it needs is decided here; what it waits for is in what it returns.
@@ -402,7 +441,7 @@ impl Session {
             (_, Some(agreed)) => {
                 // Some clients forget to say that they are initialized.
                 self.client.delivery.begin();
-                match self.begin(&id, agreed, message, memory, outlet) {
+                match self.begin((&id, method), agreed, message, memory, outlet) {
                     Ok(reply) => reply,
                     Err(fault) => refused(fault),
                 }
@@ -413,7 +452,7 @@ impl Session {
     /// Enters a request among the open ones.
     fn begin(
         &self,
-        id: &Id,
+        (id, method): (&Id, Method),
         agreed: Agreed,
         message: Message,
         memory: Option<Held>,
@@ -451,7 +490,7 @@ impl Session {
             hearing: Hearing::now(self.stay.came, agreed.revision),
             heard: (entry.number() % MEASURED == 0).then(Instant::now),
         };
-        let (own, method) = (id.clone(), Method::parse(message.method().unwrap_or_default()));
+        let own = id.clone();
         let call = match call.begin_now(id, &message, memory) {
             Ok(Answer::Later(exchange)) => {
                 let is_doors = registration.is_none() && self.client.risen.is_some();
@@ -488,6 +527,7 @@ impl Session {
         Ok(Reply::Later { id: Some(id.clone()), call, number })
     }
 
+    #[cold]
     fn initialize(&self, id: Id, message: &Message) -> Reply {
         let asked = match asked_revision(message, &self.identity, self.behind_itself) {
             Ok(asked) => asked,

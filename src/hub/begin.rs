@@ -382,7 +382,9 @@ impl Hub {
 
     /// The seals of tasks' ids, if this client knows of tasks.
     fn ids(&self, seat: &Seat) -> Option<&Arc<TaskIds>> {
-        self.task_ids.as_ref().filter(|_| seat.mail().askable().tasks)
+        // Only who says what it is with each request knows of any.
+        let stands = seat.declared().is_some_and(|told| told.revision.is_modern());
+        self.task_ids.as_ref().filter(|_| stands && seat.mail().askable().tasks)
     }
 
     /// How tasks of a tool are called toward this client, if it knows of any.
@@ -457,9 +459,9 @@ fn unheard(outlook: &Outlook, asked: &Asked<'_>) -> Option<usize> {
 
 /// A response with this result.
 pub fn response(id: &Id, result: &[u8]) -> Bytes {
-    let mut text = BytesMut::with_capacity(result.len() + id.as_str().len() + 40);
+    let mut text = BytesMut::with_capacity(result.len() + id.as_bytes().len() + 40);
     text.put_slice(br#"{"jsonrpc":"2.0","id":"#);
-    text.put_slice(id.as_str().as_bytes());
+    text.put_slice(id.as_bytes());
     text.put_slice(br#","result":"#);
     text.put_slice(result);
     text.put_u8(b'}');

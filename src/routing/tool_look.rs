@@ -166,8 +166,8 @@ impl ToolLook {
         };
         Ok(match (given, place) {
             (None, _) => {
-                let arguments = ["{", &missing, "}"];
-                Some(insert(member_first(request.text(), object, "\"arguments\"", &arguments)))
+                let arguments = ["\"arguments\":{", &missing, "}"];
+                Some(insert(member_first(request.text(), object, &arguments)))
             }
             (Some("null"), Some(place)) => Some((place, format!("{{{missing}}}").into())),
             (Some(given), Some(place)) if given.starts_with('{') => {

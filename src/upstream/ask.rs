@@ -180,7 +180,7 @@ impl Ask {
     /// The client's answer, under the server's own id; a result or an error, as it wrote it.
     pub fn answer(mut self, response: &Message) {
         let Head::Response { id: Some(id), .. } = response.head() else { return };
-        let mut edits = vec![(*id, New::Lent(self.slip.id.as_str()))];
+        let mut edits = vec![(*id, New::Lent(self.slip.id.as_bytes()))];
         edits.extend(belonging(&self.message, response));
         let text = splice(response.text(), &mut edits);
         self.finish(text);

@@ -15,8 +15,9 @@ use crate::mcp::method::Method;
 use crate::wire::batch::batch;
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
+use crate::wire::lines::Line;
 use crate::wire::members::members;
-use crate::wire::message::{Head, Message, Outcome, Params, SUBSCRIPTION_KEY};
+use crate::wire::message::{BadMessage, Head, Message, Outcome, Params, SUBSCRIPTION_KEY};
 use crate::wire::splice::Splice;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -50,6 +51,18 @@ pub(super) enum Owner {
     Client(Arc<Member>),
     /// Nobody waits for it any more, and whose it was is forgotten: what comes with it is nobody's.
     Over,
+}
+
+/// A text as it was read, before anything becomes of it.
+pub(super) enum Read {
+    One(Result<Box<Message>, Box<BadMessage>>),
+    Many(Vec<Bytes>),
+    /// It is over the limit, and not here any more.
+    TooLong {
+        id: Option<Bytes>,
+        bytes: u64,
+        response: bool,
+    },
 }
 
 /// So much that is no message has no sense to be read on.
@@ -100,13 +113,41 @@ impl Ear {
 
     /// A text of the server's: a message, several of them where that was agreed, or none.
     pub(super) async fn hear(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
-        if let Some(Ok(texts)) = self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
-            for text in texts {
-                self.one(text).await?;
-            }
-            return Ok(());
+        let read = self.read(text);
+        self.hear_read(read).await
+    }
+
+    /// Reads a text of the server's; nothing becomes of it by that.
+    pub(super) fn read(&self, text: Bytes) -> Read {
+        match self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
+            Some(Ok(texts)) => Read::Many(texts),
+            Some(Err(_)) | None => Read::One(one(text)),
         }
-        self.one(text).await
+    }
+
+    /// The same of a line.
+    pub(super) fn read_line(&self, line: Line) -> Read {
+        match line {
+            Line::Text(text) => self.read(text),
+            Line::TooLong { id, bytes, response } => Read::TooLong { id, bytes, response },
+        }
+    }
+
+    /// What was read, in the order in which it came.
+    pub(super) async fn hear_read(&mut self, read: Read) -> Result<(), OnlyNoise> {
+        match read {
+            Read::One(message) => self.one(message).await,
+            Read::Many(texts) => {
+                for text in texts {
+                    self.one(one(text)).await?;
+                }
+                Ok(())
+            }
+            Read::TooLong { id, bytes, response } => {
+                self.overlong(id, bytes, response);
+                Ok(())
+            }
+        }
     }
 
     /// What stands at the end of a stream without an end of its own: a message if it is whole. Half of one is no answer, and
@@ -121,12 +162,12 @@ impl Ear {
     /// One message, or what is none, without waiting for anybody. What found no place is given back, to be pressed on whom it
     /// is for.
     pub(super) fn hear_one(&mut self, text: Bytes) -> Vec<Crowded> {
-        self.heard(text).0
+        self.heard(one(text)).0
     }
 
     /// One message, or what is none.
-    async fn one(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
-        let (crowded, heard) = self.heard(text);
+    async fn one(&mut self, read: Result<Box<Message>, Box<BadMessage>>) -> Result<(), OnlyNoise> {
+        let (crowded, heard) = self.heard(read);
         if !crowded.is_empty() {
             // Seldom, and whatever hears need not be as large as that.
             Box::pin(self.press_all(crowded)).await;
@@ -135,14 +176,17 @@ impl Ear {
     }
 
     /// The same without waiting. What found no place is given back.
-    fn heard(&mut self, text: Bytes) -> (Vec<Crowded>, Result<(), OnlyNoise>) {
-        let message = match Message::parse_server(text.clone()) {
+    fn heard(
+        &mut self,
+        read: Result<Box<Message>, Box<BadMessage>>,
+    ) -> (Vec<Crowded>, Result<(), OnlyNoise>) {
+        let message = match read {
             Ok(message) => message,
             Err(bad) => {
                 self.stream.counters().noise.fetch_add(1, Ordering::Relaxed);
-                let (server, excerpt) = (self.stream.server(), excerpt(&text));
+                let (server, excerpt) = (self.stream.server(), excerpt(&bad.text));
                 tracing::warn!(%server, text = %excerpt, "not a message; skipped");
-                if let Some(id) = bad.call_id().filter(|id| self.may_answer(*id)) {
+                if let Some(id) = bad.call.filter(|id| self.may_answer(*id)) {
                     let what = "answered with a line that is not JSON-RPC";
                     let fault = Fault::ours(Reason::Internal, format!("{server}: {what}"));
                     self.stream.fail(id, fault, CallOutcome::Unknown);
@@ -166,7 +210,7 @@ impl Ear {
     }
 
     /// Brings a message to whom it is for. What found no place is given back.
-    fn message(&mut self, message: Message) -> Vec<Crowded> {
+    fn message(&mut self, message: Box<Message>) -> Vec<Crowded> {
         self.stream.hears(&message);
         match message.head() {
             Head::Response { id, outcome } => {
@@ -182,7 +226,7 @@ impl Ear {
                         // Its server could not read our id, but where it says so tells which it was.
                         let (call, error) = (source.call, message.str(*value));
                         let text = format!(r#"{{"jsonrpc":"2.0","id":{call},"error":{error}}}"#);
-                        if let Ok(message) = Message::parse_server(text.into()) {
+                        if let Ok(message) = Message::parse_server(text.into()).map(Box::new) {
                             source.answered = true;
                             self.stream.answered(Some(call), message);
                         }
@@ -228,7 +272,7 @@ impl Ear {
         }
     }
 
-    fn notification(&self, method: Method, params: &Params, message: Message) -> Vec<Crowded> {
+    fn notification(&self, method: Method, params: &Params, message: Box<Message>) -> Vec<Crowded> {
         let audience = self.stream.audience();
         if message.text().len() > NOTE_BYTES_MAX {
             // Whatever it says.
@@ -239,7 +283,7 @@ impl Ear {
         match method {
             Method::Progress => {
                 let id = params.progress_token.and_then(|token| CallId::read(message.str(token)));
-                self.progress(id, Box::new(message)).err().into_iter().collect()
+                self.progress(id, message).err().into_iter().collect()
             }
             Method::ListChanged(kind) => {
                 audience.stales();
@@ -249,12 +293,12 @@ impl Ear {
             Method::Log => self.tell(self.logged(&message)),
             Method::Updated => {
                 audience.stales();
-                self.tell(audience.updated(&unmarked(message)))
+                self.tell(audience.updated(&unmarked(*message)))
             }
             Method::Acknowledged => {
                 let meta = params.meta.as_ref().and_then(|meta| meta.subscription);
                 let id = meta.and_then(|id| CallId::read(message.str(id)));
-                self.progress(id, Box::new(message)).err().into_iter().collect()
+                self.progress(id, message).err().into_iter().collect()
             }
             Method::ElicitationComplete => self.tell(audience.completed(&message)),
             Method::Cancelled => {
@@ -293,7 +337,7 @@ impl Ear {
         }
     }
 
-    fn request(&self, id: Id, method: Method, message: Message) -> Vec<Crowded> {
+    fn request(&self, id: Id, method: Method, message: Box<Message>) -> Vec<Crowded> {
         if self.stream.standing().is_some() {
             // It may not ask, and nobody may answer it (2026-07-28, basic/transports).
             self.stream.counters().noise.fetch_add(1, Ordering::Relaxed);
@@ -306,7 +350,7 @@ impl Ear {
             Method::Ask(want) => {
                 let asked = match self.stream.asks().place(message.text().len()) {
                     Some((place, room)) => {
-                        let heard = HeardAsk { id: id.clone(), want, message, place, room };
+                        let heard = HeardAsk { id: id.clone(), want, message: *message, place, room };
                         self.stream
                             .asked(heard, self.source.as_ref().map(|source| source.call))
                             .map_err(|fault| *fault)
@@ -508,6 +552,11 @@ fn unmarked(note: Message) -> Message {
     let kept: Vec<String> = kept.map(|member| format!("{}:{}", member.key_raw, member.value)).collect();
     let text = Splice::new(&note).replace(meta.object, format!("{{{}}}", kept.join(","))).finish();
     Message::parse_server(text).unwrap_or(note)
+}
+
+/// One message, or what is none. Boxed, because most are answers, which are handed on so.
+fn one(text: Bytes) -> Result<Box<Message>, Box<BadMessage>> {
+    Message::parse_server(text).map(Box::new).map_err(Box::new)
 }
 
 /// The beginning of a foreign text, made harmless for a log.

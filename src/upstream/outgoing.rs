@@ -114,14 +114,15 @@ pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says:
     let mut number = itoa::Buffer::new();
     let number = number.format(id.0);
     let is_stateless = says.is_some();
-    let mut edits: Edits<'_> = edit.map(|(span, own)| (span, New::Own(own))).into_iter().collect();
-    edits.push((*client_id, New::Lent(number)));
+    // In the order of most texts: there is nothing to sort then.
+    let mut edits = Edits::new();
+    edits.push((*client_id, New::from(number)));
     if let Some(asked) = params.task.filter(|_| stands || says.is_some() || !matches!(run, Run::AsWritten)) {
-        edits.push((member_cut(message.text(), asked.start, asked.end), New::Lent("")));
+        edits.push((member_cut(message.text(), asked.start, asked.end), New::from("")));
     }
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
         let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
-        let (at, member) = member_first(message.text(), object, "\"task\"", &["{", &lifetime, "}"]);
+        let (at, member) = member_first(message.text(), object, &["\"task\":{", &lifetime, "}"]);
         edits.push((Span { start: at, end: at }, member));
     }
     let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
@@ -140,10 +141,11 @@ pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says:
     } else if let Some(edit) = params.meta.as_ref().is_some_and(era::stands).then(unstated).flatten() {
         edits.push(edit);
     } else if let Some(token) = token {
-        edits.push((token, New::Lent(number)));
+        edits.push((token, New::from(number)));
     } else if let Some(number) = wanted {
         edits.push(message.meta_member("\"progressToken\"", number));
     }
+    edits.extend(edit.map(|(span, own)| (span, New::Own(own))));
     let is_retry = params.request_state.is_some() || params.input_responses.is_some();
     let text = splice(message.text(), &mut edits);
     // Only between two who know what it is does it mean anything.
@@ -151,6 +153,7 @@ pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says:
 }
 
 /// A request without what makes it another try of one before it.
+#[cold]
 fn without_retry(mut text: Bytes) -> Bytes {
     // One after the other: two members side by side share a comma.
     for _ in 0..RETRY_MEMBERS {

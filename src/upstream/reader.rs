@@ -4,9 +4,10 @@
 //! when there is too much of that.
 
 use super::aside::Aside;
-use super::ear::{Ear, OnlyNoise};
+use super::ear::{Ear, OnlyNoise, Read};
 use super::stream::{Lost, Stream};
-use crate::wire::lines::{Line, Lines};
+use crate::wire::lines::{Broken, Line, Lines, TOGETHER_MAX};
+use std::iter;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -14,12 +15,15 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub(super) struct Reader {
     stream: Arc<Stream>,
     lines: Lines,
+    /// What was read and not heard yet.
+    read: Vec<Result<Read, Broken>>,
     ear: Ear,
 }
 
 impl Reader {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
-        Self { lines: Lines::roomy(stream.message_bytes_max()), ear: Ear::new(stream.clone()), stream }
+        let lines = Lines::roomy(stream.message_bytes_max());
+        Self { lines, read: Vec::new(), ear: Ear::new(stream.clone()), stream }
     }
 
     /// Reads until the end of the pipe, or until there is no sense in reading on.
@@ -38,13 +42,8 @@ impl Reader {
                 Ok(count) if count > 0 => stream.comes(),
                 Ok(_) | Err(_) => break,
             }
-            while let Some(line) = self.lines.next() {
-                let heard = match line {
-                    Ok(line) => self.line(line).await,
-                    Err(_) => return stream.give_up(Lost::broken("its line on stdout did not end")),
-                };
-                if heard.is_err() {
-                    let why = "there was too much on its stdout that is no message";
+            while self.reads() {
+                if let Err(why) = self.hears_what_was_read().await {
                     return stream.give_up(Lost::broken(why));
                 }
             }
@@ -54,14 +53,22 @@ impl Reader {
         }
     }
 
-    async fn line(&mut self, line: Line) -> Result<(), OnlyNoise> {
-        match line {
-            Line::Text(text) => self.ear.hear(text).await,
-            Line::TooLong { id, bytes, response } => {
-                self.ear.overlong(id, bytes, response);
-                Ok(())
-            }
+    /// Reads some of the lines that are there, before anything becomes of the first; whether there were any.
+    fn reads(&mut self) -> bool {
+        let Self { lines, ear, read, .. } = self;
+        let some = iter::from_fn(|| lines.next()).take(TOGETHER_MAX);
+        read.extend(some.map(|line| Ok(ear.read_line(line?))));
+        !read.is_empty()
+    }
+
+    /// The error: why there is no sense in reading on.
+    async fn hears_what_was_read(&mut self) -> Result<(), &'static str> {
+        for line in self.read.drain(..) {
+            let read = line.map_err(|_| "its line on stdout did not end")?;
+            let heard = self.ear.hear_read(read).await;
+            heard.map_err(|OnlyNoise| "there was too much on its stdout that is no message")?;
         }
+        Ok(())
     }
 }
 

@@ -149,18 +149,18 @@ impl Kept {
         let Ok(message) = Message::parse_server(self.text.clone()) else { return self.text.clone() };
         let Head::Request { id: own, params, .. } = message.head() else { return self.text.clone() };
         let number = id.to_string();
-        let mut edits = vec![(*own, New::Lent(&number))];
+        let mut edits = vec![(*own, New::from(&*number))];
         edits.extend(
             params
                 .meta
                 .as_ref()
                 .and_then(|meta| meta.progress_token)
-                .map(|token| (token, New::Lent(&number))),
+                .map(|token| (token, New::from(&*number))),
         );
         if let Some(object) = params.object {
             let said = round.map(|round| [round.responses(), round.state()]).into_iter().flatten();
             for (key, value) in said.flatten() {
-                let (at, text) = member_first(message.text(), object, key, &[&value]);
+                let (at, text) = member_first(message.text(), object, &[key, ":", &value]);
                 edits.push((Span { start: at, end: at }, text));
             }
         }

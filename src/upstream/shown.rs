@@ -18,7 +18,7 @@ use crate::wire::id::{Id, Raw};
 use crate::wire::lines::one_line;
 use crate::wire::members::requote;
 use crate::wire::message::{Head, Message, Outcome, Text};
-use crate::wire::splice::Splice;
+use crate::wire::splice::{New, Splice};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ impl Shown<'_> {
             return response.text().clone();
         };
         let id = *id;
-        let mut splice = Splice::new(&response).replace(id, origin.id.as_str());
+        let mut splice = Splice::new(&response);
         let places: &[Text] = match outcome {
             Outcome::Result { places, .. } => &places.uris,
             Outcome::Error { uri, .. } => uri.as_slice(),
@@ -157,11 +157,11 @@ impl Shown<'_> {
                 splice = splice.replace(place.span(), requote(response.str(place.span()), own, &exposed));
             }
         }
-        if splice.count() == 1 {
+        if splice.count() == 0 {
             drop(splice);
-            return response.replaced(id, origin.id.as_str());
+            return response.replaced(id, origin.id.as_bytes());
         }
-        splice.finish()
+        splice.replace(id, New::Lent(origin.id.as_bytes())).finish()
     }
 }
 

@@ -808,7 +808,7 @@ impl Stream {
     }
 
     /// Brings an answer to its request; one to nothing open is dropped and counted.
-    pub(super) fn answered(&self, id: Option<CallId>, response: Message) {
+    pub(super) fn answered(&self, id: Option<CallId>, response: Box<Message>) {
         let mut open = self.open.lock();
         if let Some(id) = id.filter(|id| open.may_become_task(*id)) {
             drop(open);
@@ -831,7 +831,7 @@ impl Stream {
                 }
                 let bytes = response.text().len();
                 match self.audience.room(listener.owner.as_deref(), bytes) {
-                    Ok(room) => listener.end_with(Arrival::Done(Box::new(response)), room),
+                    Ok(room) => listener.end_with(Arrival::Done(response), room),
                     Err(NoRoom) => listener.end(Arrival::Failed(Box::new(self.no_room(bytes)))),
                 }
             }

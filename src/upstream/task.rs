@@ -163,7 +163,7 @@ pub(super) fn belonging(ask: &Message, response: &Message) -> Option<(Span, New<
         }
         None | Some(_) => return None,
     };
-    let (at, text) = member_first(response.text(), object, &key, &[&value]);
+    let (at, text) = member_first(response.text(), object, &[&key, ":", &value]);
     Some((Span { start: at, end: at }, text))
 }
 

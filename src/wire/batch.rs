@@ -16,8 +16,12 @@ use crate::wire::flaw::{BadKind, BadMessage};
 ///
 /// An empty batch, or one of more than `elements_max`, is refused as a whole.
 pub fn batch(text: &Bytes, elements_max: usize) -> Option<Result<Vec<Bytes>, BadMessage>> {
-    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
-    (*first == b'[').then(|| split(text, elements_max))
+    is_batch(text).then(|| split(text, elements_max))
+}
+
+/// Whether the text starts as an array.
+pub fn is_batch(text: &[u8]) -> bool {
+    text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b'[')
 }
 
 fn split(text: &Bytes, elements_max: usize) -> Result<Vec<Bytes>, BadMessage> {

@@ -20,8 +20,10 @@ pub struct BadMessage {
     pub why: Cow<'static, str>,
     /// It has a result or an error and no method: an answer, which is not to be answered.
     pub response: bool,
-    /// What stands as the id, valid for a request or not: `7.0` is an answer to our 7.
-    raw_id: Option<Bytes>,
+    /// Our own id that the text answers, if it is a broken answer.
+    pub call: Option<CallId>,
+    /// The text itself, for whoever may show it; empty where it was one of several.
+    pub text: Bytes,
 }
 
 /// What is wrong with a text.
@@ -63,22 +65,24 @@ pub enum BadKind {
 }
 
 impl BadMessage {
+    #[cold]
     pub(super) fn new(kind: BadKind, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { id: None, kind, why: why.into(), response: false, raw_id: None }
+        Self { id: None, kind, why: why.into(), response: false, call: None, text: Bytes::new() }
     }
 
     /// With the raw JSON of the id, if there is one, and whether it is an answer.
     pub(super) fn of(mut self, raw_id: Option<Bytes>, response: bool) -> Self {
-        self.id = raw_id.clone().and_then(Id::parse);
-        self.raw_id = raw_id;
+        // What is no id of a request may be one of ours: `7.0` is an answer to our 7.
+        let raw = raw_id.as_ref().filter(|_| response).and_then(|raw| std::str::from_utf8(raw).ok());
+        self.call = raw.and_then(CallId::read);
+        self.id = raw_id.and_then(Id::parse);
         self.response = response;
         self
     }
 
-    /// Our own id that the text answers, if it is a broken answer.
-    pub fn call_id(&self) -> Option<CallId> {
-        let raw = self.raw_id.as_ref().filter(|_| self.response)?;
-        CallId::read(std::str::from_utf8(raw).ok()?)
+    /// With the text that it is said of.
+    pub(super) fn in_text(self, text: Bytes) -> Self {
+        Self { text, ..self }
     }
 
     /// The JSON-RPC code: -32700 if it is no JSON, -32600 if it is no message.

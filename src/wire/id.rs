@@ -49,6 +49,11 @@ impl Raw {
         // It was made of text.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The same as bytes, for whoever need not know that it is text: that would be looked at once more.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Raw {
@@ -71,6 +76,11 @@ impl Id {
 
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The same as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

@@ -17,6 +17,10 @@ pub const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A buffer that has grown beyond this goes back to the allocator once it is empty enough.
 pub const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 
+/// So many lines are read before anything becomes of the first. Reading a message and acting on it are each about as much
+/// program as a processor has at hand: in turns, either would drive out the other with every message.
+pub const TOGETHER_MAX: usize = 16;
+
 /// A byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 

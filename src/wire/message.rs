@@ -16,9 +16,8 @@ use crate::wire::cursor::Stop;
 pub use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
-use crate::wire::members::inner;
 use crate::wire::skim::{self, Skim};
-use crate::wire::splice::{New, member_first, splice};
+use crate::wire::splice::{New, member_first, one_splice};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
@@ -285,11 +284,11 @@ impl Message {
         let text = trim(text);
         let whole = came.and_then(|came| roomy(came, &text)).map(Box::new);
         if u32::try_from(text.len()).is_err() {
-            return Err(unread(BadKind::Size, "the message is longer than 4 GiB", &text));
+            return Err(unread(BadKind::Size, "the message is longer than 4 GiB", text));
         }
         // Once over the whole text: nobody looks at its encoding again.
         let Ok(text) = ByteString::try_from(text.clone()) else {
-            return Err(unread(BadKind::Encoding, "the message is not UTF-8", &text));
+            return Err(unread(BadKind::Encoding, "the message is not UTF-8", text));
         };
         let mut is_on_one_line = false;
         match head(&text, caps, &mut is_on_one_line) {
@@ -297,9 +296,9 @@ impl Message {
             Err(Refusal::Read { bad, id, response }) => {
                 let id = id.and_then(|id| text.get(id.start as usize..id.end as usize));
                 let id = id.map(|id| Bytes::copy_from_slice(id.as_bytes()));
-                Err(bad.of(id, response))
+                Err(bad.of(id, response).in_text(text.into_bytes()))
             }
-            Err(Refusal::Unread(bad)) => Err(glimpsed(bad, text.as_bytes())),
+            Err(Refusal::Unread(bad)) => Err(glimpsed(*bad, text.into_bytes())),
         }
     }
 
@@ -308,9 +307,9 @@ impl Message {
     }
 
     /// The text with `new` at `span`. A long one that nobody else has stays where it is, if it can; any other is copied.
-    pub fn replaced(self: Box<Self>, span: Span, new: &str) -> Bytes {
+    pub fn replaced(self: Box<Self>, span: Span, new: &[u8]) -> Bytes {
         if self.text.len() < LONG_BYTES_MIN {
-            return splice(self.text(), &mut [(span, new)]);
+            return one_splice(self.text(), span, new);
         }
         let Self { text, whole, .. } = *self;
         let (whole, start) = match whole {
@@ -319,8 +318,8 @@ impl Message {
         };
         drop(text);
         let start = start as usize;
-        let amended = amended(whole, start, span, new.as_bytes());
-        amended.unwrap_or_else(|whole| splice(whole.get(start..).unwrap_or_default(), &mut [(span, new)]))
+        let amended = amended(whole, start, span, new);
+        amended.unwrap_or_else(|whole| one_splice(whole.get(start..).unwrap_or_default(), span, new))
     }
 
     /// Whether the text holds no raw line break, for sure: nobody need look for one.
@@ -385,25 +384,23 @@ impl Message {
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
     pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
-        let first = |object: Span, key: &str, value: &[&str]| {
-            let (at, new) = member_first(self.text(), object, key, value);
+        let first = |object: Span, member: &[&str]| {
+            let (at, new) = member_first(self.text(), object, member);
             (Span { start: at, end: at }, new)
         };
-        let meta = ["{", key_json, ":", value_json, "}"];
+        let other = |null: Span, value: &[&str]| (null, New::joined(value.iter().copied()));
         let (found, meta_null, object, null) = match self.params() {
             Some(params) => (params.meta.as_ref(), params.meta_null, params.object, params.null),
             None => (None, None, None, None),
         };
         match (found, meta_null, object, null) {
-            (Some(found), _, _, _) => first(found.object, key_json, &[value_json]),
-            (None, Some(null), _, _) => (null, New::joined(&meta)),
-            (None, None, Some(object), _) => first(object, "\"_meta\"", &meta),
-            (None, None, None, Some(null)) => {
-                (null, New::joined(&["{\"_meta\":{", key_json, ":", value_json, "}}"]))
-            }
+            (Some(found), _, _, _) => first(found.object, &[key_json, ":", value_json]),
+            (None, Some(null), _, _) => other(null, &["{", key_json, ":", value_json, "}"]),
+            (None, None, Some(object), _) => first(object, &["\"_meta\":{", key_json, ":", value_json, "}"]),
+            (None, None, None, Some(null)) => other(null, &["{\"_meta\":{", key_json, ":", value_json, "}}"]),
             (None, None, None, None) => {
                 let whole = Span { start: 0, end: self.text.len() as u32 };
-                first(whole, "\"params\"", &["{\"_meta\":{", key_json, ":", value_json, "}}"])
+                first(whole, &["\"params\":{\"_meta\":{", key_json, ":", value_json, "}}"])
             }
         }
     }
@@ -431,7 +428,8 @@ impl Text {
     pub fn as_str<'a>(&'a self, message: &'a Message) -> &'a str {
         match &self.unescaped {
             Some(text) => text,
-            None => inner(message.str(self.span)),
+            // Without its quotes.
+            None => message.str(Span { start: self.span.start + 1, end: self.span.end.saturating_sub(1) }),
         }
     }
 }
@@ -439,29 +437,29 @@ impl Text {
 /// Why there is no head: with what the parser had found of the id by then, or without, because it did
 /// not come to the end.
 enum Refusal {
-    Read { bad: BadMessage, id: Option<Span>, response: bool },
-    Unread(BadMessage),
+    Read { bad: Box<BadMessage>, id: Option<Span>, response: bool },
+    Unread(Box<BadMessage>),
 }
 
-fn unread(kind: BadKind, why: &'static str, text: &[u8]) -> BadMessage {
+fn unread(kind: BadKind, why: &'static str, text: Bytes) -> BadMessage {
     glimpsed(BadMessage::new(kind, why), text)
 }
 
 /// With what can be seen of the id in a text that was not read.
-fn glimpsed(bad: BadMessage, text: &[u8]) -> BadMessage {
+fn glimpsed(bad: BadMessage, text: Bytes) -> BadMessage {
     let mut glimpse = Glimpse::default();
-    glimpse.feed(text);
-    bad.of(glimpse.id(), glimpse.is_response())
+    glimpse.feed(&text);
+    bad.of(glimpse.id(), glimpse.is_response()).in_text(text)
 }
 
 /// What kind of message it is. `is_on_one_line`: it is so for sure.
 #[inline(always)]
 fn head(whole: &str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Result<Head, Refusal> {
-    let unread = |kind, why: &'static str| Err(Refusal::Unread(BadMessage::new(kind, why)));
+    let unread = |kind, why: &'static str| Err(Refusal::Unread(Box::new(BadMessage::new(kind, why))));
     if !whole.starts_with('{') {
         // What is no JSON at all is told from what is no message.
         if let Some(syntax) = syntax_of(whole) {
-            return Err(Refusal::Unread(syntax));
+            return Err(Refusal::Unread(Box::new(syntax)));
         }
         if whole.starts_with('[') {
             return unread(BadKind::Batch, "a batch is not allowed here");
@@ -477,12 +475,12 @@ fn head(whole: &str, caps: Option<Caps>, is_on_one_line: &mut bool) -> Result<He
         }
         Err(Stop::Syntax) => {
             let plain = || BadMessage::new(BadKind::Syntax, "the message is not JSON");
-            return Err(Refusal::Unread(syntax_of(whole).unwrap_or_else(plain)));
+            return Err(Refusal::Unread(Box::new(syntax_of(whole).unwrap_or_else(plain))));
         }
     }
     *is_on_one_line = found.is_on_one_line();
     let (id, response) = (found.id(), found.is_response());
-    found.head().map_err(|bad| Refusal::Read { bad, id, response })
+    found.head().map_err(|bad| Refusal::Read { bad: Box::new(bad), id, response })
 }
 
 /// Where a text stops being JSON, in words.

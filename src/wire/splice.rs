@@ -3,7 +3,7 @@
 //! The only way in which a forwarded message ever changes. It knows nothing of what the spans mean.
 
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::wire::message::{Message, Span};
 
@@ -19,7 +19,7 @@ pub struct Splice<'a> {
 /// What stands in a text from now on.
 #[derive(Debug)]
 pub enum New<'a> {
-    Lent(&'a str),
+    Lent(&'a [u8]),
     Own(Bytes),
     Short(Short),
 }
@@ -34,7 +34,7 @@ pub struct Short {
 impl AsRef<[u8]> for New<'_> {
     fn as_ref(&self) -> &[u8] {
         match self {
-            Self::Lent(text) => text.as_bytes(),
+            Self::Lent(text) => text,
             Self::Own(text) => text,
             Self::Short(Short { bytes, length }) => bytes.get(..usize::from(*length)).unwrap_or_default(),
         }
@@ -43,13 +43,13 @@ impl AsRef<[u8]> for New<'_> {
 
 impl New<'_> {
     /// All pieces in one text.
-    pub(super) fn joined(pieces: &[&str]) -> Self {
+    pub(super) fn joined<'p>(pieces: impl Iterator<Item = &'p str> + Clone) -> Self {
         let mut short = Short { bytes: [0; SHORT_BYTES_MAX], length: 0 };
-        for piece in pieces {
+        for piece in pieces.clone() {
             let at = usize::from(short.length);
             match short.bytes.get_mut(at..at + piece.len()) {
                 Some(place) => place.copy_from_slice(piece.as_bytes()),
-                None => return Self::Own(Bytes::from(pieces.concat())),
+                None => return Self::Own(pieces.collect::<String>().into()),
             }
             short.length += piece.len() as u8;
         }
@@ -59,7 +59,7 @@ impl New<'_> {
 
 impl<'a> From<&'a str> for New<'a> {
     fn from(text: &'a str) -> Self {
-        Self::Lent(text)
+        Self::Lent(text.as_bytes())
     }
 }
 
@@ -133,18 +133,28 @@ pub fn splice<N: AsRef<[u8]>>(text: &[u8], edits: &mut [(Span, N)]) -> Bytes {
     out.into()
 }
 
-/// The insert that makes `key: value` the first member of the object at `object`, empty or not.
+/// The same of one edit, for whoever has no other.
+pub(super) fn one_splice(text: &[u8], span: Span, new: &[u8]) -> Bytes {
+    let (before, behind) = (text.get(..span.start as usize), text.get(span.end as usize..));
+    debug_assert!(
+        before.is_some() && behind.is_some() && span.start <= span.end,
+        "outside the text: {span:?}"
+    );
+    match (before, behind) {
+        (Some(before), Some(behind)) if span.start <= span.end => [before, new, behind].concat().into(),
+        _ => Bytes::copy_from_slice(text),
+    }
+}
+
+/// The insert that makes `member` the first member of the object at `object`, empty or not.
 ///
-/// Both are JSON already, the key with its quotes, the value in pieces. The object must not have the key yet.
-pub fn member_first(text: &[u8], object: Span, key_json: &str, value_json: &[&str]) -> (u32, New<'static>) {
+/// It is JSON already, key, colon and value, in pieces. The object must not have the key yet.
+pub fn member_first(text: &[u8], object: Span, member: &[&str]) -> (u32, New<'static>) {
     let at = object.start.saturating_add(1);
     let rest = text.get(at as usize..).unwrap_or_default();
     let next = rest.iter().find(|byte| !byte.is_ascii_whitespace());
     let comma = if next == Some(&b'}') { "" } else { "," };
-    let mut pieces: SmallVec<[&str; 8]> = smallvec![key_json, ":"];
-    pieces.extend_from_slice(value_json);
-    pieces.push(comma);
-    (at, New::joined(&pieces))
+    (at, New::joined(member.iter().copied().chain([comma])))
 }
 
 /// What is to be cut so that the member from `start`, where its key begins, to `end`, where its value ends, is gone,
@@ -225,7 +235,7 @@ mod tests {
             ("{ \"a\":2}", "{\"k\":1, \"a\":2}"),
         ] {
             let whole = span(0, object.len() as u32);
-            let (at, new) = member_first(object.as_bytes(), whole, "\"k\"", &["1"]);
+            let (at, new) = member_first(object.as_bytes(), whole, &["\"k\":", "1"]);
             assert_eq!(splice(object.as_bytes(), &mut [(span(at, at), new)]), after);
         }
     }

@@ -237,7 +237,7 @@ fn stamped(text: Bytes, id: &Id) -> Option<Bytes> {
     let note = Message::parse_server(text).ok()?;
     let own = note.params().and_then(|params| params.meta.as_ref()).and_then(|meta| meta.subscription);
     let edit = match own {
-        Some(place) => (place, New::Lent(id.as_str())),
+        Some(place) => (place, New::Lent(id.as_bytes())),
         None => note.meta_member(&format!("\"{SUBSCRIPTION_KEY}\""), id.as_str()),
     };
     Some(one_line(splice(note.text(), &mut [edit])))

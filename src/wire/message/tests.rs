@@ -406,15 +406,15 @@ fn what_is_not_utf8_is_a_parse_error_of_its_own_request() {
     let text = Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"x\":\"\xff\",\"id\":7,\"result\":{}}");
     let bad = Message::parse_server(text).unwrap_err();
     assert_eq!((bad.kind, bad.code(), bad.response), (BadKind::Encoding, -32700, true));
-    assert_eq!(bad.call_id(), Some(crate::wire::id::CallId(7)));
+    assert_eq!(bad.call, Some(crate::wire::id::CallId(7)));
 }
 
 #[test]
 fn a_broken_answer_tells_which_call_it_ends() {
     let bad = server(r#"{"jsonrpc":"2.0","id":7.0,"result":{},"error":{}}"#).unwrap_err();
-    assert_eq!((bad.id.as_ref(), bad.call_id()), (None, Some(crate::wire::id::CallId(7))));
+    assert_eq!((bad.id.as_ref(), bad.call), (None, Some(crate::wire::id::CallId(7))));
     let bad = server(r#"{"jsonrpc":"2.0","id":7,"method":1}"#).unwrap_err();
-    assert_eq!((bad.call_id(), bad.response), (None, false));
+    assert_eq!((bad.call, bad.response), (None, false));
 }
 
 /// R-10.
@@ -575,7 +575,7 @@ fn a_long_answer_is_given_another_id_where_it_stands() {
         let place = came.as_ptr_range();
         let message = Message::parse_server(came).unwrap();
         let Head::Response { id: Some(id), .. } = *message.head() else { panic!("no response") };
-        let changed = Box::new(message).replaced(id, new);
+        let changed = Box::new(message).replaced(id, new.as_bytes());
         assert!(changed == answer(first, new));
         assert_eq!(place.contains(&changed.as_ptr()), stays, "{lead} {first} {new}");
     }
@@ -583,7 +583,7 @@ fn a_long_answer_is_given_another_id_where_it_stands() {
     let came = Bytes::from(answer(true, "1234"));
     let message = Message::parse_server(came.clone()).unwrap();
     let Head::Response { id: Some(id), .. } = *message.head() else { panic!("no response") };
-    assert!(Box::new(message).replaced(id, "7") == answer(true, "7"));
+    assert!(Box::new(message).replaced(id, b"7") == answer(true, "7"));
     assert!(came == answer(true, "1234"));
 }
 
