@@ -12,7 +12,7 @@ use super::memory::NoRoom;
 use super::stream::{Arrival, Stream};
 use crate::mcp::caller::ClientId;
 use crate::mcp::method::Method;
-use crate::wire::batch::batch;
+use crate::wire::batch::{batch, is_batch};
 use crate::wire::fault::{CallOutcome, Fault, Reason};
 use crate::wire::id::{CallId, Id};
 use crate::wire::lines::Line;
@@ -56,7 +56,8 @@ pub(super) enum Owner {
 /// A text as it was read, before anything becomes of it.
 pub(super) enum Read {
     One(Result<Box<Message>, Box<BadMessage>>),
-    Many(Vec<Bytes>),
+    /// It begins like one.
+    Batch(Bytes),
     /// It is over the limit, and not here any more.
     TooLong {
         id: Option<Bytes>,
@@ -113,22 +114,21 @@ impl Ear {
 
     /// A text of the server's: a message, several of them where that was agreed, or none.
     pub(super) async fn hear(&mut self, text: Bytes) -> Result<(), OnlyNoise> {
-        let read = self.read(text);
-        self.hear_read(read).await
+        self.hear_read(Self::read(text)).await
     }
 
     /// Reads a text of the server's; nothing becomes of it by that.
-    pub(super) fn read(&self, text: Bytes) -> Read {
-        match self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
-            Some(Ok(texts)) => Read::Many(texts),
-            Some(Err(_)) | None => Read::One(one(text)),
+    pub(super) fn read(text: Bytes) -> Read {
+        match is_batch(&text) {
+            true => Read::Batch(text),
+            false => Read::One(one(text)),
         }
     }
 
     /// The same of a line.
-    pub(super) fn read_line(&self, line: Line) -> Read {
+    pub(super) fn read_line(line: Line) -> Read {
         match line {
-            Line::Text(text) => self.read(text),
+            Line::Text(text) => Self::read(text),
             Line::TooLong { id, bytes, response } => Read::TooLong { id, bytes, response },
         }
     }
@@ -137,7 +137,12 @@ impl Ear {
     pub(super) async fn hear_read(&mut self, read: Read) -> Result<(), OnlyNoise> {
         match read {
             Read::One(message) => self.one(message).await,
-            Read::Many(texts) => {
+            Read::Batch(text) => {
+                // Whether it may be one is known by now.
+                let texts = match self.stream.batches().then(|| batch(&text, BATCH_MAX)).flatten() {
+                    Some(Ok(texts)) => texts,
+                    Some(Err(_)) | None => vec![text],
+                };
                 for text in texts {
                     self.one(one(text)).await?;
                 }
@@ -561,8 +566,6 @@ fn one(text: Bytes) -> Result<Box<Message>, Box<BadMessage>> {
 
 /// The beginning of a foreign text, made harmless for a log.
 fn excerpt(text: &[u8]) -> String {
-    // What is read in one piece begins with blanks of ours.
-    let text = text.trim_ascii_start();
     let head = text.get(..EXCERPT_BYTES_MAX).unwrap_or(text);
     String::from_utf8_lossy(head).escape_debug().collect()
 }

@@ -140,12 +140,19 @@ impl Share {
 
     /// Room for something that is for one client; none either when too much waits for it.
     pub(super) fn take_of(&self, part: &Part, bytes: usize) -> Result<Room, NoRoom> {
-        let mut room = self.take(bytes)?;
-        if let Some(part) = &part.0 {
-            room.of_part = drawn(&part.own, 0, part.of(bytes))?;
-            room.part = Some(part.own.clone());
+        let Some(part) = &part.0 else { return self.take(bytes) };
+        // First: what is refused for that has taken nothing of the others', not even for a moment.
+        let of_part = drawn(&part.own, 0, part.of(bytes))?;
+        match self.take(bytes) {
+            Ok(mut room) => {
+                (room.part, room.of_part) = (Some(part.own.clone()), of_part);
+                Ok(room)
+            }
+            Err(none) => {
+                part.own.give_back(of_part);
+                Err(none)
+            }
         }
-        Ok(room)
     }
 
     /// The same for an answer to a request of ours. A small one needs none: what we ask and learn of a server must not
@@ -292,6 +299,12 @@ mod tests {
         fn drop(&mut self) {
             self.0.give_back(self.1);
         }
+    }
+
+    /// With what `Bytes` counts by, it is less than a class of the allocator's blocks (ARCHITECTURE.md, what a call costs).
+    #[test]
+    fn a_text_and_its_room_are_of_an_odd_size() {
+        assert!(size_of::<Kept<Room>>() + size_of::<usize>() <= 72, "{}", size_of::<Kept<Room>>());
     }
 
     #[test]

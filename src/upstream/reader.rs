@@ -55,9 +55,9 @@ impl Reader {
 
     /// Reads some of the lines that are there, before anything becomes of the first; whether there were any.
     fn reads(&mut self) -> bool {
-        let Self { lines, ear, read, .. } = self;
+        let Self { lines, read, .. } = self;
         let some = iter::from_fn(|| lines.next()).take(TOGETHER_MAX);
-        read.extend(some.map(|line| Ok(ear.read_line(line?))));
+        read.extend(some.map(|line| line.map(Ear::read_line)));
         !read.is_empty()
     }
 

@@ -22,7 +22,7 @@ pub struct BadMessage {
     pub response: bool,
     /// Our own id that the text answers, if it is a broken answer.
     pub call: Option<CallId>,
-    /// The text itself, for whoever may show it; empty where it was one of several.
+    /// The text itself, for whoever may show it; empty where a whole batch is refused.
     pub text: Bytes,
 }
 
