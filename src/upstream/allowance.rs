@@ -153,17 +153,20 @@ mod tests {
 
     #[test]
     fn a_request_in_pieces_is_as_large_as_it_has_become() {
-        let memory = Memory::new(100 * MIB);
-        let allowance = one_of(&memory, Company::One);
-        let most = allowance.request(85 * MIB).unwrap();
-        let more = allowance.pieces();
-        let mut all = more(64 * KIB).unwrap();
-        assert!(more(1).is_none(), "it would be large");
-        drop(most);
-        all.merge(more(1).unwrap());
-        assert_eq!((all.all, all.own), (65, 0));
-        drop(all);
-        assert_eq!(memory.free(), 100 * KIB);
+        // Either has 100 MiB; only one among many counts them as its own.
+        for (company, mib, own) in [(Company::One, 100, 0), (Company::Many, 400, 65)] {
+            let memory = Memory::new(mib * MIB);
+            let allowance = one_of(&memory, company);
+            let most = allowance.request(85 * MIB).unwrap();
+            let more = allowance.pieces();
+            let mut all = more(64 * KIB).unwrap();
+            assert!(more(1).is_none(), "it would be large");
+            drop(most);
+            all.merge(more(1).unwrap());
+            assert_eq!((all.all, all.own), (65, own));
+            drop(all);
+            assert_eq!(memory.free(), mib * KIB);
+        }
     }
 
     #[test]

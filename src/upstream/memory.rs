@@ -110,21 +110,12 @@ impl Share {
     /// Room for something that the link's server says; none when too much of it waits, or too much that is large of all
     /// servers together.
     pub(super) fn take(&self, bytes: usize) -> Result<Room, NoRoom> {
-        // One text over the whole share takes all of it.
-        self.take_above(0, kib(bytes).min(self.0.kib), is_large(bytes))
+        self.take_of(&Part(None), bytes)
     }
 
-    /// So many KiB, if as many as `spared` are left of the share then.
-    fn take_above(&self, spared: u32, kib: u32, is_large: bool) -> Result<Room, NoRoom> {
-        let Shared { memory, own, .. } = &*self.0;
-        // What was drawn is given back with it, however far it came.
-        let mut room = Room { share: self.clone(), part: None, own: 0, said: 0, all: 0, of_part: 0 };
-        room.own = drawn(own, spared, kib)?;
-        if is_large {
-            room.said = drawn(&memory.said, 0, kib)?;
-        }
-        room.all = drawn(&memory.room, 0, kib)?;
-        Ok(room)
+    /// What is drawn for it is given back with it, however far that comes.
+    fn no_room_yet(&self) -> Room {
+        Room { share: self.clone(), part: None, own: 0, said: 0, all: 0, of_part: 0 }
     }
 
     /// For one answer that is about to come.
@@ -140,19 +131,15 @@ impl Share {
 
     /// Room for something that is for one client; none either when too much waits for it.
     pub(super) fn take_of(&self, part: &Part, bytes: usize) -> Result<Room, NoRoom> {
-        let Some(part) = &part.0 else { return self.take(bytes) };
-        // First: what is refused for that has taken nothing of the others', not even for a moment.
-        let of_part = drawn(&part.own, 0, part.of(bytes))?;
-        match self.take(bytes) {
-            Ok(mut room) => {
-                (room.part, room.of_part) = (Some(part.own.clone()), of_part);
-                Ok(room)
-            }
-            Err(none) => {
-                part.own.give_back(of_part);
-                Err(none)
-            }
+        let mut room = self.no_room_yet();
+        if let Some(part) = &part.0 {
+            // First: what is refused for that has taken nothing of the others', not even for a moment.
+            room.of_part = drawn(&part.own, 0, part.of(bytes))?;
+            room.part = Some(part.own.clone());
         }
+        // One text over the whole share takes all of it.
+        room.draws(0, kib(bytes).min(self.0.kib), is_large(bytes))?;
+        Ok(room)
     }
 
     /// The same for an answer to a request of ours. A small one needs none: what we ask and learn of a server must not
@@ -183,7 +170,8 @@ impl Growing {
         }
         let wanted = kib(bytes).saturating_add(STEP_KIB).min(kib_max);
         let kib = wanted - self.kib;
-        let step = share.take_above(spared, kib, true)?;
+        let mut step = share.no_room_yet();
+        step.draws(spared, kib, true)?;
         self.steps.push(step);
         self.kib = wanted;
         Ok(())
@@ -212,6 +200,17 @@ impl Bound {
 }
 
 impl Room {
+    /// So many KiB, if as many as `spared` are left of the share then.
+    fn draws(&mut self, spared: u32, kib: u32, is_large: bool) -> Result<(), NoRoom> {
+        let Shared { memory, own, .. } = &*self.share.0;
+        self.own = drawn(own, spared, kib)?;
+        if is_large {
+            self.said = drawn(&memory.said, 0, kib)?;
+        }
+        self.all = drawn(&memory.room, 0, kib)?;
+        Ok(())
+    }
+
     /// The text with its room: given back with the last that is left of it.
     pub(super) fn of(self, text: Bytes) -> Bytes {
         Bytes::from_owner(Kept { text, _room: self })
