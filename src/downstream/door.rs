@@ -17,10 +17,9 @@ use crate::hub::seat::Seat;
 use crate::upstream::allowance::Held;
 use crate::upstream::aside::Aside;
 use crate::upstream::queue::{Queue, queue};
-use crate::wire::lines::{Broken, Lines, TOGETHER_MAX};
+use crate::wire::lines::{Broken, Lines};
 use bytes::Bytes;
 use futures::FutureExt;
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -126,7 +125,7 @@ impl Door {
                 // A client that sends and never reads is not read either, from some point on.
                 came = inbox.next(&mut lines), if self.calls.len() < waiting_max => match came {
                     Came::Bytes => {
-                        while self.reads(&mut lines) {
+                        while lines.together(&mut self.read, |line| self.session.read_line(line)) {
                             if self.hears_what_was_read().is_err() {
                                 return Closed::Client;
                             }
@@ -174,14 +173,6 @@ impl Door {
             }
         };
         timeout(within, answered).await.ok();
-    }
-
-    /// Reads some of the lines that are there, before anything becomes of the first; whether there were any.
-    fn reads(&mut self, lines: &mut Lines) -> bool {
-        let session = &self.session;
-        let some = iter::from_fn(|| lines.next()).take(TOGETHER_MAX);
-        self.read.extend(some.map(|line| Ok(session.read_line(line?))));
-        !self.read.is_empty()
     }
 
     fn hears_what_was_read(&mut self) -> Result<(), Broken> {

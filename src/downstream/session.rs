@@ -246,7 +246,7 @@ impl Session {
     pub(super) fn read(&self, text: Bytes) -> Read {
         match is_batch(&text) {
             true => Read::Batch(text),
-            false => Read::One(Message::parse_client(text, caps(&self.hub().config().limits))),
+            false => Read::One(self.parsed(text)),
         }
     }
 
@@ -288,7 +288,7 @@ impl Session {
     fn hear_batch(&self, texts: Vec<Bytes>, outlet: &Outlet) -> Reply {
         let mut pending = Vec::new();
         for text in texts {
-            let reply = match Message::parse_client(text, caps(&self.hub().config().limits)) {
+            let reply = match self.parsed(text) {
                 Ok(message) if message.method() == Some("initialize") => {
                     let fault = Fault::invalid_request("`initialize` must not be part of a batch");
                     Reply::Now(fault.render(message.id().as_ref()))
@@ -330,6 +330,10 @@ impl Session {
             (line.len() > 2).then(|| keeping(line, parts))
         };
         Reply::Later { id: None, call: call.boxed(), number: None }
+    }
+
+    fn parsed(&self, text: Bytes) -> Result<Message, BadMessage> {
+        Message::parse_client(text, caps(&self.hub().config().limits))
     }
 
     /// What is said to a text that is no message, which is nothing to a broken answer.

@@ -6,8 +6,7 @@
 use super::aside::Aside;
 use super::ear::{Ear, OnlyNoise, Read};
 use super::stream::{Lost, Stream};
-use crate::wire::lines::{Broken, Line, Lines, TOGETHER_MAX};
-use std::iter;
+use crate::wire::lines::{Broken, Line, Lines};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -42,7 +41,7 @@ impl Reader {
                 Ok(count) if count > 0 => stream.comes(),
                 Ok(_) | Err(_) => break,
             }
-            while self.reads() {
+            while self.lines.together(&mut self.read, Ear::read_line) {
                 if let Err(why) = self.hears_what_was_read().await {
                     return stream.give_up(Lost::broken(why));
                 }
@@ -51,14 +50,6 @@ impl Reader {
         if let Some(Line::Text(text)) = self.lines.finish() {
             self.ear.last(text).await;
         }
-    }
-
-    /// Reads some of the lines that are there, before anything becomes of the first; whether there were any.
-    fn reads(&mut self) -> bool {
-        let Self { lines, read, .. } = self;
-        let some = iter::from_fn(|| lines.next()).take(TOGETHER_MAX);
-        read.extend(some.map(|line| line.map(Ear::read_line)));
-        !read.is_empty()
     }
 
     /// The error: why there is no sense in reading on.

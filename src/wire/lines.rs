@@ -19,7 +19,7 @@ pub const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// So many lines are read before anything becomes of the first. Reading a message and acting on it are each about as much
 /// program as a processor has at hand: in turns, either would drive out the other with every message.
-pub const TOGETHER_MAX: usize = 16;
+const TOGETHER_MAX: usize = 16;
 
 /// A byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -215,6 +215,17 @@ impl Lines {
                 return Some(Ok(Line::Text(text)));
             }
         }
+    }
+
+    /// Reads some of the lines that are there, for whoever acts on all of them afterwards; whether there were any.
+    pub fn together<T>(
+        &mut self,
+        read: &mut Vec<Result<T, Broken>>,
+        mut reads: impl FnMut(Line) -> T,
+    ) -> bool {
+        let some = std::iter::from_fn(|| self.next()).take(TOGETHER_MAX);
+        read.extend(some.map(|line| line.map(&mut reads)));
+        !read.is_empty()
     }
 
     /// The line that ends there, and what ends it is gone.
