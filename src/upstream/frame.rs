@@ -10,8 +10,8 @@ use crate::wire::id::CallId;
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use tokio::sync::Notify;
 
@@ -35,8 +35,8 @@ pub(super) struct Fate {
     signs: AtomicU8,
     /// Who carries it.
     carrier: AtomicWaker,
-    /// Who waits for it on its way.
-    watched: Notify,
+    /// Who waits for it on its way: seldom anybody.
+    watched: OnceLock<Box<Notify>>,
 }
 
 impl Fate {
@@ -135,7 +135,7 @@ impl Fate {
 
     async fn seen(&self, sign: u8) {
         loop {
-            let watched = self.watched.notified();
+            let watched = self.watched.get_or_init(Box::default).notified();
             if self.sign(Self::WATCHED) & sign != 0 {
                 return;
             }
@@ -157,7 +157,8 @@ impl Fate {
     /// Tells it to those who wait, as nobody does as a rule.
     fn tell(&self, sign: u8) {
         if self.sign(sign) & Self::WATCHED != 0 {
-            self.watched.notify_waiters();
+            // Who has said so has it made before.
+            self.watched.get_or_init(Box::default).notify_waiters();
         }
     }
 
@@ -280,6 +281,14 @@ impl Drop for Load {
 mod tests {
     use super::*;
     use futures::FutureExt;
+
+    /// There is one of each for every request, and the allocator takes its slow path for just 80 bytes.
+    #[test]
+    fn what_each_request_has_is_small() {
+        let shared = 2 * size_of::<usize>();
+        assert!(size_of::<Fate>() + shared <= 64, "{}", size_of::<Fate>());
+        assert!(size_of::<Places>() + shared <= 72, "{}", size_of::<Places>());
+    }
 
     #[tokio::test]
     async fn who_waits_for_a_request_on_its_way_is_told_how_far_it_is() {

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use crate::wire::cursor::is_plain_string;
 
@@ -16,7 +15,7 @@ use crate::wire::cursor::is_plain_string;
 pub const ID_BYTES_MAX: usize = 1024;
 
 /// As many bytes of an id need no place of their own on the heap: most ids have a few.
-const INLINE_BYTES: usize = 24;
+const INLINE_BYTES: usize = 22;
 
 /// Most digits of an integer id.
 pub const ID_DIGITS_MAX: usize = 64;
@@ -30,29 +29,55 @@ pub const ID_DIGITS_MAX: usize = 64;
 pub struct Id(Raw);
 
 /// A short JSON text of a peer's exactly as it wrote it, in a place of its own: it outlives its message.
-#[derive(PartialEq, Eq, Hash)]
-pub struct Raw(SmallVec<[u8; INLINE_BYTES]>);
+#[derive(Clone)]
+pub struct Raw(Place);
 
-impl Clone for Raw {
-    fn clone(&self) -> Self {
-        // As a whole, and not byte by byte.
-        Self(SmallVec::from_slice(&self.0))
-    }
+/// Where it is. What is short is copied as a whole, and not byte by byte.
+#[derive(Clone)]
+enum Place {
+    Here { length: u8, bytes: [u8; INLINE_BYTES] },
+    Heap(Box<[u8]>),
 }
 
 impl Raw {
+    #[inline]
     pub fn new(json: &str) -> Self {
-        Self(SmallVec::from_slice(json.as_bytes()))
+        let mut bytes = [0; INLINE_BYTES];
+        Self(match bytes.get_mut(..json.len()) {
+            Some(place) => {
+                place.copy_from_slice(json.as_bytes());
+                Place::Here { length: json.len() as u8, bytes }
+            }
+            None => Place::Heap(json.as_bytes().into()),
+        })
     }
 
     pub fn as_str(&self) -> &str {
         // It was made of text.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// The same as bytes, for whoever need not know that it is text: that would be looked at once more.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Place::Here { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Place::Heap(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Raw {}
+
+impl Hash for Raw {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
