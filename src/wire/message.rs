@@ -17,7 +17,7 @@ pub use crate::wire::flaw::{BadKind, BadMessage};
 use crate::wire::glimpse::Glimpse;
 use crate::wire::id::Id;
 use crate::wire::skim::{self, Skim};
-use crate::wire::splice::{New, member_first, one_splice};
+use crate::wire::splice::{New, first_place, one_splice};
 
 /// The `_meta` key under which a call carries the run cookies of the Braids it came through.
 pub const HOP_KEY: &str = "dev.braid/hop";
@@ -58,8 +58,8 @@ pub struct Span {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text {
     span: Span,
-    /// None: no escapes, the text itself says it.
-    unescaped: Option<Box<str>>,
+    /// None: no escapes, the text itself says it. Seldom there, and so no larger than it must be.
+    unescaped: Option<Box<Box<str>>>,
 }
 
 /// One JSON-RPC message.
@@ -384,23 +384,30 @@ impl Message {
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
     pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
-        let first = |object: Span, member: &[&str]| {
-            let (at, new) = member_first(self.text(), object, member);
-            (Span { start: at, end: at }, new)
+        let first = |object: Span| {
+            let (at, comma) = first_place(self.text(), object);
+            (Span { start: at, end: at }, comma)
         };
-        let other = |null: Span, value: &[&str]| (null, New::joined(value.iter().copied()));
         let (found, meta_null, object, null) = match self.params() {
             Some(params) => (params.meta.as_ref(), params.meta_null, params.object, params.null),
             None => (None, None, None, None),
         };
         match (found, meta_null, object, null) {
-            (Some(found), _, _, _) => first(found.object, &[key_json, ":", value_json]),
-            (None, Some(null), _, _) => other(null, &["{", key_json, ":", value_json, "}"]),
-            (None, None, Some(object), _) => first(object, &["\"_meta\":{", key_json, ":", value_json, "}"]),
-            (None, None, None, Some(null)) => other(null, &["{\"_meta\":{", key_json, ":", value_json, "}}"]),
+            (Some(found), _, _, _) => {
+                let (at, comma) = first(found.object);
+                (at, New::joined([key_json, ":", value_json, comma]))
+            }
+            (None, Some(null), _, _) => (null, New::joined(["{", key_json, ":", value_json, "}"])),
+            (None, None, Some(object), _) => {
+                let (at, comma) = first(object);
+                (at, New::joined(["\"_meta\":{", key_json, ":", value_json, "}", comma]))
+            }
+            (None, None, None, Some(null)) => {
+                (null, New::joined(["{\"_meta\":{", key_json, ":", value_json, "}}"]))
+            }
             (None, None, None, None) => {
-                let whole = Span { start: 0, end: self.text.len() as u32 };
-                first(whole, &["\"params\":{\"_meta\":{", key_json, ":", value_json, "}}"])
+                let (at, comma) = first(Span { start: 0, end: self.text.len() as u32 });
+                (at, New::joined(["\"params\":{\"_meta\":{", key_json, ":", value_json, "}}", comma]))
             }
         }
     }
@@ -408,7 +415,7 @@ impl Message {
 
 impl Text {
     pub(super) fn new(span: Span, unescaped: Option<Box<str>>) -> Self {
-        Self { span, unescaped }
+        Self { span, unescaped: unescaped.map(Box::new) }
     }
 
     /// How many bytes it says.

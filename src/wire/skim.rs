@@ -232,11 +232,11 @@ impl<'a> Skim<'a> {
         self.method.is_none() && (self.result.is_some() || self.error.is_some())
     }
 
-    /// The one kind of message that it is.
+    /// The one kind of message that it is: asked once, as it takes what was found.
     #[inline(always)]
-    pub(super) fn head(self) -> Result<Head, BadMessage> {
+    pub(super) fn head(&mut self) -> Result<Head, BadMessage> {
         let bad = |kind, why: &'static str| Err(BadMessage::new(kind, why));
-        if let Some((kind, why)) = self.flaw.0 {
+        if let Some((kind, why)) = self.flaw.0.take() {
             return Err(BadMessage::new(kind, why));
         }
         let whole = self.whole;
@@ -253,15 +253,15 @@ impl<'a> Skim<'a> {
                     return bad(BadKind::Method, "`method` is too long");
                 }
                 match id {
-                    None => Ok(Head::Notification { method, params: self.params }),
+                    None => Ok(Head::Notification { method, params: std::mem::take(&mut self.params) }),
                     Some(id) if is_request_id(whole, id) => {
-                        Ok(Head::Request { id: id.span, method, params: self.params })
+                        Ok(Head::Request { id: id.span, method, params: std::mem::take(&mut self.params) })
                     }
                     Some(_) => bad(BadKind::Id, "`id` is not a string or an integer of allowed length"),
                 }
             }
             (None, Some(id), Some(value), None) if is_response_id(id) => {
-                let places = self.places.finish();
+                let places = std::mem::take(&mut self.places).finish();
                 Ok(Head::Response { id: Some(id.span), outcome: Outcome::Result { value, places } })
             }
             (None, id, None, Some(value)) => {
@@ -272,7 +272,7 @@ impl<'a> Skim<'a> {
                     }
                     None | Some(_) => None,
                 };
-                let outcome = Outcome::Error { value, code: self.code, uri: self.error_uri };
+                let outcome = Outcome::Error { value, code: self.code, uri: self.error_uri.take() };
                 Ok(Head::Response { id, outcome })
             }
             (None, Some(_), Some(_), None) => {

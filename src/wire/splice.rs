@@ -42,18 +42,24 @@ impl AsRef<[u8]> for New<'_> {
 }
 
 impl New<'_> {
-    /// All pieces in one text.
-    pub(super) fn joined<'p>(pieces: impl Iterator<Item = &'p str> + Clone) -> Self {
+    /// All pieces in one text. Inlined, so that pieces which are known beforehand are put down without being copied.
+    #[inline(always)]
+    pub(super) fn joined<const N: usize>(pieces: [&str; N]) -> Self {
         let mut short = Short { bytes: [0; SHORT_BYTES_MAX], length: 0 };
-        for piece in pieces.clone() {
+        for piece in pieces {
             let at = usize::from(short.length);
             match short.bytes.get_mut(at..at + piece.len()) {
                 Some(place) => place.copy_from_slice(piece.as_bytes()),
-                None => return Self::Own(pieces.collect::<String>().into()),
+                None => return Self::long(&pieces),
             }
             short.length += piece.len() as u8;
         }
         Self::Short(short)
+    }
+
+    #[cold]
+    fn long(pieces: &[&str]) -> Self {
+        Self::Own(pieces.concat().into())
     }
 }
 
@@ -112,8 +118,10 @@ impl<'a> Splice<'a> {
 /// Spans lie within the text and do not overlap; an edit that breaks this is a programming error and is
 /// left out, because a forwarder does not end over it.
 pub fn splice<N: AsRef<[u8]>>(text: &[u8], edits: &mut [(Span, N)]) -> Bytes {
-    // The end counts too, so that an insert stands before the replacement that starts at its place.
-    edits.sort_by_key(|(span, _)| *span);
+    // The end counts too, so that an insert stands before the replacement that starts at its place. Mostly they are in order.
+    if !edits.is_sorted_by_key(|(span, _)| *span) {
+        edits.sort_by_key(|(span, _)| *span);
+    }
     let grown: usize = edits.iter().map(|(_, new)| new.as_ref().len()).sum();
     let gone: usize = edits.iter().map(|(span, _)| span.end.saturating_sub(span.start) as usize).sum();
     // To the byte: what is to be shared later then needs no more room.
@@ -150,11 +158,17 @@ pub(super) fn one_splice(text: &[u8], span: Span, new: &[u8]) -> Bytes {
 ///
 /// It is JSON already, key, colon and value, in pieces. The object must not have the key yet.
 pub fn member_first(text: &[u8], object: Span, member: &[&str]) -> (u32, New<'static>) {
+    let (at, comma) = first_place(text, object);
+    (at, New::from([member, &[comma]].concat().concat()))
+}
+
+/// Where the first member of an object stands or would stand, and what parts a new one from it.
+#[inline]
+pub(super) fn first_place(text: &[u8], object: Span) -> (u32, &'static str) {
     let at = object.start.saturating_add(1);
     let rest = text.get(at as usize..).unwrap_or_default();
     let next = rest.iter().find(|byte| !byte.is_ascii_whitespace());
-    let comma = if next == Some(&b'}') { "" } else { "," };
-    (at, New::joined(member.iter().copied().chain([comma])))
+    (at, if next == Some(&b'}') { "" } else { "," })
 }
 
 /// What is to be cut so that the member from `start`, where its key begins, to `end`, where its value ends, is gone,
