@@ -51,15 +51,15 @@ pub(super) type Risen = (BoxFuture<'static, Option<Bytes>>, u64);
 pub(super) struct Waits {
     pub(super) call: Call,
     pub(super) exchange: Box<Exchange>,
-    pub(super) id: Id,
     pub(super) method: Method,
+    /// Its place among the open ones, and its id.
     pub(super) entry: Entry,
 }
 
 impl Waits {
     fn goes_on(self) -> Risen {
-        let Self { call, exchange, id, method, entry } = self;
-        let number = entry.number();
+        let Self { call, exchange, method, entry } = self;
+        let (number, id) = (entry.number(), entry.id().clone());
         (ended(entry, None, call.follow(exchange, id, method)), number)
     }
 }
@@ -71,11 +71,11 @@ impl Awaiting<Arrived> for Waits {
 
     fn ends(mut self: Box<Self>, end: Option<Arrived>) {
         let Some(reply) = self.exchange.concludes(end) else { return self.rises() };
-        let Self { call, exchange, id, method, entry } = *self;
+        let Self { call, exchange, method, entry } = *self;
         let (after, number) = (exchange.after(), entry.number());
-        let text = call.said(reply, &id, method);
+        let text = call.said(reply, entry.id(), method);
         call.spends(method, &exchange);
-        drop((exchange, id));
+        drop(exchange);
         if call.client.delivery.holds(after) {
             // What its server said before the end must not come after it.
             let client = call.client.clone();

@@ -146,12 +146,21 @@ impl Entry {
     pub(super) fn number(&self) -> u64 {
         self.number
     }
+
+    /// By which its client knows it.
+    pub(super) fn id(&self) -> &Id {
+        &self.id
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut calls = self.calls.calls.lock();
         let Some(mut same) = calls.by_id.remove(&self.id) else { return };
+        if matches!(same.as_slice(), [(number, _)] if *number == self.number) {
+            // As it nearly always is.
+            return self.calls.add(-1);
+        }
         let before = same.len();
         same.retain(|(number, _)| *number != self.number);
         self.calls.add(-((before - same.len()) as isize));

@@ -494,14 +494,13 @@ impl Session {
             hearing: Hearing::now(self.stay.came, agreed.revision),
             heard: (entry.number() % MEASURED == 0).then(Instant::now),
         };
-        let own = id.clone();
         let call = match call.begin_now(id, &message, memory) {
             Ok(Answer::Later(exchange)) => {
                 let is_doors = registration.is_none() && self.client.risen.is_some();
                 match exchange.berth().filter(|_| is_doors) {
-                    None => ended(entry, registration, call.follow(exchange, own, method)),
+                    None => ended(entry, registration, call.follow(exchange, id.clone(), method)),
                     Some(berth) => {
-                        let waits = Waits { call, exchange, id: own, method, entry };
+                        let waits = Waits { call, exchange, method, entry };
                         return Ok(match berth.take_in(Box::new(waits)) {
                             Ok(()) => Reply::Lies(berth),
                             Err(waits) => {
@@ -519,7 +518,7 @@ impl Session {
             }
             Err(memory) => {
                 // What must wait says nothing of what we take.
-                let run = Call { heard: None, ..call }.run(own, message, memory);
+                let run = Call { heard: None, ..call }.run(id.clone(), message, memory);
                 let mut call = ended(entry, registration, run);
                 // As far as it comes now: what the client says after it must not be there before it.
                 match (&mut call).now_or_never() {
