@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes layout.ld: which functions a run goes through, those of a call first. build.rs says what for.
+"""Writes layout.ld: which functions a run goes through, those of a call first and in the order of its path. build.rs says what for.
 
     benches/layout.py [--no-build]
 
@@ -27,10 +27,12 @@ HERE = Path(__file__).resolve().parent
 BUILT = ROOT / "target" / "layout"
 BRAID = BUILT / "release" / "braid"
 LAYOUT = ROOT / "layout.ld"
-SERVERS, CALLS = 10, 200
+SERVERS, CALLS = 10, 2000
+# As often a function calls another that lies on the path of calls: of several that came together, say.
+ON_PATH = CALLS // 10
 # How much of what a pattern means is used, or it is called ballast.
 USED_MIN = 0.3
-VALGRIND = ["valgrind", "--tool=callgrind", "--demangle=no"]
+VALGRIND = ["valgrind", "--tool=callgrind", "--demangle=no", "--dump-instr=yes", "--compress-pos=no"]
 TOKEN = "0" * 44
 
 HEAD = """/* Written by benches/layout.py: functions that a run goes through. See build.rs. */
@@ -95,23 +97,49 @@ def own() -> dict[str, int]:
     return {name: int(size, 16) for _, size, kind, name in (one for one in fields if len(one) == 4) if kind in "tTwW"}
 
 
-def called(files: list[Path]) -> Counter[str]:
-    """How often each function of the program was called."""
-    calls: Counter[str] = Counter()
-    for file in files:
+class Run:
+    """What was called in a run: each function how often, and by each which others again and again, from its beginning to its end."""
+
+    def __init__(self, file: Path) -> None:
+        self.calls: Counter[str] = Counter()
+        self.callees: dict[str, list[str]] = {}
+        sites: dict[str, Counter[tuple[int, str]]] = {}
         names: dict[str, str] = {}
-        callee = ""
+        caller, callee, count = "", "", 0
         for line in file.read_text().splitlines():
             if found := re.match(r"(c?)fn=\((\d+)\)(?: (.*))?$", line):
                 called, number, text = found.groups()
                 if text:
                     # Where a function calls itself, callgrind counts each depth apart.
                     names[number] = text.split("'")[0]
-                callee = names.get(number, "") if called else ""
-                calls[names.get(number, "")] += 0
+                name = names.get(number, "")
+                caller, callee = (caller, name) if called else (name, callee)
+                self.calls[name] += 0
             elif found := re.match(r"calls=(\d+)", line):
-                calls[callee] += int(found.group(1))
-    return calls
+                count = int(found.group(1))
+                self.calls[callee] += count
+            elif count and (found := re.match(r"0x([0-9a-f]+) ", line)):
+                sites.setdefault(caller, Counter())[int(found.group(1), 16), callee] += count
+                count = 0
+        for caller, places in sites.items():
+            self.callees[caller] = list(dict.fromkeys(name for (at, name), count in sorted(places.items()) if count >= ON_PATH))
+
+    def path(self, often: set[str]) -> list[str]:
+        """Those that are called often, each behind the one that calls it first."""
+        path: dict[str, None] = {}
+        for start in sorted(often & self.calls.keys(), key=lambda name: (-self.calls[name], name)):
+            # Only one that nothing of a call leads to is where a path begins.
+            if not any(start in callees and caller in often for caller, callees in self.callees.items()):
+                self.follow(start, often, path)
+        return list(path)
+
+    def follow(self, name: str, often: set[str], path: dict[str, None]) -> None:
+        ahead = [name]
+        while ahead:
+            name = ahead.pop()
+            if name not in path:
+                path[name] = None
+                ahead += [callee for callee in reversed(self.callees.get(name, [])) if callee in often]
 
 
 def pattern(name: str) -> str | None:
@@ -130,15 +158,19 @@ def main() -> int:
         build()
     served, piped = watched()
     sizes = own()
-    first, later = called([served]), called(piped)
-    calls = {name: first[name] + later[name] for name in sizes if name in first or name in later}
-    often = {name for name, count in calls.items() if count >= CALLS}
-    # In the order of their names: what belongs together lies together, and a new layout differs little from the old one.
-    ordered = sorted(calls, key=lambda name: (name not in often, name not in first, name))
+    runs = [Run(file) for file in [*piped, served]]
+    calls = sum((run.calls for run in runs), Counter())
+    known = {name for run in runs for name in run.calls if name in sizes}
+    often = {name for name in known if calls[name] >= CALLS}
+    paths = dict.fromkeys(name for run in runs for name in run.path(often))
+    # What a call goes through lies in its order: it takes as little as possible of what a processor has nearest. The rest is in
+    # the order of its names: what belongs together lies together, and a new layout differs little from the old one.
+    over_http = runs[-1].calls
+    ordered = [*paths, *sorted(known - paths.keys(), key=lambda name: (name not in often, name not in over_http, name))]
     whole, used = Counter(), Counter()
     for name, size in sizes.items():
         whole[pattern(name)] += size
-        used[pattern(name)] += size if name in calls else 0
+        used[pattern(name)] += size if name in known else 0
     patterns = [one for one in dict.fromkeys(map(pattern, ordered)) if one]
     # Of those that differ in their types alone all come along: where that is mostly ballast, at the end.
     patterns.sort(key=lambda one: used[one] < USED_MIN * whole[one])
