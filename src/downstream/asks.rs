@@ -39,6 +39,7 @@ impl Asks {
     }
 
     /// Takes the client's answer to its server. An answer to nothing open is dropped.
+    #[inline(never)]
     pub(super) fn answer(&self, id: &str, response: &Message) {
         let open = self.open.lock().close_as_written(id);
         match open {

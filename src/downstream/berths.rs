@@ -13,9 +13,14 @@ impl Berths {
     /// One more. `open`: how many requests there are at most by now.
     pub(super) fn push(&mut self, berth: Berth<Arrived>, open: usize) {
         if self.0.len() >= 2 * open + SPARE {
-            self.0.retain(|berth| !berth.is_empty());
+            self.forgets();
         }
         self.0.push(berth);
+    }
+
+    #[cold]
+    fn forgets(&mut self) {
+        self.0.retain(|berth| !berth.is_empty());
     }
 
     /// Ends the one with this number, if it is here: it says nothing.

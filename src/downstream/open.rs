@@ -81,6 +81,7 @@ impl Open {
     }
 
     /// Enters a request; `None` if its id is in use and must not be used twice.
+    #[inline(never)]
     pub(super) fn enter(&self, id: &Id) -> Option<(Entry, AbortRegistration)> {
         let (handle, registration) = AbortHandle::new_pair();
         Some((self.enter_as(id, Some(handle))?, registration))

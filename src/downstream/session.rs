@@ -388,6 +388,7 @@ impl Session {
     }
 
     /// The number: that of a request which its door is to end.
+    #[inline(never)]
     fn notification(&self, method: Method, params: &Params, message: &Message) -> Option<u64> {
         match method {
             Method::Cancelled => {
@@ -516,16 +517,7 @@ impl Session {
                 drop((entry, registration));
                 ready(Some(call.told(answer, id, method))).boxed()
             }
-            Err(memory) => {
-                // What must wait says nothing of what we take.
-                let run = Call { heard: None, ..call }.run(id.clone(), message, memory);
-                let mut call = ended(entry, registration, run);
-                // As far as it comes now: what the client says after it must not be there before it.
-                match (&mut call).now_or_never() {
-                    Some(text) => ready(text).boxed(),
-                    None => call,
-                }
-            }
+            Err(memory) => waits(call, (entry, registration), id.clone(), message, memory),
         };
         Ok(Reply::Later { id: Some(id.clone()), call, number })
     }
@@ -564,6 +556,25 @@ impl Session {
         self.agreed.get_or_init(|| Agreed { revision, patience });
         self.stay.since.get_or_init(|| since);
         self.client.seat.introduce(revision, capabilities);
+    }
+}
+
+/// One for which something must be waited for, as far as it comes now: what the client says after it must not be there
+/// before it.
+#[inline(never)]
+fn waits(
+    call: Call,
+    (entry, registration): (Entry, Option<AbortRegistration>),
+    id: Id,
+    message: Message,
+    memory: Option<Held>,
+) -> BoxFuture<'static, Option<Bytes>> {
+    // What must wait says nothing of what we take.
+    let run = Call { heard: None, ..call }.run(id, message, memory);
+    let mut call = ended(entry, registration, run);
+    match (&mut call).now_or_never() {
+        Some(text) => ready(text).boxed(),
+        None => call,
     }
 }
 

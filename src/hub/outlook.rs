@@ -83,11 +83,23 @@ impl Outlook {
         {
             return Some(Hand::Known(known.clone()));
         }
+        self.found(&mut known, *at, server, caller)
+    }
+
+    /// The same as it is now, remembered for the next.
+    #[inline(never)]
+    fn found(
+        &self,
+        known: &mut Vec<Option<Arc<Known>>>,
+        at: usize,
+        server: &Server,
+        caller: &Caller,
+    ) -> Option<Hand> {
         let found = server.known(&server.link_key(caller), caller.client).map(Arc::new);
-        if known.len() <= *at {
+        if known.len() <= at {
             known.resize(self.edition.servers.len(), None);
         }
-        if let Some(place) = known.get_mut(*at) {
+        if let Some(place) = known.get_mut(at) {
             place.clone_from(&found);
         }
         found.map(Hand::Known)

@@ -116,14 +116,14 @@ pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says:
     let is_stateless = says.is_some();
     // In the order of most texts: there is nothing to sort then.
     let mut edits = Edits::new();
-    edits.push((*client_id, New::from(number)));
+    put(&mut edits, *client_id, New::from(number));
     if let Some(asked) = params.task.filter(|_| stands || says.is_some() || !matches!(run, Run::AsWritten)) {
-        edits.push((member_cut(message.text(), asked.start, asked.end), New::from("")));
+        put(&mut edits, member_cut(message.text(), asked.start, asked.end), New::from(""));
     }
     if let (Run::Task(lifetime), Some(object)) = (run, params.object) {
         let lifetime = lifetime.map(|time| format!(r#""ttl":{}"#, time.as_millis())).unwrap_or_default();
         let (at, member) = member_first(message.text(), object, &["\"task\":{", &lifetime, "}"]);
-        edits.push((Span { start: at, end: at }, member));
+        put(&mut edits, Span { start: at, end: at }, member);
     }
     let token = params.meta.as_ref().and_then(|meta| meta.progress_token);
     // A sign of life renews the patience: we ask for one where the client did not.
@@ -133,23 +133,34 @@ pub(super) fn addressed(id: CallId, outgoing: &mut Outgoing<'_>, run: Run, says:
         let keys: &[&str] = if wanted.is_some() { &[TOKEN_KEY] } else { &[] };
         era::unstated(message, &more, keys)
     };
-    if let Some(Says { standing, level }) = says {
+    let stated = if let Some(Says { standing, level }) = says {
         let capabilities = told.map(|told| &*told.capabilities);
         let first = standing.of(message, capabilities, level, wanted);
         let keys: &[&str] = if wanted.is_some() { &[HOP_KEY, TOKEN_KEY] } else { &[HOP_KEY] };
-        edits.push(era::restated(message, &first, keys));
+        Some(era::restated(message, &first, keys))
     } else if let Some(edit) = params.meta.as_ref().is_some_and(era::stands).then(unstated).flatten() {
-        edits.push(edit);
+        Some(edit)
     } else if let Some(token) = token {
-        edits.push((token, New::from(number)));
-    } else if let Some(number) = wanted {
-        edits.push(message.meta_member("\"progressToken\"", number));
+        Some((token, New::from(number)))
+    } else {
+        wanted.map(|number| message.meta_member("\"progressToken\"", number))
+    };
+    if let Some((span, new)) = stated {
+        put(&mut edits, span, new);
     }
-    edits.extend(edit.map(|(span, own)| (span, New::Own(own))));
+    if let Some((span, own)) = edit {
+        put(&mut edits, span, New::Own(own));
+    }
     let is_retry = params.request_state.is_some() || params.input_responses.is_some();
     let text = splice(message.text(), &mut edits);
     // Only between two who know what it is does it mean anything.
     if is_retry && !(stands && is_stateless) { without_retry(text) } else { text }
+}
+
+/// One more edit. In one place, as there are several ways to it.
+#[inline(never)]
+fn put<'a>(edits: &mut Edits<'a>, span: Span, new: New<'a>) {
+    edits.push((span, new));
 }
 
 /// A request without what makes it another try of one before it.

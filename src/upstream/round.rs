@@ -94,14 +94,12 @@ pub(super) fn says(response: &Message) -> Says {
 }
 
 impl Kept {
-    /// `text`: the request as it was posted.
-    pub(super) fn new(text: Bytes) -> Self {
-        Self { text, mirrored: Vec::new(), rounds: 0, remirrored: true }
-    }
-
-    /// The same of a call that has headers of its arguments, or may have.
-    pub(super) fn mirroring(text: Bytes, mirrored: Vec<(String, String)>) -> Self {
-        Self { text, mirrored, rounds: 0, remirrored: false }
+    /// `text`: the request as it was posted. `mirrored`: its headers, if it is a call that has some of its arguments, or may
+    /// have.
+    #[inline(never)]
+    pub(super) fn of(text: &Bytes, mirrored: Option<Vec<(String, String)>>) -> Self {
+        let remirrored = mirrored.is_none();
+        Self { text: text.clone(), mirrored: mirrored.unwrap_or_default(), rounds: 0, remirrored }
     }
 
     /// Whether it was sent before, and answered with a question.

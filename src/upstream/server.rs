@@ -657,13 +657,16 @@ impl Server {
         // What may have to be sent again, with answers or with other headers, stays in memory until it is answered.
         let may_mirror = method == Method::ToolsCall && self.mirrors(link);
         let keeps = says.is_some() && (may_mirror || (method.has_rounds() && !origin.stands));
-        let (mut held, mut room): (Permits, Permits) = (turns, smallvec![room.into()]);
-        if keeps { &mut held } else { &mut room }.extend(memory.map(Permit::Room));
+        let (mut held, mut leaving) = (turns, Permits::new());
+        leaving.push(room.into());
+        if let Some(memory) = memory {
+            if keeps { &mut held } else { &mut leaving }.push(Permit::Room(memory));
+        }
         let mirrored = self.mirrored(link, &outgoing);
         let mut kept = None;
         let posting = Posting {
             places: places.clone(),
-            room,
+            room: leaving,
             owner,
             is_task: matches!(run, Run::Task(_)),
             stays: false,
@@ -697,10 +700,7 @@ impl Server {
         let post = || {
             link.stream.post(posting, |id| {
                 let text = addressed(id, &mut outgoing, run, says);
-                kept = keeps.then(|| match may_mirror {
-                    true => Kept::mirroring(text.clone(), mirrored),
-                    false => Kept::new(text.clone()),
-                });
+                kept = keeps.then(|| Kept::of(&text, may_mirror.then_some(mirrored)));
                 text
             })
         };
@@ -943,7 +943,7 @@ impl Server {
                 }
                 Err(_) => {
                     let time = words(settings.timeouts.start);
-                    let setting = Setting::Start.name(&self.key);
+                    let setting = Setting::Start.name(&self.key, None);
                     let text = format!("{}: is still starting after {time} ({setting})", self.key);
                     return Err(self.ours(Reason::Starting, text));
                 }
@@ -1023,11 +1023,11 @@ fn bounds(settings: &ServerConfig, method: Method, own: &str) -> Bounds {
     }
     let tool = settings.tools.get(own);
     let idle = match tool.and_then(|tool| tool.call) {
-        Some(time) => Bound { setting: Setting::ToolCall(own.into()), time },
+        Some(time) => Bound { setting: Setting::ToolCall, time },
         None => Bound { setting: Setting::Call, time: timeouts.call },
     };
     let whole = match tool.and_then(|tool| tool.call_max) {
-        Some(max) => (Setting::ToolCallMax(own.into()), Some(max)),
+        Some(max) => (Setting::ToolCallMax, Some(max)),
         None => whole,
     };
     let own_cap = tool.and_then(|tool| tool.result_bytes_max);

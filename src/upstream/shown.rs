@@ -91,11 +91,9 @@ impl Shown<'_> {
         if !matches!(round::says(response), Says::Complete) {
             return None;
         }
-        let setting = match self.own.filter(|_| cap.of_tool) {
-            Some(own) => Setting::ToolResult(Box::from(&**own)),
-            None => Setting::Result,
-        };
-        let setting = setting.name(self.server);
+        let own = self.own.filter(|_| cap.of_tool);
+        let setting = if own.is_some() { Setting::ToolResult } else { Setting::Result };
+        let setting = setting.name(self.server, own.map(|own| &**own));
         let limit = Cap { bytes_max: cap.bytes_max, setting: &setting };
         let result = response.str(*value);
         let cut = match self.origin.asked {

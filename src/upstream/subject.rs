@@ -19,25 +19,24 @@ pub(super) struct Subject {
 }
 
 /// For how long, and by which setting.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
     pub(super) setting: Setting,
     pub(super) time: Duration,
 }
 
-/// A setting of one server's.
-#[derive(Debug, Clone)]
+/// A setting of one server's, or of one of its tools: that which is asked for.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Setting {
     Start,
     List,
     Read,
     Call,
     CallMax,
-    /// Of the tool that the server calls so.
-    ToolCall(Box<str>),
-    ToolCallMax(Box<str>),
+    ToolCall,
+    ToolCallMax,
     Result,
-    ToolResult(Box<str>),
+    ToolResult,
 }
 
 impl Subject {
@@ -50,7 +49,7 @@ impl Subject {
     /// A request of our own, which has so long and no longer.
     pub(super) fn ours(method: &str, setting: Setting, time: Duration) -> Self {
         let bound = Bound { setting, time };
-        Self::new(method, None, bound.clone(), bound)
+        Self::new(method, None, bound, bound)
     }
 
     pub(super) fn method(&self) -> &str {
@@ -70,35 +69,35 @@ impl Subject {
 
     /// Why it was given up for its silence.
     pub(super) fn silent(&self, server: &str) -> String {
-        format!("no answer to {} for {}", self.what(), self.idle.words(server))
+        format!("no answer to {} for {}", self.what(), self.idle.words(server, self.own.as_deref()))
     }
 
     /// Why it was given up although there were signs of life.
     pub(super) fn endless(&self, server: &str) -> String {
-        format!("{} took longer than {}", self.what(), self.whole.words(server))
+        format!("{} took longer than {}", self.what(), self.whole.words(server, self.own.as_deref()))
     }
 }
 
 impl Bound {
-    fn words(&self, server: &str) -> String {
-        format!("{} ({})", words(self.time), self.setting.name(server))
+    fn words(self, server: &str, own: Option<&str>) -> String {
+        format!("{} ({})", words(self.time), self.setting.name(server, own))
     }
 }
 
 impl Setting {
-    /// As it is written in the configuration.
-    pub(super) fn name(&self, server: &str) -> String {
-        let key = toml_key(server);
+    /// As it is written in the configuration. `own`: what the server calls the tool, if it is one of a tool's.
+    pub(super) fn name(self, server: &str, own: Option<&str>) -> String {
+        let (key, own) = (toml_key(server), toml_key(own.unwrap_or_default()));
         match self {
             Self::Start => format!("servers.{key}.timeouts.start"),
             Self::List => format!("servers.{key}.timeouts.list"),
             Self::Read => format!("servers.{key}.timeouts.read"),
             Self::Call => format!("servers.{key}.timeouts.call"),
             Self::CallMax => format!("servers.{key}.timeouts.call_max"),
-            Self::ToolCall(own) => format!("servers.{key}.tool.{}.timeout", toml_key(own)),
-            Self::ToolCallMax(own) => format!("servers.{key}.tool.{}.timeout_max", toml_key(own)),
+            Self::ToolCall => format!("servers.{key}.tool.{own}.timeout"),
+            Self::ToolCallMax => format!("servers.{key}.tool.{own}.timeout_max"),
             Self::Result => format!("servers.{key}.max_result"),
-            Self::ToolResult(own) => format!("servers.{key}.tool.{}.max_result", toml_key(own)),
+            Self::ToolResult => format!("servers.{key}.tool.{own}.max_result"),
         }
     }
 }
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     fn subject(own: &str) -> Subject {
-        let idle = Bound { setting: Setting::ToolCall(own.into()), time: Duration::from_millis(1500) };
+        let idle = Bound { setting: Setting::ToolCall, time: Duration::from_millis(1500) };
         let whole = Bound { setting: Setting::CallMax, time: Duration::from_secs(1800) };
         Subject::new("tools/call", Some(&Arc::from(own)), idle, whole)
     }

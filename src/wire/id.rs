@@ -29,11 +29,9 @@ pub const ID_DIGITS_MAX: usize = 64;
 pub struct Id(Raw);
 
 /// A short JSON text of a peer's exactly as it wrote it, in a place of its own: it outlives its message.
-#[derive(Clone)]
 pub struct Raw(Place);
 
-/// Where it is. What is short is copied as a whole, and not byte by byte.
-#[derive(Clone)]
+/// Where it is.
 enum Place {
     Here { length: u8, bytes: [u8; INLINE_BYTES] },
     Heap(Box<[u8]>),
@@ -48,7 +46,7 @@ impl Raw {
                 place.copy_from_slice(json.as_bytes());
                 Place::Here { length: json.len() as u8, bytes }
             }
-            None => Place::Heap(json.as_bytes().into()),
+            None => Place::long(json.as_bytes()),
         })
     }
 
@@ -64,6 +62,24 @@ impl Raw {
             Place::Here { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Place::Heap(bytes) => bytes,
         }
+    }
+}
+
+impl Place {
+    #[cold]
+    fn long(bytes: &[u8]) -> Self {
+        Self::Heap(bytes.into())
+    }
+}
+
+impl Clone for Raw {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            // As a whole, and not byte by byte.
+            Place::Here { length, bytes } => Place::Here { length: *length, bytes: *bytes },
+            Place::Heap(bytes) => Place::long(bytes),
+        })
     }
 }
 
@@ -90,7 +106,12 @@ impl fmt::Debug for Raw {
 impl Id {
     /// Takes the raw JSON of an id. `None` for anything but a string or an integer within the bounds.
     pub fn parse(raw: impl AsRef<[u8]>) -> Option<Self> {
-        let text = std::str::from_utf8(raw.as_ref()).ok()?;
+        Self::parse_bytes(raw.as_ref())
+    }
+
+    #[inline(never)]
+    fn parse_bytes(raw: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(raw).ok()?;
         is_id(text).then(|| Self(Raw::new(text)))
     }
 

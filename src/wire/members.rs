@@ -142,8 +142,13 @@ pub fn renamed(place: Span, raw: &str, said: &str, new: &str) -> (Span, Bytes) {
         .map(|length| place.start + length);
     match end {
         Some(end) => (Span { start: place.start + 1, end }, Bytes::new()),
-        None => (place, requote(raw, said, new).into()),
+        None => (place, quoted_anew(raw, said, new)),
     }
+}
+
+#[inline(never)]
+fn quoted_anew(raw: &str, said: &str, new: &str) -> Bytes {
+    requote(raw, said, new).into()
 }
 
 /// What is to be taken away in front of the literal `raw`, which says `said`, so that it says `new`; if that is all, and

@@ -341,6 +341,9 @@ impl Message {
     }
 
     /// What stands at `span`. Empty for a span of another message that lies outside this one.
+    ///
+    /// In one place: that it looks whether characters are whole is long, and it is asked all along the way of a message.
+    #[inline(never)]
     pub fn str(&self, span: Span) -> &str {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
@@ -384,28 +387,38 @@ impl Message {
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
     pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
+        let params = self.params();
+        if let Some(Params { object: Some(object), meta: None, .. }) = params
+            && params.is_some_and(|params| params.meta_null.is_none())
+        {
+            let (at, comma) = first_place(self.text(), *object);
+            let new = New::joined(["\"_meta\":{", key_json, ":", value_json, "}", comma]);
+            return (Span { start: at, end: at }, new);
+        }
+        self.meta_member_elsewhere(key_json, value_json)
+    }
+
+    /// The same where there is `_meta` already, or nothing to put it into.
+    #[inline(never)]
+    fn meta_member_elsewhere(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
         let first = |object: Span| {
             let (at, comma) = first_place(self.text(), object);
             (Span { start: at, end: at }, comma)
         };
-        let (found, meta_null, object, null) = match self.params() {
-            Some(params) => (params.meta.as_ref(), params.meta_null, params.object, params.null),
-            None => (None, None, None, None),
+        let (found, meta_null, null) = match self.params() {
+            Some(params) => (params.meta.as_ref(), params.meta_null, params.null),
+            None => (None, None, None),
         };
-        match (found, meta_null, object, null) {
-            (Some(found), _, _, _) => {
+        match (found, meta_null, null) {
+            (Some(found), _, _) => {
                 let (at, comma) = first(found.object);
                 (at, New::joined([key_json, ":", value_json, comma]))
             }
-            (None, Some(null), _, _) => (null, New::joined(["{", key_json, ":", value_json, "}"])),
-            (None, None, Some(object), _) => {
-                let (at, comma) = first(object);
-                (at, New::joined(["\"_meta\":{", key_json, ":", value_json, "}", comma]))
-            }
-            (None, None, None, Some(null)) => {
+            (None, Some(null), _) => (null, New::joined(["{", key_json, ":", value_json, "}"])),
+            (None, None, Some(null)) => {
                 (null, New::joined(["{\"_meta\":{", key_json, ":", value_json, "}}"]))
             }
-            (None, None, None, None) => {
+            (None, None, None) => {
                 let (at, comma) = first(Span { start: 0, end: self.text.len() as u32 });
                 (at, New::joined(["\"params\":{\"_meta\":{", key_json, ":", value_json, "}}", comma]))
             }

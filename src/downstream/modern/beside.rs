@@ -36,6 +36,7 @@ impl Beside {
     }
 
     /// One request. `seat`: whose servers it uses; `open`: where it can be cancelled.
+    #[inline(never)]
     pub(crate) fn hear(
         &self,
         seat: &Seat,
