@@ -467,12 +467,11 @@ impl Session {
         refuse_long_ids(Some(id), &message, limits.id_bytes_max)?;
         if self.open.len() >= limits.session_in_flight_max + limits.session_waiting_max {
             let text = "too many requests at once (limits.session_in_flight, limits.session_waiting)";
-            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+            return Err(too_much(text));
         }
         let Some(memory) = memory.or_else(|| self.client.seat.allowance().request(message.text().len()))
         else {
-            let text = "too much is waiting in memory (limits.buffered)";
-            return Err(Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent));
+            return Err(too_much("too much is waiting in memory (limits.buffered)"));
         };
         // A door with one stream for all has its calls in its hand; those of a batch are in the hand of that.
         let entered = match outlet {
@@ -515,7 +514,7 @@ impl Session {
             }
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
-                ready(Some(call.told(answer, id, method))).boxed()
+                told(&call, answer, id, method)
             }
             Err(memory) => waits(call, (entry, registration), id.clone(), message, memory),
         };
@@ -557,6 +556,18 @@ impl Session {
         self.stay.since.get_or_init(|| since);
         self.client.seat.introduce(revision, capabilities);
     }
+}
+
+/// One that has its answer already.
+#[inline(never)]
+fn told(call: &Call, answer: Answer, id: &Id, method: Method) -> BoxFuture<'static, Option<Bytes>> {
+    ready(Some(call.told(answer, id, method))).boxed()
+}
+
+/// Why a request is not begun: there is too much of them, and nothing of it has left.
+#[cold]
+fn too_much(text: &'static str) -> Fault {
+    Fault::ours(Reason::Busy, text).outcome(CallOutcome::NotSent)
 }
 
 /// One for which something must be waited for, as far as it comes now: what the client says after it must not be there

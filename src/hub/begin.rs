@@ -384,7 +384,7 @@ impl Hub {
     fn ids(&self, seat: &Seat) -> Option<&Arc<TaskIds>> {
         // Only who says what it is with each request knows of any.
         let stands = seat.declared().is_some_and(|told| told.revision.is_modern());
-        self.task_ids.as_ref().filter(|_| stands && seat.mail().askable().tasks)
+        self.task_ids.as_ref().filter(|_| stands && knows_tasks(seat))
     }
 
     /// How tasks of a tool are called toward this client, if it knows of any.
@@ -421,6 +421,12 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether its client has said that it knows of tasks.
+#[inline(never)]
+fn knows_tasks(seat: &Seat) -> bool {
+    seat.mail().askable().tasks
 }
 
 /// What is said of a request that cannot be sent, once that is written down.

@@ -86,6 +86,13 @@ struct Visit {
     joined: Mutex<SmallVec<[ServerId; 1]>>,
 }
 
+impl Visit {
+    #[inline(never)]
+    fn is_at(&self, server: ServerId) -> bool {
+        self.joined.lock().contains(&server)
+    }
+}
+
 impl Seat {
     pub(super) fn new(hub: Arc<Hub>, edition: Arc<Edition>, caller: Caller, entrance: Entrance) -> Self {
         let outlook = Outlook::new(&hub.views, edition, &caller, &entrance);
@@ -260,7 +267,7 @@ impl Seat {
 
     /// Whether it has come to a server already.
     pub(super) fn is_at(&self, reached: &Reached<'_>) -> bool {
-        self.visit.as_ref().is_none_or(|visit| visit.joined.lock().contains(&reached.server.id()))
+        self.visit.as_ref().is_none_or(|visit| visit.is_at(reached.server.id()))
     }
 
     /// The server that a guest's request went to.

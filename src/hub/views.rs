@@ -222,6 +222,7 @@ impl View {
     }
 
     /// Whether there is nothing to wait for at this place.
+    #[inline(never)]
     pub(super) fn is_heard(&self, at: usize) -> bool {
         self.standings.borrow().get(at).is_some_and(|standing| *standing >= Standing::Heard)
     }

@@ -109,10 +109,15 @@ impl Clock {
     pub(super) fn next(&self) -> Instant {
         let next = Instant::from_std(self.deadline.next());
         match self.standstill.as_ref().is_some_and(|it| it.is_on()) {
-            // The deadline moves on as long as it stands still, so that there is nothing to see at its very moment.
-            true => next.max(Instant::now() + (self.counted / LOOKS).clamp(LOOK_AGAIN, LOOK_AGAIN_MAX)),
+            true => self.next_of_still(next),
             false => next,
         }
+    }
+
+    /// The deadline moves on as long as it stands still, so that there is nothing to see at its very moment.
+    #[inline(never)]
+    fn next_of_still(&self, next: Instant) -> Instant {
+        next.max(Instant::now() + (self.counted / LOOKS).clamp(LOOK_AGAIN, LOOK_AGAIN_MAX))
     }
 
     fn count(&mut self, now: std::time::Instant) {

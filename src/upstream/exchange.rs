@@ -171,8 +171,8 @@ impl Exchange {
     }
 
     /// What a server without a handshake wants to know first is asked of the client, and the request sent again.
-    pub(super) fn keep(&mut self, kept: Option<Kept>) {
-        self.kept = kept.map(Box::new);
+    pub(super) fn keep(&mut self, kept: Option<Box<Kept>>) {
+        self.kept = kept;
     }
 
     /// Nobody waits for it for a while: what it holds goes to others. Its server goes on working at it beyond its places;
@@ -762,6 +762,18 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        let is_subscribing = self.origin.as_ref().is_some_and(|origin| origin.subscribing.is_some());
+        // Mostly it has had its end.
+        if !self.over || !self.is_counted || self.round.is_some() || is_subscribing {
+            self.is_given_up();
+        }
+        self.leave_letters();
+    }
+}
+
+impl Exchange {
+    #[inline(never)]
+    fn is_given_up(&mut self) {
         self.end_round();
         if !self.over {
             self.end("the client does not wait any longer");
@@ -776,7 +788,6 @@ impl Drop for Exchange {
                 self.stream.order(Freight::Setting, "resources/unsubscribe", &params);
             }
         }
-        self.leave_letters();
     }
 }
 

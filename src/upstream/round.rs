@@ -97,9 +97,9 @@ impl Kept {
     /// `text`: the request as it was posted. `mirrored`: its headers, if it is a call that has some of its arguments, or may
     /// have.
     #[inline(never)]
-    pub(super) fn of(text: &Bytes, mirrored: Option<Vec<(String, String)>>) -> Self {
+    pub(super) fn of(text: &Bytes, mirrored: Option<Vec<(String, String)>>) -> Box<Self> {
         let remirrored = mirrored.is_none();
-        Self { text: text.clone(), mirrored: mirrored.unwrap_or_default(), rounds: 0, remirrored }
+        Box::new(Self { text: text.clone(), mirrored: mirrored.unwrap_or_default(), rounds: 0, remirrored })
     }
 
     /// Whether it was sent before, and answered with a question.

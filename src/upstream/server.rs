@@ -627,7 +627,7 @@ impl Server {
             // A copy: the text itself is not needed once it is written.
             token: outgoing.message.wants_progress().map(Raw::new),
             look: outgoing.look.clone(),
-            tasks: outgoing.tasks.clone().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
+            tasks: outgoing.tasks.take().filter(|_| matches!(method, Method::ToolsCall | Method::Task)),
             stands: outgoing.told.is_some_and(|told| told.revision.is_modern()),
             subscribing: (method == Method::Subscribe).then(|| Subscribing { client, uri: (**own).into() }),
             asked: Asked::of(method),

@@ -17,7 +17,7 @@ use crate::routing::look::Look;
 use crate::wire::id::{Id, Raw};
 use crate::wire::lines::one_line;
 use crate::wire::members::requote;
-use crate::wire::message::{Head, Message, Outcome, Text};
+use crate::wire::message::{Head, Message, Outcome, Span, Text};
 use crate::wire::splice::{New, Splice};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -119,11 +119,32 @@ impl Shown<'_> {
     }
 
     fn in_clients_terms(&self, response: Box<Message>) -> Bytes {
-        let origin = self.origin;
         let Head::Response { id: Some(id), outcome } = response.head() else {
             return response.text().clone();
         };
-        let id = *id;
+        // Most answers name nothing, and are ends.
+        let is_plain = match outcome {
+            Outcome::Result { places, .. } => {
+                let is_end = matches!(round::says(&response), Says::Complete);
+                is_end && places.uris.is_empty() && self.origin.tasks.is_none()
+            }
+            Outcome::Error { code, uri, .. } => uri.is_none() && *code != Some(URL_REQUIRED),
+        };
+        match is_plain {
+            true => {
+                let id = *id;
+                response.replaced(id, self.origin.id.as_bytes())
+            }
+            false => self.with_all_in_clients_terms(*id, response),
+        }
+    }
+
+    #[inline(never)]
+    fn with_all_in_clients_terms(&self, id: Span, response: Box<Message>) -> Bytes {
+        let origin = self.origin;
+        let Head::Response { outcome, .. } = response.head() else {
+            return response.text().clone();
+        };
         let mut splice = Splice::new(&response);
         let places: &[Text] = match outcome {
             Outcome::Result { places, .. } => &places.uris,

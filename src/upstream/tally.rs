@@ -381,6 +381,12 @@ impl Tally {
             histogram.record(took);
             return true;
         }
+        self.records_first(tool, took)
+    }
+
+    /// The same of one that has no place yet.
+    #[inline(never)]
+    fn records_first(&self, tool: &Arc<str>, took: Duration) -> bool {
         // Who has none for good does not hold up those who look.
         if !self.lookout.has_label() {
             return false;
@@ -393,6 +399,7 @@ impl Tally {
         true
     }
 
+    #[inline(never)]
     fn fails(&self, asked: Asked, tool: Option<&Arc<str>>, error: &'static str, took: Duration) {
         let mut failed = self.failed.lock();
         let own = (asked, tool.cloned(), error);
