@@ -663,6 +663,7 @@ impl Server {
             if keeps { &mut held } else { &mut leaving }.push(Permit::Room(memory));
         }
         let mirrored = self.mirrored(link, &outgoing);
+        let mirrored_again = (keeps && may_mirror).then(|| mirrored.clone());
         let mut kept = None;
         let posting = Posting {
             places: places.clone(),
@@ -671,7 +672,7 @@ impl Server {
             is_task: matches!(run, Run::Task(_)),
             stays: false,
             look_at: clock.next(),
-            mirrored: mirrored.clone(),
+            mirrored,
             freight: match method {
                 Method::Subscribe | Method::Unsubscribe | Method::SetLevel => Freight::Setting,
                 Method::Initialize
@@ -700,7 +701,7 @@ impl Server {
         let post = || {
             link.stream.post(posting, |id| {
                 let text = addressed(id, &mut outgoing, run, says);
-                kept = keeps.then(|| Kept::of(&text, may_mirror.then_some(mirrored)));
+                kept = keeps.then(|| Kept::of(&text, mirrored_again));
                 text
             })
         };

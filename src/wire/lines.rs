@@ -19,7 +19,7 @@ pub const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// So many lines are read before anything becomes of the first. Reading a message and acting on it are each about as much
 /// program as a processor has at hand: in turns, either would drive out the other with every message.
-const TOGETHER_MAX: usize = 16;
+const TOGETHER_MAX: usize = 32;
 
 /// A byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
