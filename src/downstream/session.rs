@@ -82,7 +82,6 @@ pub(super) struct Agreed {
 }
 
 /// A text as it was read, before anything becomes of it.
-#[expect(clippy::large_enum_variant, reason = "nearly all are messages")]
 pub(super) enum Read {
     One(Result<Message, BadMessage>),
     /// It begins like one.
