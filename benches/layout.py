@@ -6,7 +6,7 @@
 Builds `braid` with its symbols and `load`, runs Braid under callgrind before servers over stdio and over HTTP, with clients
 of both eras over HTTP and over stdio, and takes down every function that was called. Names are patterns without the hashes
 that each compiler and each version puts into them, so that the file outlives both. What it does not know lies where the
-linker puts it. Worth doing after much has changed, or when `compare.py --only memory` shows more than it did. Takes five minutes.
+linker puts it. Worth doing after much has changed, or when `compare.py --only memory` shows more than it did. Takes four minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BUILT = ROOT / "target" / "layout"
 BRAID = BUILT / "release" / "braid"
 LAYOUT = ROOT / "layout.ld"
 SERVERS, CALLS = 10, 2000
-# As often a function calls another that lies on the path of calls: of several that came together, say.
+# As often at least a function calls another that is next on the path of a call. Not as often as there are calls: what comes
+# together is taken together.
 ON_PATH = CALLS // 10
 # How much of what a pattern means is used, or it is called ballast.
 USED_MIN = 0.3
@@ -87,7 +88,7 @@ def watched() -> tuple[Path, list[Path]]:
                 run(target, words(era), 60.0)
                 run(target, words(era, "--in-flight", "8", "--notes", "1"), 60.0)
             run(over_http, words(era, "--method", "tools/list"), 60.0)
-    return folder / "callgrind.http", sorted(folder.glob("callgrind.stdio.*"))
+    return folder / "callgrind.http", sorted(folder.glob("callgrind.stdio.*"), key=lambda file: int(file.suffix[1:]))
 
 
 def own() -> dict[str, int]:
@@ -127,10 +128,10 @@ class Run:
     def path(self, often: set[str]) -> list[str]:
         """Those that are called often, each behind the one that calls it first."""
         path: dict[str, None] = {}
-        for start in sorted(often & self.calls.keys(), key=lambda name: (-self.calls[name], name)):
-            # Only one that nothing of a call leads to is where a path begins.
-            if not any(start in callees and caller in often for caller, callees in self.callees.items()):
-                self.follow(start, often, path)
+        inner = {callee for caller, callees in self.callees.items() if caller in often for callee in callees if callee != caller}
+        # A path begins where nothing else of a call leads to. What is left calls one another in a circle.
+        for start in sorted(often & self.calls.keys(), key=lambda name: (name in inner, -self.calls[name], name)):
+            self.follow(start, often, path)
         return list(path)
 
     def follow(self, name: str, often: set[str], path: dict[str, None]) -> None:
@@ -159,10 +160,10 @@ def main() -> int:
     served, piped = watched()
     sizes = own()
     runs = [Run(file) for file in [*piped, served]]
-    calls = sum((run.calls for run in runs), Counter())
-    known = {name for run in runs for name in run.calls if name in sizes}
+    calls = sum((one.calls for one in runs), Counter())
+    known = {name for one in runs for name in one.calls if name in sizes}
     often = {name for name in known if calls[name] >= CALLS}
-    paths = dict.fromkeys(name for run in runs for name in run.path(often))
+    paths = dict.fromkeys(name for one in runs for name in one.path(often))
     # What a call goes through lies in its order: it takes as little as possible of what a processor has nearest. The rest is in
     # the order of its names: what belongs together lies together, and a new layout differs little from the old one.
     over_http = runs[-1].calls
