@@ -513,9 +513,9 @@ impl Session {
             }
             Ok(answer @ (Answer::Now(_) | Answer::List { .. })) => {
                 drop((entry, registration));
-                told(&call, answer, id, method)
+                answered(&call, answer, id, method)
             }
-            Err(memory) => waits(call, (entry, registration), id.clone(), message, memory),
+            Err(memory) => begun_later(call, (entry, registration), id.clone(), message, memory),
         };
         Ok(Reply::Later { id: Some(id.clone()), call, number })
     }
@@ -557,9 +557,9 @@ impl Session {
     }
 }
 
-/// One that has its answer already.
+/// One that has its answer already. Not where calls go through, as is what is begun later.
 #[inline(never)]
-fn told(call: &Call, answer: Answer, id: &Id, method: Method) -> BoxFuture<'static, Option<Bytes>> {
+fn answered(call: &Call, answer: Answer, id: &Id, method: Method) -> BoxFuture<'static, Option<Bytes>> {
     ready(Some(call.told(answer, id, method))).boxed()
 }
 
@@ -572,7 +572,7 @@ fn too_much(text: &'static str) -> Fault {
 /// One for which something must be waited for, as far as it comes now: what the client says after it must not be there
 /// before it.
 #[inline(never)]
-fn waits(
+fn begun_later(
     call: Call,
     (entry, registration): (Entry, Option<AbortRegistration>),
     id: Id,

@@ -423,7 +423,7 @@ impl Hub {
     }
 }
 
-/// Whether its client has said that it knows of tasks.
+/// Whether its client has said that it knows of tasks. Not where most calls go through: few could say so.
 #[inline(never)]
 fn knows_tasks(seat: &Seat) -> bool {
     seat.mail().askable().tasks

@@ -87,6 +87,7 @@ struct Visit {
 }
 
 impl Visit {
+    /// Not where a call of a client with a session goes through, which makes no visits.
     #[inline(never)]
     fn is_at(&self, server: ServerId) -> bool {
         self.joined.lock().contains(&server)
@@ -252,13 +253,13 @@ impl Seat {
 
     /// A guest comes to the server that its request is for; who has a session is there already.
     pub(super) async fn visit(&self, reached: &Reached<'_>) -> Result<(), Fault> {
-        let Some(Visit { level, joined }) = &self.visit else { return Ok(()) };
-        if joined.lock().contains(&reached.server.id()) {
+        let Some(visit) = &self.visit else { return Ok(()) };
+        if visit.is_at(reached.server.id()) {
             return Ok(());
         }
         self.arrive(reached)?;
-        joined.lock().push(reached.server.id());
-        let level = *level.lock();
+        visit.joined.lock().push(reached.server.id());
+        let level = *visit.level.lock();
         if let Some(level) = level {
             timeout(LEVEL, reached.server.set_level(&self.caller, level)).await.ok();
         }

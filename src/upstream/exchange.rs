@@ -758,22 +758,10 @@ impl Exchange {
             }
         }
     }
-}
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let is_subscribing = self.origin.as_ref().is_some_and(|origin| origin.subscribing.is_some());
-        // Mostly it has had its end.
-        if !self.over || !self.is_counted || self.round.is_some() || is_subscribing {
-            self.is_given_up();
-        }
-        self.leave_letters();
-    }
-}
-
-impl Exchange {
+    /// What is left to do for one that is dropped; whether there is any of it, `drop` looks first.
     #[inline(never)]
-    fn is_given_up(&mut self) {
+    fn gives_up_rest(&mut self) {
         self.end_round();
         if !self.over {
             self.end("the client does not wait any longer");
@@ -788,6 +776,17 @@ impl Exchange {
                 self.stream.order(Freight::Setting, "resources/unsubscribe", &params);
             }
         }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let is_subscribing = self.origin.as_ref().is_some_and(|origin| origin.subscribing.is_some());
+        // Mostly nothing is: it has had its end.
+        if !self.over || !self.is_counted || self.round.is_some() || is_subscribing {
+            self.gives_up_rest();
+        }
+        self.leave_letters();
     }
 }
 

@@ -139,6 +139,7 @@ impl Shown<'_> {
         }
     }
 
+    /// The same of one that names something, or is no end.
     #[inline(never)]
     fn with_all_in_clients_terms(&self, id: Span, response: Box<Message>) -> Bytes {
         let origin = self.origin;

@@ -521,11 +521,12 @@ impl Stream {
     /// The way past the queue, if this may take it and nobody has hung up.
     fn express(&self, freight: Freight) -> Option<Arc<dyn Express>> {
         let express = self.express.get().filter(|_| matches!(freight, Freight::Request(_)))?;
-        self.is_open(express)
+        self.unless_hung_up(express)
     }
 
+    /// The way, if it is still there. Beside [`express`](Self::express), since a pipe has none.
     #[inline(never)]
-    fn is_open(&self, express: &Weak<dyn Express>) -> Option<Arc<dyn Express>> {
+    fn unless_hung_up(&self, express: &Weak<dyn Express>) -> Option<Arc<dyn Express>> {
         express.upgrade().filter(|_| !self.has_hung_up.load(Ordering::Acquire))
     }
 

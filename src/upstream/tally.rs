@@ -381,12 +381,12 @@ impl Tally {
             histogram.record(took);
             return true;
         }
-        self.records_first(tool, took)
+        self.records_elsewhere(tool, took)
     }
 
     /// The same of one that has no place yet.
     #[inline(never)]
-    fn records_first(&self, tool: &Arc<str>, took: Duration) -> bool {
+    fn records_elsewhere(&self, tool: &Arc<str>, took: Duration) -> bool {
         // Who has none for good does not hold up those who look.
         if !self.lookout.has_label() {
             return false;

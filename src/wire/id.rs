@@ -287,6 +287,8 @@ mod tests {
         fn an_id_is_the_bytes_it_came_as(raw in r#"("([ -!#-\[\]-~äあ]|\\u[0-9a-f]{4}|\\[nt"/\\]){0,40}")|-?[1-9][0-9]{0,63}"#) {
             let id = parse(&raw).expect("a valid id");
             prop_assert_eq!(id.as_str(), &raw);
+            let again = std::collections::HashSet::from([id.clone()]);
+            prop_assert!(again.contains(&id) && id.clone() == id);
             prop_assert_eq!(id.as_str(), raw);
         }
 

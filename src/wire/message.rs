@@ -387,11 +387,10 @@ impl Message {
     /// is JSON with its quotes, and must not be there yet. One such edit per splice: several members go
     /// in as one, `"a":1,"b"` and the value of `b`.
     pub fn meta_member(&self, key_json: &str, value_json: &str) -> (Span, New<'static>) {
-        let params = self.params();
-        if let Some(Params { object: Some(object), meta: None, .. }) = params
-            && params.is_some_and(|params| params.meta_null.is_none())
+        if let Some(params) = self.params()
+            && let (Some(object), None, None) = (params.object, &params.meta, params.meta_null)
         {
-            let (at, comma) = first_place(self.text(), *object);
+            let (at, comma) = first_place(self.text(), object);
             let new = New::joined(["\"_meta\":{", key_json, ":", value_json, "}", comma]);
             return (Span { start: at, end: at }, new);
         }

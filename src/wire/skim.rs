@@ -232,7 +232,7 @@ impl<'a> Skim<'a> {
         self.method.is_none() && (self.result.is_some() || self.error.is_some())
     }
 
-    /// The one kind of message that it is: asked once, as it takes what was found.
+    /// The one kind of message that it is. Asked once, as it takes what was found; not by value, as that would be copied as a whole.
     #[inline(always)]
     pub(super) fn head(&mut self) -> Result<Head, BadMessage> {
         let bad = |kind, why: &'static str| Err(BadMessage::new(kind, why));
