@@ -284,8 +284,7 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    /// There is one of each for every request. The allocator takes its slow path for just 80 bytes, and for a `Fate` of the
-    /// size between it would give as much memory as for that.
+    /// There is one of each for every request, and for just 80 bytes the allocator takes its slow path each time.
     #[test]
     fn what_each_request_has_is_small() {
         let shared = 2 * size_of::<usize>();
