@@ -124,6 +124,7 @@ pub fn quote(text: &str) -> String {
 
 /// The literal `raw`, which says `said`, changed to say `new`: what is only added in front or taken away there
 /// leaves the rest as it was written, escapes and all.
+#[inline(never)]
 pub fn requote(raw: &str, said: &str, new: &str) -> String {
     if let Some(added) = new.strip_suffix(said) {
         return prepend(raw, added);
@@ -142,13 +143,8 @@ pub fn renamed(place: Span, raw: &str, said: &str, new: &str) -> (Span, Bytes) {
         .map(|length| place.start + length);
     match end {
         Some(end) => (Span { start: place.start + 1, end }, Bytes::new()),
-        None => (place, quoted_anew(raw, said, new)),
+        None => (place, requote(raw, said, new).into()),
     }
-}
-
-#[inline(never)]
-fn quoted_anew(raw: &str, said: &str, new: &str) -> Bytes {
-    requote(raw, said, new).into()
 }
 
 /// What is to be taken away in front of the literal `raw`, which says `said`, so that it says `new`; if that is all, and
