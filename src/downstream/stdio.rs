@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use std::io::{IoSlice, Read, Write};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
 /// Our stdin, until its end.
@@ -98,10 +98,31 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
             count = lines.recv_many(&mut taken, TAKEN_MAX) => count,
             () = output.reader_gone() => return,
         };
-        if count == 0 || output.write_all(&mut pieces(&taken, &mut batch)).await.is_err() {
+        if count == 0 {
+            return;
+        }
+        gather(&mut lines, &mut taken).await;
+        if output.write_all(&mut pieces(&taken, &mut batch)).await.is_err() {
             return;
         }
         taken.clear();
+    }
+}
+
+/// What comes in the next turns of the runtime goes with what is taken. A client asks for more as soon as it has read
+/// anything: whoever writes answers one by one is asked one by one, and his servers are woken for each.
+async fn gather(lines: &mut mpsc::Receiver<Bytes>, taken: &mut Vec<Bytes>) {
+    for _ in 0..TURNS_MAX {
+        let before = taken.len();
+        yield_now().await;
+        while taken.len() < TAKEN_MAX
+            && let Ok(line) = lines.try_recv()
+        {
+            taken.push(line);
+        }
+        if taken.len() == before || taken.len() == TAKEN_MAX {
+            return;
+        }
     }
 }
 
@@ -176,6 +197,8 @@ const CHUNKS_MAX: usize = 4;
 const LINES_MAX: usize = 64;
 /// Lines that are taken at once to be written.
 const TAKEN_MAX: usize = 32;
+/// As long as each brings more.
+const TURNS_MAX: usize = 2;
 /// A line from here on is written from where it is.
 const LENT_BYTES_MIN: usize = 4 * 1024;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -183,6 +206,7 @@ const BATCH_BYTES_MAX: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
 
     #[test]
     fn what_is_long_is_written_from_where_it_is() {
@@ -198,6 +222,42 @@ mod tests {
             let want: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
             assert!(said == want, "{mask:b}");
         }
+    }
+
+    #[tokio::test]
+    async fn lines_that_come_one_by_one_leave_together() {
+        let (outbox, mut lines) = mpsc::channel(LINES_MAX);
+        let line = |at: usize| Bytes::from(vec![b'x'; at]);
+        let says = tokio::spawn(async move {
+            for at in 2..TURNS_MAX + 4 {
+                outbox.send(line(at)).await.unwrap();
+                yield_now().await;
+            }
+        });
+        let mut taken = vec![line(1)];
+        gather(&mut lines, &mut taken).await;
+        let want: Vec<_> = (1..=1 + TURNS_MAX).map(line).collect();
+        assert_eq!(taken, want, "in their order, and no longer than that");
+        says.await.unwrap();
+    }
+
+    #[test]
+    fn a_line_alone_waits_for_one_turn() {
+        let (_outbox, mut lines) = mpsc::channel(LINES_MAX);
+        let mut taken = vec![Bytes::from_static(b"{}")];
+        let mut gathers = Box::pin(gather(&mut lines, &mut taken));
+        assert_eq!((&mut gathers).now_or_never(), None);
+        assert_eq!((&mut gathers).now_or_never(), Some(()));
+    }
+
+    #[test]
+    fn a_crowd_of_lines_is_taken_in_parts() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (outbox, mut lines) = mpsc::channel(LINES_MAX);
+        (0..LINES_MAX).for_each(|_| outbox.try_send(Bytes::from_static(b"{}")).unwrap());
+        let mut taken = Vec::new();
+        runtime.block_on(gather(&mut lines, &mut taken));
+        assert_eq!((taken.len(), lines.len()), (TAKEN_MAX, LINES_MAX - TAKEN_MAX));
     }
 
     #[test]
