@@ -114,13 +114,16 @@ async fn write(output: Output, mut lines: mpsc::Receiver<Bytes>) {
 async fn gather(lines: &mut mpsc::Receiver<Bytes>, taken: &mut Vec<Bytes>) {
     for _ in 0..TURNS_MAX {
         let before = taken.len();
+        if before == TAKEN_MAX {
+            return;
+        }
         yield_now().await;
         while taken.len() < TAKEN_MAX
             && let Ok(line) = lines.try_recv()
         {
             taken.push(line);
         }
-        if taken.len() == before || taken.len() == TAKEN_MAX {
+        if taken.len() == before {
             return;
         }
     }
@@ -197,7 +200,7 @@ const CHUNKS_MAX: usize = 4;
 const LINES_MAX: usize = 64;
 /// Lines that are taken at once to be written.
 const TAKEN_MAX: usize = 32;
-/// As long as each brings more.
+/// Turns of the runtime that lines which were taken wait for others, as long as each brings any.
 const TURNS_MAX: usize = 2;
 /// A line from here on is written from where it is.
 const LENT_BYTES_MIN: usize = 4 * 1024;
@@ -258,6 +261,11 @@ mod tests {
         let mut taken = Vec::new();
         runtime.block_on(gather(&mut lines, &mut taken));
         assert_eq!((taken.len(), lines.len()), (TAKEN_MAX, LINES_MAX - TAKEN_MAX));
+        assert_eq!(
+            gather(&mut lines, &mut taken).now_or_never(),
+            Some(()),
+            "who has all that fits waits for nobody"
+        );
     }
 
     #[test]
